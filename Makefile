@@ -1,0 +1,28 @@
+# Two commands: `make demo` shows the product, `make test` checks it. Both make and reuse .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint clean
+
+demo: .venv/.ready
+	$(BIN)/tenshot demo
+
+test: .venv/.ready lint
+	$(BIN)/python -m pytest
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# faiss-gpu instead of faiss-cpu: make EXTRA=gpu demo
+EXTRA ?= cpu
+.venv/.ready: pyproject.toml
+	@echo "Setting up .venv (a few minutes the first time: PyTorch is large) ..."
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --progress-bar on --editable '.[$(EXTRA),demo,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info

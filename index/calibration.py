@@ -1,0 +1,112 @@
+"""Leave-one-out scores -> probabilities: one temperature for exclusive concepts, a logistic curve for each other one.
+
+Everything is a deterministic function of the scores, so the same labels give the same probabilities in any order and
+after a restart; and it is fitted when labels change, never on the batch that is asked about.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
+
+Array = NDArray[np.float64]
+
+DEFAULT_TEMPERATURE = 10.0
+_LOG_TEMPERATURES = (np.log(1.5), np.log(60))
+_SLOPE, _SLOPE_SPREAD = 12.0, 6.0
+_NEWTON_STEPS = 15
+
+
+def fit_temperature(scores: Array, targets: Array) -> float:
+    """T for softmax(T * scores), scores (n, C) leave-one-out, targets (n, C) rows that sum to one.
+
+    The least total log loss plus 10 (ln(T / 10) / 0.7)^2 / 2, a prior that holds T near 10 while there are few labels.
+    """
+    if not len(scores):
+        return DEFAULT_TEMPERATURE
+    below = scores - scores.max(axis=1, keepdims=True)
+    wanted = float(np.sum(targets * below))
+
+    def loss(log_t: float) -> float:
+        t = np.exp(log_t)
+        log_sums = np.log(np.exp(t * below).sum(axis=1))
+        return float(log_sums.sum() - t * wanted + 5 * ((log_t - np.log(DEFAULT_TEMPERATURE)) / 0.7) ** 2)
+
+    return float(np.exp(minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded", options={"xatol": 1e-3}).x))
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """probability = 1 / (1 + exp(-(slope * score + offset)))"""
+
+    slope: float
+    offset: float
+
+    def log_odds(self, scores: Array) -> Array:
+        return self.slope * scores + self.offset
+
+
+NO_CONTRAST = Logistic(_SLOPE, -_SLOPE * 0.7)
+"""For a concept with nothing to compare with: no negatives, no background."""
+
+
+def fit_logistic(positives: Array, negatives: Array, background: Array) -> Logistic:
+    """The curve for one concept from its leave-one-out scores; at least one positive and one of the others.
+
+    Platt's smoothed targets (Platt 1999) with both sides weighing 10 + P/2, a normal prior on slope and offset, and a
+    shift for how rare the concept is in the background (Saerens et al. 2002), damped to 0.35, for that is a guess.
+    """
+    others = np.concatenate([negatives, background])
+    # With one positive its leave-one-out score says nothing (no positive is left): a high background score stands in.
+    positive_scores = positives if len(positives) > 1 else np.quantile(others, [0.98])
+    weight = 10 + len(positives) / 2
+    scores = np.concatenate([positive_scores, others])
+    weights = np.concatenate(
+        [np.full(len(positive_scores), weight / len(positive_scores)), np.full(len(others), weight / len(others))]
+    )
+    high, low = (len(positives) + 1) / (len(positives) + 2), 1 / (weight + 2)
+    targets = np.concatenate([np.full(len(positive_scores), high), np.full(len(others), low)])
+    middle = (np.median(positive_scores) + np.median(others)) / 2
+    fitted = _newton(scores, targets, weights, _SLOPE, -_SLOPE * float(middle))
+    if not len(background):
+        return fitted
+    share = _share_of_positives(expit(fitted.log_odds(background)))
+    return Logistic(fitted.slope, fitted.offset + 0.35 * float(logit(share)))
+
+
+def _newton(scores: Array, targets: Array, weights: Array, slope: float, offset: float) -> Logistic:
+    """Penalised maximum likelihood by Newton's method with step halving (plain Newton diverges at five positives)."""
+    prior = np.array([slope, offset])
+    precision = np.array([_SLOPE_SPREAD**-2, _SLOPE_SPREAD**-2])
+    design = np.stack([scores, np.ones_like(scores)], axis=1)
+
+    def loss(point: Array) -> float:
+        z = design @ point
+        return float(weights @ (np.logaddexp(0, z) - targets * z) + precision @ (point - prior) ** 2 / 2)
+
+    point, best = prior.copy(), loss(prior)
+    for _ in range(_NEWTON_STEPS):
+        p = expit(design @ point)
+        gradient = design.T @ (weights * (p - targets)) + precision * (point - prior)
+        hessian = (design * (weights * p * (1 - p))[:, None]).T @ design + np.diag(precision)
+        step = np.linalg.solve(hessian, gradient)
+        size = 1.0
+        while size > 1e-3 and (lower := loss(point - size * step)) > best:
+            size /= 2
+        if size <= 1e-3 or best - lower < 1e-10:
+            break
+        point, best = point - size * step, lower
+    # A curve that falls with the score would turn the ranking round.
+    return Logistic(max(float(point[0]), 0.1), float(point[1]))
+
+
+def _share_of_positives(probabilities: Array) -> float:
+    """How much of the background shows the concept: expectation-maximisation, with 20 pseudo-images at 10 %."""
+    odds = probabilities / np.maximum(1 - probabilities, 1e-12)
+    share = 0.1
+    for _ in range(20):
+        expected = share * odds / (share * odds + 1 - share)
+        share = float(np.clip((expected.sum() + 2) / (len(odds) + 20), 0.05, 0.5))
+    return share

@@ -1,0 +1,210 @@
+"""One independent concept: its positives and negatives against the app's background (scoring recipe, section 5)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from .calibration import NO_CONTRAST, Logistic, fit_logistic
+from .examples import Array, Examples, rbf
+from .large import DUAL_LIMIT
+from .ridge import KernelRidge
+
+LABEL_NOISE = 0.1
+
+
+def background_noise(positives: int) -> float:
+    """How little the background is believed, as a share of its size: it may hide positives, so less with few labels."""
+    return max(0.05 / np.sqrt(max(positives, 1)), 0.01)
+
+
+@dataclass(frozen=True)
+class Votes:
+    """score(q) = sum_i votes_i k(q, x_i) + sum_j background_j k(q, b_j), and what makes a probability of it."""
+
+    rows: NDArray[np.int64]
+    """(n,) rows of the examples."""
+    votes: Array
+    """(n,)"""
+    signs: Array
+    """(n,): 1 for yes, -1 for no."""
+    background: Array
+    """(m,), zero for images that have a label of their own."""
+    curve: Logistic
+    low_confidence: bool
+    large: "LargeVotes | None" = None
+
+
+@dataclass(frozen=True)
+class LargeVotes:
+    """What stands for the kernel votes of a concept with very many labels."""
+
+    prototype: Array
+    """(dim,), scaled."""
+    members: csr_array
+    """(n, 2): each example's share of the yes and of the no side."""
+    neighbour_scale: float
+
+
+class ConceptScorer:
+    """Kernel ridge regression of yes (1) and no (0), conditioned on the background.
+
+    The background's block of the kernel matrix is inverted once for all concepts; this one works with what is left,
+    k~(a, b) = k(a, b) - k_B(a)^T R k_B(b), on its own labelled images only.
+    """
+
+    def __init__(self, examples: Examples, labels: Mapping[int, bool]) -> None:
+        """labels: input key -> yes or no; at least one yes."""
+        self._examples = examples
+        self._background = examples.background
+        self._build(dict(labels))
+
+    @property
+    def positives(self) -> int:
+        return sum(self.labels.values())
+
+    @property
+    def fits(self) -> bool:
+        """Whether a kernel matrix is right for so many labels."""
+        return len(self.labels) <= DUAL_LIMIT
+
+    @property
+    def low_confidence(self) -> bool:
+        """Nothing to compare the positives with."""
+        return not len(self._others) and all(self.labels.values())
+
+    def set(self, key: int, value: bool | None) -> None:
+        """Takes in, changes or (None) forgets one label. At least one yes must remain."""
+        old = self.labels.get(key)
+        if old is value:
+            return
+        labels = dict(self.labels)
+        if value is None:
+            del labels[key]
+        else:
+            labels[key] = value
+        stays_exact = (
+            key not in self._background.position
+            and background_noise(sum(labels.values())) == self._noise
+            and self.low_confidence == (not len(self._others) and all(labels.values()))
+        )
+        if not stays_exact:
+            self._build(labels)
+        elif old is None and value is not None:
+            self._add(key, value)
+        elif value is None:
+            self._remove(key)
+        else:
+            self._ridge.retarget(self._slot[key], np.array([float(value)]))  # type: ignore[arg-type]
+        self.labels = labels
+
+    def votes(self) -> Votes:
+        """What a predictor needs of this concept."""
+        slots = np.flatnonzero(self._rows >= 0)
+        alpha = self._ridge.alpha[:, 0]
+        return Votes(
+            rows=self._rows[slots],
+            votes=alpha[slots],
+            signs=2 * self._ridge.targets[slots, 0] - 1,
+            background=-(self._projection @ alpha),
+            curve=self.calibration(),
+            low_confidence=self.low_confidence,
+        )
+
+    def leave_one_out(self) -> dict[int, float]:
+        """Input key -> score by the others, for each labelled input."""
+        scores = self._ridge.leave_one_out()[:, 0]
+        return {key: float(scores[slot]) for key, slot in self._slot.items()}
+
+    def background_leave_one_out(self) -> dict[int, float]:
+        """Input key -> score by the others, for each background image that has no label of its own."""
+        return dict(zip(self._background.keys[self._others].tolist(), self._background_scores().tolist(), strict=True))
+
+    def calibration(self) -> Logistic:
+        if self.low_confidence:
+            return NO_CONTRAST
+        scores = self._ridge.leave_one_out()[:, 0]
+        slots = np.flatnonzero(self._rows >= 0)
+        yes = self._ridge.targets[slots, 0] == 1
+        return fit_logistic(np.sort(scores[slots[yes]]), np.sort(scores[slots[~yes]]), self._background_scores())
+
+    def _background_scores(self) -> Array:
+        scores = self._projection @ self._ridge.alpha[:, 0]
+        return np.asarray(scores[self._others] / self._diagonal[self._others])
+
+    def _build(self, labels: dict[int, bool]) -> None:
+        # In the order of keys, so that the same labels give the same numbers whatever order they came in.
+        self.labels = labels
+        keys = sorted(labels)
+        self._rows = self._examples.rows(keys)
+        self._slot = {key: i for i, key in enumerate(keys)}
+        position = self._background.position
+        own = [position[key] for key in keys if key in position]
+        self._own = np.array(own, dtype=np.int64)
+        self._others = np.setdiff1d(np.arange(len(self._background)), self._own)
+        self._noise = background_noise(self.positives)
+        vectors = self._examples.matrix[self._rows]
+        near = rbf(self._background.rows, vectors)
+        projection = self._solve_background(near)
+        kernel = rbf(vectors, vectors) - near.T @ projection
+        targets = np.array([[float(labels[key])] for key in keys])
+        self._ridge = KernelRidge((kernel + kernel.T) / 2, LABEL_NOISE, targets)
+        self._rows = np.pad(self._rows, (0, self._ridge.capacity - len(keys)), constant_values=-1)
+        self._projection = np.pad(projection, ((0, 0), (0, self._ridge.capacity - len(keys))))
+        spread = projection @ self._ridge.symmetric_inverse()[: len(keys), : len(keys)]
+        self._diagonal = self._background_diagonal() + np.einsum("mn,mn->m", spread, projection)
+
+    def _add(self, key: int, value: bool) -> None:
+        row = int(self._examples.rows([key])[0])
+        vector = self._examples.matrix[row : row + 1]
+        near = rbf(self._background.rows, vector)
+        projection = self._solve_background(near)[:, 0]
+        taken = np.flatnonzero(self._rows >= 0)
+        column = np.zeros(self._ridge.capacity)
+        column[taken] = rbf(self._examples.matrix[self._rows[taken]], vector)[:, 0]
+        column[taken] -= near[:, 0] @ self._projection[:, taken]
+        self_kernel = float(rbf(vector, vector)[0, 0] - near[:, 0] @ projection)
+        slot = self._ridge.add(column, self_kernel, np.array([float(value)]))
+        grown = self._ridge.capacity - len(self._rows)
+        if grown:
+            self._rows = np.pad(self._rows, (0, grown), constant_values=-1)
+            self._projection = np.pad(self._projection, ((0, 0), (0, grown)))
+        self._rows[slot] = row
+        self._projection[:, slot] = projection
+        self._slot[key] = slot
+        self._diagonal += self._share_of_diagonal(slot)
+
+    def _remove(self, key: int) -> None:
+        slot = self._slot.pop(key)
+        self._diagonal -= self._share_of_diagonal(slot)
+        self._ridge.remove(slot)
+        self._projection[:, slot] = 0
+        self._rows[slot] = -1
+
+    def _share_of_diagonal(self, slot: int) -> Array:
+        """What one example adds to the background's diagonal of the whole inverse, R + P G P^T; (m,)."""
+        column = self._ridge.inverse_column(slot)
+        return np.asarray((self._projection @ column) ** 2 / column[slot], dtype=np.float64)
+
+    def _solve_background(self, near: Array) -> Array:
+        """R k_B for kernels near (m, n) with the background, R without the images that have a label of their own."""
+        resolvent = self._background.resolvent(self._noise)
+        solved = resolvent @ near
+        if len(self._own):
+            solved -= resolvent[:, self._own] @ np.linalg.solve(
+                resolvent[np.ix_(self._own, self._own)], solved[self._own]
+            )
+            solved[self._own] = 0
+        return solved
+
+    def _background_diagonal(self) -> Array:
+        resolvent = self._background.resolvent(self._noise)
+        diagonal = resolvent.diagonal().copy()
+        if len(self._own):
+            columns = resolvent[:, self._own]
+            inner = np.linalg.solve(resolvent[np.ix_(self._own, self._own)], columns.T)
+            diagonal -= np.einsum("ms,sm->m", columns, inner)
+            diagonal[self._own] = 0
+        return diagonal

@@ -1,0 +1,106 @@
+"""What a model is taught with, as arrays: labelled vectors, and a sample of the app as background."""
+
+import threading
+from collections.abc import Callable, Iterable
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .records import FloatArray, KeyArray
+from .ridge import spd_inverse
+from .space import Space
+
+Array = NDArray[np.float64]
+
+BACKGROUND_SIZE = 400
+
+
+def rbf(a: FloatArray, b: FloatArray) -> Array:
+    """exp(cosine - 1) of each row of a (n, dim) with each of b (m, dim), (n, m) float64 in [e^-2, 1]."""
+    return np.exp((a @ b.T).astype(np.float64) - 1)
+
+
+class Background:
+    """At most `BACKGROUND_SIZE` of the app's vectors, labelled or not: what images look like that show nothing special.
+
+    Each independent concept is taught with them as weak negatives, all but those that it has labels of its own for.
+    """
+
+    def __init__(self, keys: KeyArray, rows: FloatArray) -> None:
+        self.keys = keys
+        self.rows = rows
+        self.position = {int(key): i for i, key in enumerate(keys)}
+        self._resolvents: dict[float, Array] = {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def kernel(self) -> Array:
+        return rbf(self.rows, self.rows)
+
+    def resolvent(self, noise: float) -> Array:
+        """(K + noise * size)^-1, (m, m); noise is a share, so that the background weighs the same at any size."""
+        if noise not in self._resolvents:
+            self._resolvents[noise] = spd_inverse(self.kernel + noise * len(self) * np.eye(len(self)))
+        return self._resolvents[noise]
+
+
+class Examples:
+    """The prepared vectors of labelled inputs, each once, whatever the number of concepts it has labels for.
+
+    Shared by the scorers of all models. Rows are only ever added while this object lives, so a reader may keep a view
+    of the first n.
+    """
+
+    def __init__(self, space: Space, background: Background, fetch: Callable[[KeyArray], FloatArray]) -> None:
+        """fetch gives the raw unit vectors (n, dim) of keys (n,)."""
+        self.space = space
+        self.background = background
+        self._fetch = fetch
+        self._lock = threading.Lock()
+        self._row: dict[int, int] = {}
+        self._keys = np.empty(64, dtype=np.int64)
+        self._matrix = np.empty((64, len(space.mean)), dtype=np.float32)
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    @property
+    def matrix(self) -> FloatArray:
+        """(n, dim) float32, a view."""
+        return self._matrix[: len(self)]
+
+    @property
+    def keys(self) -> KeyArray:
+        """(n,) int64, a view."""
+        return self._keys[: len(self)]
+
+    def rows(self, keys: Iterable[int]) -> NDArray[np.int64]:
+        """(n,): the row of each key; unknown ones are fetched and prepared."""
+        keys = list(keys)
+        with self._lock:
+            new = [key for key in dict.fromkeys(keys) if key not in self._row]
+            if new:
+                self._append(np.array(new, dtype=np.int64))
+            return np.fromiter((self._row[key] for key in keys), dtype=np.int64, count=len(keys))
+
+    def vectors(self, keys: Iterable[int]) -> FloatArray:
+        """(n, dim): the prepared vector of each key."""
+        rows = self.rows(keys)  # May put a new matrix in place: so first.
+        return self._matrix[rows]
+
+    def _append(self, keys: KeyArray) -> None:
+        start, end = len(self), len(self) + len(keys)
+        if end > len(self._matrix):
+            capacity = max(end, 2 * len(self._matrix))
+            # New buffers, never resized ones: readers keep views of the old.
+            matrix = np.empty((capacity, self._matrix.shape[1]), dtype=np.float32)
+            matrix[:start] = self.matrix
+            all_keys = np.empty(capacity, dtype=np.int64)
+            all_keys[:start] = self.keys
+            self._matrix, self._keys = matrix, all_keys
+        self._matrix[start:end] = self.space.prepare(self._fetch(keys))
+        self._keys[start:end] = keys
+        self._row.update(zip(keys.tolist(), range(start, end), strict=True))

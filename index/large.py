@@ -1,0 +1,189 @@
+"""The large-set form of a scorer: ridge in the space of the components (prototypes) beside a kNN cache.
+
+A kernel matrix grows with the square of the labels; this grows with the labels only. Prototypes are the columns of an
+exact ridge solution; the cache is log mean exp(10 (cosine - 1)) over each group's images (Tip-Adapter, Zhang et al.,
+ECCV 2022). Both are brought to the same spread and added.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from .examples import Array, Examples
+from .records import FloatArray
+from .ridge import LinearRidge
+
+DUAL_LIMIT = 1024
+"""With more labelled images than this the large form is used."""
+PENALTY = 0.3
+SHARPNESS = 10.0
+NEIGHBOUR_WEIGHT = 0.3
+_JUDGES = 256
+"""Leave-one-out values are kept for this many examples, enough for a calibration."""
+_CHUNK = 512
+
+
+def cache_kernel(a: FloatArray, b: FloatArray) -> Array:
+    """exp(10 (cosine - 1)): (n, m) float64 for a (n, dim), b (m, dim)."""
+    return np.exp(SHARPNESS * ((a @ b.T).astype(np.float64) - 1))
+
+
+@dataclass(frozen=True)
+class Taught:
+    """One example: its targets (T,), and the number of the group whose cache it is in, -1 for none."""
+
+    target: Array
+    group: int
+
+
+@dataclass(frozen=True)
+class WithoutSelf:
+    """Leave-one-out outputs of n examples."""
+
+    targets: Array
+    """(n, T)"""
+    groups: NDArray[np.int64]
+    """(n,)"""
+    bystander: NDArray[np.bool_]
+    """(n,)"""
+    prototype: Array
+    """(n, T) ridge outputs"""
+    neighbours: Array
+    """(n, G) cache means"""
+
+
+class LargeFit:
+    """Ridge and cache over examples, exact under add, remove and change.
+
+    A fixed pseudo-random choice of the examples are *judges*: their leave-one-out outputs are kept up to date. The
+    choice depends on the keys alone, so the same labels give the same calibration, in whatever order they came.
+    *Bystanders* are weak examples with target zero, in the last group; all of them are judges, and they never change.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        taught: Mapping[int, Taught],
+        groups: int,
+        bystanders: Sequence[int] = (),
+        bystander_weight: float = 0.0,
+    ) -> None:
+        """taught: input key -> example, at least one; bystanders: other input keys."""
+        self._examples = examples
+        self._taught = dict(sorted(taught.items()))
+        self._bystanders = list(bystanders)
+        self._bystander_weight = bystander_weight
+        vectors, weak = examples.vectors(self._taught), examples.vectors(self._bystanders)
+        self._ridge = LinearRidge(
+            vectors, np.array([t.target for t in self._taught.values()]), PENALTY, bystander_weight * weak.T @ weak
+        )
+        self._group = np.full(len(examples), -1)
+        self._group[examples.rows(self._taught)] = [t.group for t in self._taught.values()]
+        self._group[examples.rows(self._bystanders)] = groups - 1
+        self.group_sizes = np.bincount(self._group + 1, minlength=groups + 1)[1:]
+        self._choose_judges()
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._taught
+
+    @property
+    def weights(self) -> Array:
+        """(dim, T)"""
+        return self._ridge.weights
+
+    def members(self, rows: int) -> csr_array:
+        """(rows, G): each row's share of its group, so that kernel @ members are the groups' means."""
+        mine = np.flatnonzero(self._group >= 0)
+        groups = self._group[mine]
+        return csr_array((1 / self.group_sizes[groups], (mine, groups)), shape=(rows, len(self.group_sizes)))
+
+    def set(self, key: int, taught: Taught | None) -> None:
+        """Takes in, changes or (None) forgets one example."""
+        old = self._taught.pop(key, None)
+        if old is not None:
+            self._step(key, old, -1)
+        if taught is not None:
+            self._taught[key] = taught
+            self._step(key, taught, 1)
+        if (old is None) != (taught is None):
+            self._follow_judges(key)
+
+    def judges(self) -> "WithoutSelf":
+        """What the judges, then the bystanders, get from the others."""
+        return self._without(self._judges, self._bystanders, self._judge_vectors, self._leverage, self._sums)
+
+    def leave_one_out(self, keys: Sequence[int]) -> "WithoutSelf":
+        """The same for any of the examples, from scratch."""
+        vectors = self._examples.vectors(keys)
+        return self._without(keys, [], vectors, self._ridge.leverage(vectors), self._sums_of(vectors))
+
+    def _without(
+        self, keys: Sequence[int], bystanders: Sequence[int], vectors: FloatArray, leverage: Array, sums: Array
+    ) -> "WithoutSelf":
+        taught = [self._taught[key] for key in keys]
+        taught += [Taught(np.zeros(self.weights.shape[1]), len(self.group_sizes) - 1)] * len(bystanders)
+        targets, groups = np.array([t.target for t in taught]), np.array([t.group for t in taught])
+        weight = np.repeat([1.0, self._bystander_weight], [len(keys), len(bystanders)])
+        pull = (weight * leverage)[:, None]
+        own = (groups[:, None] == np.arange(len(self.group_sizes))).astype(np.float64)
+        return WithoutSelf(
+            targets=targets,
+            groups=groups,
+            bystander=np.repeat([False, True], [len(keys), len(bystanders)]),
+            prototype=(vectors @ self._ridge.weights - pull * targets) / (1 - pull),
+            neighbours=(sums - own) / np.maximum(self.group_sizes - own, 1),
+        )
+
+    def _sums_of(self, vectors: FloatArray) -> Array:
+        """(n, G): the cache kernel with each group, summed."""
+        sums = np.empty((len(vectors), len(self.group_sizes)))
+        members = self.members(len(self._examples))
+        for start in range(0, len(vectors), _CHUNK):
+            kernel = cache_kernel(vectors[start : start + _CHUNK], self._examples.matrix)
+            sums[start : start + _CHUNK] = kernel @ members
+        return sums * self.group_sizes
+
+    def _step(self, key: int, taught: Taught, sign: int) -> None:
+        row = self._examples.rows([key])[0]
+        vector = self._examples.matrix[row]
+        direction = (self._ridge.add if sign > 0 else self._ridge.remove)(vector, taught.target)
+        self._leverage -= sign * (self._judge_vectors @ direction) ** 2
+        if row >= len(self._group):
+            self._group = np.pad(self._group, (0, len(self._group)), constant_values=-1)
+        self._group[row] = taught.group if sign > 0 else -1
+        if taught.group >= 0:
+            self._sums[:, taught.group] += sign * cache_kernel(self._judge_vectors, vector[None])[:, 0]
+            self.group_sizes[taught.group] += sign
+
+    def _choose_judges(self) -> None:
+        keys = np.fromiter(self._taught, dtype=np.int64, count=len(self._taught))
+        self._judges: list[int] = keys[np.argsort(_shuffle(keys))[:_JUDGES]].tolist()
+        self._judge_vectors = self._examples.vectors(self._judges + self._bystanders)
+        self._leverage = self._ridge.leverage(self._judge_vectors)
+        self._sums = self._sums_of(self._judge_vectors)
+
+    def _follow_judges(self, key: int) -> None:
+        """After a key came or went: the judges are again those that come first in the shuffled order."""
+        first, last = _shuffle(np.array([key, self._judges[-1]]))
+        if first <= last or len(self._judges) < min(_JUDGES, len(self._taught)):
+            self._choose_judges()
+
+
+def _shuffle(keys: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Each key's place in a pseudo-random order (Fibonacci hashing)."""
+    with np.errstate(over="ignore"):
+        mixed = keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        return (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
+
+
+def spread(values: Array) -> float:
+    """The typical distance of outputs from their row's mean, never zero; (n, C) -> float."""
+    return max(float(np.sqrt(np.mean((values - values.mean(axis=1, keepdims=True)) ** 2))), 1e-6)
+
+
+def log_means(means: Array) -> Array:
+    """log of cache means, bounded where a group is empty."""
+    return np.log(np.maximum(means, np.exp(-2 * SHARPNESS)))

@@ -1,0 +1,108 @@
+"""One independent concept with more labels than a kernel matrix should hold: prototype fused with kNN contrast."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .calibration import fit_logistic
+from .concept_scorer import LABEL_NOISE, LargeVotes, Votes, background_noise
+from .examples import Array, Examples
+from .large import DUAL_LIMIT, NEIGHBOUR_WEIGHT, LargeFit, Taught, WithoutSelf, log_means
+
+_YES, _NO = Taught(np.array([1.0]), 0), Taught(np.array([0.0]), 1)
+
+
+class LargeConceptScorer:
+    """Answers as a `ConceptScorer` does, in time and memory that grow with the labels, not with their square.
+
+    The background images are bystanders of the fit: weak negatives, and neighbours on the no side.
+    """
+
+    def __init__(self, examples: Examples, labels: Mapping[int, bool]) -> None:
+        """labels: input key -> yes or no; at least one yes."""
+        self._examples = examples
+        self._build(dict(labels))
+
+    @property
+    def fits(self) -> bool:
+        """Whether there are labels enough for this form."""
+        return len(self.labels) > DUAL_LIMIT
+
+    def set(self, key: int, value: bool | None) -> None:
+        """Takes in, changes or (None) forgets one label. At least one yes must remain."""
+        labels = dict(self.labels)
+        if value is None:
+            labels.pop(key, None)
+        else:
+            labels[key] = value
+        if key in self._examples.background.position:
+            self._build(labels)
+        elif labels != self.labels:
+            self._fit.set(key, None if value is None else _YES if value else _NO)
+            self.labels = labels
+
+    def votes(self) -> Votes:
+        """What a predictor needs of this concept."""
+        judged = self._fit.judges()
+        scales = self._scales(judged)
+        scores = self._scores(judged, scales)
+        rows = self._examples.rows(self.labels)
+        return Votes(
+            rows=rows,
+            votes=np.zeros(len(rows)),
+            signs=np.where(list(self.labels.values()), 1.0, -1.0),
+            background=np.zeros(len(self._examples.background)),
+            curve=fit_logistic(
+                scores[judged.groups == 0],
+                scores[(judged.groups == 1) & ~judged.bystander],
+                scores[judged.bystander],
+            ),
+            low_confidence=False,
+            large=LargeVotes(
+                prototype=self._fit.weights[:, 0] / scales[0],
+                members=self._fit.members(len(self._examples)),
+                neighbour_scale=NEIGHBOUR_WEIGHT / scales[1],
+            ),
+        )
+
+    def leave_one_out(self) -> dict[int, float]:
+        """Input key -> score by the others, for each labelled input."""
+        keys = list(self.labels)
+        scores = self._scores(self._fit.leave_one_out(keys), self._scales(self._fit.judges()))
+        return dict(zip(keys, scores.tolist(), strict=True))
+
+    def background_leave_one_out(self) -> dict[int, float]:
+        """Input key -> score by the others, for each background image that has no label of its own."""
+        judged = self._fit.judges()
+        scores = self._scores(judged, self._scales(judged))[judged.bystander]
+        return dict(zip(self._bystanders, scores.tolist(), strict=True))
+
+    def _build(self, labels: dict[int, bool]) -> None:
+        self.labels = labels
+        background = self._examples.background
+        self._bystanders = [key for key in background.keys.tolist() if key not in labels]
+        self._fit = LargeFit(
+            self._examples,
+            {key: _YES if value else _NO for key, value in labels.items()},
+            groups=2,
+            bystanders=self._bystanders,
+            bystander_weight=LABEL_NOISE / (background_noise(sum(labels.values())) * max(len(background), 1)),
+        )
+
+    def _scores(self, without: WithoutSelf, scales: tuple[float, float]) -> Array:
+        prototype, contrast = without.prototype[:, 0] / scales[0], _contrast(without) / scales[1]
+        return np.asarray(prototype + NEIGHBOUR_WEIGHT * contrast)
+
+    def _scales(self, judged: WithoutSelf) -> tuple[float, float]:
+        """The spreads of prototype and neighbour outputs over the judges."""
+        return _deviation(judged.prototype[:, 0]), _deviation(_contrast(judged))
+
+
+def _contrast(without: WithoutSelf) -> Array:
+    """(n,): how much nearer the yes side is than the no side."""
+    logs = log_means(without.neighbours)
+    return np.asarray(logs[:, 0] - logs[:, 1])
+
+
+def _deviation(values: Array) -> float:
+    return max(float(values.std()), 1e-6)

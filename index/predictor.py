@@ -1,0 +1,222 @@
+"""A model at one moment, frozen: prepared vectors in, probabilities out. Pure; any number of threads may use one."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.special import expit, softmax
+
+from .calibration import Logistic
+from .examples import Array, rbf
+from .large import cache_kernel, log_means
+from .records import FloatArray, KeyArray
+from .space import Space, unit
+
+_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A score taken apart, each (q, C): score = prototype + neighbours + background.
+
+    The kernel exp(s - 1) = e^-1 (1 + s) + rest(s). What the first, linear term gives over all labelled images is one
+    dot product with their weighted mean: prototype scoring. What the rest gives comes from the near ones alone: kNN.
+    """
+
+    prototype: Array
+    neighbours: Array
+    background: Array
+
+
+@dataclass(frozen=True)
+class LargePart:
+    """Concepts with too many labels for kernel votes: ridge prototypes beside a kNN cache (see `large.py`)."""
+
+    columns: NDArray[np.int64]
+    """(L,) which concepts."""
+    prototypes: FloatArray
+    """(dim, L), scaled."""
+    members: csr_array
+    """(n, L): each example's share of the concept's positive ones."""
+    others: csr_array
+    """(n, L): each example's share of its negative side."""
+    neighbour_scale: Array
+    """(L,)"""
+    contrast: bool
+    """Whether neighbours are weighed against the negative side (independent) or by the softmax (exclusive)."""
+
+    def parts(self, prepared: FloatArray, rows: FloatArray) -> tuple[Array, Array]:
+        """Prototype and neighbour parts, each (q, L)."""
+        kernel = cache_kernel(prepared, rows)
+        neighbours = log_means(kernel @ self.members)
+        if self.contrast:
+            neighbours -= log_means(kernel @ self.others)
+        return (prepared @ self.prototypes).astype(np.float64), self.neighbour_scale * neighbours
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Scores are kernel votes: score_c(q) = sum_i votes_ic exp(x_i.q - 1) + the background's.
+
+    Exclusive concepts share one softmax; independent ones have a logistic curve each.
+    """
+
+    space: Space
+    concept_ids: tuple[str, ...]
+    """Only concepts with at least one positive label are here."""
+    keys: KeyArray
+    """(n,) the inputs that vote."""
+    rows: FloatArray
+    """(n, dim) their prepared vectors."""
+    votes: csr_array
+    """(n, C)"""
+    background_rows: FloatArray
+    """(m, dim)"""
+    background_votes: Array
+    """(m, C)"""
+    positive: csr_array
+    """(n, C): 1 where an input is labelled yes, -1 where no."""
+    temperature: float | None
+    """Set in closed exclusive models: probabilities are softmax(temperature * scores)."""
+    curves: tuple[Logistic, ...]
+    """One for each concept otherwise."""
+    mutually_exclusive: bool
+    low_confidence: NDArray[np.bool_]
+    """(C,)"""
+    large: LargePart | None = None
+
+    def values(self, vectors: FloatArray) -> FloatArray:
+        """(q, C) probabilities of raw unit vectors (q, dim)."""
+        chunks = [self._values(vectors[i : i + _CHUNK]) for i in range(0, len(vectors), _CHUNK)]
+        return np.concatenate([np.empty((0, len(self.concept_ids)), dtype=np.float32), *chunks])
+
+    def scores(self, prepared: FloatArray) -> Array:
+        """(q, C) scores of prepared vectors (q, dim): near 1 means yes, near 0 no."""
+        scores = rbf(prepared, self.rows) @ self.votes + rbf(prepared, self.background_rows) @ self.background_votes
+        if self.large:
+            scores[:, self.large.columns] += sum(self.large.parts(prepared, self.rows))
+        return np.asarray(scores)
+
+    def probabilities(self, scores: Array) -> Array:
+        """(q, C) in [0, 1] of scores (q, C)."""
+        if self.temperature is not None:
+            return np.asarray(softmax(self.temperature * scores, axis=1))
+        slopes = np.array([curve.slope for curve in self.curves])
+        offsets = np.array([curve.offset for curve in self.curves])
+        odds = expit(slopes * scores + offsets)
+        # At most one concept can be true: the values may sum to less than one (none of them), never to more.
+        return odds / np.maximum(odds.sum(axis=1, keepdims=True), 1) if self.mutually_exclusive else odds
+
+    def parts(self, prepared: FloatArray) -> Parts:
+        """The scores of prepared vectors (q, dim), taken apart."""
+        linear = (1 + (prepared @ self.rows.T).astype(np.float64)) / np.e
+        prototype = linear @ self.votes
+        neighbours = rbf(prepared, self.rows) @ self.votes - prototype
+        if self.large:
+            large = self.large.parts(prepared, self.rows)
+            prototype[:, self.large.columns] += large[0]
+            neighbours[:, self.large.columns] += large[1]
+        return Parts(
+            prototype=prototype,
+            neighbours=neighbours,
+            background=rbf(prepared, self.background_rows) @ self.background_votes,
+        )
+
+    @cached_property
+    def prototypes(self) -> FloatArray:
+        """(C, dim) unit length: the plain mean of each concept's positive images."""
+        return unit((self.positive.maximum(0).T @ self.rows).astype(np.float32))
+
+    def _values(self, vectors: FloatArray) -> FloatArray:
+        if not self.concept_ids:
+            return np.empty((len(vectors), 0), dtype=np.float32)
+        return self.probabilities(self.scores(self.space.prepare(vectors))).astype(np.float32)
+
+    def to_bytes(self) -> bytes:
+        """An .npz without pickles: what a model version keeps, so that its predictions never change."""
+        out = io.BytesIO()
+        np.savez(
+            out,
+            mean=self.space.mean,
+            power=np.float64(self.space.power),
+            concept_ids=np.array(self.concept_ids, dtype=np.str_),
+            keys=self.keys,
+            rows=self.rows,
+            background_rows=self.background_rows,
+            background_votes=self.background_votes,
+            temperature=np.float64(np.nan if self.temperature is None else self.temperature),
+            curves=np.array([(curve.slope, curve.offset) for curve in self.curves]).reshape(-1, 2),
+            mutually_exclusive=np.bool_(self.mutually_exclusive),
+            low_confidence=self.low_confidence,
+            **_sparse_arrays("votes", self.votes),
+            **_sparse_arrays("positive", self.positive),
+            **self._large_arrays(),
+        )
+        return out.getvalue()
+
+    def _large_arrays(self) -> dict[str, Any]:
+        if self.large is None:
+            return {}
+        return {
+            "large_columns": self.large.columns,
+            "large_prototypes": self.large.prototypes,
+            "large_scale": self.large.neighbour_scale,
+            "large_contrast": np.bool_(self.large.contrast),
+            **_sparse_arrays("large_members", self.large.members),
+            **_sparse_arrays("large_others", self.large.others),
+        }
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Predictor":
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            a = dict(stored)
+        shape = (len(a["keys"]), len(a["concept_ids"]))
+        temperature = float(a["temperature"])
+        return cls(
+            space=Space(a["mean"], float(a["power"])),
+            concept_ids=tuple(a["concept_ids"].tolist()),
+            keys=a["keys"],
+            rows=a["rows"],
+            votes=_sparse("votes", a, shape),
+            background_rows=a["background_rows"],
+            background_votes=a["background_votes"],
+            positive=_sparse("positive", a, shape),
+            temperature=None if np.isnan(temperature) else temperature,
+            curves=tuple(Logistic(float(slope), float(offset)) for slope, offset in a["curves"]),
+            mutually_exclusive=bool(a["mutually_exclusive"]),
+            low_confidence=a["low_confidence"],
+            large=_large(a) if "large_columns" in a else None,
+        )
+
+
+def sparse_columns(columns: Sequence[tuple[NDArray[np.int64], Array]], rows: int) -> csr_array:
+    """(rows, C) from (row numbers, values) for each column."""
+    numbers = np.concatenate([np.empty(0, dtype=np.int64), *(numbers for numbers, _ in columns)])
+    values = np.concatenate([np.empty(0), *(values for _, values in columns)])
+    column = np.repeat(np.arange(len(columns)), [len(numbers) for numbers, _ in columns])
+    return csr_array((values, (numbers, column)), shape=(rows, len(columns)))
+
+
+def _large(a: dict[str, Any]) -> LargePart:
+    shape = (len(a["keys"]), len(a["large_columns"]))
+    return LargePart(
+        columns=a["large_columns"],
+        prototypes=a["large_prototypes"],
+        members=_sparse("large_members", a, shape),
+        others=_sparse("large_others", a, shape),
+        neighbour_scale=a["large_scale"],
+        contrast=bool(a["large_contrast"]),
+    )
+
+
+def _sparse_arrays(name: str, array: csr_array) -> dict[str, Any]:
+    return {f"{name}_data": array.data, f"{name}_indices": array.indices, f"{name}_indptr": array.indptr}
+
+
+def _sparse(name: str, a: dict[str, Any], shape: tuple[int, int]) -> csr_array:
+    return csr_array((a[f"{name}_data"], a[f"{name}_indices"], a[f"{name}_indptr"]), shape=shape)

@@ -1,0 +1,239 @@
+"""The nouns of the core, frozen. `id` is the public string, `key` the int64 that SQL and FAISS know."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+FloatArray = NDArray[np.float32]
+KeyArray = NDArray[np.int64]
+Picture = str | PathLike[str] | bytes | Image
+"""A path, the bytes of an image file, or an opened PIL image."""
+Where = Mapping[str, Any]
+"""A filter tree as plain data; see `filters.py` for its grammar."""
+
+BUILT_IN_MODEL = "all"
+"""The id that stands for an app's own model of all its concepts (`model=None`)."""
+
+
+class InputStatus(StrEnum):
+    READY = "ready"
+    PENDING = "pending"
+    FAILED = "failed"
+
+
+class LabelSource(StrEnum):
+    USER = "user"
+    FEEDBACK = "feedback"
+    IMPORT = "import"
+
+
+@dataclass(frozen=True)
+class AppRecord:
+    """What SQL holds about an app."""
+
+    id: str
+    name: str
+    recipe: Mapping[str, Any]
+    dim: int
+    created_at: datetime
+    seq: int
+
+
+@dataclass(frozen=True)
+class Geo:
+    longitude: float
+    latitude: float
+
+
+@dataclass(frozen=True)
+class AddRequest:
+    """One picture to add. `image` may be None in a `vectors` app, where `vector` is given instead."""
+
+    image: Picture | None = None
+    id: str | None = None
+    concepts: Mapping[str, bool] = field(default_factory=dict)
+    metadata: Mapping[str, Any] | None = None
+    geo: Geo | None = None
+    url: str | None = None
+    allow_duplicate_url: bool = False
+    crop: tuple[float, float, float, float] | None = None
+    """top, left, bottom, right as fractions 0..1 of the upright picture."""
+    vector: FloatArray | None = None
+    source: LabelSource = LabelSource.USER
+
+
+@dataclass(frozen=True)
+class Input:
+    """One picture (or bare vector) of an app."""
+
+    key: int
+    id: str
+    status: InputStatus
+    status_reason: str | None
+    url: str | None
+    sha256: str | None
+    media_type: str | None
+    crop: tuple[float, float, float, float] | None
+    metadata: Mapping[str, Any] | None
+    geo: Geo | None
+    concepts: Mapping[str, bool]
+    created_at: datetime
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class AddResult:
+    """How one item of `add_many` ended: exactly one of `input` and `error` is set."""
+
+    request: AddRequest
+    input: Input | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class Concept:
+    id: str
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Label:
+    """Input, concept, yes or no."""
+
+    input_key: int
+    concept_id: str
+    value: bool
+
+
+@dataclass(frozen=True)
+class Model:
+    """A set of concepts scored together."""
+
+    id: str
+    name: str
+    concept_ids: tuple[str, ...]
+    mutually_exclusive: bool
+    closed_environment: bool
+    settings: Mapping[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """The frozen labels of a moment; `head` versions are not frozen and follow the present labels."""
+
+    id: str
+    model_id: str
+    frozen: bool
+    label_seq: int
+    predictor_sha256: str | None
+    concept_ids: tuple[str, ...]
+    input_count: int
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Prediction:
+    concept_id: str
+    value: float
+    """Probability in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Values of many vectors: row i, column j is the probability of `concept_ids[j]` for vector i."""
+
+    concept_ids: list[str]
+    values: FloatArray
+    """(n, C) in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    input_id: str
+    score: float
+    """Bigger is nearer: cosine in [-1, 1] for a visual search, a probability for a concept."""
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Hits of many queries. `ids[i]` has as many ids as matched, at most k; scores are padded with -inf."""
+
+    ids: list[list[str]]
+    scores: FloatArray
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A labelled input near the query, and what it said."""
+
+    input_id: str
+    label: bool
+    similarity: float
+    """Cosine in the prepared space, [-1, 1]."""
+    vote: float
+    """Its signed part of the concept's score."""
+    share: float
+    """|vote| over the sum of all |votes|, [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a concept got its value: score = prototype + neighbours + background."""
+
+    concept_id: str
+    value: float
+    score: float
+    prototype: float
+    """The part that the labelled images give together, through one weighted mean vector (prototype scoring)."""
+    neighbours: float
+    """The part that near labelled images add one by one (kNN)."""
+    background: float
+    """The part of the app's unlabelled images; never above zero by much, zero without any."""
+    prototype_similarity: float
+    """Cosine of the query to the plain mean of the concept's positive images, [-1, 1]."""
+    nearest: Sequence[Neighbour]
+    positives: int
+    negatives: int
+    low_confidence: bool
+    """True when only positives exist and no background: nothing to compare with."""
+
+
+@dataclass(frozen=True)
+class ConceptQuality:
+    """Leave-one-out quality of one concept at threshold 0.5. NaN is never used: None where undefined."""
+
+    concept_id: str
+    positives: int
+    negatives: int
+    precision: float | None
+    recall: float | None
+    roc_auc: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Leave-one-out: every labelled input judged by the model without it."""
+
+    model_id: str
+    inputs: int
+    accuracy: float | None
+    """Share of inputs with exactly one positive concept whose highest value is that concept."""
+    concepts: Sequence[ConceptQuality]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a long call is; total is None when the source can't say."""
+
+    done: int
+    failed: int
+    total: int | None

@@ -1,0 +1,179 @@
+"""Labels in, predictors out: what a model of concepts knows, kept exact under every label change. Nothing is trained.
+
+Two scorers answer to one protocol. Both are kernel ridge regression, the mean of a Gaussian process, whose limits are
+prototype scoring (much noise) and kNN (a narrow kernel); see ProKeR (Bendou et al., CVPR 2025).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from .concept_scorer import ConceptScorer, LargeVotes, Votes
+from .examples import Array, Examples
+from .exclusive import FEW, ExclusiveScorer, LargeExclusiveScorer
+from .large import DUAL_LIMIT
+from .large_concept import LargeConceptScorer
+from .predictor import LargePart, Predictor, sparse_columns
+from .records import KeyArray
+
+Labels = Mapping[str, Mapping[int, bool]]
+"""Concept id -> input key -> yes or no."""
+
+
+class Scorer(Protocol):
+    """What a model knows. One thread at a time may change it; predictors that it gave stay as they were."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether this form is right for so many labels; if not, `scorer_of` gives another."""
+
+    def set(self, key: int, concept_id: str, value: bool | None) -> None:
+        """One label was made, changed or (None) removed. Concepts that the model doesn't have are ignored."""
+
+    def predictor(self) -> Predictor:
+        """The state of this moment."""
+
+    def leave_one_out(self, keys: KeyArray) -> Array:
+        """(n, C) probabilities of labelled inputs, each by the model without it; columns as in the predictor."""
+
+
+def scorer_of(
+    examples: Examples,
+    concept_ids: Sequence[str],
+    labels: Labels,
+    *,
+    mutually_exclusive: bool,
+    closed_environment: bool,
+) -> Scorer:
+    """The scorer for a model with these flags."""
+    if mutually_exclusive and closed_environment:
+        inputs = len(set().union(*(labels.get(concept, {}) for concept in concept_ids)))
+        form = ExclusiveScorer if inputs <= DUAL_LIMIT else LargeExclusiveScorer
+        return form(examples, concept_ids, labels)
+    return IndependentScorer(examples, concept_ids, labels, mutually_exclusive=mutually_exclusive)
+
+
+class IndependentScorer:
+    """A small model for each concept (recipe, section 5). Used for open environments too, where none may be true.
+
+    If the concepts are mutually exclusive, a yes for one is a no for the others.
+    """
+
+    def __init__(
+        self, examples: Examples, concept_ids: Sequence[str], labels: Labels, *, mutually_exclusive: bool
+    ) -> None:
+        self._examples = examples
+        self._exclusive = mutually_exclusive
+        self._labels: dict[str, dict[int, bool]] = {concept: dict(labels.get(concept, {})) for concept in concept_ids}
+        self._concepts: dict[str, ConceptScorer | LargeConceptScorer] = {}
+        self._votes: dict[str, Votes] = {}
+        self._changed: dict[str, dict[int, bool | None]] = {concept: {} for concept in concept_ids}
+
+    @property
+    def fits(self) -> bool:
+        """Each concept has the form that is right for it."""
+        return True
+
+    def add_concept(self, concept_id: str) -> None:
+        """One more concept, without labels yet. For the built-in model, which has all that there are."""
+        self._labels.setdefault(concept_id, {})
+        self._changed.setdefault(concept_id, {})
+
+    def set(self, key: int, concept_id: str, value: bool | None) -> None:
+        if concept_id not in self._labels:
+            return
+        if value is None:
+            self._labels[concept_id].pop(key, None)
+        else:
+            self._labels[concept_id][key] = value
+        for concept in self._labels if self._exclusive else (concept_id,):
+            self._changed[concept][key] = self._effective(concept, key)
+
+    def predictor(self) -> Predictor:
+        self._refresh()
+        examples, background = self._examples, self._examples.background
+        votes = list(self._votes.values())
+        return Predictor(
+            space=examples.space,
+            concept_ids=tuple(self._votes),
+            keys=examples.keys,
+            rows=examples.matrix,
+            votes=sparse_columns([(v.rows, v.votes) for v in votes], len(examples)),
+            background_rows=background.rows,
+            background_votes=np.array([v.background for v in votes]).reshape(len(votes), len(background)).T,
+            positive=sparse_columns([(v.rows, v.signs) for v in votes], len(examples)),
+            temperature=None,
+            curves=tuple(v.curve for v in votes),
+            mutually_exclusive=self._exclusive,
+            low_confidence=np.array([v.low_confidence for v in votes], dtype=np.bool_),
+            large=self._large_part(votes),
+        )
+
+    def leave_one_out(self, keys: KeyArray) -> Array:
+        predictor = self.predictor()
+        scores = predictor.scores(self._examples.vectors(keys.tolist()))
+        position = {int(key): i for i, key in enumerate(keys)}
+        for column, concept in enumerate(predictor.concept_ids):
+            scorer = self._concepts[concept]
+            without = scorer.leave_one_out() | scorer.background_leave_one_out()
+            for key in without.keys() & position.keys():
+                scores[position[key], column] = without[key]
+        return predictor.probabilities(scores)
+
+    def _large_part(self, votes: Sequence[Votes]) -> LargePart | None:
+        columns = [column for column, v in enumerate(votes) if v.large]
+        large = [v.large for v in votes if v.large]
+        if not large:
+            return None
+        rows = len(self._examples)
+        return LargePart(
+            columns=np.array(columns),
+            prototypes=np.stack([v.prototype for v in large], axis=1).astype(np.float32),
+            members=_side(large, 0, rows),
+            others=_side(large, 1, rows),
+            neighbour_scale=np.array([v.neighbour_scale for v in large]),
+            contrast=True,
+        )
+
+    def _effective(self, concept: str, key: int) -> bool | None:
+        """The label that teaches: the concept's own, else no where another, exclusive concept says yes."""
+        own = self._labels[concept].get(key)
+        if own is not None or not self._exclusive:
+            return own
+        return False if any(labels.get(key) for labels in self._labels.values()) else None
+
+    def _effective_labels(self, concept: str) -> dict[int, bool]:
+        if not self._exclusive:
+            return self._labels[concept]
+        keys = {key for labels in self._labels.values() for key in labels}
+        return {key: value for key in keys if (value := self._effective(concept, key)) is not None}
+
+    def _refresh(self) -> None:
+        """Brings every concept that has a positive label up to date, and forgets the others."""
+        votes: dict[str, Votes] = {}
+        for concept, labels in self._labels.items():
+            changes = self._changed[concept]
+            if not any(labels.values()):
+                self._concepts.pop(concept, None)
+            elif (scorer := self._concepts.get(concept)) is None or not scorer.fits or len(changes) > FEW:
+                effective = self._effective_labels(concept)
+                form = ConceptScorer if len(effective) <= DUAL_LIMIT else LargeConceptScorer
+                self._concepts[concept] = form(self._examples, effective)
+                votes[concept] = self._concepts[concept].votes()
+            elif changes:
+                # Additions first: at least one yes must remain at every step.
+                for key in sorted(changes, key=lambda key: changes[key] is not True):
+                    scorer.set(key, changes[key])
+                votes[concept] = scorer.votes()
+            else:
+                votes[concept] = self._votes[concept]
+            changes.clear()
+        self._votes = votes
+
+
+def _side(large: Sequence[LargeVotes], side: int, rows: int) -> csr_array:
+    """(rows, L): one side of each concept; earlier votes know fewer rows."""
+    columns = [v.members[:, [side]].tocoo() for v in large]
+    return sparse_columns([(column.coords[0], column.data) for column in columns], rows)

@@ -1,0 +1,233 @@
+"""What an app has been taught, in memory: its labels, its space, and a scorer for every model that is asked."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .collection import Collection
+from .examples import BACKGROUND_SIZE, Array, Background, Examples
+from .predictor import Predictor
+from .records import BUILT_IN_MODEL, FloatArray, KeyArray, Model, SpaceRecord
+from .scoring import IndependentScorer, Scorer, scorer_of
+from .space import Space
+
+_GROWTH = 1.25
+"""The space is renewed when the app has grown by this much since."""
+_MEAN_SAMPLE = 20_000
+"""The mean is taken over at most this many vectors."""
+_SLOW_RENEWAL = 1_000
+"""From this many labels on, a new space is prepared off the request path while the old one serves."""
+
+
+@dataclass(frozen=True)
+class LabelChange:
+    """One label made, changed, or (value None) removed."""
+
+    key: int
+    concept_id: str
+    value: bool | None
+
+
+@dataclass
+class _Taught:
+    """One model's scorer, and the label changes that it has not taken in yet."""
+
+    model: Model
+    scorer: Scorer
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    pending: list[LabelChange] = field(default_factory=list)
+    predictor: Predictor | None = None
+
+
+@dataclass
+class _Epoch:
+    """Everything that depends on one snapshot of the space."""
+
+    record: SpaceRecord
+    examples: Examples
+    taught: dict[str, _Taught] = field(default_factory=dict)
+
+
+class Teacher:
+    """Label changes go in as they are committed; predictors come out that know all of them.
+
+    A scorer takes changes in when its model is next asked, so teaching costs nothing for models that nobody asks, and a
+    bulk of labels is one solution instead of many updates.
+    """
+
+    def __init__(self, collection: Collection, power: float | None, labels: Mapping[str, Mapping[int, bool]]) -> None:
+        """power: of the power transform; None: decide by the data. labels: concept id -> input key -> yes or no."""
+        self._collection = collection
+        self._power = power
+        self._labels: dict[str, dict[int, bool]] = {concept: dict(given) for concept, given in labels.items()}
+        self._mutex = threading.Lock()
+        self._renewing = threading.Lock()
+        self._epoch: _Epoch | None = None
+        self._next: _Epoch | None = None
+        self._background_lost = False
+
+    @property
+    def space(self) -> SpaceRecord | None:
+        """The snapshot in use, to be kept: after a restart it gives the same numbers."""
+        return self._epoch.record if self._epoch else None
+
+    def resume(self, record: SpaceRecord) -> None:
+        """Goes on with a snapshot from an earlier run."""
+        self._epoch = self._epoch_of(record)
+
+    def concept_ids(self) -> list[str]:
+        """Concepts that have labels, in the order in which they were first used."""
+        with self._mutex:
+            return [concept for concept, labels in self._labels.items() if labels]
+
+    def labelled_keys(self, concept_ids: Iterable[str]) -> KeyArray:
+        """(n,) ascending: inputs with a label for any of these concepts."""
+        with self._mutex:
+            keys = {key for concept in concept_ids for key in self._labels.get(concept, ())}
+        return np.array(sorted(keys), dtype=np.int64)
+
+    def labels(self, concept_id: str) -> dict[int, bool]:
+        """Input key -> yes or no."""
+        with self._mutex:
+            return dict(self._labels.get(concept_id, ()))
+
+    def apply(self, changes: Iterable[LabelChange]) -> None:
+        """The catalog has committed these."""
+        changes = list(changes)
+        with self._mutex:
+            for change in changes:
+                labels = self._labels.setdefault(change.concept_id, {})
+                if change.value is None:
+                    labels.pop(change.key, None)
+                else:
+                    labels[change.key] = change.value
+            for epoch in (self._epoch, self._next):
+                for taught in epoch.taught.values() if epoch else ():
+                    taught.pending.extend(changes)
+
+    def forget(self, keys: Iterable[int]) -> None:
+        """These inputs are gone, and with them their labels."""
+        gone = set(keys)
+        with self._mutex:
+            changes = [
+                LabelChange(key, concept, None)
+                for concept, labels in self._labels.items()
+                for key in gone & labels.keys()
+            ]
+        self.apply(changes)
+        if self._epoch and not gone.isdisjoint(self._epoch.examples.background.position):
+            self._background_lost = True
+
+    def drop(self, model_id: str) -> None:
+        """The model has changed or is gone."""
+        with self._mutex:
+            for epoch in (self._epoch, self._next):
+                if epoch:
+                    epoch.taught.pop(model_id, None)
+
+    def predictor(self, model: Model) -> Predictor:
+        """What the model knows now, every committed label included."""
+        taught = self._taught(self._current_epoch(), model)
+        with taught.lock:
+            return self._catch_up(taught)
+
+    def leave_one_out(self, model: Model, keys: KeyArray) -> tuple[tuple[str, ...], Array]:
+        """Concept ids and (n, C) probabilities, each labelled input judged by the model without it."""
+        taught = self._taught(self._current_epoch(), model)
+        with taught.lock:
+            predictor = self._catch_up(taught)
+            return predictor.concept_ids, taught.scorer.leave_one_out(keys)
+
+    def _catch_up(self, taught: _Taught) -> Predictor:
+        with self._mutex:
+            pending, taught.pending = taught.pending, []
+        for change in pending:
+            if taught.model.id == BUILT_IN_MODEL and isinstance(taught.scorer, IndependentScorer):
+                taught.scorer.add_concept(change.concept_id)
+            taught.scorer.set(change.key, change.concept_id, change.value)
+        if pending or taught.predictor is None:
+            taught.predictor = taught.scorer.predictor()
+        return taught.predictor
+
+    def _taught(self, epoch: _Epoch, model: Model) -> _Taught:
+        with self._mutex:
+            taught = epoch.taught.get(model.id)
+            if taught is None or (taught.model != model and model.id != BUILT_IN_MODEL):
+                concepts = list(self._labels) if model.id == BUILT_IN_MODEL else model.concept_ids
+                scorer = scorer_of(
+                    epoch.examples,
+                    concepts,
+                    {concept: self._labels.get(concept, {}) for concept in concepts},
+                    mutually_exclusive=model.mutually_exclusive,
+                    closed_environment=model.closed_environment,
+                )
+                taught = epoch.taught[model.id] = _Taught(model, scorer)
+        return taught
+
+    def _current_epoch(self) -> _Epoch:
+        epoch = self._epoch
+        if epoch and not self._stale(epoch):
+            return epoch
+        if epoch and len(epoch.examples) >= _SLOW_RENEWAL:
+            if self._renewing.acquire(blocking=False):
+                threading.Thread(target=self._renew_aside, args=(epoch,), name="tenshot-space", daemon=True).start()
+            return epoch
+        with self._renewing:
+            if self._epoch is None or self._stale(self._epoch):
+                fresh = self._fresh_epoch()
+                with self._mutex:
+                    self._epoch = fresh
+            return self._epoch
+
+    def _renew_aside(self, old: _Epoch) -> None:
+        try:
+            fresh = self._next = self._fresh_epoch()
+            for taught in list(old.taught.values()):
+                with (renewed := self._taught(fresh, taught.model)).lock:
+                    self._catch_up(renewed)
+            with self._mutex:
+                self._epoch, self._next = fresh, None
+        finally:
+            self._next = None
+            self._renewing.release()
+
+    def _stale(self, epoch: _Epoch) -> bool:
+        return self._background_lost or len(self._collection) >= max(
+            _GROWTH * epoch.record.count, epoch.record.count + 1
+        )
+
+    def _fresh_epoch(self) -> _Epoch:
+        self._background_lost = False
+        keys = self._collection.keys()
+        vectors = self._collection.get(_spread(keys, _MEAN_SAMPLE))
+        space = Space.fit(vectors, self._choose_power(vectors))
+        return self._epoch_of(
+            SpaceRecord(
+                seq=self._collection.applied_seq,
+                count=len(keys),
+                power=space.power,
+                mean=space.mean,
+                background=_spread(keys, BACKGROUND_SIZE),
+            )
+        )
+
+    def _epoch_of(self, record: SpaceRecord) -> _Epoch:
+        space = Space(record.mean, record.power)
+        present = record.background[self._collection.contains(record.background)]
+        self._background_lost = len(present) < len(record.background)
+        background = Background(present, space.prepare(self._collection.get(present)))
+        return _Epoch(record, Examples(space, background, self._collection.get))
+
+    def _choose_power(self, vectors: FloatArray) -> float:
+        if self._power is not None:
+            return self._power
+        return 0.5 if vectors.size and vectors.min() >= 0 else 1.0
+
+
+def _spread(keys: KeyArray, most: int) -> KeyArray:
+    """At most so many of the keys, evenly spread over them, so that early and late inputs count alike."""
+    if len(keys) <= most:
+        return keys
+    return keys[np.linspace(0, len(keys) - 1, most).astype(np.int64)]
