@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from .calibration import NO_CONTRAST, Logistic, fit_logistic
-from .examples import Array, Examples, rbf
+from .examples import Array, Examples, similarity_kernel
 from .large import DUAL_LIMIT
 from .ridge import KernelRidge
 
@@ -146,9 +146,9 @@ class ConceptScorer:
         self._others = np.setdiff1d(np.arange(len(self._background)), self._own)
         self._noise = background_noise(self.positives)
         vectors = self._examples.matrix[self._rows]
-        near = rbf(self._background.rows, vectors)
+        near = similarity_kernel(self._background.rows, vectors)
         projection = self._solve_background(near)
-        kernel = rbf(vectors, vectors) - near.T @ projection
+        kernel = similarity_kernel(vectors, vectors) - near.T @ projection
         targets = np.array([[float(labels[key])] for key in keys])
         self._ridge = KernelRidge((kernel + kernel.T) / 2, LABEL_NOISE, targets)
         self._rows = np.pad(self._rows, (0, self._ridge.capacity - len(keys)), constant_values=-1)
@@ -159,13 +159,13 @@ class ConceptScorer:
     def _add(self, key: int, value: bool) -> None:
         row = int(self._examples.rows([key])[0])
         vector = self._examples.matrix[row : row + 1]
-        near = rbf(self._background.rows, vector)
+        near = similarity_kernel(self._background.rows, vector)
         projection = self._solve_background(near)[:, 0]
         taken = np.flatnonzero(self._rows >= 0)
         column = np.zeros(self._ridge.capacity)
-        column[taken] = rbf(self._examples.matrix[self._rows[taken]], vector)[:, 0]
+        column[taken] = similarity_kernel(self._examples.matrix[self._rows[taken]], vector)[:, 0]
         column[taken] -= near[:, 0] @ self._projection[:, taken]
-        self_kernel = float(rbf(vector, vector)[0, 0] - near[:, 0] @ projection)
+        self_kernel = float(similarity_kernel(vector, vector)[0, 0] - near[:, 0] @ projection)
         slot = self._ridge.add(column, self_kernel, np.array([float(value)]))
         grown = self._ridge.capacity - len(self._rows)
         if grown:

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 
 from .calibration import fit_temperature
 from .concept_scorer import LABEL_NOISE
-from .examples import Array, Examples, rbf
+from .examples import Array, Examples, similarity_kernel
 from .large import DUAL_LIMIT, NEIGHBOUR_WEIGHT, LargeFit, Taught, log_means, spread
 from .predictor import LargePart, Predictor
 from .records import KeyArray
@@ -156,7 +156,7 @@ class ExclusiveScorer:
         self._slot = {key: slot for slot, key in enumerate(targets)}
         vectors = self._examples.vectors(targets)
         stacked = np.array(list(targets.values())).reshape(-1, len(self._labels.concept_ids) + 1)
-        ridge = KernelRidge(rbf(vectors, vectors), LABEL_NOISE, stacked)
+        ridge = KernelRidge(similarity_kernel(vectors, vectors), LABEL_NOISE, stacked)
         free = ridge.capacity - len(targets)
         self._rows = np.pad(self._examples.rows(targets), (0, free), constant_values=-1)
         self._signs = np.zeros((ridge.capacity, len(self._labels.concept_ids)))
@@ -182,8 +182,8 @@ class ExclusiveScorer:
         vector = self._examples.matrix[row : row + 1]
         taken = np.flatnonzero(self._rows >= 0)
         column = np.zeros(ridge.capacity)
-        column[taken] = rbf(self._examples.matrix[self._rows[taken]], vector)[:, 0]
-        slot = ridge.add(column, float(rbf(vector, vector)[0, 0]), target)
+        column[taken] = similarity_kernel(self._examples.matrix[self._rows[taken]], vector)[:, 0]
+        slot = ridge.add(column, float(similarity_kernel(vector, vector)[0, 0]), target)
         if grown := ridge.capacity - len(self._rows):
             self._rows = np.pad(self._rows, (0, grown), constant_values=-1)
             self._signs = np.pad(self._signs, ((0, grown), (0, 0)))

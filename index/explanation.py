@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .errors import ConceptNotFound
+from .examples import similarity_kernel
 from .predictor import Predictor
 from .records import Explanation, FloatArray, KeyArray, Neighbour
 
@@ -24,7 +25,7 @@ def explain(
     scores = predictor.scores(prepared)
     parts = predictor.parts(prepared)
     similarities = (predictor.rows @ prepared[0]).astype(np.float64)
-    all_votes = predictor.votes[:, [column]].toarray()[:, 0] * np.exp(similarities - 1)
+    all_votes = predictor.votes[:, [column]].toarray()[:, 0] * similarity_kernel(prepared, predictor.rows)[0]
     signs = predictor.positive[:, [column]].toarray()[:, 0]
     total = float(np.abs(all_votes).sum()) or 1.0
     labelled = np.flatnonzero(signs)

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from scipy.special import expit, softmax
 
 from .calibration import Logistic
-from .examples import Array, rbf
+from .examples import Array, similarity_kernel
 from .large import cache_kernel, log_means
 from .records import FloatArray, KeyArray
 from .space import Space, unit
@@ -24,8 +24,8 @@ _CHUNK = 1024
 class Parts:
     """A score taken apart, each (q, C): score = prototype + neighbours + background.
 
-    The kernel exp(s - 1) = e^-1 (1 + s) + rest(s). What the first, linear term gives over all labelled images is one
-    dot product with their weighted mean: prototype scoring. What the rest gives comes from the near ones alone: kNN.
+    The kernel is (s + rest(s)) / (e - 1). What the first, linear term gives over all labelled images is one dot product
+    with their weighted mean: prototype scoring. What the rest gives comes from the near ones alone: kNN.
     """
 
     prototype: Array
@@ -61,7 +61,7 @@ class LargePart:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Scores are kernel votes: score_c(q) = sum_i votes_ic exp(x_i.q - 1) + the background's.
+    """Scores are kernel votes: score_c(q) = sum_i votes_ic k(x_i, q) + the background's.
 
     Exclusive concepts share one softmax; independent ones have a logistic curve each.
     """
@@ -97,7 +97,10 @@ class Predictor:
 
     def scores(self, prepared: FloatArray) -> Array:
         """(q, C) scores of prepared vectors (q, dim): near 1 means yes, near 0 no."""
-        scores = rbf(prepared, self.rows) @ self.votes + rbf(prepared, self.background_rows) @ self.background_votes
+        scores = (
+            similarity_kernel(prepared, self.rows) @ self.votes
+            + similarity_kernel(prepared, self.background_rows) @ self.background_votes
+        )
         if self.large:
             scores[:, self.large.columns] += sum(self.large.parts(prepared, self.rows))
         return np.asarray(scores)
@@ -114,9 +117,9 @@ class Predictor:
 
     def parts(self, prepared: FloatArray) -> Parts:
         """The scores of prepared vectors (q, dim), taken apart."""
-        linear = (1 + (prepared @ self.rows.T).astype(np.float64)) / np.e
+        linear = (prepared @ self.rows.T).astype(np.float64) / np.expm1(1)
         prototype = linear @ self.votes
-        neighbours = rbf(prepared, self.rows) @ self.votes - prototype
+        neighbours = similarity_kernel(prepared, self.rows) @ self.votes - prototype
         if self.large:
             large = self.large.parts(prepared, self.rows)
             prototype[:, self.large.columns] += large[0]
@@ -124,7 +127,7 @@ class Predictor:
         return Parts(
             prototype=prototype,
             neighbours=neighbours,
-            background=rbf(prepared, self.background_rows) @ self.background_votes,
+            background=similarity_kernel(prepared, self.background_rows) @ self.background_votes,
         )
 
     @cached_property

@@ -1,0 +1,139 @@
+"""Many calling threads, one device: what they ask for at the same time is computed in one go."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL.Image import Image
+
+from .base import Embedder, FloatArray, Recipe
+
+_Embed = Callable[[Sequence[Any]], FloatArray]
+
+
+class Busy(Exception):
+    """More is waiting than can be embedded soon; try again later."""
+
+
+class BatcherClosed(Exception):
+    """Asked to embed after close()."""
+
+
+@dataclass(frozen=True)
+class _Call:
+    embed: _Embed
+    items: Sequence[Any]
+    result: Future[FloatArray] = field(default_factory=Future)
+
+
+class Batcher:
+    """An embedder for many threads, in front of one that wants big batches. Closing it closes that one.
+
+    One thread works. Whenever it is free it takes all that waits, up to `max_batch` items, and starts at once: when
+    idle nobody waits for company, and under load batches grow by themselves. No more than `max_queue` items wait,
+    except that a single call of any size may always wait on its own.
+    """
+
+    def __init__(self, embedder: Embedder, *, max_batch: int = 32, max_queue: int = 1024) -> None:
+        self._embedder = embedder
+        self._max_batch = max_batch
+        self._max_queue = max_queue
+        self._calls: deque[_Call] = deque()
+        self._waiting = 0
+        self._closed = False
+        self._changed = threading.Condition()
+        self._worker = threading.Thread(target=self._work, name=f"embed {embedder.recipe.workflow}", daemon=True)
+        self._worker.start()
+
+    @property
+    def recipe(self) -> Recipe:
+        return self._embedder.recipe
+
+    @property
+    def has_text(self) -> bool:
+        return self._embedder.has_text
+
+    def embed_images(self, images: Sequence[Image]) -> FloatArray:
+        """(n, dim) float32, unit length, in the order given; returns when they are done. Raises Busy."""
+        return self._submit(_Call(self._embedder.embed_images, images))
+
+    def embed_texts(self, texts: Sequence[str]) -> FloatArray:
+        """(n, dim) float32, unit length, in the order given; returns when they are done. Raises Busy."""
+        return self._submit(_Call(self._embedder.embed_texts, texts))
+
+    def close(self) -> None:
+        """Finishes what waits, refuses what comes, then closes the embedder. May be called again."""
+        with self._changed:
+            first = not self._closed
+            self._closed = True
+            self._changed.notify()
+        self._worker.join()
+        if first:
+            self._embedder.close()
+
+    def _submit(self, call: _Call) -> FloatArray:
+        with self._changed:
+            if self._closed:
+                raise BatcherClosed(f"the embedder of workflow {self.recipe.workflow!r} is closed")
+            if self._waiting and self._waiting + len(call.items) > self._max_queue:
+                raise Busy(f"{self._waiting} pictures or texts wait already; try again later")
+            self._calls.append(call)
+            self._waiting += len(call.items)
+            self._changed.notify()
+        return call.result.result()
+
+    def _work(self) -> None:
+        while calls := self._next_calls():
+            self._answer(calls)
+
+    def _next_calls(self) -> list[_Call]:
+        """The oldest call, and those right behind it that ask the same and fit in its batch; none: closed and empty."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._calls or self._closed)
+            taken: list[_Call] = []
+            size = 0
+            while self._calls and (
+                not taken
+                or (self._calls[0].embed == taken[0].embed and size + len(self._calls[0].items) <= self._max_batch)
+            ):
+                taken.append(self._calls.popleft())
+                size += len(taken[-1].items)
+            self._waiting -= size
+            return taken
+
+    def _answer(self, calls: list[_Call]) -> None:
+        items = [item for call in calls for item in call.items]
+        try:
+            vectors = self._in_batches(calls[0].embed, items)
+        except BaseException as error:
+            if len(calls) == 1:
+                calls[0].result.set_exception(error)
+            else:  # one bad caller must not fail the others
+                for call in calls:
+                    self._answer([call])
+            return
+        start = 0
+        for call in calls:
+            stop = start + len(call.items)
+            call.result.set_result(vectors[start:stop].copy())
+            start = stop
+
+    def _in_batches(self, embed: _Embed, items: Sequence[Any]) -> FloatArray:
+        if len(items) <= self._max_batch:
+            return self._halving(embed, items)
+        starts = range(0, len(items), self._max_batch)
+        return np.concatenate([self._halving(embed, items[start : start + self._max_batch]) for start in starts])
+
+    def _halving(self, embed: _Embed, items: Sequence[Any]) -> FloatArray:
+        """Embeds in two halves, and those in halves, where the device's memory is too small for all at once."""
+        try:
+            return embed(items)
+        except MemoryError:
+            if len(items) < 2:
+                raise
+        half = len(items) // 2
+        return np.concatenate([self._halving(embed, items[:half]), self._halving(embed, items[half:])])

@@ -1,0 +1,189 @@
+"""Picture bytes -> an upright RGB image, or an `ImageError` that says why not.
+
+ImageError
+├── ImageNotFound        no such file, or not a file that can be read
+├── UnsupportedFormat    not one of JPEG, PNG, WebP, GIF, BMP, TIFF
+├── UndecodableImage     one of them, but broken
+│   └── TruncatedImage   it ends too early
+├── EmptyImage           no bytes, or no pixels
+├── ImageTooLarge        more pixels than allowed
+└── BadCrop              a crop box that is none
+"""
+
+from dataclasses import dataclass
+from io import BytesIO
+from os import PathLike, fspath
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+ImageSource = str | PathLike[str] | bytes | Image.Image
+Box = tuple[float, float, float, float]
+"""(top, left, bottom, right) as fractions of the height and the width, in [0, 1]."""
+
+MAX_PIXELS = 100_000_000
+
+
+class ImageError(Exception):
+    """A picture that can't be used. The message is one line, fit for a user."""
+
+
+class ImageNotFound(ImageError):
+    pass
+
+
+class UnsupportedFormat(ImageError):
+    pass
+
+
+class UndecodableImage(ImageError):
+    pass
+
+
+class TruncatedImage(UndecodableImage):
+    pass
+
+
+class EmptyImage(ImageError):
+    pass
+
+
+class ImageTooLarge(ImageError):
+    pass
+
+
+class BadCrop(ImageError):
+    pass
+
+
+@dataclass(frozen=True)
+class Decoded:
+    image: Image.Image
+    """Upright RGB, shares nothing with its source."""
+    media_type: str | None
+    """Sniffed from the content, e.g. `image/jpeg`; None for a PIL image that was not read from a file."""
+
+
+def open_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """The picture turned upright as its EXIF says, as RGB, transparent parts white; the first frame if there are many.
+
+    `max_pixels` is checked on the header, before any pixel is decoded.
+    """
+    if isinstance(source, Image.Image):
+        return Decoded(_decode(source, max_pixels), source.get_format_mimetype() if _from_file(source) else None)
+    content = source if isinstance(source, bytes) else _read(Path(fspath(source)))
+    media_type, plugin = _sniff(content)
+    try:
+        picture = plugin(BytesIO(content))
+    except Exception as error:  # Pillow's plugins raise a dozen types on hostile bytes
+        raise _undecodable(error) from error
+    return Decoded(_decode(picture, max_pixels), media_type)
+
+
+def crop(image: Image.Image, box: Box) -> Image.Image:
+    """The part of the image inside the box, on whole pixels and never less than one."""
+    top, left, bottom, right = box
+    # A NaN fails every comparison and so is refused as well.
+    if not (0 <= top < bottom <= 1 and 0 <= left < right <= 1):
+        raise BadCrop(f"a crop is (top, left, bottom, right) with 0 <= top < bottom <= 1, same for left, right: {box}")
+    rows, columns = _span(top, bottom, image.height), _span(left, right, image.width)
+    # Not `Image.crop`: that warns by a process-wide pixel limit, which is not ours.
+    return Image.fromarray(np.asarray(image)[rows, columns])
+
+
+def _span(start: float, stop: float, length: int) -> slice:
+    first = min(round(start * length), length - 1)
+    return slice(first, max(round(stop * length), first + 1))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            raise ImageNotFound(f"{path} is {'not a file' if path.exists() else 'missing'}")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL inside the path
+        raise ImageNotFound(f"{str(path)!r} can't be read: {error}") from error
+
+
+# The plugins are called directly, since `Image.open` warns and raises by process-wide limits of its own.
+_PLUGINS: tuple[tuple[str, tuple[bytes, ...], type[ImageFile.ImageFile]], ...] = (
+    ("image/jpeg", (b"\xff\xd8\xff",), JpegImageFile),
+    ("image/png", (b"\x89PNG\r\n\x1a\n",), PngImageFile),
+    ("image/gif", (b"GIF87a", b"GIF89a"), GifImageFile),
+    ("image/bmp", (b"BM",), BmpImageFile),
+    ("image/tiff", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), TiffImageFile),
+)
+
+
+def _sniff(content: bytes) -> tuple[str, type[ImageFile.ImageFile]]:
+    if not content:
+        raise EmptyImage("the picture has no bytes")
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "image/webp", WebPImageFile
+    for media_type, signatures, plugin in _PLUGINS:
+        if content.startswith(signatures):
+            return media_type, plugin
+    raise UnsupportedFormat("not a picture in one of JPEG, PNG, WebP, GIF, BMP, TIFF")
+
+
+def _from_file(picture: Image.Image) -> bool:
+    return isinstance(picture, ImageFile.ImageFile)
+
+
+def _decode(picture: Image.Image, max_pixels: int) -> Image.Image:
+    width, height = picture.size
+    if width < 1 or height < 1:
+        raise EmptyImage(f"the picture is {width} x {height} pixels")
+    if width * height > max_pixels:
+        raise ImageTooLarge(f"the picture is {width} x {height} pixels, more than the {max_pixels:,} allowed")
+    try:
+        picture.load()
+        return _to_rgb(_turn_upright(picture))
+    except Exception as error:
+        raise _undecodable(error) from error
+
+
+def _undecodable(error: Exception) -> ImageError:
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageTooLarge(str(error))
+    if isinstance(error, EOFError) or "truncated" in str(error).lower():
+        return TruncatedImage("the picture ends too early; it may be a partial download")
+    return UndecodableImage(f"the picture is broken: {error}")
+
+
+def _turn_upright(picture: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # a broken EXIF block is no reason to refuse a sound picture
+        return picture.copy()
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith(("I", "F")):
+        return _scale_to_8_bits(picture).convert("RGB")
+    if picture.has_transparency_data:
+        opaque = picture.convert("RGBA")
+        white = Image.new("RGBA", opaque.size, "white")
+        return Image.alpha_composite(white, opaque).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _scale_to_8_bits(picture: Image.Image) -> Image.Image:
+    """Grey of 16 or 32 bits or floats -> 8 bits: by its type where that is certain, else by the range it uses."""
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float64), posinf=0, neginf=0)
+    low, high = values.min(), values.max()
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and low >= 0 and 255 < high <= 65535):
+        low, high = 0, 65535
+    elif low >= 0 and high <= 1 and picture.mode == "F":
+        low, high = 0, 1
+    elif low >= 0 and high <= 255:
+        low, high = 0, 255
+    scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
+    return Image.fromarray(np.rint(scaled).astype(np.uint8))

@@ -1,0 +1,32 @@
+"""The base workflow `vectors`: no model, the caller brings the vectors."""
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from PIL.Image import Image
+
+from .base import Recipe, WorkflowError
+
+
+class VectorsEmbedder:
+    """Refuses pictures and words, and says what to do instead."""
+
+    has_text = False
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+
+    def embed_images(self, images: Sequence[Image]) -> NoReturn:
+        raise self._refusal("pictures")
+
+    def embed_texts(self, texts: Sequence[str]) -> NoReturn:
+        raise self._refusal("words")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _refusal(self, what: str) -> WorkflowError:
+        return WorkflowError(
+            f"workflow 'vectors' has no model to see {what} with: hand in your own vectors of {self.recipe.dim} "
+            f"numbers (add_vectors, predict_vectors, search_vectors), or create the app with another workflow"
+        )

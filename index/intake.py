@@ -1,0 +1,125 @@
+"""From what a caller hands in to what can be stored: bytes, hash, upright pixels, vector. No database, no collection."""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from PIL import Image
+
+from ..embeddings.images import ImageError, crop, open_image
+from .errors import BadRequest, BadVector
+from .records import AddRequest, FloatArray, Geo, Picture
+
+_MAX_ID = 200
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request whose picture was decoded, or whose vector was checked; not embedded yet."""
+
+    request: AddRequest
+    id: str
+    data: bytes | None = None
+    """The picture's file, as it came."""
+    sha256: str | None = None
+    media_type: str | None = None
+    pixels: Image.Image | None = None
+    """Upright, cropped RGB."""
+
+
+def prepare(request: AddRequest, dim: int) -> Prepared:
+    """Checks everything about one request that needs no database.
+
+    Raises ImageError for the picture, BadVector for the vector, BadRequest for the rest.
+    """
+    input_id = uuid4().hex if request.id is None else check_id(request.id, "input id")
+    check_concepts({concept: value for concept, value in request.concepts.items()})
+    check_metadata(request.metadata)
+    check_geo(request.geo)
+    if request.vector is not None:
+        check_vectors(np.asarray(request.vector)[None], dim, [input_id])
+        return Prepared(request, input_id)
+    if request.image is None:
+        raise BadRequest(f"input {input_id!r} has neither a picture nor a vector")
+    data = picture_bytes(request.image)
+    decoded = open_image(data)
+    return Prepared(
+        request,
+        input_id,
+        data=data,
+        sha256=hashlib.sha256(data).hexdigest(),
+        media_type=decoded.media_type,
+        pixels=crop(decoded.image, request.crop) if request.crop else decoded.image,
+    )
+
+
+def picture_bytes(picture: Picture) -> bytes:
+    """The file behind a picture; a PIL image becomes a PNG."""
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return bytes(picture)
+    if isinstance(picture, Image.Image):
+        out = io.BytesIO()
+        picture.save(out, "PNG")
+        return out.getvalue()
+    try:
+        return Path(picture).read_bytes()
+    except OSError as error:
+        raise ImageError(f"can't read {picture}: {error.strerror or error}") from error
+
+
+def check_id(value: object, what: str) -> str:
+    """An id of the user's: any printable text, slashes and other scripts included."""
+    if not isinstance(value, str) or not value.strip():
+        raise BadRequest(f"{what} must be a text that isn't empty, not {value!r}")
+    if len(value) > _MAX_ID:
+        raise BadRequest(f"{what} is longer than {_MAX_ID} characters")
+    if not value.isprintable():
+        raise BadRequest(f"{what} {value!r} has characters that can't be printed")
+    return value
+
+
+def check_concepts(concepts: Mapping[str, bool | None]) -> None:
+    if not isinstance(concepts, Mapping):
+        raise BadRequest(f"concepts must be a mapping of concept id to True or False, not {concepts!r}")
+    for concept, value in concepts.items():
+        check_id(concept, "concept id")
+        if value is not None and not isinstance(value, bool | np.bool_):
+            raise BadRequest(f"the label of concept {concept!r} must be True, False or None, not {value!r}")
+
+
+def check_metadata(metadata: Mapping[str, Any] | None) -> None:
+    if metadata is None:
+        return
+    if not isinstance(metadata, Mapping):
+        raise BadRequest(f"metadata must be a mapping, not {type(metadata).__name__}")
+    try:
+        json.dumps(metadata, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadRequest(f"metadata must be plain JSON: {error}") from error
+
+
+def check_geo(geo: Geo | None) -> None:
+    if geo is not None and not (-180 <= geo.longitude <= 180 and -90 <= geo.latitude <= 90):
+        raise BadRequest(f"no such place: longitude {geo.longitude}, latitude {geo.latitude}")
+
+
+def check_vectors(vectors: object, dim: int, names: Sequence[str] | None = None) -> FloatArray:
+    """(n, dim) float32 of unit length. Raises BadVector that names the first bad row."""
+    try:
+        array = np.asarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise BadVector(f"vectors must be numbers of shape (n, {dim}): {error}") from error
+    if array.ndim != 2 or array.shape[1] != dim:
+        raise BadVector(f"vectors must have the shape (n, {dim}), not {array.shape}")
+    norms = np.linalg.norm(array, axis=1)
+    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 1e-12)))
+    if len(bad):
+        name = names[bad[0]] if names else f"row {bad[0]}"
+        raise BadVector(f"the vector of {name} is zero or not finite")
+    return np.asarray(array / norms[:, None], dtype=np.float32)

@@ -1,0 +1,149 @@
+"""Store: a data folder. Opens it, makes and finds its apps, shares opened base workflows among them."""
+
+import os
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+from ..embeddings.base import Recipe
+from ..embeddings.batcher import Batcher
+from ..embeddings.workflows import open_embedder, recipe_of
+from .app import App
+from .blobs import Blobs
+from .catalog import Catalog
+from .collection import check_faiss
+from .errors import StoreClosed, StoreInUse
+from .intake import check_id
+from .records import AppRecord
+
+
+def open_catalog(path: str | os.PathLike[str], database_url: str | None = None) -> Catalog:
+    """The records of a data folder alone, without its lock: for making apps and keys beside a running server."""
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Catalog.open(database_url or f"sqlite:///{folder.resolve() / 'tenshot.db'}")
+
+
+def create_app_record(catalog: Catalog, name: str, workflow: str = "general", dim: int | None = None) -> AppRecord:
+    """Makes an app in SQL; a running server finds it there. Raises AppExists or WorkflowError."""
+    check_id(name, "app name")
+    recipe = recipe_of(workflow, dim=dim)
+    return catalog.apps.create(uuid4().hex, name, asdict(recipe), recipe.dim)
+
+
+class Store:
+    """A data folder that this process owns while it is open. A context manager."""
+
+    def __init__(self, path: Path, lock: FileLock, catalog: Catalog, blobs: Blobs) -> None:
+        self.path = path
+        self.catalog = catalog
+        self._folder_lock = lock
+        self._blobs = blobs
+        self._mutex = threading.RLock()
+        self._apps: dict[str, App] = {}
+        self._embedders: dict[Recipe, Batcher] = {}
+        self._closed = False
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, database_url: str | None = None) -> Self:
+        """Creates or migrates the folder and takes it over. Raises StoreInUse, naming the process that has it."""
+        check_faiss()
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _take(folder)
+        try:
+            return cls(folder, lock, open_catalog(folder, database_url), Blobs(folder / "blobs"))
+        except BaseException:
+            lock.release()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r}{', closed' if self._closed else ''})"
+
+    def close(self) -> None:
+        """Finishes what was taken on and gives the folder back. Safe to call twice."""
+        with self._mutex:
+            if self._closed:
+                return
+            self._closed = True
+            for app in self._apps.values():
+                app.close()
+            for embedder in self._embedders.values():
+                embedder.close()
+            self.catalog.close()
+            self._folder_lock.release()
+
+    def create_app(self, name: str, workflow: str = "general", *, dim: int | None = None) -> App:
+        """An app on a base workflow; dim only for `vectors`. Raises AppExists or WorkflowError."""
+        self._check_open()
+        return self._open_app(create_app_record(self.catalog, name, workflow, dim))
+
+    def app(self, name: str) -> App:
+        """The app of this name or id; also one that another process has just made. Raises AppNotFound."""
+        self._check_open()
+        return self._open_app(self.catalog.apps.get(name))
+
+    def apps(self) -> list[AppRecord]:
+        """What SQL holds about each app, oldest first."""
+        self._check_open()
+        return self.catalog.apps.list()
+
+    def delete_app(self, name: str) -> None:
+        """Deletes an app with all that it has. Raises AppNotFound."""
+        self._check_open()
+        record = self.catalog.apps.get(name)
+        with self._mutex:
+            if app := self._apps.pop(record.id, None):
+                app.close()
+        for sha256 in self.catalog.apps.delete(record.id):
+            self._blobs.delete(sha256)
+
+    def _open_app(self, record: AppRecord) -> App:
+        with self._mutex:
+            self._check_open()
+            if record.id not in self._apps:
+                recipe = Recipe(**record.recipe)
+                self._apps[record.id] = App(
+                    record, recipe, self.catalog, self._blobs, lambda: self._embedder_of(recipe)
+                )
+            return self._apps[record.id]
+
+    def _embedder_of(self, recipe: Recipe) -> Batcher:
+        with self._mutex:
+            self._check_open()
+            if recipe not in self._embedders:
+                self._embedders[recipe] = Batcher(open_embedder(recipe))
+            return self._embedders[recipe]
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosed(f"the store {self.path} is closed")
+
+
+def _take(folder: Path) -> FileLock:
+    """The folder's lock, with this process's number beside it for whoever comes second."""
+    lock = FileLock(folder / "lock")
+    owner = folder / "lock.pid"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        try:
+            process = f"process {int(owner.read_text())}"
+        except (OSError, ValueError):
+            process = "another process"
+        raise StoreInUse(f"the data folder {folder} is in use by {process}") from None
+    owner.write_text(str(os.getpid()))
+    return lock

@@ -1,0 +1,195 @@
+"""Contract of every scorer: exact under changes, whatever their order; reading changes nothing; saved equals before."""
+
+import numpy as np
+import pytest
+from worlds import FORMS, World, world
+
+from tenshot.index import exclusive, scoring
+from tenshot.index.predictor import Predictor
+
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(params=FORMS)
+def form(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def _values(scorer: scoring.Scorer, place: World) -> np.ndarray:
+    return scorer.predictor().values(place.vectors)
+
+
+def test_a_thousand_random_changes_taken_back_leave_no_trace(form: str) -> None:
+    place = world()
+    scorer = place.scorer(place.labels(10), form)
+    before = _values(scorer, place)
+    rng = np.random.default_rng(1)
+    labels = place.labels(10)
+    for step in range(1000):
+        key, concept = int(rng.integers(len(place.vectors))), f"c{rng.integers(4)}"
+        original = labels[concept].get(key)
+        scorer.set(key, concept, [True, False, None][rng.integers(3)])
+        if step % 5 == 0:
+            scorer.predictor()
+        scorer.set(key, concept, original)
+        if step % 7 == 0:
+            scorer.predictor()
+    np.testing.assert_allclose(_values(scorer, place), before, atol=TOLERANCE)
+
+
+def test_following_changes_equals_being_taught_their_result(form: str) -> None:
+    place = world()
+    labels = place.labels(8)
+    scorer = place.scorer(labels, form)
+    rng = np.random.default_rng(2)
+    for step in range(400):
+        key, concept = int(rng.integers(len(place.vectors))), f"c{rng.integers(4)}"
+        value = [True, False, None][rng.integers(3)]
+        scorer.set(key, concept, value)
+        labels[concept].pop(key, None)
+        if value is not None:
+            labels[concept][key] = value
+        if step % 3 == 0:
+            scorer.predictor()
+    np.testing.assert_allclose(_values(scorer, place), _values(place.scorer(labels, form), place), atol=TOLERANCE)
+
+
+def test_the_order_of_labels_does_not_matter(form: str) -> None:
+    place = world()
+    labels = place.labels(10)
+    backwards = {concept: dict(reversed(given.items())) for concept, given in labels.items()}
+    one_by_one = place.scorer({concept: {} for concept in labels}, form)
+    for concept, given in backwards.items():
+        for key, value in given.items():
+            one_by_one.set(key, concept, value)
+            one_by_one.predictor()
+    wanted = _values(place.scorer(labels, form), place)
+    np.testing.assert_allclose(_values(place.scorer(backwards, form), place), wanted, atol=1e-7)
+    np.testing.assert_allclose(_values(one_by_one, place), wanted, atol=TOLERANCE)
+
+
+def test_predicting_changes_nothing_and_many_equal_one_by_one(form: str) -> None:
+    place = world()
+    predictor = place.scorer(place.labels(10), form).predictor()
+    together = predictor.values(place.vectors)
+    alone = np.concatenate([predictor.values(vector[None]) for vector in place.vectors])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    np.testing.assert_array_equal(predictor.values(place.vectors), together)
+    assert predictor.values(place.vectors[:0]).shape == (0, 4)
+
+
+def test_a_predictor_stays_as_it_was_while_its_scorer_goes_on(form: str) -> None:
+    place = world()
+    scorer = place.scorer(place.labels(5), form)
+    early = scorer.predictor()
+    before = early.values(place.vectors)
+    for key in range(100, 160):
+        scorer.set(key, f"c{place.truth[key]}", True)
+        scorer.predictor()
+    np.testing.assert_array_equal(early.values(place.vectors), before)
+    assert not np.array_equal(_values(scorer, place), before)
+
+
+def test_a_saved_predictor_is_the_same_to_the_bit(form: str) -> None:
+    place = world()
+    predictor = place.scorer(place.labels(10), form).predictor()
+    again = Predictor.from_bytes(predictor.to_bytes())
+    np.testing.assert_array_equal(again.values(place.vectors), predictor.values(place.vectors))
+
+
+def test_values_are_probabilities_and_exclusive_ones_never_sum_to_more_than_one(form: str) -> None:
+    place = world()
+    values = _values(place.scorer(place.labels(10), form), place)
+    assert np.isfinite(values).all()
+    assert values.min() >= 0
+    assert values.max() <= 1
+    if form != "independent":
+        assert values.sum(axis=1).max() <= 1 + 1e-5
+    if form == "exclusive and closed":
+        np.testing.assert_allclose(values.sum(axis=1), 1, atol=1e-5)
+
+
+def test_it_learns(form: str) -> None:
+    place = world()
+    values = _values(place.scorer(place.labels(10), form), place)
+    assert (values.argmax(axis=1) == place.truth).mean() > 0.9
+
+
+def test_leave_one_out_is_what_a_scorer_without_that_input_says(form: str) -> None:
+    """Up to the calibration, which sees one score less: compared by rank and closely, not to the digit."""
+    place = world(count=120)
+    labels = place.labels(8)
+    keys = np.array(sorted({key for given in labels.values() for key in given}))
+    without_self = place.scorer(labels, form).leave_one_out(keys)
+    for key, got in list(zip(keys.tolist(), without_self, strict=True))[::5]:
+        fewer = {c: {k: v for k, v in given.items() if k != key} for c, given in labels.items()}
+        # The input may be in the background too, where it must not count against itself either.
+        elsewhere = World(place.vectors, place.truth, place.background[place.background != key])
+        np.testing.assert_allclose(_values(elsewhere.scorer(fewer, form), place)[key], got, atol=0.12)
+
+
+def test_the_parts_of_a_score_add_up(form: str) -> None:
+    place = world()
+    predictor = place.scorer(place.labels(10), form).predictor()
+    prepared = predictor.space.prepare(place.vectors)
+    parts = predictor.parts(prepared)
+    np.testing.assert_allclose(
+        parts.prototype + parts.neighbours + parts.background, predictor.scores(prepared), atol=1e-9
+    )
+
+
+@pytest.fixture
+def large() -> World:
+    """A world with labels enough for the large form."""
+    return world(clusters=3, count=1400, dim=24)
+
+
+@pytest.mark.parametrize("form", ["independent", "exclusive and closed"])
+def test_the_large_form_is_exact_too(form: str, large: World) -> None:
+    labels = {"c0": {}, "c1": {}} if form == "independent" else {"c0": {}, "c1": {}, "c2": {}}
+    for key in range(1200):
+        if form == "independent":
+            labels["c0"][key] = bool(large.truth[key] == 0)
+        else:
+            labels[f"c{large.truth[key]}"][key] = True
+    labels["c1"][3] = True
+    scorer = large.scorer(labels, form)
+    predictor = scorer.predictor()
+    assert predictor.large is not None
+    for key in [*range(1200, 1300), *range(40)]:
+        value = None if key < 40 else True if form != "independent" else bool(large.truth[key] == 0)
+        concept = "c0" if form == "independent" else f"c{large.truth[key]}"
+        scorer.set(key, concept, value)
+        labels[concept].pop(key, None)
+        if value is not None:
+            labels[concept][key] = value
+        scorer.predictor()
+    fresh = large.scorer(labels, form)
+    np.testing.assert_allclose(_values(scorer, large), _values(fresh, large), atol=TOLERANCE)
+    kept = scorer.predictor()
+    np.testing.assert_array_equal(
+        Predictor.from_bytes(kept.to_bytes()).values(large.vectors), kept.values(large.vectors)
+    )
+    parts = kept.parts(kept.space.prepare(large.vectors[:50]))
+    np.testing.assert_allclose(
+        parts.prototype + parts.neighbours + parts.background,
+        kept.scores(kept.space.prepare(large.vectors[:50])),
+        atol=1e-9,
+    )
+    held_out = np.arange(1300, 1400)
+    values = kept.values(large.vectors[held_out])
+    right = (values[:, 0] > 0.5) == (large.truth[held_out] == 0)
+    if form != "independent":
+        right = values.argmax(axis=1) == large.truth[held_out]
+    assert right.mean() > 0.9
+
+
+def test_growing_past_the_limit_asks_for_the_large_form(large: World) -> None:
+    labels = {f"c{c}": dict.fromkeys(np.flatnonzero(large.truth[:1024] == c).tolist(), True) for c in range(3)}
+    scorer = large.scorer(labels, "exclusive and closed")
+    assert isinstance(scorer, exclusive.ExclusiveScorer)
+    assert scorer.fits
+    scorer.set(1024, f"c{large.truth[1024]}", True)
+    assert not scorer.fits
+    labels[f"c{large.truth[1024]}"][1024] = True
+    assert large.scorer(labels, "exclusive and closed").fits
