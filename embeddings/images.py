@@ -77,14 +77,15 @@ def open_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Decoded:
     `max_pixels` is checked on the header, before any pixel is decoded.
     """
     if isinstance(source, Image.Image):
-        return Decoded(_decode(source, max_pixels), source.get_format_mimetype() if _from_file(source) else None)
-    content = source if isinstance(source, bytes) else _read(Path(fspath(source)))
-    media_type, plugin = _sniff(content)
+        media_type = source.get_format_mimetype() if isinstance(source, ImageFile.ImageFile) else None
+        return Decoded(_decode(source, max_pixels), media_type)
+    content = source if isinstance(source, bytes) else read_file(source)
+    sniffed, plugin = _sniff(content)
     try:
         picture = plugin(BytesIO(content))
     except Exception as error:  # Pillow's plugins raise a dozen types on hostile bytes
         raise _undecodable(error) from error
-    return Decoded(_decode(picture, max_pixels), media_type)
+    return Decoded(_decode(picture, max_pixels), sniffed)
 
 
 def crop(image: Image.Image, box: Box) -> Image.Image:
@@ -103,16 +104,19 @@ def _span(start: float, stop: float, length: int) -> slice:
     return slice(first, max(round(stop * length), first + 1))
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: str | PathLike[str]) -> bytes:
+    """The bytes of a picture's file. Raises ImageNotFound."""
     try:
+        path = Path(fspath(path))
         if not path.is_file():
             raise ImageNotFound(f"{path} is {'not a file' if path.exists() else 'missing'}")
         return path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL inside the path
-        raise ImageNotFound(f"{str(path)!r} can't be read: {error}") from error
+    except (OSError, ValueError, TypeError) as error:  # ValueError: a NUL inside the path; TypeError: none at all
+        raise ImageNotFound(f"{path!r} can't be read: {error}") from error
 
 
-# The plugins are called directly, since `Image.open` warns and raises by process-wide limits of its own.
+# The plugins are called directly, since `Image.open` warns and raises by a process-wide limit. WebP, TIFF and odd GIFs
+# still raise beyond twice that one (179 megapixels unless changed), which `_undecodable` calls by its name.
 _PLUGINS: tuple[tuple[str, tuple[bytes, ...], type[ImageFile.ImageFile]], ...] = (
     ("image/jpeg", (b"\xff\xd8\xff",), JpegImageFile),
     ("image/png", (b"\x89PNG\r\n\x1a\n",), PngImageFile),
@@ -131,10 +135,6 @@ def _sniff(content: bytes) -> tuple[str, type[ImageFile.ImageFile]]:
         if content.startswith(signatures):
             return media_type, plugin
     raise UnsupportedFormat("not a picture in one of JPEG, PNG, WebP, GIF, BMP, TIFF")
-
-
-def _from_file(picture: Image.Image) -> bool:
-    return isinstance(picture, ImageFile.ImageFile)
 
 
 def _decode(picture: Image.Image, max_pixels: int) -> Image.Image:
@@ -177,8 +177,8 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 
 def _scale_to_8_bits(picture: Image.Image) -> Image.Image:
     """Grey of 16 or 32 bits or floats -> 8 bits: by its type where that is certain, else by the range it uses."""
-    values = np.nan_to_num(np.asarray(picture, dtype=np.float64), posinf=0, neginf=0)
-    low, high = values.min(), values.max()
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float32), posinf=0, neginf=0)
+    low, high = float(values.min()), float(values.max())
     if picture.mode.startswith("I;16") or (picture.mode == "I" and low >= 0 and 255 < high <= 65535):
         low, high = 0, 65535
     elif low >= 0 and high <= 1 and picture.mode == "F":

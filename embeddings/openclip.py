@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import open_clip
 import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL.Image import Image
 
 from . import hub
@@ -35,7 +36,8 @@ def describe(name: str) -> Recipe:
     config = open_clip.get_model_config(arch)
     if config is None:
         close = difflib.get_close_matches(arch, open_clip.list_models(), n=5, cutoff=0.4)
-        raise WorkflowError(f"open_clip has no architecture {arch!r}" + (f"; close: {', '.join(close)}" if close else ""))
+        hint = f"; close: {', '.join(close)}" if close else ""
+        raise WorkflowError(f"open_clip has no architecture {arch!r}{hint}")
     if open_clip.get_pretrained_cfg(arch, pretrained):
         weights = _TAG_PREFIX + pretrained
     elif os.path.isfile(pretrained):
@@ -57,8 +59,7 @@ class OpenClipEmbedder:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         model, self._tokenize = _load(recipe)
-        preprocess = open_clip.PreprocessCfg(**model.visual.preprocess_cfg)
-        self._transform = open_clip.image_transform_v2(preprocess, is_train=False)
+        self._transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._batch = 64 if self._device.type == "cuda" else 16
         self._model = model.to(self._device)
@@ -106,8 +107,8 @@ def _load(recipe: Recipe) -> tuple[Any, Callable[[list[str]], torch.Tensor]]:
         options = {"pretrained": what, "force_preprocess_cfg": _published_preprocessing(arch)}
 
     def load() -> tuple[Any, Any]:
-        model = open_clip.create_model(arch, require_pretrained=True, **options)
-        return model.eval(), open_clip.get_tokenizer(arch)
+        tokenize = open_clip.get_tokenizer(arch)  # first, since it may lack a package, and weights are a long download
+        return open_clip.create_model(arch, require_pretrained=True, **options).eval(), tokenize
 
     loaded: tuple[Any, Any] = _guarded(recipe.workflow, what, load, repo)
     return loaded
@@ -119,7 +120,7 @@ def _guarded(workflow: str, what: str, load: Callable[[], Any], repo: str | None
     try:
         return load()
     except ModuleNotFoundError as error:
-        raise WorkflowError(f"workflow {workflow!r} needs the package {error.name}: pip install {error.name}") from error
+        raise WorkflowError(f"workflow {workflow!r} needs a package: pip install {error.name}") from error
     except Exception as error:  # what a download, a cache or a checkpoint can do wrong has no common type
         raise hub.missing(workflow, what, error) from error
 

@@ -27,8 +27,9 @@ def describe(name: str) -> Recipe:
     published = timm.list_pretrained()
     architecture = name.split(".")[0]
     if not timm.is_model(architecture) or not (name == architecture or name in published):
-        close = ", ".join(difflib.get_close_matches(name, published, n=5, cutoff=0.5))
-        raise WorkflowError(f"timm has no weights {name!r}" + (f"; close: {close}" if close else ""))
+        close = difflib.get_close_matches(name, published, n=5, cutoff=0.5)
+        hint = f"; close: {', '.join(close)}" if close else ""
+        raise WorkflowError(f"timm has no weights {name!r}{hint}")
     config = timm.get_pretrained_cfg(name, allow_unregistered=False)
     if config.hf_hub_id is None:
         raise WorkflowError(f"the hub has no weights for timm's {name!r}")

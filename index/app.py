@@ -1,7 +1,7 @@
 """App: one tenant's pictures, labels and models. Add, label, predict, search, evaluate; thread-safe.
 
-Writes hold the app's lock and go in one order: picture bytes, one SQL transaction, the collection, the labels in memory,
-the answer. Reads never wait for that lock, and no lock is held while a model runs.
+Writes hold the app's lock and go in one order: picture bytes, one SQL transaction, the collection, the labels in
+memory, the answer. Reads never wait for that lock, and no lock is held while a model runs.
 """
 
 import threading
@@ -16,31 +16,27 @@ import numpy as np
 
 from ..embeddings.base import Recipe, WorkflowError
 from ..embeddings.batcher import Batcher
-from ..embeddings.images import ImageError, crop, open_image
+from ..embeddings.images import crop as crop_image
 from . import evaluation, explanation
+from .batch import Batch
 from .blobs import Blobs
 from .catalog import Catalog
 from .collection import Collection
 from .errors import (
     BadRequest,
-    DuplicateUrl,
-    InputExists,
     InputNotFound,
     ModelNotFound,
     NothingToLearn,
     NotSupported,
-    TenshotError,
     VersionNotFound,
 )
 from .intake import (
-    Prepared,
     check_concepts,
     check_geo,
     check_id,
     check_metadata,
     check_vectors,
-    picture_bytes,
-    prepare,
+    open_picture,
 )
 from .predictor import Predictor
 from .ranking import Ranking, Term, rank
@@ -174,64 +170,19 @@ class App:
             return self._store(new)
 
     def _add_batch(self, requests: Sequence[AddRequest]) -> list[AddResult]:
-        outcomes: list[Prepared | Exception] = []
-        for request in requests:
-            try:
-                outcomes.append(prepare(request, self.dim))
-            except (TenshotError, ImageError) as error:
-                outcomes.append(error)
-        # Once before the model runs, so that no time goes into what can't be stored; once more under the lock.
-        self._refuse_taken(outcomes)
-        vectors = self._embed_prepared(outcomes)
-        for outcome in outcomes:
-            if isinstance(outcome, Prepared) and outcome.data is not None:
-                self._blobs.put(outcome.data)
+        batch = Batch(requests, self.dim)
+        # Before the model runs, so that no time goes into what can't be stored; and again under the lock.
+        self._refuse_taken(batch)
+        batch.embed(self._embedder)
+        for data in batch.pictures():
+            self._blobs.put(data)
         with self._lock:
-            self._refuse_taken(outcomes)
-            places = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Prepared)]
-            new = [_new_input(outcome, vectors[i]) for i in places if isinstance(outcome := outcomes[i], Prepared)]
-            stored = dict(zip(places, self._store(new), strict=True))
-        return [
-            AddResult(request, input=stored[i]) if i in stored else AddResult(request, error=_error(outcomes[i]))
-            for i, request in enumerate(requests)
-        ]
+            self._refuse_taken(batch)
+            return batch.results(self._store(batch.new_inputs()))
 
-    def _embed_prepared(self, outcomes: list[Prepared | Exception]) -> dict[int, FloatArray]:
-        """The vector of each prepared request; a failure takes its place in outcomes."""
-        vectors: dict[int, FloatArray] = {}
-        pictures = []
-        for i, outcome in enumerate(outcomes):
-            if isinstance(outcome, Prepared) and outcome.pixels is not None:
-                pictures.append(i)
-            elif isinstance(outcome, Prepared):
-                vectors[i] = check_vectors([outcome.request.vector], self.dim)[0]
-        if pictures:
-            try:
-                made = self._embedder().embed_images([outcomes[i].pixels for i in pictures])  # type: ignore[union-attr]
-            except WorkflowError as error:
-                for i in pictures:
-                    outcomes[i] = NotSupported(str(error))
-            else:
-                vectors.update(zip(pictures, made, strict=True))
-        return vectors
-
-    def _refuse_taken(self, outcomes: list[Prepared | Exception]) -> None:
-        """Requests whose id or URL is taken, in the app or by an earlier one of the batch, become errors."""
-        prepared = [outcome for outcome in outcomes if isinstance(outcome, Prepared)]
-        ids = self._catalog.inputs.taken_ids(self.id, [one.id for one in prepared])
-        urls = self._catalog.inputs.taken_urls(self.id, [one.request.url for one in prepared if one.request.url])
-        for i, outcome in enumerate(outcomes):
-            if not isinstance(outcome, Prepared):
-                continue
-            url = outcome.request.url
-            if outcome.id in ids:
-                outcomes[i] = InputExists(f"an input {outcome.id!r} exists already")
-            elif url and url in urls and not outcome.request.allow_duplicate_url:
-                outcomes[i] = DuplicateUrl(f"an input with the URL {url} exists already")
-            else:
-                ids.add(outcome.id)
-                if url:
-                    urls.add(url)
+    def _refuse_taken(self, batch: Batch) -> None:
+        ids, urls = batch.ids_and_urls()
+        batch.refuse_taken(self._catalog.inputs.taken_ids(self.id, ids), self._catalog.inputs.taken_urls(self.id, urls))
 
     def _store(self, new: Sequence[NewInput]) -> list[Input]:
         if not new:
@@ -281,7 +232,7 @@ class App:
         return [found[change.id] for change in changes]
 
     def delete(self, ids: str | Iterable[str]) -> int:
-        """Deletes inputs with their pictures, vectors and labels; unknown ids count for nothing. How many there were."""
+        """Deletes inputs with their pictures, vectors and labels; unknown ids don't count. How many there were."""
         return self._delete([ids] if isinstance(ids, str) else list(ids))
 
     def delete_all(self) -> int:
@@ -469,9 +420,9 @@ class App:
 
     def embed(self, images: Sequence[Picture], crops: Sequence[Crop | None] | None = None) -> FloatArray:
         """(n, dim) float32 unit vectors of pictures. Raises ImageError, or NotSupported in a `vectors` app."""
-        opened = [open_image(picture_bytes(image)).image for image in images]
+        opened = [open_picture(image)[1].image for image in images]
         if crops:
-            opened = [crop(image, box) if box else image for image, box in zip(opened, crops, strict=True)]
+            opened = [crop_image(image, box) if box else image for image, box in zip(opened, crops, strict=True)]
         try:
             return self._embedder().embed_images(opened)
         except WorkflowError as error:
@@ -658,27 +609,6 @@ def _offset(page: int, per_page: int) -> tuple[int, int]:
     if page < 1 or per_page < 1:
         raise BadRequest(f"page and per_page count from 1, not {page} and {per_page}")
     return (page - 1) * per_page, per_page
-
-
-def _new_input(prepared: Prepared, vector: FloatArray) -> NewInput:
-    request = prepared.request
-    return NewInput(
-        id=prepared.id,
-        vector=vector,
-        url=request.url,
-        sha256=prepared.sha256,
-        media_type=prepared.media_type,
-        crop=request.crop,
-        metadata=request.metadata,
-        geo=request.geo,
-        concepts=request.concepts,
-        source=request.source,
-    )
-
-
-def _error(outcome: Prepared | Exception) -> Exception:
-    assert isinstance(outcome, Exception)
-    return outcome
 
 
 def _no_input(id: str) -> InputNotFound:

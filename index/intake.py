@@ -1,18 +1,17 @@
-"""From what a caller hands in to what can be stored: bytes, hash, upright pixels, vector. No database, no collection."""
+"""From what a caller hands in to what can be stored: bytes, hash, upright pixels, checked vectors. Pure."""
 
 import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 from PIL import Image
 
-from ..embeddings.images import ImageError, crop, open_image
+from ..embeddings.images import Decoded, crop, open_image, read_file
 from .errors import BadRequest, BadVector
 from .records import AddRequest, FloatArray, Geo, Picture
 
@@ -39,7 +38,7 @@ def prepare(request: AddRequest, dim: int) -> Prepared:
     Raises ImageError for the picture, BadVector for the vector, BadRequest for the rest.
     """
     input_id = uuid4().hex if request.id is None else check_id(request.id, "input id")
-    check_concepts({concept: value for concept, value in request.concepts.items()})
+    check_concepts(request.concepts)
     check_metadata(request.metadata)
     check_geo(request.geo)
     if request.vector is not None:
@@ -47,8 +46,7 @@ def prepare(request: AddRequest, dim: int) -> Prepared:
         return Prepared(request, input_id)
     if request.image is None:
         raise BadRequest(f"input {input_id!r} has neither a picture nor a vector")
-    data = picture_bytes(request.image)
-    decoded = open_image(data)
+    data, decoded = open_picture(request.image)
     return Prepared(
         request,
         input_id,
@@ -59,18 +57,15 @@ def prepare(request: AddRequest, dim: int) -> Prepared:
     )
 
 
-def picture_bytes(picture: Picture) -> bytes:
-    """The file behind a picture; a PIL image becomes a PNG."""
-    if isinstance(picture, bytes | bytearray | memoryview):
-        return bytes(picture)
+def open_picture(picture: Picture) -> tuple[bytes, Decoded]:
+    """The file behind a picture, and what it shows. A PIL image becomes a PNG of its upright pixels."""
     if isinstance(picture, Image.Image):
+        upright = open_image(picture).image
         out = io.BytesIO()
-        picture.save(out, "PNG")
-        return out.getvalue()
-    try:
-        return Path(picture).read_bytes()
-    except OSError as error:
-        raise ImageError(f"can't read {picture}: {error.strerror or error}") from error
+        upright.save(out, "PNG")
+        return out.getvalue(), Decoded(upright, "image/png")
+    data = picture if isinstance(picture, bytes) else read_file(picture)
+    return data, open_image(data)
 
 
 def check_id(value: object, what: str) -> str:

@@ -47,6 +47,35 @@ class AppRecord:
 
 
 @dataclass(frozen=True)
+class KeyRecord:
+    """What SQL holds about an API key: never the key itself."""
+
+    id: str
+    hash: str
+    app_id: str | None
+    """None: an admin key, which manages apps and keys."""
+    description: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class SpaceRecord:
+    """A snapshot of the space that an app's vectors are judged in; see `space.py`."""
+
+    seq: int
+    count: int
+    """How many vectors the app had."""
+    power: float
+    mean: FloatArray
+    """(dim,)"""
+    background: KeyArray
+    """(m,) the inputs that stand for the app."""
+
+
+@dataclass(frozen=True)
 class Geo:
     longitude: float
     latitude: float
@@ -86,6 +115,42 @@ class Input:
     concepts: Mapping[str, bool]
     created_at: datetime
     modified_at: datetime
+
+
+@dataclass(frozen=True)
+class NewInput:
+    """An input on its way into SQL, with its vector."""
+
+    id: str
+    vector: FloatArray
+    """(dim,) unit length."""
+    url: str | None = None
+    sha256: str | None = None
+    media_type: str | None = None
+    crop: tuple[float, float, float, float] | None = None
+    metadata: Mapping[str, Any] | None = None
+    geo: Geo | None = None
+    concepts: Mapping[str, bool] = field(default_factory=dict)
+    source: LabelSource = LabelSource.USER
+
+
+@dataclass(frozen=True)
+class InputChange:
+    """What changes of one input. None leaves metadata and place as they are; labels as in `App.label`."""
+
+    id: str
+    metadata: Mapping[str, Any] | None = None
+    geo: Geo | None = None
+    concepts: Mapping[str, bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """What a deletion took away."""
+
+    keys: KeyArray
+    orphans: Sequence[str]
+    """Hashes of blobs that nothing names any more."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,95 @@
+"""Requests on their way in together: each ends as a stored input or as the error that says why not."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from ..embeddings.base import WorkflowError
+from ..embeddings.batcher import Batcher
+from ..embeddings.images import ImageError
+from .errors import DuplicateUrl, InputExists, NotSupported, TenshotError
+from .intake import Prepared, prepare
+from .records import AddRequest, AddResult, FloatArray, Input, NewInput
+
+
+class Batch:
+    """Keeps the order of the requests; one that fails at any step is out of the later ones."""
+
+    def __init__(self, requests: Sequence[AddRequest], dim: int) -> None:
+        self._requests = requests
+        self._prepared: dict[int, Prepared] = {}
+        self._errors: dict[int, Exception] = {}
+        self._vectors: dict[int, FloatArray] = {}
+        for place, request in enumerate(requests):
+            try:
+                self._prepared[place] = prepare(request, dim)
+            except (TenshotError, ImageError) as error:
+                self._errors[place] = error
+
+    def ids_and_urls(self) -> tuple[list[str], list[str]]:
+        """Of what is still in."""
+        prepared = self._prepared.values()
+        return [one.id for one in prepared], [one.request.url for one in prepared if one.request.url]
+
+    def refuse_taken(self, ids: set[str], urls: set[str]) -> None:
+        """What has a taken id or URL, or that of an earlier request, is out."""
+        ids, urls = set(ids), set(urls)
+        for place, one in list(self._prepared.items()):
+            url = one.request.url
+            if one.id in ids:
+                self._fail(place, InputExists(f"an input {one.id!r} exists already"))
+            elif url in urls and not one.request.allow_duplicate_url:
+                self._fail(place, DuplicateUrl(f"an input with the URL {url} exists already"))
+            else:
+                ids.add(one.id)
+                urls |= {url} if url else set()
+
+    def embed(self, embedder: Callable[[], Batcher]) -> None:
+        """Runs the pictures through the base workflow, all at once."""
+        pictures = {place: one.pixels for place, one in self._prepared.items() if one.pixels is not None}
+        for place, one in self._prepared.items():
+            if one.request.vector is not None:
+                self._vectors[place] = np.asarray(one.request.vector, dtype=np.float32)
+        if not pictures:
+            return
+        try:
+            vectors = embedder().embed_images(list(pictures.values()))
+        except WorkflowError as error:
+            for place in pictures:
+                self._fail(place, NotSupported(str(error)))
+        else:
+            self._vectors.update(zip(pictures, vectors, strict=True))
+
+    def pictures(self) -> Iterator[bytes]:
+        """The files to keep."""
+        return (one.data for one in self._prepared.values() if one.data is not None)
+
+    def new_inputs(self) -> list[NewInput]:
+        """What to store, in order."""
+        return [
+            NewInput(
+                id=one.id,
+                vector=self._vectors[place],
+                url=one.request.url,
+                sha256=one.sha256,
+                media_type=one.media_type,
+                crop=one.request.crop,
+                metadata=one.request.metadata,
+                geo=one.request.geo,
+                concepts=one.request.concepts,
+                source=one.request.source,
+            )
+            for place, one in self._prepared.items()
+        ]
+
+    def results(self, stored: Sequence[Input]) -> list[AddResult]:
+        """One for each request; stored are the inputs made of `new_inputs`."""
+        inputs = dict(zip(self._prepared, stored, strict=True))
+        return [
+            AddResult(request, input=inputs.get(place), error=self._errors.get(place))
+            for place, request in enumerate(self._requests)
+        ]
+
+    def _fail(self, place: int, error: Exception) -> None:
+        del self._prepared[place]
+        self._errors[place] = error

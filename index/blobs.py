@@ -1,0 +1,67 @@
+"""Picture bytes by their content's hash."""
+
+import hashlib
+import os
+from pathlib import PurePosixPath
+from uuid import uuid4
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from .errors import NotFound
+
+
+class Blobs:
+    """Files named by the sha256 of what is in them, `ab/cd/abcd...`: written once, never changed."""
+
+    def __init__(self, url: str | os.PathLike[str]) -> None:
+        """A local folder, or any URL that fsspec opens."""
+        self._fs, self._root = fsspec.url_to_fs(os.fspath(url))
+
+    def __contains__(self, sha256: str) -> bool:
+        return bool(self._fs.exists(self._path(sha256)))
+
+    def put(self, data: bytes) -> str:
+        """Keeps the bytes and returns their hash. When this returns they are on the disk."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = self._path(sha256)
+        if self._fs.exists(path):
+            return sha256
+        # Under another name first: a crash leaves a stray file, never half a blob under the hash of a whole one.
+        stray = f"{path}.{uuid4().hex}.new"
+        self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
+        with self._fs.open(stray, "wb") as file:
+            file.write(data)
+            if isinstance(self._fs, LocalFileSystem):
+                file.flush()
+                os.fsync(file.fileno())
+        self._fs.mv(stray, path)
+        if isinstance(self._fs, LocalFileSystem):
+            _sync_folder(os.path.dirname(path))
+        return sha256
+
+    def get(self, sha256: str) -> bytes:
+        """Raises NotFound."""
+        try:
+            return bytes(self._fs.cat_file(self._path(sha256)))
+        except FileNotFoundError as error:
+            raise NotFound(f"no blob {sha256}") from error
+
+    def delete(self, sha256: str) -> None:
+        """Nothing happens if it isn't there."""
+        try:
+            self._fs.rm_file(self._path(sha256))
+        except FileNotFoundError:
+            return
+
+    def _path(self, sha256: str) -> str:
+        return f"{self._root}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def _sync_folder(path: str) -> None:
+    """Makes a rename in it durable."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,42 @@
+"""Records in SQL: save, find, page, delete. The truth; everything in memory can be made again from it."""
+
+from .apps import Apps
+from .concepts import Concepts
+from .database import Database
+from .inputs import Inputs
+from .keys import Keys
+from .labels import Labels
+from .models import Models
+from .spaces import Spaces
+from .vectors import Vectors
+from .versions import Versions
+
+
+class Catalog:
+    """All records of a data folder, by noun. Thread-safe; whoever changes one app's inputs takes turns."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.apps = Apps(database)
+        self.keys = Keys(database)
+        self.inputs = Inputs(database)
+        self.vectors = Vectors(database)
+        self.concepts = Concepts(database)
+        self.labels = Labels(database)
+        self.models = Models(database)
+        self.versions = Versions(database)
+        self.spaces = Spaces(database)
+
+    @classmethod
+    def open(cls, url: str) -> "Catalog":
+        """An SQLAlchemy URL, `sqlite:///...` or `postgresql+psycopg://...`. Makes and migrates the schema."""
+        return cls(Database(url))
+
+    def __enter__(self) -> "Catalog":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._database.close()

@@ -1,0 +1,64 @@
+"""Apps in SQL."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from ..errors import AppExists, AppNotFound
+from ..records import AppRecord
+from . import schema
+from .database import Database
+from .inputs import unused_blobs
+
+_apps = schema.apps
+
+
+class Apps:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, id: str, name: str, recipe: Mapping[str, Any], dim: int) -> AppRecord:
+        """Raises AppExists."""
+        record = AppRecord(id=id, name=name, recipe=dict(recipe), dim=dim, created_at=datetime.now(UTC), seq=0)
+        try:
+            with self._database.write() as connection:
+                connection.execute(insert(_apps).values(vars(record)))
+        except IntegrityError as error:
+            raise AppExists(f"an app {name!r} exists already") from error
+        return record
+
+    def get(self, name: str) -> AppRecord:
+        """By name, else by id. Raises AppNotFound."""
+        with self._database.read() as connection:
+            for column in (_apps.c.name, _apps.c.id):
+                row = connection.execute(select(_apps).where(column == name)).one_or_none()
+                if row:
+                    return _record(row)
+        raise AppNotFound(f"no app {name!r}")
+
+    def list(self) -> list[AppRecord]:
+        """Oldest first."""
+        with self._database.read() as connection:
+            return [_record(row) for row in connection.execute(select(_apps).order_by(_apps.c.created_at, _apps.c.id))]
+
+    def delete(self, id: str) -> "list[str]":
+        """Deletes an app with all that it has. Returns the hashes of blobs that nothing names any more."""
+        inputs, models, versions = schema.inputs, schema.models, schema.model_versions
+        with self._database.write() as connection:
+            pictures = select(inputs.c.sha256).where(inputs.c.app_id == id, inputs.c.sha256.is_not(None))
+            frozen = (
+                select(versions.c.predictor_sha256)
+                .join(models, models.c.key == versions.c.model_key)
+                .where(models.c.app_id == id, versions.c.predictor_sha256.is_not(None))
+            )
+            hashes = {sha256 for query in (pictures, frozen) for sha256 in connection.scalars(query) if sha256}
+            if not connection.execute(delete(_apps).where(_apps.c.id == id)).rowcount:
+                raise AppNotFound(f"no app {id!r}")
+            return unused_blobs(connection, hashes)
+
+
+def _record(row: Row[Any]) -> AppRecord:
+    return AppRecord(**row._mapping)

@@ -1,0 +1,96 @@
+"""Concepts in SQL."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ..errors import ConceptExists, ConceptNotFound
+from ..records import Concept
+from . import schema
+from .database import Database, chunks
+
+_concepts = schema.concepts
+
+
+class Concepts:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, app_id: str, concepts: Sequence[tuple[str, str]]) -> list[Concept]:
+        """(id, name) each. Raises ConceptExists, and then makes none."""
+        now = datetime.now(UTC)
+        rows = [{"app_id": app_id, "id": id, "name": name, "created_at": now} for id, name in concepts]
+        try:
+            with self._database.write() as connection:
+                if rows:
+                    connection.execute(insert(_concepts), rows)
+        except IntegrityError as error:
+            raise ConceptExists(f"one of the concepts {', '.join(id for id, _ in concepts)} exists already") from error
+        return [Concept(id, name, now) for id, name in concepts]
+
+    def get(self, app_id: str, id: str) -> Concept:
+        """Raises ConceptNotFound."""
+        query = select(_concepts).where(_concepts.c.app_id == app_id, _concepts.c.id == id)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise ConceptNotFound(f"no concept {id!r}")
+        return _record(row)
+
+    def page(self, app_id: str, offset: int, limit: int, name: str | None = None) -> list[Concept]:
+        """In the order in which they were made. name: any case, * for any run of characters."""
+        query = select(_concepts).where(_concepts.c.app_id == app_id)
+        if name is not None:
+            pattern = name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")
+            query = query.where(_concepts.c.name.ilike(pattern, escape="\\"))
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(_concepts.c.key).offset(offset).limit(limit))
+            return [_record(row) for row in rows]
+
+    def rename(self, app_id: str, concepts: Sequence[tuple[str, str]]) -> list[Concept]:
+        """(id, name) each. Raises ConceptNotFound, and then renames none."""
+        renamed = []
+        with self._database.write() as connection:
+            for id, name in concepts:
+                query = (
+                    update(_concepts)
+                    .where(_concepts.c.app_id == app_id, _concepts.c.id == id)
+                    .values(name=name)
+                    .returning(*_concepts.c)
+                )
+                row = connection.execute(query).one_or_none()
+                if row is None:
+                    raise ConceptNotFound(f"no concept {id!r}")
+                renamed.append(_record(row))
+        return renamed
+
+
+def concept_keys(connection: Connection, app_id: str, ids: Iterable[str]) -> dict[str, int]:
+    """The key of each concept; those that don't exist are made, named as their id."""
+    wanted = list(dict.fromkeys(ids))
+    known = _known(connection, app_id, wanted)
+    now = datetime.now(UTC)
+    new = [
+        {"app_id": app_id, "id": concept, "name": concept, "created_at": now}
+        for concept in wanted
+        if concept not in known
+    ]
+    if new:
+        connection.execute(insert(_concepts), new)
+        known = _known(connection, app_id, wanted)
+    return known
+
+
+def _known(connection: Connection, app_id: str, ids: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for chunk in chunks(ids):
+        query = select(_concepts.c.id, _concepts.c.key).where(_concepts.c.app_id == app_id, _concepts.c.id.in_(chunk))
+        found.update((id, key) for id, key in connection.execute(query))
+    return found
+
+
+def _record(row: Row[Any]) -> Concept:
+    return Concept(row.id, row.name, row.created_at)

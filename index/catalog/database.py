@@ -1,0 +1,104 @@
+"""One SQL database: connections, transactions, migrations."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+
+from ..errors import StoreTooNew
+
+T = TypeVar("T")
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    # A commit is on the disk when it returns: what was acknowledged survives a power cut.
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 10000",
+    "PRAGMA cache_size = -65536",
+)
+_MIGRATION_LOCK = 0x7E45407
+_IN_LIST = 5_000
+"""Values in one IN list; SQLite takes 32,766 parameters."""
+
+
+class Database:
+    """An engine with its schema up to date."""
+
+    def __init__(self, url: str) -> None:
+        """Migrates what is there. Raises StoreTooNew for a schema from the future."""
+        if make_url(url).get_backend_name() == "sqlite":
+            self._engine = create_engine(url, connect_args={"check_same_thread": False})
+            event.listen(self._engine, "connect", _configure)
+            event.listen(self._engine, "begin", _begin)
+        else:
+            self._engine = create_engine(url)
+        try:
+            _migrate(self._engine)
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._engine.dialect.name
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view."""
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """All of it, or nothing."""
+        with self._engine.connect().execution_options(write=True) as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def chunks(values: Sequence[T]) -> Iterator[list[T]]:
+    """Lists short enough for an IN."""
+    source = iter(values)
+    while chunk := list(islice(source, _IN_LIST)):
+        yield chunk
+
+
+def _configure(connection: Any, _record: object) -> None:
+    # The driver would begin transactions by rules of its own; `_begin` does instead.
+    connection.isolation_level = None
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+
+
+def _begin(connection: Connection) -> None:
+    # A writer takes its turn at once, rather than failing in the middle when another got ahead.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("write") else "BEGIN")
+
+
+def _migrate(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", "tenshot.index:migrations")
+    script = ScriptDirectory.from_config(config)
+    head = script.get_current_head()
+    with engine.connect() as connection, connection.begin():
+        current = MigrationContext.configure(connection).get_current_revision()
+    if current == head:
+        return
+    if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
+        raise StoreTooNew(f"the database has schema {current}, made by a newer tenshot; this one knows {head}")
+    # One transaction for all steps: two processes that open at once take turns, and a crash leaves the old schema.
+    with engine.connect().execution_options(write=True) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

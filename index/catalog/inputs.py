@@ -1,0 +1,249 @@
+"""Inputs in SQL, with their vectors and labels."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ..errors import InputExists
+from ..filters import parse
+from ..records import (
+    Deleted,
+    Geo,
+    Input,
+    InputChange,
+    InputStatus,
+    KeyArray,
+    LabelSource,
+    NewInput,
+    Where,
+)
+from . import schema
+from .database import Database, chunks
+from .labels import forget_labels, labels_of, take_seq, write_labels
+from .where import condition
+
+_apps, _inputs, _vectors = schema.apps, schema.inputs, schema.vectors
+
+
+class Inputs:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, app_id: str, new: Sequence[NewInput]) -> list[Input]:
+        """Rows, vectors, labels and unknown concepts in one transaction. Raises InputExists, and then adds none."""
+        now = datetime.now(UTC)
+        try:
+            with self._database.write() as connection:
+                workflow = connection.execute(select(_apps.c.recipe).where(_apps.c.id == app_id)).scalar_one()[
+                    "workflow"
+                ]
+                seq = take_seq(connection, app_id)
+                # In the order of the request: keys are the creation order.
+                rows = [_row(app_id, one, seq, now) for one in new]
+                inserted = connection.scalars(
+                    insert(_inputs).returning(_inputs.c.key, sort_by_parameter_order=True), rows
+                )
+                keys = list(inserted)
+                connection.execute(
+                    insert(_vectors),
+                    [
+                        {"input_key": key, "workflow": workflow, "vector": one.vector.astype("<f4").tobytes()}
+                        for key, one in zip(keys, new, strict=True)
+                    ],
+                )
+                for source in dict.fromkeys(one.source for one in new):
+                    write_labels(
+                        connection,
+                        app_id,
+                        [
+                            (key, concept, value)
+                            for key, one in zip(keys, new, strict=True)
+                            for concept, value in one.concepts.items()
+                            if one.source == source
+                        ],
+                        source,
+                    )
+        except IntegrityError as error:
+            raise InputExists("one of the input ids exists already") from error
+        return [
+            Input(
+                key=key,
+                id=one.id,
+                status=InputStatus.READY,
+                status_reason=None,
+                url=one.url,
+                sha256=one.sha256,
+                media_type=one.media_type,
+                crop=one.crop,
+                metadata=one.metadata,
+                geo=one.geo,
+                concepts={concept: value for concept, value in one.concepts.items() if value is not None},
+                created_at=now,
+                modified_at=now,
+            )
+            for key, one in zip(keys, new, strict=True)
+        ]
+
+    def taken_ids(self, app_id: str, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that exist."""
+        return self._taken(app_id, _inputs.c.id, ids)
+
+    def taken_urls(self, app_id: str, urls: Sequence[str]) -> set[str]:
+        """Those of the URLs that an input came from."""
+        return self._taken(app_id, _inputs.c.url, urls)
+
+    def get(self, app_id: str, ids: Sequence[str]) -> dict[str, Input]:
+        """Those that exist."""
+        with self._database.read() as connection:
+            rows = [
+                row
+                for chunk in chunks(ids)
+                for row in connection.execute(
+                    select(_inputs).where(_inputs.c.app_id == app_id, _inputs.c.id.in_(chunk))
+                )
+            ]
+            return {record.id: record for record in _records(connection, rows)}
+
+    def keys(self, app_id: str, ids: Sequence[str]) -> dict[str, int]:
+        """id -> key of those that exist."""
+        found: dict[str, int] = {}
+        with self._database.read() as connection:
+            for chunk in chunks(ids):
+                query = select(_inputs.c.id, _inputs.c.key).where(_inputs.c.app_id == app_id, _inputs.c.id.in_(chunk))
+                found.update((id, key) for id, key in connection.execute(query))
+        return found
+
+    def ids(self, app_id: str, keys: KeyArray) -> dict[int, str]:
+        """key -> id of those that exist."""
+        found: dict[int, str] = {}
+        with self._database.read() as connection:
+            for chunk in chunks(keys.tolist()):
+                query = select(_inputs.c.key, _inputs.c.id).where(_inputs.c.app_id == app_id, _inputs.c.key.in_(chunk))
+                found.update((key, id) for key, id in connection.execute(query))
+        return found
+
+    def page(self, app_id: str, offset: int, limit: int, status: InputStatus | None = None) -> list[Input]:
+        """In the order in which they were added."""
+        query = select(_inputs).where(_inputs.c.app_id == app_id)
+        if status is not None:
+            query = query.where(_inputs.c.status == status.value)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(_inputs.c.key).offset(offset).limit(limit)).all()
+            return _records(connection, rows)
+
+    def counts(self, app_id: str) -> Mapping[InputStatus, int]:
+        """How many inputs have each status."""
+        query = select(_inputs.c.status, func.count()).where(_inputs.c.app_id == app_id).group_by(_inputs.c.status)
+        with self._database.read() as connection:
+            found = {InputStatus(status): count for status, count in connection.execute(query)}
+        return {status: found.get(status, 0) for status in InputStatus}
+
+    def where(self, app_id: str, where: Where) -> KeyArray:
+        """The keys of the inputs that a filter matches, ascending. Raises BadFilter."""
+        filters = condition(parse(where), app_id, self._database.dialect)
+        query = select(_inputs.c.key).where(_inputs.c.app_id == app_id, filters).order_by(_inputs.c.key)
+        with self._database.read() as connection:
+            return np.fromiter(connection.scalars(query), dtype=np.int64)
+
+    def update(self, app_id: str, changes: Sequence[InputChange], source: LabelSource) -> None:
+        """New metadata, places and labels, in one transaction; the inputs must exist."""
+        now = datetime.now(UTC)
+        with self._database.write() as connection:
+            keys: dict[str, int] = {}
+            for change in changes:
+                values: dict[str, Any] = {"modified_at": now}
+                if change.metadata is not None:
+                    values["metadata"] = dict(change.metadata)
+                if change.geo is not None:
+                    values |= {"longitude": change.geo.longitude, "latitude": change.geo.latitude}
+                query = (
+                    update(_inputs)
+                    .where(_inputs.c.app_id == app_id, _inputs.c.id == change.id)
+                    .values(values)
+                    .returning(_inputs.c.key)
+                )
+                keys[change.id] = connection.execute(query).scalar_one()
+            labels = [
+                (keys[change.id], concept, value) for change in changes for concept, value in change.concepts.items()
+            ]
+            write_labels(connection, app_id, labels, source)
+
+    def delete(self, app_id: str, ids: Sequence[str] | None) -> Deleted:
+        """Deletes inputs with their vectors and labels; None: all of the app."""
+        wanted: list[ColumnElement[bool]] = [_inputs.c.app_id == app_id]
+        with self._database.write() as connection:
+            parts = [wanted] if ids is None else [[*wanted, _inputs.c.id.in_(chunk)] for chunk in chunks(ids)]
+            rows = [
+                row
+                for part in parts
+                for row in connection.execute(select(_inputs.c.key, _inputs.c.sha256).where(*part))
+            ]
+            keys = [row.key for row in rows]
+            if keys:
+                forget_labels(connection, app_id, keys)
+                take_seq(connection, app_id)
+            for chunk in chunks(keys):
+                connection.execute(delete(_inputs).where(_inputs.c.key.in_(chunk)))
+            orphans = unused_blobs(connection, {row.sha256 for row in rows if row.sha256})
+        return Deleted(np.array(keys, dtype=np.int64), orphans)
+
+    def _taken(self, app_id: str, column: ColumnElement[Any], values: Sequence[str]) -> set[str]:
+        with self._database.read() as connection:
+            return {
+                value
+                for chunk in chunks(values)
+                for value in connection.scalars(select(column).where(_inputs.c.app_id == app_id, column.in_(chunk)))
+            }
+
+
+def unused_blobs(connection: Connection, hashes: Iterable[str]) -> list[str]:
+    """Those of the hashes that no picture and no model version names any more."""
+    left = set(hashes)
+    for column in (_inputs.c.sha256, schema.model_versions.c.predictor_sha256):
+        for chunk in chunks(sorted(left)):
+            left -= set(connection.scalars(select(column).where(column.in_(chunk))))
+    return sorted(left)
+
+
+def _row(app_id: str, one: NewInput, seq: int, now: datetime) -> dict[str, Any]:
+    return {
+        "app_id": app_id,
+        "id": one.id,
+        "seq": seq,
+        "status": InputStatus.READY.value,
+        "url": one.url,
+        "sha256": one.sha256,
+        "media_type": one.media_type,
+        "crop": None if one.crop is None else list(one.crop),
+        "metadata": None if one.metadata is None else dict(one.metadata),
+        "longitude": one.geo and one.geo.longitude,
+        "latitude": one.geo and one.geo.latitude,
+        "created_at": now,
+        "modified_at": now,
+    }
+
+
+def _records(connection: Connection, rows: Sequence[Row[Any]]) -> list[Input]:
+    labels = labels_of(connection, [row.key for row in rows])
+    return [
+        Input(
+            key=row.key,
+            id=row.id,
+            status=InputStatus(row.status),
+            status_reason=row.status_reason,
+            url=row.url,
+            sha256=row.sha256,
+            media_type=row.media_type,
+            crop=None if row.crop is None else (row.crop[0], row.crop[1], row.crop[2], row.crop[3]),
+            metadata=row.metadata,
+            geo=None if row.longitude is None else Geo(row.longitude, row.latitude),
+            concepts=labels.get(row.key, {}),
+            created_at=row.created_at,
+            modified_at=row.modified_at,
+        )
+        for row in rows
+    ]

@@ -1,0 +1,120 @@
+"""Labels in SQL, and the log of how they came to be."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from ..records import KeyArray, LabelSource
+from . import schema
+from .concepts import concept_keys
+from .database import Database, chunks
+
+_labels, _events, _concepts, _apps = schema.labels, schema.label_events, schema.concepts, schema.apps
+
+Change = tuple[int, str, bool | None]
+"""Input key, concept id, yes, no, or None to take the label back."""
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """All labels of an app."""
+
+    concept_ids: Sequence[str]
+    """In the order in which the concepts were made."""
+    rows: Sequence[tuple[int, str, bool]]
+    """Input key, concept id, yes or no; in the order of keys within a concept."""
+
+    def by_concept(self) -> dict[str, dict[int, bool]]:
+        """Concept id -> input key -> yes or no."""
+        table: dict[str, dict[int, bool]] = {concept: {} for concept in self.concept_ids}
+        for key, concept, value in self.rows:
+            table[concept][key] = value
+        return table
+
+
+class Labels:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def set(self, app_id: str, changes: Sequence[Change], source: LabelSource) -> None:
+        """One transaction; concepts that don't exist are made. What changes nothing writes nothing."""
+        with self._database.write() as connection:
+            write_labels(connection, app_id, changes, source)
+
+    def all(self, app_id: str) -> LabelTable:
+        order = select(_concepts.c.id).where(_concepts.c.app_id == app_id).order_by(_concepts.c.key)
+        query = (
+            select(_labels.c.input_key, _concepts.c.id, _labels.c.value)
+            .join(_concepts, _concepts.c.key == _labels.c.concept_key)
+            .where(_labels.c.app_id == app_id)
+            .order_by(_concepts.c.key, _labels.c.input_key)
+        )
+        with self._database.read() as connection:
+            return LabelTable(list(connection.scalars(order)), [(k, c, v) for k, c, v in connection.execute(query)])
+
+    def seq(self, app_id: str) -> int:
+        """The number of the app's last change."""
+        with self._database.read() as connection:
+            return connection.execute(select(_apps.c.seq).where(_apps.c.id == app_id)).scalar_one()
+
+
+def take_seq(connection: Connection, app_id: str) -> int:
+    """The number of this change. The row stays locked until the commit, so numbers become visible in their order."""
+    query = update(_apps).where(_apps.c.id == app_id).values(seq=_apps.c.seq + 1).returning(_apps.c.seq)
+    return connection.execute(query).scalar_one()
+
+
+def write_labels(connection: Connection, app_id: str, changes: Iterable[Change], source: LabelSource) -> None:
+    """Inside the caller's transaction; of several changes of one label the last counts."""
+    last = {(key, concept): value for key, concept, value in changes}
+    if not last:
+        return
+    concepts = concept_keys(connection, app_id, (concept for _, concept in last))
+    wanted = {(key, concepts[concept]): value for (key, concept), value in last.items()}
+    present = _present(connection, sorted({key for key, _ in wanted}))
+    changed = {pair: value for pair, value in wanted.items() if present.get(pair) is not value}
+    if not changed:
+        return
+    seq, now = take_seq(connection, app_id), datetime.now(UTC)
+    stamp = {"app_id": app_id, "source": source.value, "created_at": now, "seq": seq}
+    rows = [
+        {"input_key": key, "concept_key": concept, "value": value} | stamp for (key, concept), value in changed.items()
+    ]
+    for pair in changed.keys() & present.keys():
+        connection.execute(delete(_labels).where(_labels.c.input_key == pair[0], _labels.c.concept_key == pair[1]))
+    if kept := [row for row in rows if row["value"] is not None]:
+        connection.execute(insert(_labels), kept)
+    connection.execute(insert(_events), rows)
+
+
+def labels_of(connection: Connection, keys: Sequence[int] | KeyArray) -> dict[int, dict[str, bool]]:
+    """Input key -> concept id -> yes or no, for inputs that have labels."""
+    found: dict[int, dict[str, bool]] = {}
+    for chunk in chunks([int(key) for key in keys]):
+        query = (
+            select(_labels.c.input_key, _concepts.c.id, _labels.c.value)
+            .join(_concepts, _concepts.c.key == _labels.c.concept_key)
+            .where(_labels.c.input_key.in_(chunk))
+            .order_by(_labels.c.input_key, _concepts.c.key)
+        )
+        for key, concept, value in connection.execute(query):
+            found.setdefault(key, {})[concept] = value
+    return found
+
+
+def forget_labels(connection: Connection, app_id: str, keys: Sequence[int]) -> None:
+    """Takes back all labels of inputs that are about to be deleted."""
+    taken_back = [(key, concept, None) for key, labels in labels_of(connection, keys).items() for concept in labels]
+    write_labels(connection, app_id, taken_back, LabelSource.USER)
+
+
+def _present(connection: Connection, keys: Sequence[int]) -> dict[tuple[int, int], bool]:
+    found: dict[tuple[int, int], bool] = {}
+    for chunk in chunks(keys):
+        query = select(_labels.c.input_key, _labels.c.concept_key, _labels.c.value).where(
+            _labels.c.input_key.in_(chunk)
+        )
+        found.update(((key, concept), value) for key, concept, value in connection.execute(query))
+    return found

@@ -1,0 +1,143 @@
+"""Models in SQL."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ..errors import ModelExists, ModelNotFound
+from ..records import Model
+from . import schema
+from .concepts import concept_keys
+from .database import Database, chunks
+from .versions import add_head
+
+_models, _members, _concepts = schema.models, schema.model_concepts, schema.concepts
+
+
+class Models:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(
+        self,
+        app_id: str,
+        id: str,
+        *,
+        name: str,
+        concept_ids: Sequence[str],
+        mutually_exclusive: bool,
+        closed_environment: bool,
+        settings: Mapping[str, Any],
+    ) -> Model:
+        """With a head version that follows the labels; concepts that don't exist are made. Raises ModelExists."""
+        model = Model(
+            id=id,
+            name=name,
+            concept_ids=tuple(concept_ids),
+            mutually_exclusive=mutually_exclusive,
+            closed_environment=closed_environment,
+            settings=dict(settings),
+            created_at=datetime.now(UTC),
+        )
+        row = {name: value for name, value in vars(model).items() if name != "concept_ids"} | {"app_id": app_id}
+        try:
+            with self._database.write() as connection:
+                key = connection.execute(insert(_models).values(row).returning(_models.c.key)).scalar_one()
+                _set_members(connection, app_id, key, concept_ids)
+                add_head(connection, key)
+        except IntegrityError as error:
+            raise ModelExists(f"a model {id!r} exists already") from error
+        return model
+
+    def get(self, app_id: str, id: str) -> Model:
+        """Raises ModelNotFound."""
+        with self._database.read() as connection:
+            return _records(connection, [_row(connection, app_id, id)])[0]
+
+    def page(self, app_id: str, offset: int, limit: int) -> list[Model]:
+        """In the order in which they were made."""
+        query = select(_models).where(_models.c.app_id == app_id).order_by(_models.c.key).offset(offset).limit(limit)
+        with self._database.read() as connection:
+            return _records(connection, connection.execute(query).all())
+
+    def update(
+        self,
+        app_id: str,
+        id: str,
+        *,
+        name: str | None,
+        concept_ids: Sequence[str] | None,
+        mutually_exclusive: bool | None,
+        closed_environment: bool | None,
+        settings: Mapping[str, Any] | None,
+    ) -> Model:
+        """What is None stays. Raises ModelNotFound."""
+        given = {
+            "name": name,
+            "mutually_exclusive": mutually_exclusive,
+            "closed_environment": closed_environment,
+            "settings": None if settings is None else dict(settings),
+        }
+        values = {column: value for column, value in given.items() if value is not None}
+        with self._database.write() as connection:
+            key = _row(connection, app_id, id).key
+            if values:
+                connection.execute(update(_models).where(_models.c.key == key).values(values))
+            if concept_ids is not None:
+                connection.execute(delete(_members).where(_members.c.model_key == key))
+                _set_members(connection, app_id, key, concept_ids)
+            return _records(connection, [_row(connection, app_id, id)])[0]
+
+    def delete(self, app_id: str, ids: Sequence[str] | None) -> list[str]:
+        """Deletes models with their versions; None: all of the app. The ids that there were."""
+        query = delete(_models).where(_models.c.app_id == app_id).returning(_models.c.id)
+        with self._database.write() as connection:
+            if ids is None:
+                return list(connection.scalars(query))
+            return [id for chunk in chunks(ids) for id in connection.scalars(query.where(_models.c.id.in_(chunk)))]
+
+
+def _row(connection: Connection, app_id: str, id: str) -> Row[Any]:
+    query = select(_models).where(_models.c.app_id == app_id, _models.c.id == id)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise ModelNotFound(f"no model {id!r}")
+    return row
+
+
+def _set_members(connection: Connection, app_id: str, key: int, concept_ids: Sequence[str]) -> None:
+    concepts = concept_keys(connection, app_id, concept_ids)
+    rows = [
+        {"model_key": key, "position": position, "concept_key": concepts[concept]}
+        for position, concept in enumerate(concept_ids)
+    ]
+    if rows:
+        connection.execute(insert(_members), rows)
+
+
+def _records(connection: Connection, rows: Sequence[Row[Any]]) -> list[Model]:
+    members: dict[int, list[str]] = {}
+    for chunk in chunks([row.key for row in rows]):
+        query = (
+            select(_members.c.model_key, _concepts.c.id)
+            .join(_concepts, _concepts.c.key == _members.c.concept_key)
+            .where(_members.c.model_key.in_(chunk))
+            .order_by(_members.c.model_key, _members.c.position)
+        )
+        for key, concept in connection.execute(query):
+            members.setdefault(key, []).append(concept)
+    return [
+        Model(
+            id=row.id,
+            name=row.name,
+            concept_ids=tuple(members.get(row.key, ())),
+            mutually_exclusive=row.mutually_exclusive,
+            closed_environment=row.closed_environment,
+            settings=row.settings,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]

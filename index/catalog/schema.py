@@ -1,0 +1,198 @@
+"""The tables. What a change here needs beside it: a migration (a test compares the two)."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+# SQLite gives out row numbers only for this very type.
+Key = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time: always UTC and aware, also in SQLite, which knows no time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
+
+
+def _app(**options: Any) -> Column[str]:
+    return Column("app_id", Text, ForeignKey("apps.id", ondelete="CASCADE"), nullable=False, **options)
+
+
+apps = Table(
+    "apps",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("recipe", Json, nullable=False),
+    Column("dim", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("seq", BigInteger, nullable=False, default=0),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("app_id", Text, ForeignKey("apps.id", ondelete="CASCADE"), index=True),
+    Column("description", Text, nullable=False),
+    Column("scopes", Json, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("last_used_at", Moment),
+    Column("revoked_at", Moment),
+)
+
+inputs = Table(
+    "inputs",
+    metadata,
+    Column("key", Key, primary_key=True, autoincrement=True),
+    _app(),
+    Column("id", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("status_reason", Text),
+    Column("url", Text),
+    Column("sha256", Text, index=True),
+    Column("media_type", Text),
+    Column("crop", Json),
+    Column("metadata", Json),
+    Column("longitude", Float),
+    Column("latitude", Float),
+    Column("created_at", Moment, nullable=False),
+    Column("modified_at", Moment, nullable=False),
+    UniqueConstraint("app_id", "id"),
+    Index(None, "app_id", "key"),
+    Index(None, "app_id", "url"),
+    # A key is never used again, so that what is remembered by key can't come to mean another input.
+    sqlite_autoincrement=True,
+)
+
+vectors = Table(
+    "vectors",
+    metadata,
+    Column("input_key", Key, ForeignKey("inputs.key", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("workflow", Text, primary_key=True),
+    Column("vector", LargeBinary, nullable=False),
+)
+
+concepts = Table(
+    "concepts",
+    metadata,
+    Column("key", Key, primary_key=True, autoincrement=True),
+    _app(),
+    Column("id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("app_id", "id"),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("input_key", Key, ForeignKey("inputs.key", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("concept_key", Key, ForeignKey("concepts.key", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    _app(),
+    Column("value", Boolean, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Index(None, "app_id", "concept_key"),
+)
+
+label_events = Table(
+    "label_events",
+    metadata,
+    Column("key", Key, primary_key=True, autoincrement=True),
+    _app(),
+    Column("seq", BigInteger, nullable=False),
+    Column("input_key", BigInteger, nullable=False),
+    Column("concept_key", BigInteger, nullable=False),
+    # NULL: the label was taken back.
+    Column("value", Boolean),
+    Column("source", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Index(None, "app_id", "seq"),
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("key", Key, primary_key=True, autoincrement=True),
+    _app(),
+    Column("id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("mutually_exclusive", Boolean, nullable=False),
+    Column("closed_environment", Boolean, nullable=False),
+    Column("settings", Json, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("app_id", "id"),
+)
+
+model_concepts = Table(
+    "model_concepts",
+    metadata,
+    Column("model_key", Key, ForeignKey("models.key", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("concept_key", Key, ForeignKey("concepts.key", ondelete="CASCADE"), nullable=False),
+)
+
+model_versions = Table(
+    "model_versions",
+    metadata,
+    Column("key", Key, primary_key=True, autoincrement=True),
+    Column("model_key", Key, ForeignKey("models.key", ondelete="CASCADE"), nullable=False, index=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("frozen", Boolean, nullable=False),
+    Column("label_seq", BigInteger, nullable=False),
+    Column("predictor_sha256", Text, index=True),
+    Column("concept_ids", Json, nullable=False),
+    Column("input_count", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+spaces = Table(
+    "spaces",
+    metadata,
+    _app(primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("power", Float, nullable=False),
+    Column("mean", LargeBinary, nullable=False),
+    Column("background", LargeBinary, nullable=False),
+)

@@ -1,0 +1,42 @@
+"""The snapshot of an app's prepared space in SQL."""
+
+import numpy as np
+from sqlalchemy import delete, insert, select
+
+from ..records import SpaceRecord
+from . import schema
+from .database import Database
+
+_spaces = schema.spaces
+
+
+class Spaces:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def save(self, app_id: str, space: SpaceRecord) -> None:
+        """Replaces the one before."""
+        row = {
+            "app_id": app_id,
+            "seq": space.seq,
+            "count": space.count,
+            "power": space.power,
+            "mean": space.mean.astype("<f4").tobytes(),
+            "background": space.background.astype("<i8").tobytes(),
+        }
+        with self._database.write() as connection:
+            connection.execute(delete(_spaces).where(_spaces.c.app_id == app_id))
+            connection.execute(insert(_spaces).values(row))
+
+    def load(self, app_id: str) -> SpaceRecord | None:
+        with self._database.read() as connection:
+            row = connection.execute(select(_spaces).where(_spaces.c.app_id == app_id)).one_or_none()
+        if row is None:
+            return None
+        return SpaceRecord(
+            seq=row.seq,
+            count=row._mapping["count"],
+            power=row.power,
+            mean=np.frombuffer(row.mean, dtype="<f4").astype(np.float32),
+            background=np.frombuffer(row.background, dtype="<i8").astype(np.int64),
+        )

@@ -1,0 +1,112 @@
+"""Model versions in SQL."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select
+
+from ..errors import VersionNotFound
+from ..records import ModelVersion
+from . import schema
+from .database import Database
+
+_models, _versions = schema.models, schema.model_versions
+
+
+class Versions:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(
+        self,
+        app_id: str,
+        model_id: str,
+        *,
+        label_seq: int,
+        predictor_sha256: str,
+        concept_ids: Sequence[str],
+        input_count: int,
+    ) -> ModelVersion:
+        """A frozen version of a model that exists."""
+        record = ModelVersion(
+            id=uuid4().hex,
+            model_id=model_id,
+            frozen=True,
+            label_seq=label_seq,
+            predictor_sha256=predictor_sha256,
+            concept_ids=tuple(concept_ids),
+            input_count=input_count,
+            created_at=datetime.now(UTC),
+        )
+        with self._database.write() as connection:
+            key = connection.execute(
+                select(_models.c.key).where(_models.c.app_id == app_id, _models.c.id == model_id)
+            ).scalar_one()
+            row = {name: value for name, value in vars(record).items() if name != "model_id"}
+            connection.execute(insert(_versions).values(row | {"model_key": key, "concept_ids": list(concept_ids)}))
+        return record
+
+    def page(self, app_id: str, model_id: str, offset: int, limit: int) -> list[ModelVersion]:
+        """Newest first."""
+        query = _of(app_id, model_id).order_by(_versions.c.key.desc()).offset(offset).limit(limit)
+        with self._database.read() as connection:
+            return [_record(row, model_id) for row in connection.execute(query)]
+
+    def get(self, app_id: str, model_id: str, id: str) -> ModelVersion:
+        """Raises VersionNotFound."""
+        with self._database.read() as connection:
+            return _record(_row(connection, app_id, model_id, id), model_id)
+
+    def delete(self, app_id: str, model_id: str, id: str) -> None:
+        """A model never is without any: in the place of the last one comes a fresh head. Raises VersionNotFound."""
+        with self._database.write() as connection:
+            row = _row(connection, app_id, model_id, id)
+            connection.execute(delete(_versions).where(_versions.c.key == row.key))
+            left = select(func.count()).where(_versions.c.model_key == row.model_key)
+            if not connection.execute(left).scalar_one():
+                add_head(connection, row.model_key)
+
+
+def add_head(connection: Connection, model_key: int) -> None:
+    """The version that isn't frozen, inside the caller's transaction."""
+    connection.execute(
+        insert(_versions).values(
+            model_key=model_key,
+            id=uuid4().hex,
+            frozen=False,
+            label_seq=0,
+            concept_ids=[],
+            input_count=0,
+            created_at=datetime.now(UTC),
+        )
+    )
+
+
+def _of(app_id: str, model_id: str) -> Select[Any]:
+    return (
+        select(_versions)
+        .join(_models, _models.c.key == _versions.c.model_key)
+        .where(_models.c.app_id == app_id, _models.c.id == model_id)
+    )
+
+
+def _row(connection: Connection, app_id: str, model_id: str, id: str) -> Row[Any]:
+    row = connection.execute(_of(app_id, model_id).where(_versions.c.id == id)).one_or_none()
+    if row is None:
+        raise VersionNotFound(f"model {model_id!r} has no version {id!r}")
+    return row
+
+
+def _record(row: Row[Any], model_id: str) -> ModelVersion:
+    return ModelVersion(
+        id=row.id,
+        model_id=model_id,
+        frozen=row.frozen,
+        label_seq=row.label_seq,
+        predictor_sha256=row.predictor_sha256,
+        concept_ids=tuple(row.concept_ids),
+        input_count=row.input_count,
+        created_at=row.created_at,
+    )

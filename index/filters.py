@@ -1,0 +1,223 @@
+"""Filters as plain data, read into a small tree.
+
+    {"label": "robin"}                                       labelled yes; with "value": False labelled no
+    {"metadata": {"year": 2024, "tags": ["red"]}}            these are contained, at any depth
+    {"geo": {"longitude": 2.3, "latitude": 48.9, "within_km": 5}}     or within_miles, within_degrees, within_radians
+    {"geo": {"box": [[2.2, 48.8], [2.5, 49.0]]}}             (longitude, latitude) of opposite corners, borders included
+    {"created": {"after": "2024-01-01T00:00:00Z"}}           after and before, ISO text or datetime, borders included
+    {"ids": ["a", "b"]}   {"url": "https://..."}
+    {"and": [...]}   {"or": [...]}   {"not": {...}}
+
+Several keys in one mapping must all hold; an empty mapping matches everything.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from .errors import BadFilter
+from .records import Where
+
+_MAX_DEPTH = 20
+_EARTH_KM = 6371.0088
+
+
+@dataclass(frozen=True)
+class Labelled:
+    concept_id: str
+    value: bool
+
+
+@dataclass(frozen=True)
+class HasMetadata:
+    wanted: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Near:
+    """Within an angle (radians on the sphere) of a place in degrees."""
+
+    longitude: float
+    latitude: float
+    radians: float
+
+
+@dataclass(frozen=True)
+class InBox:
+    west: float
+    south: float
+    east: float
+    north: float
+
+
+@dataclass(frozen=True)
+class Created:
+    after: datetime | None
+    before: datetime | None
+
+
+@dataclass(frozen=True)
+class HasId:
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HasUrl:
+    url: str
+
+
+@dataclass(frozen=True)
+class All:
+    parts: tuple["Filter", ...]
+
+
+@dataclass(frozen=True)
+class Either:
+    parts: tuple["Filter", ...]
+
+
+@dataclass(frozen=True)
+class Not:
+    part: "Filter"
+
+
+Filter = Labelled | HasMetadata | Near | InBox | Created | HasId | HasUrl | All | Either | Not
+
+
+def parse(where: Where) -> Filter:
+    """Raises BadFilter, which names the part that is wrong."""
+    return _parse(where, _MAX_DEPTH)
+
+
+def _parse(where: object, depth: int) -> Filter:
+    if depth == 0:
+        raise BadFilter(f"the filter is nested deeper than {_MAX_DEPTH}")
+    if not isinstance(where, Mapping):
+        raise BadFilter(f"a filter is a mapping, not {where!r:.100}")
+    if "value" in where and "label" not in where:
+        raise BadFilter("'value' belongs beside 'label'")
+    parts: list[Filter] = []
+    for key, given in where.items():
+        if key == "value":
+            continue
+        if key == "label":
+            parts.append(_label(given, where.get("value", True)))
+        elif key in ("and", "or"):
+            branches = tuple(_parse(part, depth - 1) for part in _list(given, key))
+            parts.append(All(branches) if key == "and" else Either(branches))
+        elif key == "not":
+            parts.append(Not(_parse(given, depth - 1)))
+        elif key in _LEAVES:
+            parts.append(_LEAVES[key](given))
+        else:
+            known = ", ".join(["and", "label", "not", "or", *sorted(_LEAVES)])
+            raise BadFilter(f"unknown filter {key!r:.100}; there are {known}")
+    return parts[0] if len(parts) == 1 else All(tuple(parts))
+
+
+def _label(concept: object, value: object) -> Labelled:
+    if not isinstance(value, bool):
+        raise BadFilter(f"the 'value' of a label is True or False, not {value!r:.100}")
+    return Labelled(_text(concept, "label"), value)
+
+
+def _metadata(given: object) -> HasMetadata:
+    if not isinstance(given, Mapping):
+        raise BadFilter(f"'metadata' is a mapping, not {given!r:.100}")
+    _check_json(given, _MAX_DEPTH)
+    return HasMetadata(given)
+
+
+def _check_json(value: object, depth: int) -> None:
+    if depth == 0:
+        raise BadFilter(f"'metadata' is nested deeper than {_MAX_DEPTH}")
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _text(key, "metadata key")
+            _check_json(inner, depth - 1)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check_json(inner, depth - 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise BadFilter("a number in 'metadata' is not finite")
+    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
+        raise BadFilter("a number in 'metadata' is too large")
+    elif not isinstance(value, str | int | float | bool | None):
+        raise BadFilter(f"'metadata' is plain JSON, which {value!r:.100} is not")
+
+
+def _geo(given: object) -> Near | InBox:
+    if not isinstance(given, Mapping):
+        raise BadFilter(f"'geo' is a mapping, not {given!r:.100}")
+    if given.keys() == {"box"}:
+        corners = [_list(corner, "box corner") for corner in _list(given["box"], "box")]
+        if [len(corner) for corner in corners] != [2, 2]:
+            raise BadFilter("a 'box' is two corners of (longitude, latitude)")
+        (lon1, lat1), (lon2, lat2) = ((_number(lon, "longitude"), _number(lat, "latitude")) for lon, lat in corners)
+        return InBox(min(lon1, lon2), min(lat1, lat2), max(lon1, lon2), max(lat1, lat2))
+    units = [unit for unit in _RADIANS if unit in given]
+    if len(units) != 1 or given.keys() != {"longitude", "latitude", units[0]}:
+        raise BadFilter(f"'geo' is a box, or longitude, latitude and one of {', '.join(_RADIANS)}")
+    distance = _number(given[units[0]], units[0])
+    if distance < 0:
+        raise BadFilter(f"{units[0]!r} must not be negative")
+    return Near(
+        _number(given["longitude"], "longitude"), _number(given["latitude"], "latitude"), distance * _RADIANS[units[0]]
+    )
+
+
+def _created(given: object) -> Created:
+    if not isinstance(given, Mapping) or not given or given.keys() - {"after", "before"}:
+        raise BadFilter("'created' has 'after', 'before' or both")
+    return Created(*(None if given.get(side) is None else _moment(given[side], side) for side in ("after", "before")))
+
+
+def _moment(given: object, name: str) -> datetime:
+    try:
+        moment = given if isinstance(given, datetime) else datetime.fromisoformat(_text(given, name))
+    except ValueError as error:
+        raise BadFilter(f"{name!r} is a time in ISO 8601, not {given!r:.100}") from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _ids(given: object) -> HasId:
+    return HasId(tuple(_text(id, "id") for id in _list(given, "ids")))
+
+
+def _url(given: object) -> HasUrl:
+    return HasUrl(_text(given, "url"))
+
+
+def _list(given: object, name: str) -> Sequence[Any]:
+    if not isinstance(given, list | tuple):
+        raise BadFilter(f"{name!r} is a list, not {given!r:.100}")
+    return given
+
+
+def _text(given: object, name: str) -> str:
+    if not isinstance(given, str) or "\0" in given:
+        raise BadFilter(f"{name!r} is a text, not {given!r:.100}")
+    return given
+
+
+def _number(given: object, name: str) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+        raise BadFilter(f"{name!r} is a number, not {given!r:.100}")
+    return float(given)
+
+
+_RADIANS = {
+    "within_km": 1 / _EARTH_KM,
+    "within_miles": 1.609344 / _EARTH_KM,
+    "within_degrees": math.pi / 180,
+    "within_radians": 1.0,
+}
+_LEAVES: Mapping[str, Callable[[object], Filter]] = {
+    "metadata": _metadata,
+    "geo": _geo,
+    "created": _created,
+    "ids": _ids,
+    "url": _url,
+}

@@ -1,0 +1,86 @@
+"""Searches by vector, input, concept and filter, alone and together."""
+
+import numpy as np
+import pytest
+
+from tenshot.index.app import App
+from tenshot.index.errors import BadRequest, InputNotFound, NotSupported
+from tenshot.index.ranking import Term
+
+QUERY = np.eye(8)[:3]
+
+
+def test_the_nearest_by_a_vector_are_its_own_cloud(taught: App) -> None:
+    matches = taught.search_vectors(QUERY, k=20)
+    assert matches.scores.shape == (3, 20)
+    for cloud, ids in enumerate(matches.ids):
+        assert set(ids) == {f"x{i}" for i in range(20 * cloud, 20 * cloud + 20)}
+    assert (np.diff(matches.scores, axis=1) <= 0).all()
+
+
+def test_an_input_is_the_first_hit_of_a_search_by_itself(taught: App) -> None:
+    hits = taught.search(input_id="x7", k=3)
+    assert hits[0].input_id == "x7"
+    assert hits[0].score == pytest.approx(1, abs=1e-5)
+
+
+def test_a_concept_ranks_by_its_predicted_value(taught: App) -> None:
+    hits = taught.search(concept="b", k=20)
+    assert {hit.input_id for hit in hits} == {f"x{i}" for i in range(20, 40)}
+    assert all(0 <= hit.score <= 1 for hit in hits)
+
+
+def test_an_untaught_concept_matches_nothing(taught: App) -> None:
+    assert taught.search(concept="unicorn") == []
+
+
+@pytest.mark.parametrize(
+    ("where", "wanted"),
+    [
+        ({"label": "a"}, [0, 1, 2, 3, 4]),
+        ({"and": [{"label": "a"}, {"metadata": {"odd": True}}]}, [1, 3]),
+        ({"ids": ["x59", "x3", "nobody"]}, [3, 59]),
+        ({"not": {"metadata": {"odd": True}}, "ids": ["x1", "x2"]}, [2]),
+        ({"metadata": {"row": 7.0}}, [7]),
+    ],
+)
+def test_a_filter_alone_gives_creation_order_and_a_score_of_one(
+    taught: App, where: dict[str, object], wanted: list[int]
+) -> None:
+    hits = taught.search(where=where, k=100)
+    assert [hit.input_id for hit in hits] == [f"x{i}" for i in wanted]
+    assert {hit.score for hit in hits} == {1.0}
+
+
+def test_a_filter_narrows_a_visual_search_and_a_ranking(taught: App) -> None:
+    odd = {"metadata": {"odd": True}}
+    for hits in (taught.search(vector=QUERY[0], where=odd, k=30), taught.search(concept="a", where=odd, k=30)):
+        assert len(hits) == 30
+        assert all(int(hit.input_id[1:]) % 2 for hit in hits)
+
+
+def test_terms_combine_and_negate(taught: App) -> None:
+    hits = taught.rank([Term(vector=QUERY[0].astype(np.float32)), Term(concept="a", negate=True)], k=60)
+    assert len(hits) == 60
+    assert all(0 <= hit.score <= 1 for hit in hits)
+    away = taught.rank([Term(concept="a", negate=True)], k=40)
+    assert {int(hit.input_id[1:]) // 20 for hit in away} == {1, 2}
+
+
+def test_an_added_input_is_found_by_the_very_next_search_and_a_deleted_one_never_again(taught: App) -> None:
+    vector = np.eye(8)[5]
+    taught.add_vectors([vector], ["fresh"])
+    assert taught.search(vector=vector, k=1)[0].input_id == "fresh"
+    taught.delete("fresh")
+    assert taught.search(vector=vector, k=1)[0].input_id != "fresh"
+
+
+def test_what_cannot_be_searched_is_refused(taught: App) -> None:
+    with pytest.raises(NotSupported):
+        taught.search(text="a dog")
+    with pytest.raises(InputNotFound):
+        taught.search(input_id="nobody")
+    with pytest.raises(BadRequest):
+        taught.search(vector=QUERY[0], concept="a")
+    with pytest.raises(BadRequest):
+        taught.search_vectors(QUERY, k=0)
