@@ -209,9 +209,7 @@ class App:
         for concepts in labels.values():
             check_concepts(concepts)
         with self._lock:
-            keys = self._keys(labels)
-            changes = [(keys[id], concept, value) for id, given in labels.items() for concept, value in given.items()]
-            self._catalog.labels.set(self.id, changes, source)
+            changes = self._catalog.labels.set(self.id, labels, source)
             self._teacher.apply(LabelChange(*change) for change in changes)
 
     def update_many(self, changes: Sequence[InputChange], source: LabelSource = LabelSource.USER) -> list[Input]:
@@ -221,13 +219,8 @@ class App:
             check_metadata(change.metadata)
             check_geo(change.geo)
         with self._lock:
-            keys = self._keys([change.id for change in changes])
-            self._catalog.inputs.update(self.id, changes, source)
-            self._teacher.apply(
-                LabelChange(keys[change.id], concept, value)
-                for change in changes
-                for concept, value in change.concepts.items()
-            )
+            labels = self._catalog.inputs.update(self.id, changes, source)
+            self._teacher.apply(LabelChange(*label) for label in labels)
         found = self.inputs_by_id([change.id for change in changes])
         return [found[change.id] for change in changes]
 
@@ -386,6 +379,8 @@ class App:
     def create_version(self, model_id: str) -> ModelVersion:
         """Freezes what the model knows now: predictions of this version never change. Raises NothingToLearn."""
         model = self.model(model_id)
+        if model.id == BUILT_IN_MODEL:
+            raise BadRequest("the built-in model follows the labels; make a model of its concepts to freeze it")
         if not model.concept_ids:
             raise NothingToLearn(f"model {model_id!r} has no concepts")
         with self._lock:
@@ -506,6 +501,7 @@ class App:
 
         With none of these, the inputs that `where` matches, in the order in which they were added, with score 1.
         """
+        _check_k(k)
         query = self._query(image=image, crop=crop, text=text, vector=vector, input_id=input_id, concept=concept)
         if query is not None:
             matches = self.search_vectors(query[None], k, where)
@@ -514,8 +510,7 @@ class App:
 
     def search_vectors(self, vectors: object, k: int = 10, where: Where | None = None) -> Matches:
         """The k nearest inputs of many vectors (n, dim)."""
-        if k < 1:
-            raise BadRequest(f"k must be 1 or more, not {k}")
+        _check_k(k)
         queries = check_vectors(vectors, self.dim)
         keys, scores = self._collection.search(queries, k, None if where is None else self._matching(where))
         ids = self._ids(np.unique(keys[keys >= 0]))
@@ -590,19 +585,17 @@ class App:
             raise ModelNotFound(f"a model is named by its id, not by {model!r}")
         return model if isinstance(model, Model) else self.model(model)
 
-    def _keys(self, ids: Iterable[str]) -> dict[str, int]:
-        found = self._catalog.inputs.keys(self.id, list(ids))
-        for id in ids:
-            if id not in found:
-                raise _no_input(id)
-        return found
-
     def _ids(self, keys: KeyArray) -> dict[int, str]:
         return self._catalog.inputs.ids(self.id, keys)
 
 
 def _power(recipe: Recipe) -> float | None:
     return None if recipe.nonnegative is None else 0.5 if recipe.nonnegative else 1.0
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise BadRequest(f"k must be 1 or more, not {k}")
 
 
 def _offset(page: int, per_page: int) -> tuple[int, int]:

@@ -78,28 +78,38 @@ def fit_logistic(positives: Array, negatives: Array, background: Array) -> Logis
 
 def _newton(scores: Array, targets: Array, weights: Array, slope: float, offset: float) -> Logistic:
     """Penalised maximum likelihood by Newton's method with step halving (plain Newton diverges at five positives)."""
-    prior = np.array([slope, offset])
-    precision = np.array([_SLOPE_SPREAD**-2, _SLOPE_SPREAD**-2])
-    design = np.stack([scores, np.ones_like(scores)], axis=1)
+    start = (slope, offset)
+    precision = _SLOPE_SPREAD**-2
 
-    def loss(point: Array) -> float:
-        z = design @ point
-        return float(weights @ (np.logaddexp(0, z) - targets * z) + precision @ (point - prior) ** 2 / 2)
+    def loss(slope: float, offset: float) -> float:
+        z = slope * scores + offset
+        # log(1 + e^z) - target z, without overflow
+        losses = np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))) - targets * z
+        return float(weights @ losses) + precision * ((slope - start[0]) ** 2 + (offset - start[1]) ** 2) / 2
 
-    point, best = prior.copy(), loss(prior)
+    best = loss(slope, offset)
     for _ in range(_NEWTON_STEPS):
-        p = expit(design @ point)
-        gradient = design.T @ (weights * (p - targets)) + precision * (point - prior)
-        hessian = (design * (weights * p * (1 - p))[:, None]).T @ design + np.diag(precision)
-        step = np.linalg.solve(hessian, gradient)
+        p = expit(slope * scores + offset)
+        pull, curvature = weights * (p - targets), weights * p * (1 - p)
+        gradient = (
+            float(pull @ scores) + precision * (slope - start[0]),
+            float(pull.sum()) + precision * (offset - start[1]),
+        )
+        weighted = curvature * scores
+        h11, h12, h22 = float(weighted @ scores) + precision, float(weighted.sum()), float(curvature.sum()) + precision
+        determinant = h11 * h22 - h12 * h12
+        step = (
+            (h22 * gradient[0] - h12 * gradient[1]) / determinant,
+            (h11 * gradient[1] - h12 * gradient[0]) / determinant,
+        )
         size = 1.0
-        while size > 1e-3 and (lower := loss(point - size * step)) > best:
+        while size > 1e-3 and (lower := loss(slope - size * step[0], offset - size * step[1])) > best:
             size /= 2
-        if size <= 1e-3 or best - lower < 1e-10:
+        if size <= 1e-3 or best - lower < 1e-6:
             break
-        point, best = point - size * step, lower
+        slope, offset, best = slope - size * step[0], offset - size * step[1], lower
     # A curve that falls with the score would turn the ranking round.
-    return Logistic(max(float(point[0]), 0.1), float(point[1]))
+    return Logistic(max(slope, 0.1), offset)
 
 
 def _share_of_positives(probabilities: Array) -> float:
@@ -108,5 +118,7 @@ def _share_of_positives(probabilities: Array) -> float:
     share = 0.1
     for _ in range(20):
         expected = share * odds / (share * odds + 1 - share)
-        share = float(np.clip((expected.sum() + 2) / (len(odds) + 20), 0.05, 0.5))
+        last, share = share, min(max((float(expected.sum()) + 2) / (len(odds) + 20), 0.05), 0.5)
+        if abs(share - last) < 1e-6:
+            break
     return share

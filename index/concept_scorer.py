@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array
 
 from .calibration import NO_CONTRAST, Logistic, fit_logistic
 from .examples import Array, Examples, similarity_kernel
@@ -43,7 +43,7 @@ class LargeVotes:
 
     prototype: Array
     """(dim,), scaled."""
-    members: csr_array
+    members: csc_array
     """(n, 2): each example's share of the yes and of the no side."""
     neighbour_scale: float
 
@@ -103,13 +103,14 @@ class ConceptScorer:
     def votes(self) -> Votes:
         """What a predictor needs of this concept."""
         slots = np.flatnonzero(self._rows >= 0)
-        alpha = self._ridge.alpha[:, 0]
+        yes = self._ridge.targets[slots, 0] == 1
+        explained = self._explained()
         return Votes(
             rows=self._rows[slots],
-            votes=alpha[slots],
-            signs=2 * self._ridge.targets[slots, 0] - 1,
-            background=-(self._projection @ alpha),
-            curve=self.calibration(),
+            votes=self._ridge.alpha[slots, 0],
+            signs=np.where(yes, 1.0, -1.0),
+            background=-explained,
+            curve=self._curve(slots[yes], slots[~yes], explained),
             low_confidence=self.low_confidence,
         )
 
@@ -120,19 +121,21 @@ class ConceptScorer:
 
     def background_leave_one_out(self) -> dict[int, float]:
         """Input key -> score by the others, for each background image that has no label of its own."""
-        return dict(zip(self._background.keys[self._others].tolist(), self._background_scores().tolist(), strict=True))
+        scores = self._background_scores(self._explained())
+        return dict(zip(self._background.keys[self._others].tolist(), scores.tolist(), strict=True))
 
-    def calibration(self) -> Logistic:
+    def _curve(self, yes: NDArray[np.int64], no: NDArray[np.int64], explained: Array) -> Logistic:
         if self.low_confidence:
             return NO_CONTRAST
         scores = self._ridge.leave_one_out()[:, 0]
-        slots = np.flatnonzero(self._rows >= 0)
-        yes = self._ridge.targets[slots, 0] == 1
-        return fit_logistic(np.sort(scores[slots[yes]]), np.sort(scores[slots[~yes]]), self._background_scores())
+        return fit_logistic(np.sort(scores[yes]), np.sort(scores[no]), self._background_scores(explained))
 
-    def _background_scores(self) -> Array:
-        scores = self._projection @ self._ridge.alpha[:, 0]
-        return np.asarray(scores[self._others] / self._diagonal[self._others])
+    def _explained(self) -> Array:
+        """(m,): how much of each background image's score the labelled ones explain; minus its vote."""
+        return np.asarray(self._projection @ self._ridge.alpha[:, 0])
+
+    def _background_scores(self, explained: Array) -> Array:
+        return np.asarray(explained[self._others] / self._diagonal[self._others])
 
     def _build(self, labels: dict[int, bool]) -> None:
         # In the order of keys, so that the same labels give the same numbers whatever order they came in.
@@ -146,9 +149,9 @@ class ConceptScorer:
         self._others = np.setdiff1d(np.arange(len(self._background)), self._own)
         self._noise = background_noise(self.positives)
         vectors = self._examples.matrix[self._rows]
-        near = similarity_kernel(self._background.rows, vectors)
+        near = similarity_kernel(self._background.rows @ vectors.T)
         projection = self._solve_background(near)
-        kernel = similarity_kernel(vectors, vectors) - near.T @ projection
+        kernel = similarity_kernel(vectors @ vectors.T) - near.T @ projection
         targets = np.array([[float(labels[key])] for key in keys])
         self._ridge = KernelRidge((kernel + kernel.T) / 2, LABEL_NOISE, targets)
         self._rows = np.pad(self._rows, (0, self._ridge.capacity - len(keys)), constant_values=-1)
@@ -158,14 +161,13 @@ class ConceptScorer:
 
     def _add(self, key: int, value: bool) -> None:
         row = int(self._examples.rows([key])[0])
-        vector = self._examples.matrix[row : row + 1]
-        near = similarity_kernel(self._background.rows, vector)
-        projection = self._solve_background(near)[:, 0]
+        vector = self._examples.matrix[row]
+        near = similarity_kernel(self._background.rows @ vector)
+        projection = self._solve_background(near)
         taken = np.flatnonzero(self._rows >= 0)
-        column = np.zeros(self._ridge.capacity)
-        column[taken] = similarity_kernel(self._examples.matrix[self._rows[taken]], vector)[:, 0]
-        column[taken] -= near[:, 0] @ self._projection[:, taken]
-        self_kernel = float(similarity_kernel(vector, vector)[0, 0] - near[:, 0] @ projection)
+        column = -(near @ self._projection)
+        column[taken] += similarity_kernel(self._examples.matrix[self._rows[taken]] @ vector)
+        self_kernel = float(similarity_kernel(vector @ vector) - near @ projection)
         slot = self._ridge.add(column, self_kernel, np.array([float(value)]))
         grown = self._ridge.capacity - len(self._rows)
         if grown:
@@ -189,7 +191,7 @@ class ConceptScorer:
         return np.asarray((self._projection @ column) ** 2 / column[slot], dtype=np.float64)
 
     def _solve_background(self, near: Array) -> Array:
-        """R k_B for kernels near (m, n) with the background, R without the images that have a label of their own."""
+        """R k_B for kernels near (m,) or (m, n) with the background; R without the images labelled for the concept."""
         resolvent = self._background.resolvent(self._noise)
         solved = resolvent @ near
         if len(self._own):

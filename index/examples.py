@@ -16,13 +16,18 @@ Array = NDArray[np.float64]
 BACKGROUND_SIZE = 400
 
 
-def similarity_kernel(a: FloatArray, b: FloatArray) -> Array:
-    """(e^s - 1) / (e - 1) for the cosine s of each row of a (n, dim) with each of b (m, dim): (n, m) float64.
+def similarity_kernel(cosines: FloatArray) -> Array:
+    """(e^s - 1) / (e - 1) for cosines s, float64.
 
     The Gaussian kernel on the sphere without its constant term, which would let concepts with many labels win wherever
     nothing is near: 1 for equal directions, 0 for unrelated ones.
     """
-    return np.asarray(np.expm1((a @ b.T).astype(np.float64)) / np.expm1(1))
+    return np.asarray(np.expm1(cosines.astype(np.float64)) / np.expm1(1))
+
+
+def linear_part(cosines: FloatArray) -> Array:
+    """The first term of the kernel's series, s / (e - 1): all that a dot product with one mean vector can see."""
+    return np.asarray(cosines.astype(np.float64) / np.expm1(1))
 
 
 class Background:
@@ -42,7 +47,7 @@ class Background:
 
     @cached_property
     def kernel(self) -> Array:
-        return similarity_kernel(self.rows, self.rows)
+        return similarity_kernel(self.rows @ self.rows.T)
 
     def resolvent(self, noise: float) -> Array:
         """(K + noise * size)^-1, (m, m); noise is a share, so that the background weighs the same at any size."""

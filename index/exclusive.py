@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array
 
 from .calibration import fit_temperature
 from .concept_scorer import LABEL_NOISE
 from .examples import Array, Examples, similarity_kernel
-from .large import DUAL_LIMIT, NEIGHBOUR_WEIGHT, LargeFit, Taught, log_means, spread
+from .large import DUAL_LIMIT, NEIGHBOUR_WEIGHT, LargeFit, Taught, WithoutSelf, log_means, spread
 from .predictor import LargePart, Predictor
 from .records import KeyArray
 from .ridge import KernelRidge
@@ -123,10 +123,10 @@ class ExclusiveScorer:
             concept_ids=tuple(self._labels.concept_ids[column] for column in columns),
             keys=examples.keys,
             rows=examples.matrix,
-            votes=csr_array(votes),
+            votes=csc_array(votes),
             background_rows=examples.background.rows[:0],
             background_votes=np.empty((0, len(columns))),
-            positive=csr_array(signs),
+            positive=csc_array(signs),
             temperature=temperature(centred(ridge.leave_one_out()[slots], columns), ridge.targets[slots][:, columns]),
             curves=(),
             mutually_exclusive=True,
@@ -156,7 +156,7 @@ class ExclusiveScorer:
         self._slot = {key: slot for slot, key in enumerate(targets)}
         vectors = self._examples.vectors(targets)
         stacked = np.array(list(targets.values())).reshape(-1, len(self._labels.concept_ids) + 1)
-        ridge = KernelRidge(similarity_kernel(vectors, vectors), LABEL_NOISE, stacked)
+        ridge = KernelRidge(similarity_kernel(vectors @ vectors.T), LABEL_NOISE, stacked)
         free = ridge.capacity - len(targets)
         self._rows = np.pad(self._examples.rows(targets), (0, free), constant_values=-1)
         self._signs = np.zeros((ridge.capacity, len(self._labels.concept_ids)))
@@ -179,11 +179,11 @@ class ExclusiveScorer:
 
     def _add(self, ridge: KernelRidge, key: int, target: Array) -> int:
         row = self._examples.rows([key])[0]
-        vector = self._examples.matrix[row : row + 1]
+        vector = self._examples.matrix[row]
         taken = np.flatnonzero(self._rows >= 0)
         column = np.zeros(ridge.capacity)
-        column[taken] = similarity_kernel(self._examples.matrix[self._rows[taken]], vector)[:, 0]
-        slot = ridge.add(column, float(similarity_kernel(vector, vector)[0, 0]), target)
+        column[taken] = similarity_kernel(self._examples.matrix[self._rows[taken]] @ vector)
+        slot = ridge.add(column, float(similarity_kernel(vector @ vector)), target)
         if grown := ridge.capacity - len(self._rows):
             self._rows = np.pad(self._rows, (0, grown), constant_values=-1)
             self._signs = np.pad(self._signs, ((0, grown), (0, 0)))
@@ -216,12 +216,12 @@ class LargeExclusiveScorer:
         self._refresh()
         columns = self._labels.active()
         judges = self._fit.judges()
-        scales = self._scales()
-        scores = self._scores(centred(judges.prototype, columns), judges.neighbours[:, columns], scales)
+        scales = _scales(judges, columns)
+        scores = _scores(judges, columns, scales)
         members = self._fit.members(len(self._examples))[:, columns]
         weights = centred(self._fit.weights, columns)
         examples = self._examples
-        none = csr_array((len(examples), len(columns)))
+        none = csc_array((len(examples), len(columns)))
         return Predictor(
             space=examples.space,
             concept_ids=tuple(self._labels.concept_ids[column] for column in columns),
@@ -251,22 +251,21 @@ class LargeExclusiveScorer:
         scores = predictor.scores(self._examples.vectors(keys.tolist()))
         known = [i for i, key in enumerate(keys.tolist()) if key in self._fit]
         without = self._fit.leave_one_out(keys[known].tolist())
-        scores[known] = self._scores(
-            centred(without.prototype, columns), without.neighbours[:, columns], self._scales()
-        )
+        scores[known] = _scores(without, columns, _scales(self._fit.judges(), columns))
         return predictor.probabilities(scores)
-
-    def _scales(self) -> tuple[float, float]:
-        """The spreads of prototype and neighbour outputs over the judges."""
-        columns = self._labels.active()
-        judges = self._fit.judges()
-        return spread(centred(judges.prototype, columns)), spread(log_means(judges.neighbours[:, columns]))
-
-    def _scores(self, prototype: Array, neighbours: Array, scales: tuple[float, float]) -> Array:
-        return prototype / scales[0] + NEIGHBOUR_WEIGHT * log_means(neighbours) / scales[1]
 
     def _refresh(self) -> None:
         for key in sorted(self._changed):
             target = self._labels.target(key)
             self._fit.set(key, None if target is None else Taught(target, self._labels.group(key)))
         self._changed.clear()
+
+
+def _scales(judges: WithoutSelf, columns: NDArray[np.int64]) -> tuple[float, float]:
+    """The spreads of prototype and neighbour outputs over the judges."""
+    return spread(centred(judges.prototype, columns)), spread(log_means(judges.neighbours[:, columns]))
+
+
+def _scores(without: WithoutSelf, columns: NDArray[np.int64], scales: tuple[float, float]) -> Array:
+    neighbours = log_means(without.neighbours[:, columns])
+    return np.asarray(centred(without.prototype, columns) / scales[0] + NEIGHBOUR_WEIGHT * neighbours / scales[1])

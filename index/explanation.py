@@ -24,8 +24,8 @@ def explain(
     prepared = predictor.space.prepare(vector[None])
     scores = predictor.scores(prepared)
     parts = predictor.parts(prepared)
-    similarities = (predictor.rows @ prepared[0]).astype(np.float64)
-    all_votes = predictor.votes[:, [column]].toarray()[:, 0] * similarity_kernel(prepared, predictor.rows)[0]
+    similarities = predictor.rows @ prepared[0]
+    all_votes = predictor.votes[:, [column]].toarray()[:, 0] * similarity_kernel(similarities)
     signs = predictor.positive[:, [column]].toarray()[:, 0]
     total = float(np.abs(all_votes).sum()) or 1.0
     labelled = np.flatnonzero(signs)

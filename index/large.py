@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array
 
 from .examples import Array, Examples
 from .records import FloatArray
@@ -26,9 +26,9 @@ _JUDGES = 256
 _CHUNK = 512
 
 
-def cache_kernel(a: FloatArray, b: FloatArray) -> Array:
-    """exp(10 (cosine - 1)): (n, m) float64 for a (n, dim), b (m, dim)."""
-    return np.exp(SHARPNESS * ((a @ b.T).astype(np.float64) - 1))
+def cache_kernel(cosines: FloatArray) -> Array:
+    """exp(10 (s - 1)) for cosines s, float64."""
+    return np.asarray(np.exp(SHARPNESS * (cosines.astype(np.float64) - 1)))
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,11 @@ class LargeFit:
         """(dim, T)"""
         return self._ridge.weights
 
-    def members(self, rows: int) -> csr_array:
+    def members(self, rows: int) -> csc_array:
         """(rows, G): each row's share of its group, so that kernel @ members are the groups' means."""
         mine = np.flatnonzero(self._group >= 0)
         groups = self._group[mine]
-        return csr_array((1 / self.group_sizes[groups], (mine, groups)), shape=(rows, len(self.group_sizes)))
+        return csc_array((1 / self.group_sizes[groups], (mine, groups)), shape=(rows, len(self.group_sizes)))
 
     def set(self, key: int, taught: Taught | None) -> None:
         """Takes in, changes or (None) forgets one example."""
@@ -142,7 +142,7 @@ class LargeFit:
         sums = np.empty((len(vectors), len(self.group_sizes)))
         members = self.members(len(self._examples))
         for start in range(0, len(vectors), _CHUNK):
-            kernel = cache_kernel(vectors[start : start + _CHUNK], self._examples.matrix)
+            kernel = cache_kernel(vectors[start : start + _CHUNK] @ self._examples.matrix.T)
             sums[start : start + _CHUNK] = kernel @ members
         return sums * self.group_sizes
 
@@ -155,7 +155,7 @@ class LargeFit:
             self._group = np.pad(self._group, (0, len(self._group)), constant_values=-1)
         self._group[row] = taught.group if sign > 0 else -1
         if taught.group >= 0:
-            self._sums[:, taught.group] += sign * cache_kernel(self._judge_vectors, vector[None])[:, 0]
+            self._sums[:, taught.group] += sign * cache_kernel(self._judge_vectors @ vector)
             self.group_sizes[taught.group] += sign
 
     def _choose_judges(self) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array
 from scipy.special import expit, softmax
 
 from .calibration import Logistic
-from .examples import Array, similarity_kernel
+from .examples import Array, linear_part, similarity_kernel
 from .large import cache_kernel, log_means
 from .records import FloatArray, KeyArray
 from .space import Space, unit
@@ -41,18 +41,18 @@ class LargePart:
     """(L,) which concepts."""
     prototypes: FloatArray
     """(dim, L), scaled."""
-    members: csr_array
+    members: csc_array
     """(n, L): each example's share of the concept's positive ones."""
-    others: csr_array
+    others: csc_array
     """(n, L): each example's share of its negative side."""
     neighbour_scale: Array
     """(L,)"""
     contrast: bool
     """Whether neighbours are weighed against the negative side (independent) or by the softmax (exclusive)."""
 
-    def parts(self, prepared: FloatArray, rows: FloatArray) -> tuple[Array, Array]:
-        """Prototype and neighbour parts, each (q, L)."""
-        kernel = cache_kernel(prepared, rows)
+    def parts(self, prepared: FloatArray, cosines: FloatArray) -> tuple[Array, Array]:
+        """Prototype and neighbour parts, each (q, L); cosines (q, n) with the predictor's rows."""
+        kernel = cache_kernel(cosines)
         neighbours = log_means(kernel @ self.members)
         if self.contrast:
             neighbours -= log_means(kernel @ self.others)
@@ -73,13 +73,13 @@ class Predictor:
     """(n,) the inputs that vote."""
     rows: FloatArray
     """(n, dim) their prepared vectors."""
-    votes: csr_array
+    votes: csc_array
     """(n, C)"""
     background_rows: FloatArray
     """(m, dim)"""
     background_votes: Array
     """(m, C)"""
-    positive: csr_array
+    positive: csc_array
     """(n, C): 1 where an input is labelled yes, -1 where no."""
     temperature: float | None
     """Set in closed exclusive models: probabilities are softmax(temperature * scores)."""
@@ -97,13 +97,8 @@ class Predictor:
 
     def scores(self, prepared: FloatArray) -> Array:
         """(q, C) scores of prepared vectors (q, dim): near 1 means yes, near 0 no."""
-        scores = (
-            similarity_kernel(prepared, self.rows) @ self.votes
-            + similarity_kernel(prepared, self.background_rows) @ self.background_votes
-        )
-        if self.large:
-            scores[:, self.large.columns] += sum(self.large.parts(prepared, self.rows))
-        return np.asarray(scores)
+        parts = self.parts(prepared)
+        return parts.prototype + parts.neighbours + parts.background
 
     def probabilities(self, scores: Array) -> Array:
         """(q, C) in [0, 1] of scores (q, C)."""
@@ -117,17 +112,20 @@ class Predictor:
 
     def parts(self, prepared: FloatArray) -> Parts:
         """The scores of prepared vectors (q, dim), taken apart."""
-        linear = (prepared @ self.rows.T).astype(np.float64) / np.expm1(1)
-        prototype = linear @ self.votes
-        neighbours = similarity_kernel(prepared, self.rows) @ self.votes - prototype
+        cosines = prepared @ self.rows.T
+        prototype = np.zeros((len(prepared), len(self.concept_ids)))
+        neighbours = prototype.copy()
+        if self.votes.nnz:
+            prototype += linear_part(cosines) @ self.votes
+            neighbours += similarity_kernel(cosines) @ self.votes - prototype
         if self.large:
-            large = self.large.parts(prepared, self.rows)
+            large = self.large.parts(prepared, cosines)
             prototype[:, self.large.columns] += large[0]
             neighbours[:, self.large.columns] += large[1]
         return Parts(
             prototype=prototype,
             neighbours=neighbours,
-            background=similarity_kernel(prepared, self.background_rows) @ self.background_votes,
+            background=similarity_kernel(prepared @ self.background_rows.T) @ self.background_votes,
         )
 
     @cached_property
@@ -197,12 +195,12 @@ class Predictor:
         )
 
 
-def sparse_columns(columns: Sequence[tuple[NDArray[np.int64], Array]], rows: int) -> csr_array:
+def sparse_columns(columns: Sequence[tuple[NDArray[np.int64], Array]], rows: int) -> csc_array:
     """(rows, C) from (row numbers, values) for each column."""
     numbers = np.concatenate([np.empty(0, dtype=np.int64), *(numbers for numbers, _ in columns)])
     values = np.concatenate([np.empty(0), *(values for _, values in columns)])
-    column = np.repeat(np.arange(len(columns)), [len(numbers) for numbers, _ in columns])
-    return csr_array((values, (numbers, column)), shape=(rows, len(columns)))
+    starts = np.cumsum([0, *(len(numbers) for numbers, _ in columns)])
+    return csc_array((values, numbers, starts), shape=(rows, len(columns)))
 
 
 def _large(a: dict[str, Any]) -> LargePart:
@@ -217,9 +215,9 @@ def _large(a: dict[str, Any]) -> LargePart:
     )
 
 
-def _sparse_arrays(name: str, array: csr_array) -> dict[str, Any]:
+def _sparse_arrays(name: str, array: csc_array) -> dict[str, Any]:
     return {f"{name}_data": array.data, f"{name}_indices": array.indices, f"{name}_indptr": array.indptr}
 
 
-def _sparse(name: str, a: dict[str, Any], shape: tuple[int, int]) -> csr_array:
-    return csr_array((a[f"{name}_data"], a[f"{name}_indices"], a[f"{name}_indptr"]), shape=shape)
+def _sparse(name: str, a: dict[str, Any], shape: tuple[int, int]) -> csc_array:
+    return csc_array((a[f"{name}_data"], a[f"{name}_indices"], a[f"{name}_indptr"]), shape=shape)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array
 
 from .concept_scorer import ConceptScorer, LargeVotes, Votes
 from .examples import Array, Examples
@@ -173,7 +173,7 @@ class IndependentScorer:
         self._votes = votes
 
 
-def _side(large: Sequence[LargeVotes], side: int, rows: int) -> csr_array:
+def _side(large: Sequence[LargeVotes], side: int, rows: int) -> csc_array:
     """(rows, L): one side of each concept; earlier votes know fewer rows."""
-    columns = [v.members[:, [side]].tocoo() for v in large]
-    return sparse_columns([(column.coords[0], column.data) for column in columns], rows)
+    columns = [v.members[:, [side]] for v in large]
+    return sparse_columns([(column.indices, column.data) for column in columns], rows)

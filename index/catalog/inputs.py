@@ -23,7 +23,7 @@ from ..records import (
 )
 from . import schema
 from .database import Database, chunks
-from .labels import forget_labels, labels_of, take_seq, write_labels
+from .labels import Change, forget_labels, labels_of, set_labels, take_seq, write_labels
 from .where import condition
 
 _apps, _inputs, _vectors = schema.apps, schema.inputs, schema.vectors
@@ -66,6 +66,7 @@ class Inputs:
                             if one.source == source
                         ],
                         source,
+                        present={},
                     )
         except IntegrityError as error:
             raise InputExists("one of the input ids exists already") from error
@@ -108,15 +109,6 @@ class Inputs:
             ]
             return {record.id: record for record in _records(connection, rows)}
 
-    def keys(self, app_id: str, ids: Sequence[str]) -> dict[str, int]:
-        """id -> key of those that exist."""
-        found: dict[str, int] = {}
-        with self._database.read() as connection:
-            for chunk in chunks(ids):
-                query = select(_inputs.c.id, _inputs.c.key).where(_inputs.c.app_id == app_id, _inputs.c.id.in_(chunk))
-                found.update((id, key) for id, key in connection.execute(query))
-        return found
-
     def ids(self, app_id: str, keys: KeyArray) -> dict[int, str]:
         """key -> id of those that exist."""
         found: dict[int, str] = {}
@@ -149,28 +141,21 @@ class Inputs:
         with self._database.read() as connection:
             return np.fromiter(connection.scalars(query), dtype=np.int64)
 
-    def update(self, app_id: str, changes: Sequence[InputChange], source: LabelSource) -> None:
-        """New metadata, places and labels, in one transaction; the inputs must exist."""
+    def update(self, app_id: str, changes: Sequence[InputChange], source: LabelSource) -> list[Change]:
+        """New metadata, places and labels, in one transaction; returns the labels. Raises InputNotFound."""
         now = datetime.now(UTC)
         with self._database.write() as connection:
-            keys: dict[str, int] = {}
+            labels = set_labels(connection, app_id, {change.id: change.concepts for change in changes}, source)
             for change in changes:
                 values: dict[str, Any] = {"modified_at": now}
                 if change.metadata is not None:
                     values["metadata"] = dict(change.metadata)
                 if change.geo is not None:
                     values |= {"longitude": change.geo.longitude, "latitude": change.geo.latitude}
-                query = (
-                    update(_inputs)
-                    .where(_inputs.c.app_id == app_id, _inputs.c.id == change.id)
-                    .values(values)
-                    .returning(_inputs.c.key)
+                connection.execute(
+                    update(_inputs).where(_inputs.c.app_id == app_id, _inputs.c.id == change.id).values(values)
                 )
-                keys[change.id] = connection.execute(query).scalar_one()
-            labels = [
-                (keys[change.id], concept, value) for change in changes for concept, value in change.concepts.items()
-            ]
-            write_labels(connection, app_id, labels, source)
+        return labels
 
     def delete(self, app_id: str, ids: Sequence[str] | None) -> Deleted:
         """Deletes inputs with their vectors and labels; None: all of the app."""
@@ -180,11 +165,11 @@ class Inputs:
             rows = [
                 row
                 for part in parts
-                for row in connection.execute(select(_inputs.c.key, _inputs.c.sha256).where(*part))
+                for row in connection.execute(select(_inputs.c.key, _inputs.c.id, _inputs.c.sha256).where(*part))
             ]
             keys = [row.key for row in rows]
             if keys:
-                forget_labels(connection, app_id, keys)
+                forget_labels(connection, app_id, [row.id for row in rows])
                 take_seq(connection, app_id)
             for chunk in chunks(keys):
                 connection.execute(delete(_inputs).where(_inputs.c.key.in_(chunk)))

@@ -1,11 +1,12 @@
 """Labels in SQL, and the log of how they came to be."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from ..errors import InputNotFound
 from ..records import KeyArray, LabelSource
 from . import schema
 from .concepts import concept_keys
@@ -15,6 +16,9 @@ _labels, _events, _concepts, _apps = schema.labels, schema.label_events, schema.
 
 Change = tuple[int, str, bool | None]
 """Input key, concept id, yes, no, or None to take the label back."""
+
+Present = Mapping[tuple[int, int], bool]
+"""(input key, concept key) -> yes or no."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,13 @@ class Labels:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def set(self, app_id: str, changes: Sequence[Change], source: LabelSource) -> None:
-        """One transaction; concepts that don't exist are made. What changes nothing writes nothing."""
+    def set(self, app_id: str, labels: Mapping[str, Mapping[str, bool | None]], source: LabelSource) -> "list[Change]":
+        """Input id -> concept id -> yes, no, or None to take it back; returned by input key. One transaction.
+
+        Concepts that don't exist are made. What changes nothing writes nothing. Raises InputNotFound.
+        """
         with self._database.write() as connection:
-            write_labels(connection, app_id, changes, source)
+            return set_labels(connection, app_id, labels, source)
 
     def all(self, app_id: str) -> LabelTable:
         order = select(_concepts.c.id).where(_concepts.c.app_id == app_id).order_by(_concepts.c.key)
@@ -66,14 +73,28 @@ def take_seq(connection: Connection, app_id: str) -> int:
     return connection.execute(query).scalar_one()
 
 
-def write_labels(connection: Connection, app_id: str, changes: Iterable[Change], source: LabelSource) -> None:
-    """Inside the caller's transaction; of several changes of one label the last counts."""
+def set_labels(
+    connection: Connection, app_id: str, labels: Mapping[str, Mapping[str, bool | None]], source: LabelSource
+) -> list[Change]:
+    """`Labels.set` inside the caller's transaction."""
+    keys, present = _look_up(connection, app_id, list(labels))
+    for id in labels:
+        if id not in keys:
+            raise InputNotFound(f"no input {id!r}")
+    changes = [(keys[id], concept, value) for id, given in labels.items() for concept, value in given.items()]
+    write_labels(connection, app_id, changes, source, present)
+    return changes
+
+
+def write_labels(
+    connection: Connection, app_id: str, changes: Iterable[Change], source: LabelSource, present: Present
+) -> None:
+    """Inside the caller's transaction; present: what the inputs have. Of several changes of one label the last counts."""
     last = {(key, concept): value for key, concept, value in changes}
     if not last:
         return
     concepts = concept_keys(connection, app_id, (concept for _, concept in last))
     wanted = {(key, concepts[concept]): value for (key, concept), value in last.items()}
-    present = _present(connection, sorted({key for key, _ in wanted}))
     changed = {pair: value for pair, value in wanted.items() if present.get(pair) is not value}
     if not changed:
         return
@@ -104,17 +125,27 @@ def labels_of(connection: Connection, keys: Sequence[int] | KeyArray) -> dict[in
     return found
 
 
-def forget_labels(connection: Connection, app_id: str, keys: Sequence[int]) -> None:
+def forget_labels(connection: Connection, app_id: str, ids: Sequence[str]) -> None:
     """Takes back all labels of inputs that are about to be deleted."""
-    taken_back = [(key, concept, None) for key, labels in labels_of(connection, keys).items() for concept in labels]
-    write_labels(connection, app_id, taken_back, LabelSource.USER)
+    keys, present = _look_up(connection, app_id, ids)
+    labels = labels_of(connection, list(keys.values()))
+    changes = [(key, concept, None) for key, given in labels.items() for concept in given]
+    write_labels(connection, app_id, changes, LabelSource.USER, present)
 
 
-def _present(connection: Connection, keys: Sequence[int]) -> dict[tuple[int, int], bool]:
-    found: dict[tuple[int, int], bool] = {}
-    for chunk in chunks(keys):
-        query = select(_labels.c.input_key, _labels.c.concept_key, _labels.c.value).where(
-            _labels.c.input_key.in_(chunk)
+def _look_up(connection: Connection, app_id: str, ids: Sequence[str]) -> tuple[dict[str, int], Present]:
+    """Keys and labels of the inputs that exist, at once."""
+    inputs = schema.inputs
+    keys: dict[str, int] = {}
+    present: dict[tuple[int, int], bool] = {}
+    for chunk in chunks(ids):
+        query = (
+            select(inputs.c.id, inputs.c.key, _labels.c.concept_key, _labels.c.value)
+            .join(_labels, _labels.c.input_key == inputs.c.key, isouter=True)
+            .where(inputs.c.app_id == app_id, inputs.c.id.in_(chunk))
         )
-        found.update(((key, concept), value) for key, concept, value in connection.execute(query))
-    return found
+        for id, key, concept, value in connection.execute(query):
+            keys[id] = key
+            if concept is not None:
+                present[key, concept] = value
+    return keys, present

@@ -139,7 +139,11 @@ def test_leave_one_out_evaluation_of_separate_clouds_is_perfect(taught: App) -> 
 
 def test_a_wrong_label_shows_in_the_evaluation(taught: App) -> None:
     taught.label("x0", {"a": None, "b": True})
-    assert taught.evaluate().accuracy == pytest.approx(14 / 15)
+    result = taught.evaluate()
+    assert result.accuracy is not None
+    assert 0.8 < result.accuracy < 1
+    assert result.concepts[1].roc_auc is not None
+    assert result.concepts[1].roc_auc < 1
 
 
 def test_an_explanation_adds_up_and_names_who_voted(taught: App) -> None:

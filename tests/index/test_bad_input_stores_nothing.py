@@ -73,6 +73,7 @@ CALLS: list[tuple[Callable[[App], Any], type[Exception]]] = [
     (lambda app: app.create_model(""), BadRequest),
     (lambda app: app.update_model("no model", name="x"), ModelNotFound),
     (lambda app: app.create_version("no model"), ModelNotFound),
+    (lambda app: app.create_version("all"), BadRequest),
     (lambda app: app.delete_version("m", "none"), VersionNotFound),
     (lambda app: app.create_concepts([("new", "new"), ("a", "a")]), ConceptExists),
     (lambda app: app.rename_concepts([("a", "A"), ("nobody", "x")]), ConceptNotFound),
