@@ -21,7 +21,7 @@ from . import evaluation, explanation
 from .batch import Batch
 from .blobs import Blobs
 from .catalog import Catalog
-from .collection import Collection
+from .collection import Collection, KeyFilter
 from .errors import (
     BadRequest,
     InputNotFound,
@@ -529,8 +529,8 @@ class App:
     def close(self) -> None:
         self._collection.close()
 
-    def _matching(self, where: Where) -> Any:
-        return self._collection.bitmap(self._catalog.inputs.where(self.id, where))
+    def _matching(self, where: Where) -> KeyFilter:
+        return self._collection.filter(self._catalog.inputs.where(self.id, where))
 
     def _query(
         self,

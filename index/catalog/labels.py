@@ -89,7 +89,7 @@ def set_labels(
 def write_labels(
     connection: Connection, app_id: str, changes: Iterable[Change], source: LabelSource, present: Present
 ) -> None:
-    """Inside the caller's transaction; present: what the inputs have. Of several changes of one label the last counts."""
+    """Inside the caller's transaction; present: what the inputs have. Of several changes of a label the last counts."""
     last = {(key, concept): value for key, concept, value in changes}
     if not last:
         return
