@@ -254,6 +254,10 @@ class App:
         """Those that exist."""
         return self._catalog.inputs.get(self.id, list(ids))
 
+    def existing(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are taken."""
+        return self._catalog.inputs.taken_ids(self.id, ids)
+
     def inputs(self, page: int = 1, per_page: int = 100, status: InputStatus | None = None) -> list[Input]:
         """One page, in the order in which they were added; pages count from 1, past the end they are empty."""
         return self._catalog.inputs.page(self.id, *_offset(page, per_page), status)
@@ -267,6 +271,14 @@ class App:
         if sha256 is None:
             raise InputNotFound(f"input {id!r} has a vector, but no picture")
         return self._blobs.get(sha256)
+
+    def vectors(self, ids: Sequence[str]) -> FloatArray:
+        """(n, dim) float32 unit vectors of inputs. Raises InputNotFound."""
+        found = self.inputs_by_id(ids)
+        for id in ids:
+            if id not in found:
+                raise _no_input(id)
+        return self._collection.get(np.array([found[id].key for id in ids], dtype=np.int64))
 
     def concepts(self, page: int = 1, per_page: int = 1000, name: str | None = None) -> list[Concept]:
         """One page, in the order in which they were made; name may have * for any run of characters."""
@@ -554,8 +566,7 @@ class App:
         return None if input_id is None else self._vector_of(input_id)
 
     def _vector_of(self, id: str) -> FloatArray:
-        key = self.input(id).key
-        return self._collection.get(np.array([key], dtype=np.int64))[0]
+        return self.vectors([id])[0]
 
     def _predictions(self, vectors: FloatArray, model: Model | str | None, version: str | None) -> list[Prediction]:
         predictor = self._predictor_for(model, version)

@@ -43,6 +43,13 @@ def check_faiss(installed: Iterable[str] | None = None) -> str:
     return found[0]
 
 
+def gpu_count() -> int:
+    """How many GPUs the installed FAISS can use."""
+    import faiss
+
+    return int(faiss.get_num_gpus()) if hasattr(faiss, "get_num_gpus") else 0
+
+
 @dataclass(frozen=True)
 class KeyFilter:
     """Which keys may be found: valid for any later state of the collection."""

@@ -1,0 +1,238 @@
+"""Commands for whoever runs tenshot: serve, apps, keys, workflows, doctor."""
+
+import importlib.metadata
+import platform
+from typing import Annotated, Any
+
+import typer
+
+from ..index.errors import StoreInUse, TenshotError
+from .console import Context, errors, fail, say, table
+
+_PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pillow", "sqlalchemy", "fastapi")
+
+apps = typer.Typer(no_args_is_help=True, help="Make, list and delete apps; works beside a running server.")
+keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys; works beside a running server.")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds these commands."""
+    app.command()(serve)
+    app.add_typer(apps, name="apps")
+    app.add_typer(keys, name="keys")
+    app.command()(workflows)
+    app.command()(doctor)
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="0.0.0.0 listens to the network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    allow_private_urls: Annotated[
+        bool, typer.Option("--allow-private-urls", help="Fetch image URLs also from private addresses.")
+    ] = False,
+) -> None:
+    """Run the HTTP API. Example: tenshot serve --port 8000"""
+    from ..api.server import serve as run
+    from ..api.settings import Settings
+
+    options: Context = context.obj
+    settings = Settings(data=options.data, host=host, port=port, allow_private_urls=allow_private_urls)
+    try:
+        run(settings, lambda line: errors.print(line, markup=False))
+    except OSError as error:
+        fail(f"can't listen on {host}:{port}: {error.strerror or error}")
+
+
+@apps.command("create")
+def create_app(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="What you call the app.")],
+    workflow: Annotated[str, typer.Option(help="The base workflow; `tenshot workflows` lists them.")] = "general",
+    dim: Annotated[int | None, typer.Option(help="Vector length, for the workflow `vectors` only.")] = None,
+) -> None:
+    """Make an app and an API key for it. Example: tenshot apps create birds --workflow general"""
+    from ..api.keys import new_key
+    from ..index.store import create_app_record
+
+    with _catalog(context) as catalog:
+        record = create_app_record(catalog, name, workflow, dim)
+        key = new_key(catalog, record.id, f"made with {name}").secret
+    say(
+        context.obj,
+        {"id": record.id, "api_key": key},
+        f"app      {record.id}\nAPI key  {key}\nThe key is shown this once; tenshot keys create {name} makes another.",
+    )
+
+
+@apps.command("list")
+def list_apps(context: typer.Context) -> None:
+    """List the apps. Example: tenshot apps list"""
+    with _catalog(context) as catalog:
+        records = catalog.apps.list()
+        rows = [
+            {
+                "id": record.id,
+                "name": record.name,
+                "workflow": record.recipe["workflow"],
+                "dim": record.dim,
+                "inputs": sum(catalog.inputs.counts(record.id).values()),
+            }
+            for record in records
+        ]
+    columns = ["name", "workflow", "dim", "inputs", "id"]
+    say(context.obj, rows, table(None, columns, [[row[column] for column in columns] for row in rows]))
+
+
+@apps.command("delete")
+def delete_app(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The app's name or id.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Delete an app with its pictures, labels, models and keys. Example: tenshot apps delete birds --yes"""
+    from ..index.blobs import Blobs
+
+    options: Context = context.obj
+    with _catalog(context) as catalog:
+        record = catalog.apps.get(name)
+        if not yes and not options.json:
+            typer.confirm(f"Delete {record.name!r} with all that it has?", abort=True)
+        blobs = Blobs(options.data / "blobs")
+        for sha256 in catalog.apps.delete(record.id):
+            blobs.delete(sha256)
+    say(options, {"deleted": record.id}, f"deleted {record.name}")
+
+
+@keys.command("create")
+def create_key(
+    context: typer.Context,
+    app: Annotated[str | None, typer.Argument(help="The app's name or id.")] = None,
+    scopes: Annotated[str, typer.Option(help="All, Read or Write, separated by commas.")] = "All",
+    admin: Annotated[bool, typer.Option("--admin", help="A key that manages apps and keys, for no app.")] = False,
+    description: Annotated[str, typer.Option(help="For whom or what.")] = "",
+) -> None:
+    """Make an API key for an app. Example: tenshot keys create birds --scopes Read"""
+    from ..api.keys import new_key
+
+    if (app is None) is not admin:
+        raise typer.BadParameter("name an app, or say --admin")
+    with _catalog(context) as catalog:
+        app_id = None if app is None else catalog.apps.get(app).id
+        try:
+            key = new_key(catalog, app_id, description, [scope.strip() for scope in scopes.split(",")])
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    say(
+        context.obj,
+        {"id": key.record.id, "api_key": key.secret},
+        f"API key  {key.secret}\nIt is shown this once; tenshot keys revoke {key.record.id} ends it.",
+    )
+
+
+@keys.command("list")
+def list_keys(
+    context: typer.Context, app: Annotated[str | None, typer.Argument(help="Of one app; else of all.")] = None
+) -> None:
+    """List the API keys, never the secrets. Example: tenshot keys list birds"""
+    with _catalog(context) as catalog:
+        names = {record.id: record.name for record in catalog.apps.list()}
+        records = catalog.keys.list(None if app is None else catalog.apps.get(app).id)
+    rows: list[dict[str, Any]] = [
+        {
+            "id": record.id,
+            "app": names.get(record.app_id or "", "(admin)"),
+            "scopes": ",".join(record.scopes),
+            "description": record.description,
+            "state": "revoked" if record.revoked_at else "active",
+        }
+        for record in records
+    ]
+    columns = ["id", "app", "scopes", "state", "description"]
+    say(context.obj, rows, table(None, columns, [[row[column] for column in columns] for row in rows]))
+
+
+@keys.command("revoke")
+def revoke_key(
+    context: typer.Context, id: Annotated[str, typer.Argument(help="The key's id, as `keys list` shows it.")]
+) -> None:
+    """End an API key, at once. Example: tenshot keys revoke 0f3a..."""
+    with _catalog(context) as catalog:
+        catalog.keys.revoke(id)
+    say(context.obj, {"revoked": id}, f"revoked {id}")
+
+
+def workflows(context: typer.Context) -> None:
+    """List the base workflows. Example: tenshot workflows"""
+    from ..embeddings.workflows import CATALOGUE, availability
+
+    rows = [
+        {
+            "id": entry.id,
+            "title": entry.title,
+            "good_for": entry.good_for,
+            "dim": entry.dim,
+            "text": entry.has_text,
+            "licence": entry.licence,
+            "offline": entry.offline,
+            "availability": availability(entry).note,
+        }
+        for entry in CATALOGUE
+    ]
+    columns = ["id", "good_for", "dim", "text", "licence", "availability"]
+    shown = [
+        [row[column] if column != "text" else "yes" if row["text"] else "no" for column in columns] for row in rows
+    ]
+    say(context.obj, rows, table(None, columns, shown))
+
+
+def doctor(context: typer.Context) -> None:
+    """Say what is installed and what works here. Example: tenshot doctor"""
+    import torch
+
+    from ..embeddings.workflows import CATALOGUE, availability
+    from ..index.collection import check_faiss, gpu_count
+    from ..index.store import Store
+
+    options: Context = context.obj
+    cuda = torch.cuda.is_available()
+    report: dict[str, Any] = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "device": f"cuda: {torch.cuda.get_device_name()}" if cuda else "cpu",
+    }
+    problems = []
+    try:
+        package = check_faiss()
+        report["faiss"] = f"{package} {importlib.metadata.version(package)}, {gpu_count()} GPUs"
+    except TenshotError as error:
+        report["faiss"] = str(error)
+        problems.append(str(error))
+    report["workflows"] = {entry.id: availability(entry).note for entry in CATALOGUE}
+    if not options.data.exists():
+        report["data"] = f"{options.data}: not made yet"
+    else:
+        try:
+            with Store.open(options.data) as store:
+                report["data"] = f"{options.data}: {len(store.apps())} apps, free"
+        except StoreInUse as error:
+            report["data"] = str(error)
+        except TenshotError as error:
+            report["data"] = str(error)
+            problems.append(str(error))
+    report["problems"] = problems
+    flat = [(name, value) for name, value in report.items() if isinstance(value, str)]
+    flat += [(name, version) for name, version in report["packages"].items()]
+    flat += [(f"workflow {name}", note) for name, note in report["workflows"].items()]
+    flat += [("problem", problem) for problem in problems]
+    say(options, report, table(None, ["what", "found"], flat))
+    if problems:
+        raise typer.Exit(1)
+
+
+def _catalog(context: typer.Context) -> Any:
+    from ..index.store import open_catalog
+
+    options: Context = context.obj
+    return open_catalog(options.data)

@@ -1,0 +1,87 @@
+"""The `tenshot` command: global options, one line for every failure, and the commands of the other files.
+
+Nothing heavy is imported before a command runs, so `tenshot --help` answers at once.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from . import admin, bench, demo, work
+from .console import Context, errors
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Teach a computer to see what you mean from about ten labelled images.",
+)
+for commands in (admin, work, demo, bench):
+    commands.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tenshot {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    data: Annotated[Path, typer.Option(envvar="TENSHOT_DATA", help="The data folder.")] = Path("tenshot-data"),
+    json: Annotated[bool, typer.Option("--json", help="Machine output: one JSON document on stdout.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="And exit.")] = False,
+) -> None:
+    context.obj = Context(data, json)
+
+
+def main() -> None:
+    """Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong usage."""
+    # Some model libraries log on the root logger, which would add a handler that repeats everything.
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        app(args=_hoisted(sys.argv[1:]), prog_name="tenshot")
+    except KeyboardInterrupt:
+        errors.print("tenshot: interrupted")
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if not _expected(error):
+            raise
+        errors.print(f"tenshot: {' '.join(str(error).split())}", markup=False)
+        sys.exit(1)
+
+
+def _expected(error: Exception) -> bool:
+    """Whether the message of an error is made for users."""
+    from ..embeddings.base import WorkflowError
+    from ..embeddings.batcher import Busy
+    from ..embeddings.images import ImageError
+    from ..index.errors import TenshotError
+
+    return isinstance(error, TenshotError | ImageError | WorkflowError | Busy)
+
+
+def _hoisted(arguments: list[str]) -> list[str]:
+    """Global options are understood behind the command as well."""
+    front, rest = [], []
+    tail = iter(arguments)
+    for argument in tail:
+        if argument == "--":
+            rest += [argument, *tail]
+        elif argument == "--json" or argument.startswith("--data="):
+            front.append(argument)
+        elif argument == "--data":
+            front += [argument, *(value for value in [next(tail, None)] if value is not None)]
+        else:
+            rest.append(argument)
+    return front + rest

@@ -1,0 +1,96 @@
+"""What a command says: tables and progress for people, or one JSON document for programs."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Context:
+    """The global options."""
+
+    data: Path
+    json: bool
+
+
+@dataclass
+class Rate:
+    """A progress bar with the rate; `advance` moves it."""
+
+    progress: Progress
+    task: TaskID
+
+    def advance(self, count: int = 1) -> None:
+        self.progress.advance(self.task, count)
+        speed = self.progress.tasks[0].speed
+        self.progress.update(self.task, rate=f"{speed:.0f}/s" if speed else "")
+
+
+def say(context: Context, document: object, text: str | Table | None = None) -> None:
+    """The document as JSON, or the text (nothing if None) for people."""
+    if context.json:
+        sys.stdout.write(json.dumps(document, default=_plain, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    elif text is not None:
+        # A wide console where the output goes into a file or a pipe, so that no row is cut.
+        Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160).print(text)
+
+
+def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """The first column left, numbers right."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        numeric = bool(rows) and all(isinstance(row[columns.index(column)], int | float | None) for row in rows)
+        made.add_column(column, justify="right" if numeric else "left")
+    for row in rows:
+        made.add_row(*(cell(value) for value in row))
+    return made
+
+
+def cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def fail(message: str) -> NoReturn:
+    """One line on stderr, exit code 1."""
+    errors.print(f"tenshot: {' '.join(message.split())}", markup=False)
+    raise typer.Exit(1)
+
+
+@contextmanager
+def progress(title: str, total: int | None) -> Iterator[Rate]:
+    """A bar on stderr with count, rate and time left."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=errors,
+    )
+    with bar:
+        yield Rate(bar, bar.add_task(title, total=total, rate=""))
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"not JSON: {value!r}")

@@ -1,0 +1,157 @@
+"""Commands for working with an app: import, label, predict, search, evaluate."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..index.errors import StoreInUse
+from .console import Context, fail, progress, say, table
+
+AppName = Annotated[str, typer.Option("--app", help="The app's name or id.")]
+_LABELS = {"yes": True, "no": False, "remove": None}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds these commands."""
+    app.command("import")(import_folder)
+    for command in (label, predict, search, evaluate):
+        app.command()(command)
+
+
+def import_folder(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="A folder of pictures, or of folders of pictures.")],
+    app: AppName,
+    labels: Annotated[
+        str, typer.Option(help="`folders`: each folder's name is a concept; `none`; or a CSV of file,concept[,value].")
+    ] = "folders",
+) -> None:
+    """Add the pictures below a folder; a second run goes on where the first stopped.
+
+    Example: tenshot import pictures --app birds
+    """
+    from .importing import find
+
+    options: Context = context.obj
+    found = find(path, labels)
+    if not found:
+        fail(f"there are no pictures below {path}")
+    with _app(context, app) as opened:
+        there = opened.existing([one.input_id for one in found])
+        new = [one for one in found if one.input_id not in there]
+        failed: list[dict[str, str]] = []
+        with progress("importing", len(new)) as bar:
+            for one, result in zip(new, opened.add_many(one.request() for one in new), strict=True):
+                if result.error:
+                    failed.append({"file": one.file, "reason": " ".join(str(result.error).split())})
+                bar.advance()
+    document = {"added": len(new) - len(failed), "already_there": len(there), "failed": failed}
+    text = f"added {document['added']}, already there {len(there)}, failed {len(failed)}"
+    say(options, document, "\n".join([text, *(f"  {one['file']}: {one['reason']}" for one in failed)]))
+    if failed and len(failed) == len(found):
+        raise typer.Exit(1)
+
+
+def label(
+    context: typer.Context,
+    id: Annotated[str, typer.Argument(help="The input's id.")],
+    concepts: Annotated[list[str], typer.Argument(help="CONCEPT, CONCEPT=yes, CONCEPT=no or CONCEPT=remove.")],
+    app: AppName,
+) -> None:
+    """Say what an input shows, or doesn't. Example: tenshot label r1 robin wren=no --app birds"""
+    given: dict[str, bool | None] = {}
+    for text in concepts:
+        concept, said, value = text.rpartition("=")
+        if not said:
+            concept, value = text, "yes"
+        if value not in _LABELS:
+            raise typer.BadParameter(f"{text!r}: behind = comes yes, no or remove")
+        given[concept] = _LABELS[value]
+    with _app(context, app) as opened:
+        opened.label(id, given)
+        now = dict(opened.input(id).concepts)
+    said = ", ".join(f"{concept}={'yes' if value else 'no'}" for concept, value in now.items())
+    say(context.obj, {"id": id, "concepts": now}, f"{id}: {said or 'no labels'}")
+
+
+def predict(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A picture.")],
+    app: AppName,
+    model: Annotated[str | None, typer.Option(help="A model's id; else all concepts.")] = None,
+) -> None:
+    """Say what a picture shows. Example: tenshot predict new.jpg --app birds"""
+    with _app(context, app) as opened:
+        found = opened.predict(file, model)
+    rows = [{"concept_id": one.concept_id, "value": one.value} for one in found]
+    text = table(None, ["concept", "value"], [[one.concept_id, one.value] for one in found]) if found else "no concepts"
+    say(context.obj, rows, text)
+
+
+def search(
+    context: typer.Context,
+    app: AppName,
+    image: Annotated[Path | None, typer.Option(help="Nearest to this picture.")] = None,
+    text: Annotated[str | None, typer.Option(help="Nearest to these words, where the base workflow has words.")] = None,
+    concept: Annotated[str | None, typer.Option(help="Best by the predicted value of this concept.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 20,
+    where: Annotated[str | None, typer.Option(help='A filter as JSON, such as {"label": "robin"}.')] = None,
+) -> None:
+    """Find inputs by a picture, words, a concept or a filter. Example: tenshot search --image new.jpg --app birds"""
+    if sum(given is not None for given in (image, text, concept)) > 1:
+        raise typer.BadParameter("give one of --image, --text and --concept")
+    try:
+        tree = None if where is None else json.loads(where)
+    except ValueError as error:
+        raise typer.BadParameter(f"--where is not JSON: {error}") from error
+    with _app(context, app) as opened:
+        hits = opened.search(image=image, text=text, concept=concept, k=k, where=tree)
+        inputs = opened.inputs_by_id([hit.input_id for hit in hits])
+    rows = [
+        {
+            "id": hit.input_id,
+            "score": hit.score,
+            "concepts": dict(inputs[hit.input_id].concepts),
+            "metadata": inputs[hit.input_id].metadata,
+        }
+        for hit in hits
+        if hit.input_id in inputs
+    ]
+    shown = [
+        [row["id"], row["score"], ", ".join(row["concepts"]), (row["metadata"] or {}).get("file", "")] for row in rows
+    ]
+    say(context.obj, rows, table(None, ["input", "score", "labels", "file"], shown) if rows else "nothing found")
+
+
+def evaluate(
+    context: typer.Context,
+    app: AppName,
+    model: Annotated[str | None, typer.Option(help="A model's id; else all concepts.")] = None,
+) -> None:
+    """Judge every labelled input by the model without it (leave-one-out). Example: tenshot evaluate --app birds"""
+    with _app(context, app) as opened:
+        result = opened.evaluate(model)
+    if not result.inputs:
+        fail("there is nothing to evaluate: no input has a label for this model")
+    columns = ["concept", "positives", "negatives", "precision", "recall", "AUC"]
+    rows = [[q.concept_id, q.positives, q.negatives, q.precision, q.recall, q.roc_auc] for q in result.concepts]
+    accuracy = "-" if result.accuracy is None else f"{result.accuracy:.3f}"
+    say(context.obj, result, table(f"{result.inputs} labelled inputs, accuracy {accuracy}", columns, rows))
+
+
+@contextmanager
+def _app(context: typer.Context, name: str) -> Iterator[Any]:
+    """The app, in a data folder that this process owns meanwhile."""
+    from ..index.store import Store
+
+    options: Context = context.obj
+    try:
+        store = Store.open(options.data)
+    except StoreInUse as error:
+        fail(f"{error}; while a server runs there, use its HTTP API (http://127.0.0.1:8000/docs), or stop it first")
+    with store:
+        yield store.app(name)
