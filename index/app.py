@@ -16,6 +16,7 @@ import numpy as np
 
 from ..embeddings.base import Recipe, WorkflowError
 from ..embeddings.batcher import Batcher
+from ..embeddings.images import ImageError
 from ..embeddings.images import crop as crop_image
 from . import evaluation, explanation
 from .batch import Batch
@@ -64,6 +65,7 @@ from .records import (
     Prediction,
     Progress,
     Scores,
+    StoredPicture,
     Where,
 )
 from .teacher import LabelChange, Teacher
@@ -254,6 +256,13 @@ class App:
         """Those that exist."""
         return self._catalog.inputs.get(self.id, list(ids))
 
+    def picture_by_hash(self, sha256: str) -> StoredPicture:
+        """The picture's file, for who knows its hash. Raises InputNotFound."""
+        media_type = self._catalog.inputs.media_type(self.id, sha256)
+        if media_type is None:
+            raise InputNotFound(f"no picture {sha256}")
+        return StoredPicture(self._blobs.get(sha256), media_type)
+
     def existing(self, ids: Sequence[str]) -> set[str]:
         """Those of the ids that are taken."""
         return self._catalog.inputs.taken_ids(self.id, ids)
@@ -427,13 +436,33 @@ class App:
 
     def embed(self, images: Sequence[Picture], crops: Sequence[Crop | None] | None = None) -> FloatArray:
         """(n, dim) float32 unit vectors of pictures. Raises ImageError, or NotSupported in a `vectors` app."""
-        opened = [open_picture(image)[1].image for image in images]
-        if crops:
-            opened = [crop_image(image, box) if box else image for image, box in zip(opened, crops, strict=True)]
+        vectors = self.embed_each(images, crops or [None] * len(images))
+        for vector in vectors:
+            if isinstance(vector, Exception):
+                raise vector
+        return np.array(vectors, dtype=np.float32).reshape(-1, self.dim)
+
+    def embed_each(self, images: Sequence[Picture], crops: Sequence[Crop | None]) -> "list[FloatArray | Exception]":
+        """As `embed`, but a picture that can't be used gives its error in its place and stops none of the others."""
+        outcomes: list[Any] = []
+        for image, box in zip(images, crops, strict=True):
+            try:
+                opened = open_picture(image)[1].image
+                outcomes.append(crop_image(opened, box) if box else opened)
+            except ImageError as error:
+                outcomes.append(error)
+        good = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Exception)]
         try:
-            return self._embedder().embed_images(opened)
+            vectors = self._embedder().embed_images([outcomes[i] for i in good]) if good else []
         except WorkflowError as error:
-            raise NotSupported(str(error)) from error
+            return [NotSupported(str(error)) for _ in images]
+        for i, vector in zip(good, vectors, strict=True):
+            outcomes[i] = vector
+        return outcomes
+
+    def check_vectors(self, vectors: object) -> FloatArray:
+        """(n, dim) float32 of unit length, as this app would use them. Raises BadVector."""
+        return check_vectors(vectors, self.dim)
 
     def predict(
         self, image: Picture, model: Model | str | None = None, *, version: str | None = None, crop: Crop | None = None

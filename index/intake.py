@@ -41,6 +41,8 @@ def prepare(request: AddRequest, dim: int) -> Prepared:
     check_concepts(request.concepts)
     check_metadata(request.metadata)
     check_geo(request.geo)
+    if request.url is not None and not request.url.isprintable():
+        raise BadRequest("a URL has characters that can't be printed")
     if request.vector is not None:
         check_vectors(np.asarray(request.vector)[None], dim, [input_id])
         return Prepared(request, input_id)
@@ -94,7 +96,8 @@ def check_metadata(metadata: Mapping[str, Any] | None) -> None:
     if not isinstance(metadata, Mapping):
         raise BadRequest(f"metadata must be a mapping, not {type(metadata).__name__}")
     try:
-        json.dumps(metadata, allow_nan=False)
+        # Encoded too: a lone surrogate is a text that no answer could carry.
+        json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise BadRequest(f"metadata must be plain JSON: {error}") from error
 

@@ -154,6 +154,14 @@ class Deleted:
 
 
 @dataclass(frozen=True)
+class StoredPicture:
+    """A picture's file, as it was added."""
+
+    data: bytes
+    media_type: str
+
+
+@dataclass(frozen=True)
 class AddResult:
     """How one item of `add_many` ended: exactly one of `input` and `error` is set."""
 

@@ -96,6 +96,12 @@ class Store:
         self._check_open()
         return self._open_app(self.catalog.apps.get(name))
 
+    def app_by_id(self, id: str) -> App:
+        """The app of this id, without asking SQL if it is open. Raises AppNotFound."""
+        with self._mutex:
+            app = self._apps.get(id)
+        return app if app else self.app(id)
+
     def apps(self) -> list[AppRecord]:
         """What SQL holds about each app, oldest first."""
         self._check_open()

@@ -118,6 +118,12 @@ class Inputs:
                 found.update((key, id) for key, id in connection.execute(query))
         return found
 
+    def media_type(self, app_id: str, sha256: str) -> str | None:
+        """Of a picture of this app, None if it has none of this hash."""
+        query = select(_inputs.c.media_type).where(_inputs.c.sha256 == sha256, _inputs.c.app_id == app_id).limit(1)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar_one_or_none()
+
     def page(self, app_id: str, offset: int, limit: int, status: InputStatus | None = None) -> list[Input]:
         """In the order in which they were added."""
         query = select(_inputs).where(_inputs.c.app_id == app_id)

@@ -1,0 +1,115 @@
+"""Who asks, for which app: what every route of the wire depends on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import unquote
+
+from fastapi import Depends, Path, Query, Request
+
+from ..index.app import App
+from ..index.errors import AppNotFound
+from ..index.records import Concept, Input, KeyRecord
+from ..index.store import Store
+from .fetch import fetch
+from .keys import READ, WRITE, MissingScope, authenticate, require
+from .settings import Settings
+from .status import INPUT_BAD, WireError
+from .wire import DataIn, ImageIn, input_out
+
+MOST_PER_PAGE = 1000
+_LAST_PAGE = 10**9
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which part of a list; absurd numbers are past the end, not errors."""
+
+    page: int
+    per_page: int
+
+
+def page_of(page: int, per_page: int) -> Page:
+    return Page(min(page, _LAST_PAGE), min(per_page, MOST_PER_PAGE))
+
+
+def _page(page: Annotated[int, Query(ge=1)] = 1, per_page: Annotated[int, Query(ge=1)] = 128) -> Page:
+    return page_of(page, per_page)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An authenticated request to an app."""
+
+    app: App
+    settings: Settings
+    base_url: str
+
+    def names(self) -> Mapping[str, str]:
+        """Concept id -> name, where they differ or not."""
+        return {id: concept.name for id, concept in self.concepts().items()}
+
+    def concepts(self) -> Mapping[str, Concept]:
+        return {concept.id: concept for concept in self.app.concepts(per_page=1_000_000)}
+
+    def show(self, one: Input, names: Mapping[str, str]) -> dict[str, object]:
+        """An input for the wire."""
+        return input_out(one, names, self.app.id, f"{self.base_url}/images/{self.app.id}/{one.sha256 or 'none'}")
+
+    def picture(self, data: DataIn) -> bytes:
+        """The bytes of the picture that a request names. Raises WireError, ImageError or FetchError."""
+        image = data.image or ImageIn()
+        uploaded = image.data()
+        if uploaded is not None:
+            return uploaded
+        if image.url is None:
+            raise WireError(INPUT_BAD, "data.image needs a url or base64")
+        if not (self.settings.fetch_urls or self.settings.allow_private_urls):
+            raise WireError(INPUT_BAD, "this server doesn't fetch URLs: send the picture as base64")
+        return fetch(image.url)
+
+
+def _key(request: Request) -> KeyRecord:
+    store: Store = request.app.state.store
+    return authenticate(store.catalog, request.headers.get("authorization"))
+
+
+def _caller(scope: str) -> Callable[..., Caller]:
+    # Plain functions, so that the look-ups run in a thread and never hold up the event loop.
+    def caller(request: Request, key: Annotated[KeyRecord, Depends(_key)]) -> Caller:
+        if key.app_id is None:
+            raise MissingScope("an admin key manages apps and keys; use a key of the app")
+        require(key, scope)
+        store: Store = request.app.state.store
+        app = store.app_by_id(key.app_id)
+        alias = request.scope.get("tenshot.app")
+        if alias is not None and alias not in (app.id, app.name):
+            raise AppNotFound(f"this API key is not for the app {alias!r}")
+        settings: Settings = request.app.state.settings
+        return Caller(app, settings, (settings.public_url or str(request.base_url)).rstrip("/"))
+
+    return caller
+
+
+def _admin(request: Request, key: Annotated[KeyRecord, Depends(_key)]) -> Store:
+    if key.app_id is not None:
+        raise MissingScope("managing apps and keys needs an admin key")
+    store: Store = request.app.state.store
+    return store
+
+
+# The raw path keeps %2F inside a segment; see `paths.py`.
+def _decoded(id: Annotated[str, Path()]) -> str:
+    return unquote(id)
+
+
+def _decoded_version(version_id: Annotated[str, Path()]) -> str:
+    return unquote(version_id)
+
+
+Reader = Annotated[Caller, Depends(_caller(READ))]
+Writer = Annotated[Caller, Depends(_caller(WRITE))]
+Admin = Annotated[Store, Depends(_admin)]
+Paged = Annotated[Page, Depends(_page)]
+Id = Annotated[str, Depends(_decoded)]
+VersionId = Annotated[str, Depends(_decoded_version)]

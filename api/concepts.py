@@ -1,0 +1,59 @@
+"""Concepts of an app (contract, section 6)."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from .access import Id, Paged, Reader, Writer, page_of
+from .status import INVALID_CONCEPT, INVALID_REQUEST, WireError
+from .wire import MOST_ITEMS, ConceptIn, ConceptSearchIn, ConceptsIn, concept_out, ok
+
+router = APIRouter(prefix="/v2/concepts", tags=["concepts"])
+
+
+@router.post("")
+def create(body: ConceptsIn, caller: Writer) -> dict[str, Any]:
+    """Up to 128: all of them or, where an id is taken, none."""
+    made = caller.app.create_concepts([(_id(one), one.name or _id(one)) for one in _checked(body)])
+    return ok(concepts=[concept_out(concept, caller.app.id) for concept in made])
+
+
+@router.get("")
+def page(caller: Reader, page: Paged) -> dict[str, Any]:
+    """In the order in which they were made."""
+    found = caller.app.concepts(page.page, page.per_page)
+    return ok(concepts=[concept_out(concept, caller.app.id) for concept in found])
+
+
+@router.post("/searches")
+def search(body: ConceptSearchIn, caller: Reader) -> dict[str, Any]:
+    """By name; * stands for any run of characters."""
+    page = page_of(body.pagination.page, body.pagination.per_page)
+    found = caller.app.concepts(page.page, page.per_page, body.concept_query.name)
+    return ok(concepts=[concept_out(concept, caller.app.id) for concept in found])
+
+
+@router.get("/{id}")
+def get(id: Id, caller: Reader) -> dict[str, Any]:
+    return ok(concept=concept_out(caller.app.concept(id), caller.app.id))
+
+
+@router.patch("")
+def rename(body: ConceptsIn, caller: Writer) -> dict[str, Any]:
+    """New names; the only action is overwrite."""
+    if body.action != "overwrite":
+        raise WireError(INVALID_REQUEST, f"the action is overwrite, not {body.action!r}")
+    renamed = caller.app.rename_concepts([(_id(one), one.name or _id(one)) for one in _checked(body)])
+    return ok(concepts=[concept_out(concept, caller.app.id) for concept in renamed])
+
+
+def _checked(body: ConceptsIn) -> list[ConceptIn]:
+    if not 1 <= len(body.concepts) <= MOST_ITEMS:
+        raise WireError(INVALID_CONCEPT, f"a request has 1 to {MOST_ITEMS} concepts, not {len(body.concepts)}")
+    return body.concepts
+
+
+def _id(one: ConceptIn) -> str:
+    if not one.id:
+        raise WireError(INVALID_CONCEPT, "a concept needs an id")
+    return one.id

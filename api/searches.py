@@ -1,0 +1,124 @@
+"""Searches (contract, section 12): ranked terms and filters, all of which must hold."""
+
+from typing import Any
+from uuid import uuid4
+
+from fastapi import APIRouter
+
+from ..index.ranking import Term
+from .access import Caller, Reader, page_of
+from .status import INVALID_SEARCH, WireError
+from .wire import ConceptIn, DataIn, GeoIn, SearchIn, TermIn, ok
+
+router = APIRouter(prefix="/v2/searches", tags=["searches"])
+_UNITS = {
+    "withinKilometers": "within_km",
+    "withinMiles": "within_miles",
+    "withinDegrees": "within_degrees",
+    "withinRadians": "within_radians",
+}
+
+
+@router.post("")
+def search(body: SearchIn, caller: Reader) -> dict[str, Any]:
+    """Filters alone give creation order and score 1; ranked terms the mean of their scores, in [0, 1]."""
+    page = page_of(body.pagination.page, body.pagination.per_page)
+    terms: list[Term] = []
+    filters: list[dict[str, Any]] = []
+    for term in body.query.ands:
+        ranked, narrowed = _read(caller, term)
+        terms += ranked
+        filters += narrowed
+    start = (page.page - 1) * page.per_page
+    hits = caller.app.rank(terms, page.per_page, {"and": filters} if filters else None, offset=start)
+    inputs = caller.app.inputs_by_id([hit.input_id for hit in hits])
+    names = caller.names()
+    return ok(
+        id=uuid4().hex,
+        hits=[
+            {"score": hit.score, "input": caller.show(inputs[hit.input_id], names)}
+            for hit in hits
+            if hit.input_id in inputs
+        ],
+    )
+
+
+def _read(caller: Caller, term: TermIn) -> tuple[list[Term], list[dict[str, Any]]]:
+    """Ranked terms and filters of one term of the wire. Raises WireError."""
+    if term.output is not None and (term.output.input is not None or term.output.data is not None):
+        ranked = []
+        if term.output.input is not None:
+            asked = term.output.input
+            ranked.append(_near(caller, asked.id, asked.data, negate=term.negate))
+        if term.output.data is not None:
+            ranked += _predicted(caller, term.output.data.concepts or [], negate=term.negate)
+        return ranked, []
+    if term.input is not None:
+        filters = _filters(caller, term.input.id, term.input.data)
+        if filters:
+            return [], [{"not": {"and": filters}}] if term.negate else filters
+    raise WireError(INVALID_SEARCH, "a search term has an input or an output with something to look for")
+
+
+def _near(caller: Caller, id: str | None, data: DataIn, *, negate: bool) -> Term:
+    image = data.image
+    if image is not None and (image.base64 is not None or image.url is not None):
+        [vector] = caller.app.embed([caller.picture(data)], [image.crop])
+    elif data.embeddings:
+        vector = caller.app.check_vectors([data.embeddings[0].vector])[0]
+    elif id and image is not None and image.crop is not None:
+        [vector] = caller.app.embed([caller.app.picture(id)], [image.crop])
+    elif id:
+        [vector] = caller.app.vectors([id])
+    else:
+        raise WireError(INVALID_SEARCH, "a visual search needs an image or the id of an input")
+    return Term(vector=vector, negate=negate)
+
+
+def _predicted(caller: Caller, concepts: list[ConceptIn], *, negate: bool) -> list[Term]:
+    if not concepts:
+        raise WireError(INVALID_SEARCH, "a search by predicted concepts needs one")
+    return [Term(concept=_resolved(caller, one), negate=negate is one.value) for one in concepts]
+
+
+def _filters(caller: Caller, id: str | None, data: DataIn) -> list[dict[str, Any]]:
+    filters: list[dict[str, Any]] = []
+    if id:
+        filters.append({"ids": [id]})
+    for concept in data.concepts or ():
+        labelled = {"label": _resolved(caller, concept)}
+        # A false value finds whatever isn't labelled with it, unlabelled inputs included.
+        filters.append(labelled if concept.value else {"not": labelled})
+    url = (data.image and data.image.url) or data.url
+    if url:
+        filters.append({"url": url})
+    if data.metadata is not None:
+        filters.append({"metadata": data.metadata})
+    if data.geo is not None:
+        filters.append({"geo": _geo(data.geo)})
+    return filters
+
+
+def _geo(geo: GeoIn) -> dict[str, Any]:
+    if geo.geo_box is not None:
+        corners = [corner.geo_point for corner in geo.geo_box]
+        return {"box": [[corner.longitude, corner.latitude] for corner in corners]}
+    if geo.geo_point is None or geo.geo_limit is None:
+        raise WireError(INVALID_SEARCH, "a search by place has geo_point and geo_limit, or geo_box")
+    if geo.geo_limit.type not in _UNITS:
+        raise WireError(INVALID_SEARCH, f"the type of a geo_limit is one of {', '.join(_UNITS)}")
+    point = geo.geo_point
+    return {
+        "longitude": point.longitude,
+        "latitude": point.latitude,
+        _UNITS[geo.geo_limit.type]: geo.geo_limit.value,
+    }
+
+
+def _resolved(caller: Caller, concept: ConceptIn) -> str:
+    """The id behind an id or a name; unknown ones as they are, which match nothing."""
+    if concept.id:
+        return concept.id
+    if not concept.name:
+        raise WireError(INVALID_SEARCH, "a concept needs an id or a name")
+    return next((id for id, name in caller.names().items() if name == concept.name), concept.name)

@@ -1,0 +1,122 @@
+"""The HTTP service, put together from its settings."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from .. import __version__
+from ..index.store import Store
+from . import apps, concepts, health, inputs, models, outputs, searches
+from .paths import PlainRequests
+from .settings import Settings
+from .status import (
+    BAD_FORMAT,
+    BAD_METHOD,
+    NOT_FOUND,
+    SERVER_FAULT,
+    THROTTLED,
+    TOO_LARGE,
+    Status,
+    WireError,
+    status_of,
+)
+
+_log = logging.getLogger("tenshot.api")
+_BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE}
+
+
+def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
+    """The application. A store that is given stays open afterwards; else one is opened and closed with the service."""
+
+    @asynccontextmanager
+    async def lifespan(service: FastAPI) -> AsyncIterator[None]:
+        service.state.settings = settings
+        service.state.store = store or Store.open(settings.data, database_url=settings.database_url)
+        try:
+            yield
+        finally:
+            if store is None:
+                service.state.store.close()
+
+    service = FastAPI(
+        title="tenshot",
+        version=__version__,
+        description="Custom concepts from about ten labelled images, in the wire format of Clarifai's v2 API.",
+        lifespan=lifespan,
+        exception_handlers={
+            RequestValidationError: _invalid,
+            HTTPException: _http_error,
+            WireError: _wire_error,
+            UnicodeEncodeError: _not_unicode,
+            Exception: _error,
+        },
+    )
+    for kind in _expected():
+        service.add_exception_handler(kind, _error)
+    service.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "X-Clarifai-Client"],
+    )
+    service.add_middleware(PlainRequests, most_bytes=settings.max_body_bytes)
+    # Models before outputs: both live below /v2/models, under different names.
+    for resource in (apps, inputs, concepts, models, outputs, searches, health):
+        service.include_router(resource.router)
+    return service
+
+
+def _expected() -> list[type[Exception]]:
+    """Roots of the errors that a route may raise. Registered, so that they are answered inside the middlewares."""
+    from ..embeddings.base import WorkflowError
+    from ..embeddings.batcher import BatcherClosed, Busy
+    from ..embeddings.images import ImageError
+    from ..index.errors import TenshotError
+    from .fetch import FetchError
+    from .keys import BadKey, MissingScope
+
+    return [TenshotError, ImageError, WorkflowError, Busy, BatcherClosed, FetchError, BadKey, MissingScope]
+
+
+def _answer(status: Status, details: str) -> JSONResponse:
+    body: dict[str, Any] = {"status": {**status.body(details), "req_id": uuid4().hex}}
+    headers = {"Retry-After": "1"} if status is THROTTLED else None
+    return JSONResponse(body, status.http, headers)
+
+
+async def _error(_request: Request, error: Exception) -> JSONResponse:
+    status = status_of(error)
+    if status is None:
+        _log.error("unexpected %s", type(error).__name__, exc_info=error)
+        return _answer(SERVER_FAULT, "something went wrong on the server; its log says what")
+    return _answer(status, str(error))
+
+
+async def _wire_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, WireError)
+    return _answer(error.status, str(error))
+
+
+async def _not_unicode(_request: Request, _error: Exception) -> JSONResponse:
+    return _answer(BAD_FORMAT, "the request has text that is not valid Unicode")
+
+
+async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    status = _BY_HTTP.get(error.status_code, BAD_FORMAT if error.status_code < 500 else SERVER_FAULT)
+    return _answer(status, str(error.detail))
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return _answer(BAD_FORMAT, f"{place}: {first['msg']}")

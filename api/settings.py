@@ -1,0 +1,24 @@
+"""The service's settings: arguments first, then the environment (TENSHOT_...), then defaults. Read once."""
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="TENSHOT_")
+
+    data: Path = Path("tenshot-data")
+    database_url: str | None = None
+    """An SQLAlchemy URL; else SQLite in the data folder."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str | None = None
+    """How clients reach the service, for links to hosted pictures; else as the request came."""
+    max_body_bytes: int = 128 * 1024 * 1024
+    fetch_urls: bool = False
+    """Whether inputs may name pictures by URL. Off until the guarded fetch exists; see `fetch.py`."""
+    allow_private_urls: bool = False
+    """Turns `fetch_urls` on, for addresses inside the network too."""
+    cors_origins: list[str] = ["*"]
+    """Keys travel in a header, never in a cookie, so any page may ask."""

@@ -1,0 +1,97 @@
+"""The wire's status codes, and which error gives which: the one table (Clarifai v2, section 2 of the contract)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..embeddings.base import WorkflowError
+from ..embeddings.batcher import BatcherClosed, Busy
+from ..embeddings.images import ImageError, ImageNotFound, ImageTooLarge, UnsupportedFormat
+from ..index import errors
+from .fetch import FetchError
+from .keys import BadKey, MissingScope
+
+
+@dataclass(frozen=True)
+class Status:
+    http: int
+    code: int
+    description: str
+
+    def body(self, details: str | None = None) -> dict[str, Any]:
+        """The wire's status object."""
+        body: dict[str, Any] = {"code": self.code, "description": self.description}
+        return body if details is None else body | {"details": details}
+
+
+OK = Status(200, 10000, "Ok")
+MIXED = Status(207, 10010, "Mixed Success")
+FAILURE = Status(400, 10020, "Failure")
+KEY_MALFORMED = Status(401, 11008, "Invalid API key")
+KEY_NOT_FOUND = Status(401, 11009, "API key not found")
+SCOPE = Status(403, 11007, "Insufficient scopes")
+THROTTLED = Status(429, 11005, "API requests limit exceeded")
+BAD_FORMAT = Status(400, 11100, "Bad request format")
+NOT_FOUND = Status(404, 11101, "Resource not found")
+BAD_METHOD = Status(405, 11103, "Method not allowed")
+MODEL_NOT_FOUND = Status(404, 21200, "Model does not exist")
+MODEL_BAD = Status(400, 21202, "Model argument is invalid")
+TRAINED = Status(200, 21100, "Model is trained and ready")
+UNTRAINED = Status(200, 21102, "Model not yet trained")
+INPUT_READY = Status(200, 30000, "Download complete")
+INPUT_PENDING = Status(200, 30001, "Download pending")
+INPUT_FAILED = Status(400, 30002, "Download failed")
+INPUT_DUPLICATE = Status(400, 30100, "Duplicate input")
+INPUT_FORMAT = Status(400, 30101, "Unsupported image format")
+INPUT_NOT_FOUND = Status(404, 30102, "Input does not exist")
+INPUT_BAD = Status(400, 30104, "Input argument is invalid")
+INPUT_TOO_LARGE = Status(400, 30105, "Input is too large")
+INPUT_UNDECODABLE = Status(400, 30300, "Image could not be decoded")
+INVALID_INPUT_REQUEST = Status(400, 39999, "Invalid request")
+INVALID_REQUEST = Status(400, 40001, "Invalid request")
+INVALID_SEARCH = Status(400, 40002, "Invalid search request")
+INVALID_CONCEPT = Status(400, 40003, "Invalid concept request")
+ID_TAKEN = Status(400, 40010, "Id already exists")
+TOO_LARGE = Status(413, 40033, "Request is too large")
+SERVER_FAULT = Status(500, 98004, "Internal server error")
+
+# Looked up by walking an error's class order, so a line for a family serves its members.
+_TABLE: dict[type[Exception], Status] = {
+    BadKey: KEY_NOT_FOUND,
+    MissingScope: SCOPE,
+    Busy: THROTTLED,
+    BatcherClosed: THROTTLED,
+    WorkflowError: INVALID_REQUEST,
+    FetchError: INPUT_FAILED,
+    ImageError: INPUT_UNDECODABLE,
+    ImageNotFound: INPUT_FAILED,
+    UnsupportedFormat: INPUT_FORMAT,
+    ImageTooLarge: INPUT_TOO_LARGE,
+    errors.TenshotError: INVALID_REQUEST,
+    errors.NotFound: NOT_FOUND,
+    errors.InputNotFound: INPUT_NOT_FOUND,
+    errors.ModelNotFound: MODEL_NOT_FOUND,
+    errors.VersionNotFound: MODEL_NOT_FOUND,
+    errors.InputExists: INPUT_DUPLICATE,
+    errors.DuplicateUrl: INPUT_DUPLICATE,
+    errors.AppExists: ID_TAKEN,
+    errors.ConceptExists: INVALID_CONCEPT,
+    errors.ModelExists: MODEL_BAD,
+    errors.NothingToLearn: MODEL_BAD,
+    errors.BadVector: INPUT_BAD,
+    errors.BadFilter: INVALID_SEARCH,
+}
+
+
+def status_of(error: Exception) -> Status | None:
+    """What the wire says of an error; None for one that nobody meant to raise."""
+    if isinstance(error, BadKey) and error.malformed:
+        return KEY_MALFORMED
+    return next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), None)
+
+
+class WireError(Exception):
+    """A request that breaks the wire's own rules."""
+
+    def __init__(self, status: Status, details: str) -> None:
+        super().__init__(details)
+        self.status = status
