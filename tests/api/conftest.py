@@ -1,0 +1,108 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+
+from tenshot import Store
+from tenshot.api.keys import new_key
+from tenshot.api.service import create_service
+from tenshot.api.settings import Settings
+
+
+@dataclass(frozen=True)
+class Server:
+    """A live service on loopback."""
+
+    url: str
+    store: Store
+    admin: str
+
+    def client(self, key: str | None) -> httpx.Client:
+        headers = {"Authorization": f"Key {key}"} if key else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=60)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    settings = Settings(data=Path(tmp_path_factory.mktemp("served")), max_body_bytes=2_000_000)
+    with Store.open(settings.data) as store:
+        config = uvicorn.Config(create_service(settings, store), host="127.0.0.1", port=0, log_level="error")
+        running = uvicorn.Server(config)
+        thread = threading.Thread(target=running.run)
+        thread.start()
+        while not running.started:
+            time.sleep(0.01)
+        port = running.servers[0].sockets[0].getsockname()[1]
+        yield Server(f"http://127.0.0.1:{port}", store, new_key(store.catalog, None).secret)
+        running.should_exit = True
+        thread.join()
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An app of its own, with a client that has its key."""
+
+    id: str
+    name: str
+    key: str
+    client: httpx.Client
+
+    def call(self, method: str, path: str, body: Any = None, expect: tuple[int, int] = (200, 10000)) -> Any:
+        """The answer's JSON; its HTTP status and code are as expected."""
+        answer = self.client.request(method, path, json=body)
+        document = answer.json()
+        assert (answer.status_code, document["status"]["code"]) == expect, document
+        assert document["status"]["description"]
+        return document
+
+
+@pytest.fixture
+def tenant_of(server: Server, request: pytest.FixtureRequest) -> Iterator[Callable[..., Tenant]]:
+    clients = []
+
+    def make(workflow: str = "vectors", dim: int | None = 8, scopes: tuple[str, ...] = ("All",)) -> Tenant:
+        name = f"{request.node.name}-{len(clients)}"
+        app = server.store.create_app(name, workflow, dim=dim)
+        key = new_key(server.store.catalog, app.id, scopes=scopes).secret
+        clients.append(server.client(key))
+        return Tenant(app.id, name, key, clients[-1])
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def tenant(tenant_of: Callable[..., Tenant]) -> Tenant:
+    """An app for vectors of 8 numbers, empty."""
+    return tenant_of()
+
+
+@pytest.fixture
+def taught(tenant: Tenant) -> Tenant:
+    """x0..x29 round three directions; two of each ten labelled a, b, c; a model `abc` of the three."""
+    rng = np.random.default_rng(0)
+    rows = np.repeat(np.eye(8)[:3], 10, axis=0) + 0.1 * rng.normal(size=(30, 8))
+    inputs = [
+        {
+            "id": f"x{i}",
+            "data": {
+                "embeddings": [{"vector": row.tolist()}],
+                "metadata": {"row": i, "odd": i % 2 == 1},
+                "geo": {"geo_point": {"longitude": i, "latitude": 0}},
+                **({"concepts": [{"id": "abc"[i // 10], "value": 1.0}]} if i % 10 < 2 else {}),
+            },
+        }
+        for i, row in enumerate(rows)
+    ]
+    tenant.call("POST", "/v2/inputs", {"inputs": inputs})
+    concepts = [{"id": concept} for concept in "abc"]
+    tenant.call("POST", "/v2/models", {"model": {"id": "abc", "output_info": {"data": {"concepts": concepts}}}})
+    return tenant
