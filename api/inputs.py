@@ -1,6 +1,7 @@
 """Inputs: the pictures of an app (contract, section 5)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -36,10 +37,10 @@ def add(body: InputsIn, caller: Writer, response: Response) -> dict[str, Any]:
         if result is not None and result.input is not None:
             items.append(caller.show(result.input, names))
             continue
-        error = errors.get(place) or (result and result.error)
-        assert error is not None
-        items.append({"id": one.id or "", "data": {"image": {"url": _url(one)}}, "status": error_status(error)})
-    failed = sum(status["status"]["code"] != 30000 for status in items)
+        reason = errors[place] if result is None else result.error
+        assert reason is not None
+        items.append({"id": one.id or "", "data": {"image": {"url": _url(one)}}, "status": error_status(reason)})
+    failed = len(items) - sum(result.input is not None for result in added.values())
     overall = status.OK if not failed else FAILURE if failed == len(items) else MIXED
     response.status_code = overall.http
     return {"status": overall.body(), "inputs": items}
@@ -133,14 +134,14 @@ def labels_of(concepts: list[ConceptIn] | None) -> dict[str, bool]:
 def _request(one: InputIn, caller: Caller) -> AddRequest:
     data = one.data
     place = data.geo.place() if data.geo else None
-    common = {"id": one.id or None, "concepts": labels_of(data.concepts), "metadata": data.metadata, "geo": place}
+    common = AddRequest(None, one.id or None, labels_of(data.concepts), data.metadata, place)
     if data.embeddings:
-        return AddRequest(**common, vector=data.embeddings[0].vector)
+        return replace(common, vector=data.embeddings[0].vector)
     image = data.image
     if one.id and caller.app.existing([one.id]):
         raise InputExists(f"an input {one.id!r} exists already")
-    return AddRequest(
-        **common,
+    return replace(
+        common,
         image=caller.picture(data),
         url=image.url if image else None,
         crop=image.crop if image else None,
@@ -153,11 +154,11 @@ def _change(one: InputIn, there: Input, action: str) -> InputChange:
     labels: dict[str, bool | None] = dict(given)
     metadata = one.data.metadata
     if action == "remove":
-        labels = dict.fromkeys(given)
+        labels.update(dict.fromkeys(given))
         metadata = None if metadata is None else _without(there.metadata or {}, metadata)
     elif action == "overwrite":
         if one.data.concepts is not None:
-            labels = {concept: None for concept in there.concepts if concept not in given} | labels
+            labels |= {concept: None for concept in there.concepts if concept not in given}
     elif metadata is not None:
         metadata = _merged(there.metadata or {}, metadata)
     return InputChange(there.id, metadata, one.data.geo.place() if one.data.geo else None, labels)

@@ -177,8 +177,8 @@ def _change(caller: Caller, one: ModelIn, model: Model, action: str) -> Model:
             concepts = [id for id in model.concept_ids if id not in given]
         else:
             concepts = [*model.concept_ids, *(id for id in given if id not in model.concept_ids)]
-    exclusive = config and config.concepts_mutually_exclusive
-    closed = config and config.closed_environment
+    exclusive = None if config is None else config.concepts_mutually_exclusive
+    closed = None if config is None else config.closed_environment
     if action == "overwrite" and config is not None:
         # A client can't send false: its empty configuration means that both are.
         exclusive, closed = bool(exclusive), bool(closed)
@@ -188,7 +188,7 @@ def _change(caller: Caller, one: ModelIn, model: Model, action: str) -> Model:
         concepts=concepts,
         mutually_exclusive=exclusive,
         closed_environment=closed,
-        settings=config and config.hyper_params,
+        settings=None if config is None else config.hyper_params,
     )
 
 

@@ -88,7 +88,7 @@ class GeoIn(Body):
     geo_box: list[CornerIn] | None = None
 
     def place(self) -> Geo | None:
-        return self.geo_point and Geo(self.geo_point.longitude, self.geo_point.latitude)
+        return None if self.geo_point is None else Geo(self.geo_point.longitude, self.geo_point.latitude)
 
 
 class EmbeddingIn(Body):

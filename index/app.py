@@ -453,7 +453,9 @@ class App:
                 outcomes.append(error)
         good = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Exception)]
         try:
-            vectors = self._embedder().embed_images([outcomes[i] for i in good]) if good else []
+            vectors: Sequence[FloatArray] = (
+                list(self._embedder().embed_images([outcomes[i] for i in good])) if good else []
+            )
         except WorkflowError as error:
             return [NotSupported(str(error)) for _ in images]
         for i, vector in zip(good, vectors, strict=True):
@@ -474,7 +476,7 @@ class App:
         self, id: str, model: Model | str | None = None, *, version: str | None = None
     ) -> list[Prediction]:
         """What a stored input shows, best first."""
-        return self._predictions(self._vector_of(id)[None], model, version)
+        return self._predictions(self.vectors([id]), model, version)
 
     def predict_vectors(
         self, vectors: object, model: Model | str | None = None, *, version: str | None = None
@@ -522,9 +524,10 @@ class App:
     def embed_text(self, text: str) -> FloatArray:
         """(dim,) unit vector of words. Raises NotSupported where the base workflow has none."""
         try:
-            return self._embedder().embed_texts([text])[0]
+            [vector] = self._embedder().embed_texts([text])
         except WorkflowError as error:
             raise NotSupported(str(error)) from error
+        return np.asarray(vector, dtype=np.float32)
 
     def search(
         self,
@@ -586,16 +589,16 @@ class App:
         """The query's vector (dim,), None for a concept or nothing."""
         if sum(given is not None for given in (image, text, vector, input_id, concept)) > 1:
             raise BadRequest("give one of image, text, vector, input_id and concept, not several")
+        found: Sequence[FloatArray] = []
         if image is not None:
-            return self.embed([image], [crop])[0]
-        if text is not None:
-            return self.embed_text(text)
-        if vector is not None:
-            return check_vectors([vector], self.dim)[0]
-        return None if input_id is None else self._vector_of(input_id)
-
-    def _vector_of(self, id: str) -> FloatArray:
-        return self.vectors([id])[0]
+            found = list(self.embed([image], [crop]))
+        elif text is not None:
+            found = [self.embed_text(text)]
+        elif vector is not None:
+            found = list(check_vectors([vector], self.dim))
+        elif input_id is not None:
+            found = list(self.vectors([input_id]))
+        return found[0] if found else None
 
     def _predictions(self, vectors: FloatArray, model: Model | str | None, version: str | None) -> list[Prediction]:
         predictor = self._predictor_for(model, version)

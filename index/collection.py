@@ -227,7 +227,7 @@ def _inner_products(query: FloatArray, vectors: FloatArray, slots: NDArray[np.in
     assert len(slots) == 0 or (slots.min() >= 0 and slots.max() < len(vectors))
     slots, query = np.ascontiguousarray(slots), np.ascontiguousarray(query)
     out = np.empty(len(slots), dtype=np.float32)
-    faiss.fvec_inner_products_by_idx(
+    faiss.fvec_inner_products_by_idx(  # type: ignore[attr-defined]  # made at import
         faiss.swig_ptr(out),
         faiss.swig_ptr(query),
         faiss.swig_ptr(vectors),

@@ -1,5 +1,6 @@
 """One independent concept: its positives and negatives against the app's background (scoring recipe, section 5)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ LABEL_NOISE = 0.1
 
 def background_noise(positives: int) -> float:
     """How little the background is believed, as a share of its size: it may hide positives, so less with few labels."""
-    return max(0.05 / np.sqrt(max(positives, 1)), 0.01)
+    return max(0.05 / math.sqrt(max(positives, 1)), 0.01)
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,16 @@ class ConceptScorer:
     The background's block of the kernel matrix is inverted once for all concepts; this one works with what is left,
     k~(a, b) = k(a, b) - k_B(a)^T R k_B(b), on its own labelled images only.
     """
+
+    labels: dict[int, bool]
+    _slot: dict[int, int]
+    _rows: NDArray[np.int64]
+    _own: NDArray[np.int64]
+    _others: NDArray[np.int64]
+    _noise: float
+    _ridge: KernelRidge
+    _projection: Array
+    _diagonal: Array
 
     def __init__(self, examples: Examples, labels: Mapping[int, bool]) -> None:
         """labels: input key -> yes or no; at least one yes."""
@@ -92,12 +103,12 @@ class ConceptScorer:
         )
         if not stays_exact:
             self._build(labels)
-        elif old is None and value is not None:
-            self._add(key, value)
         elif value is None:
             self._remove(key)
+        elif old is None:
+            self._add(key, value)
         else:
-            self._ridge.retarget(self._slot[key], np.array([float(value)]))  # type: ignore[arg-type]
+            self._ridge.retarget(self._slot[key], np.array([float(value)]))
         self.labels = labels
 
     def votes(self) -> Votes:

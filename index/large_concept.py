@@ -18,6 +18,10 @@ class LargeConceptScorer:
     The background images are bystanders of the fit: weak negatives, and neighbours on the no side.
     """
 
+    labels: dict[int, bool]
+    _fit: LargeFit
+    _bystanders: list[int]
+
     def __init__(self, examples: Examples, labels: Mapping[int, bool]) -> None:
         """labels: input key -> yes or no; at least one yes."""
         self._examples = examples

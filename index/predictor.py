@@ -98,7 +98,7 @@ class Predictor:
     def scores(self, prepared: FloatArray) -> Array:
         """(q, C) scores of prepared vectors (q, dim): near 1 means yes, near 0 no."""
         parts = self.parts(prepared)
-        return parts.prototype + parts.neighbours + parts.background
+        return np.asarray(parts.prototype + parts.neighbours + parts.background)
 
     def probabilities(self, scores: Array) -> Array:
         """(q, C) in [0, 1] of scores (q, C)."""

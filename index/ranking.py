@@ -63,4 +63,4 @@ def _scores(ranking: Ranking, terms: Sequence[Term], keys: KeyArray) -> NDArray[
             assert term.concept is not None
             score = values[:, ranking.predictor.concept_ids.index(term.concept)].astype(np.float64)
         wishes.append(1 - score if term.negate else score)
-    return np.clip(np.mean(wishes, axis=0), 0, 1)
+    return np.asarray(np.clip(np.mean(wishes, axis=0), 0, 1), dtype=np.float64)

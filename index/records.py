@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL.Image import Image
 
 FloatArray = NDArray[np.float32]
@@ -94,7 +94,8 @@ class AddRequest:
     allow_duplicate_url: bool = False
     crop: tuple[float, float, float, float] | None = None
     """top, left, bottom, right as fractions 0..1 of the upright picture."""
-    vector: FloatArray | None = None
+    vector: ArrayLike | None = None
+    """(dim,) for `vectors` apps, or where the embedding was made elsewhere."""
     source: LabelSource = LabelSource.USER
 
 

@@ -58,7 +58,7 @@ class KernelRidge:
             column = self._grow(column)
         slot = self._free.pop()
         direction = blas.dsymv(1.0, self._inverse, column)
-        variance = self.noise + self_kernel - column @ direction
+        variance = self.noise + self_kernel - float(column @ direction)
         residual = (target - column @ self.alpha) / variance
         direction[slot] = -1.0
         self._correct(1.0 / variance, direction)
@@ -146,7 +146,7 @@ class LinearRidge:
     def leverage(self, rows: NDArray[np.float32]) -> Array:
         """(n,): z^T A z, how far each training row (n, dim) pulls its own prediction."""
         full = np.triu(self._inverse) + np.triu(self._inverse, 1).T
-        return np.einsum("nd,nd->n", rows @ full, rows)
+        return np.asarray(np.einsum("nd,nd->n", rows @ full, rows), dtype=np.float64)
 
     def _step(self, row: NDArray[np.float32], target: Array, sign: float) -> Array:
         direction = blas.dsymv(1.0, self._inverse, row)

@@ -176,4 +176,4 @@ class IndependentScorer:
 def _side(large: Sequence[LargeVotes], side: int, rows: int) -> csc_array:
     """(rows, L): one side of each concept; earlier votes know fewer rows."""
     columns = [v.members[:, [side]] for v in large]
-    return sparse_columns([(column.indices, column.data) for column in columns], rows)
+    return sparse_columns([(column.indices.astype(np.int64), column.data) for column in columns], rows)

@@ -24,8 +24,8 @@ def power_transform(vectors: FloatArray, power: float) -> FloatArray:
     """
     if power == 1.0:
         return vectors
-    raised = np.sign(vectors) * np.abs(vectors) ** power
-    return unit(raised)
+    raised = np.sign(vectors) * np.abs(vectors) ** np.float32(power)
+    return unit(raised.astype(np.float32, copy=False))
 
 
 def unit(vectors: FloatArray) -> FloatArray:

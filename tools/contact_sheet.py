@@ -6,9 +6,13 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-_TILE, _GAP, _CAPTION, _TITLE, _MARGIN = 128, 12, 22, 64, 24
-_INK, _FAINT, _PAPER = (32, 36, 42), (120, 126, 134), (250, 250, 248)
-_RIGHT, _WRONG, _QUERY = (38, 132, 80), (196, 62, 52), (48, 84, 168)
+_TILE, _FRAME, _BADGE, _CAPTION = 144, 4, 26, 30
+_GAP, _ROW_GAP, _QUERY_GAP, _MARGIN, _TITLE = 16, 18, 48, 32, 76
+_INK, _RULE = (32, 36, 42), (222, 224, 226)
+_PAPER, _MAT = (250, 250, 248), (236, 237, 238)
+_RIGHT, _WRONG, _QUERY = (26, 127, 75), (196, 54, 44), (44, 82, 170)
+
+_Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -21,39 +25,73 @@ class Tile:
 
 
 def contact_sheet(title: str, rows: Sequence[Sequence[Tile]], path: Path) -> None:
-    """Writes a PNG: each row a query and its hits, best first; a hit's sign and colour say whether it is right."""
-    columns = max(len(row) for row in rows)
-    width = 2 * _MARGIN + columns * (_TILE + _GAP) + _GAP
-    height = _TITLE + len(rows) * (_TILE + _CAPTION + _GAP) + _MARGIN
+    """Writes a PNG: each row a query and its hits, best first; a hit's colour and sign say whether it is right."""
+    columns = max((len(row) for row in rows), default=1)
+    width = max(_left(columns) - _GAP + _MARGIN, round(_font(24).getlength(title)) + 2 * _MARGIN)
+    height = _top(len(rows)) - _ROW_GAP + _MARGIN
     sheet = Image.new("RGB", (width, height), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((_MARGIN, 18), title, fill=_INK, font=ImageFont.load_default(size=20))
+    pen.text((_MARGIN, _TITLE // 2), title, fill=_INK, font=_font(24), anchor="lm")
     for number, row in enumerate(rows):
-        top = _TITLE + number * (_TILE + _CAPTION + _GAP)
         for place, tile in enumerate(row):
-            # A gap sets the query apart from its hits.
-            left = _MARGIN + place * (_TILE + _GAP) + (2 * _GAP if place else 0)
-            _draw(sheet, pen, tile, left, top)
+            _draw(sheet, pen, tile, _left(place), _top(number))
+    if rows:
+        rule = _left(1) - (_QUERY_GAP + _GAP) // 2
+        pen.line([(rule, _TITLE), (rule, height - _MARGIN)], fill=_RULE, width=2)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, optimize=True)
 
 
+def _left(place: int) -> int:
+    """Where the place-th tile of a row starts; a wider gap sets the query apart from its hits."""
+    return _MARGIN + place * (_TILE + _GAP) + (_QUERY_GAP if place else 0)
+
+
+def _top(number: int) -> int:
+    return _TITLE + number * (_TILE + _CAPTION + _ROW_GAP)
+
+
 def _draw(sheet: Image.Image, pen: ImageDraw.ImageDraw, tile: Tile, left: int, top: int) -> None:
     colour = _QUERY if tile.right is None else _RIGHT if tile.right else _WRONG
-    picture = tile.image.convert("RGB").copy()
-    picture.thumbnail((_TILE, _TILE))
-    corner = (left + (_TILE - picture.width) // 2, top + (_TILE - picture.height) // 2)
-    pen.rectangle([left - 3, top - 3, left + _TILE + 2, top + _TILE + 2], outline=colour, width=3)
-    sheet.paste(picture, corner)
-    font = ImageFont.load_default(size=14)
-    pen.text((left, top + _TILE + 5), tile.caption, fill=_INK if tile.right is not None else _FAINT, font=font)
+    right, bottom = left + _TILE - 1, top + _TILE - 1
+    pen.rounded_rectangle([left, top, right, bottom], radius=_FRAME, fill=_MAT, outline=colour, width=_FRAME)
+    picture = _fitted(tile.image, _TILE - 2 * _FRAME)
+    sheet.paste(picture, (left + (_TILE - picture.width) // 2, top + (_TILE - picture.height) // 2))
     if tile.right is not None:
-        _sign(pen, left + _TILE - 16, top + _TILE + 7, colour, right=tile.right)
+        _badge(sheet, right - _BADGE - 1, top + 2, colour, right=tile.right)
+    ink, size = (_QUERY, 18) if tile.right is None else (_INK, 17)
+    caption = _shortened(tile.caption, _font(size), _TILE)
+    pen.text((left + _TILE // 2, bottom + 5), caption, fill=ink, font=_font(size), anchor="ma")
 
 
-def _sign(pen: ImageDraw.ImageDraw, x: int, y: int, colour: tuple[int, int, int], *, right: bool) -> None:
-    if right:
-        pen.line([(x, y + 6), (x + 4, y + 10), (x + 12, y + 1)], fill=colour, width=3)
-    else:
-        pen.line([(x, y), (x + 10, y + 10)], fill=colour, width=3)
-        pen.line([(x, y + 10), (x + 10, y)], fill=colour, width=3)
+def _badge(sheet: Image.Image, left: int, top: int, colour: _Colour, *, right: bool) -> None:
+    """A disc with a tick or a cross, drawn four times as large for smooth edges: no need to tell red from green."""
+    side = 4 * _BADGE
+    disc = Image.new("RGBA", (side, side), (*colour, 0))
+    pen = ImageDraw.Draw(disc)
+    pen.ellipse([0, 0, side - 1, side - 1], fill=_PAPER)
+    pen.ellipse([8, 8, side - 9, side - 9], fill=colour)
+    strokes = ([(28, 54), (46, 72), (78, 36)],) if right else ([(34, 34), (70, 70)], [(70, 34), (34, 70)])
+    for stroke in strokes:
+        pen.line(stroke, fill=_PAPER, width=11, joint="curve")
+    disc = disc.resize((_BADGE, _BADGE), Image.Resampling.LANCZOS)
+    sheet.paste(disc, (left, top), disc)
+
+
+def _fitted(image: Image.Image, side: int) -> Image.Image:
+    """The whole picture, as large as it goes into a square."""
+    scale = side / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+
+
+def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(f"{text}…") > width:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=size)

@@ -1,5 +1,6 @@
 """Apps in SQL."""
 
+import builtins
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -39,12 +40,12 @@ class Apps:
                     return _record(row)
         raise AppNotFound(f"no app {name!r}")
 
-    def list(self) -> list[AppRecord]:
+    def list(self) -> "builtins.list[AppRecord]":
         """Oldest first."""
         with self._database.read() as connection:
             return [_record(row) for row in connection.execute(select(_apps).order_by(_apps.c.created_at, _apps.c.id))]
 
-    def delete(self, id: str) -> "list[str]":
+    def delete(self, id: str) -> "builtins.list[str]":
         """Deletes an app with all that it has. Returns the hashes of blobs that nothing names any more."""
         inputs, models, versions = schema.inputs, schema.models, schema.model_versions
         with self._database.write() as connection:

@@ -1,5 +1,6 @@
 """API keys in SQL, hashed."""
 
+import builtins
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -30,7 +31,7 @@ class Keys:
             row = connection.execute(select(_keys).where(_keys.c.hash == hash)).one_or_none()
         return None if row is None else KeyRecord(**{**row._mapping, "scopes": tuple(row.scopes)})
 
-    def list(self, app_id: str | None = None, *, admin: bool = False) -> "list[KeyRecord]":
+    def list(self, app_id: str | None = None, *, admin: bool = False) -> "builtins.list[KeyRecord]":
         """Of one app; with neither argument of all apps; admin: only those that manage apps. Oldest first."""
         query = select(_keys).order_by(_keys.c.created_at, _keys.c.id)
         if admin:

@@ -64,13 +64,13 @@ class Labels:
     def seq(self, app_id: str) -> int:
         """The number of the app's last change."""
         with self._database.read() as connection:
-            return connection.execute(select(_apps.c.seq).where(_apps.c.id == app_id)).scalar_one()
+            return int(connection.execute(select(_apps.c.seq).where(_apps.c.id == app_id)).scalar_one())
 
 
 def take_seq(connection: Connection, app_id: str) -> int:
     """The number of this change. The row stays locked until the commit, so numbers become visible in their order."""
     query = update(_apps).where(_apps.c.id == app_id).values(seq=_apps.c.seq + 1).returning(_apps.c.seq)
-    return connection.execute(query).scalar_one()
+    return int(connection.execute(query).scalar_one())
 
 
 def set_labels(

@@ -21,7 +21,8 @@ def _cloud(first: int) -> set[str]:
 
 def test_a_stored_input_finds_itself_first(taught: Any) -> None:
     hits = _search(taught, {"output": {"input": {"id": "x3", "data": {"image": {}}}}})
-    assert hits[0] == ("x3", pytest.approx(1, abs=1e-4))
+    assert hits[0][0] == "x3"
+    assert hits[0][1] == pytest.approx(1, abs=1e-4)
     assert {id for id, _ in hits[:10]} == _cloud(0)
     assert len(hits) == 20
 
