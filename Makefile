@@ -14,7 +14,6 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
 
 # faiss-gpu instead of faiss-cpu: make EXTRA=gpu demo
 EXTRA ?= cpu

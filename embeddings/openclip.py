@@ -14,6 +14,7 @@ from PIL.Image import Image
 
 from . import hub
 from .base import FloatArray, Recipe, WorkflowError
+from .device import device
 
 PREFIX = "open_clip:"
 _HUB_PREFIX = "hf-hub:"
@@ -60,7 +61,7 @@ class OpenClipEmbedder:
         self.recipe = recipe
         model, self._tokenize = _load(recipe)
         self._transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = device()
         self._batch = 64 if self._device.type == "cuda" else 16
         self._model = model.to(self._device)
 

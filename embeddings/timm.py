@@ -16,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from . import hub
 from .base import FloatArray, Recipe, WorkflowError
+from .device import device
 
 PREFIX = "timm:"
 _PACKAGE_PREFIX = "pypi:"
@@ -51,7 +52,7 @@ class TimmEmbedder:
         self._transform = timm.data.create_transform(**transform_config, is_training=False)
         if isinstance(model, timm.models.EfficientNet):
             _fuse_batch_norms(model)
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = device()
         # On two CPU cores 4 at a time gave EfficientNet-Lite2 41 images/s, 1 gave 30, 16 gave 25: the caches decide.
         self._batch = 64 if self._device.type == "cuda" else 4
         self._model = model.to(self._device, memory_format=torch.channels_last)

@@ -39,7 +39,6 @@ from .intake import (
     check_vectors,
     open_picture,
 )
-from .predictor import Predictor
 from .ranking import Ranking, Term, rank
 from .records import (
     BUILT_IN_MODEL,
@@ -68,6 +67,7 @@ from .records import (
     StoredPicture,
     Where,
 )
+from .scoring.predictor import Predictor
 from .teacher import LabelChange, Teacher
 
 Crop = tuple[float, float, float, float]

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from .errors import ConceptNotFound
-from .examples import similarity_kernel
-from .predictor import Predictor
 from .records import Explanation, FloatArray, KeyArray, Neighbour
+from .scoring.examples import similarity_kernel
+from .scoring.predictor import Predictor
 
 
 def explain(

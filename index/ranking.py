@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from .collection import Collection
 from .errors import BadRequest
-from .predictor import Predictor
 from .records import FloatArray, KeyArray
+from .scoring.predictor import Predictor
 
 _CHUNK = 4096
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .collection import Collection
-from .examples import BACKGROUND_SIZE, Array, Background, Examples
-from .predictor import Predictor
 from .records import BUILT_IN_MODEL, FloatArray, KeyArray, Model, SpaceRecord
-from .scoring import IndependentScorer, Scorer, scorer_of
-from .space import Space
+from .scoring.examples import BACKGROUND_SIZE, Array, Background, Examples
+from .scoring.predictor import Predictor
+from .scoring.scorer import IndependentScorer, Scorer, scorer_of
+from .scoring.space import Space
 
 _GROWTH = 1.25
 """The space is renewed when the app has grown by this much since."""

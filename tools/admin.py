@@ -188,19 +188,17 @@ def workflows(context: typer.Context) -> None:
 
 def doctor(context: typer.Context) -> None:
     """Say what is installed and what works here. Example: tenshot doctor"""
-    import torch
-
+    from ..embeddings.device import device_name
     from ..embeddings.workflows import CATALOGUE, availability
     from ..index.collection import check_faiss, gpu_count
     from ..index.store import Store
 
     options: Context = context.obj
-    cuda = torch.cuda.is_available()
     report: dict[str, Any] = {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
-        "device": f"cuda: {torch.cuda.get_device_name()}" if cuda else "cpu",
+        "device": device_name(),
     }
     problems = []
     try:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tenshot.index.ridge import KernelRidge, LinearRidge
+from tenshot.index.scoring.ridge import KernelRidge, LinearRidge
 
 
 def _rows(count: int, dim: int = 8) -> np.ndarray:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from worlds import FORMS, World, world
 
-from tenshot.index import exclusive, scoring
-from tenshot.index.predictor import Predictor
+from tenshot.index.scoring.exclusive import ExclusiveScorer
+from tenshot.index.scoring.predictor import Predictor
+from tenshot.index.scoring.scorer import Scorer
 
 TOLERANCE = 1e-4
 
@@ -15,7 +16,7 @@ def form(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _values(scorer: scoring.Scorer, place: World) -> np.ndarray:
+def _values(scorer: Scorer, place: World) -> np.ndarray:
     return scorer.predictor().values(place.vectors)
 
 
@@ -187,7 +188,7 @@ def test_the_large_form_is_exact_too(form: str, large: World) -> None:
 def test_growing_past_the_limit_asks_for_the_large_form(large: World) -> None:
     labels = {f"c{c}": dict.fromkeys(np.flatnonzero(large.truth[:1024] == c).tolist(), True) for c in range(3)}
     scorer = large.scorer(labels, "exclusive and closed")
-    assert isinstance(scorer, exclusive.ExclusiveScorer)
+    assert isinstance(scorer, ExclusiveScorer)
     assert scorer.fits
     scorer.set(1024, f"c{large.truth[1024]}", True)
     assert not scorer.fits

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from worlds import FORMS, World, world
 
-from tenshot.index.examples import Background, Examples
-from tenshot.index.scoring import scorer_of
-from tenshot.index.space import Space
+from tenshot.index.scoring.examples import Background, Examples
+from tenshot.index.scoring.scorer import scorer_of
+from tenshot.index.scoring.space import Space
 
 OPEN = FORMS["independent"]
 CLOSED = FORMS["exclusive and closed"]

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tenshot.index.examples import Background, Examples
 from tenshot.index.records import FloatArray
-from tenshot.index.scoring import Labels, Scorer, scorer_of
-from tenshot.index.space import Space
+from tenshot.index.scoring.examples import Background, Examples
+from tenshot.index.scoring.scorer import Labels, Scorer, scorer_of
+from tenshot.index.scoring.space import Space
 
 FORMS = {
     "independent": {"mutually_exclusive": False, "closed_environment": False},

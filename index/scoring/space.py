@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .records import FloatArray
+from ..records import FloatArray
 
 _TINY = 1e-4
 """A vector this near to the mean has no direction worth judging: it becomes zero, not amplified rounding noise."""

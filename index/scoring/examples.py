@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from .records import FloatArray, KeyArray
+from ..records import FloatArray, KeyArray
 from .ridge import spd_inverse
 from .space import Space
 

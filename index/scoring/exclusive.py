@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from ..records import KeyArray
 from .calibration import fit_temperature
-from .concept_scorer import LABEL_NOISE
+from .concept import LABEL_NOISE
 from .examples import Array, Examples, similarity_kernel
 from .large import DUAL_LIMIT, NEIGHBOUR_WEIGHT, LargeFit, Taught, WithoutSelf, log_means, spread
 from .predictor import LargePart, Predictor
-from .records import KeyArray
 from .ridge import KernelRidge
 
 FEW = 16

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from ..records import FloatArray
 from .examples import Array, Examples
-from .records import FloatArray
 from .ridge import LinearRidge
 
 DUAL_LIMIT = 1024

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 from scipy.special import expit, softmax
 
+from ..records import FloatArray, KeyArray
 from .calibration import Logistic
 from .examples import Array, linear_part, similarity_kernel
 from .large import cache_kernel, log_means
-from .records import FloatArray, KeyArray
 from .space import Space, unit
 
 _CHUNK = 1024
@@ -108,7 +108,7 @@ class Predictor:
         offsets = np.array([curve.offset for curve in self.curves])
         odds = expit(slopes * scores + offsets)
         # At most one concept can be true: the values may sum to less than one (none of them), never to more.
-        return odds / np.maximum(odds.sum(axis=1, keepdims=True), 1) if self.mutually_exclusive else odds
+        return np.asarray(odds / np.maximum(odds.sum(axis=1, keepdims=True), 1) if self.mutually_exclusive else odds)
 
     def parts(self, prepared: FloatArray) -> Parts:
         """The scores of prepared vectors (q, dim), taken apart."""

@@ -10,13 +10,13 @@ from typing import Protocol
 import numpy as np
 from scipy.sparse import csc_array
 
-from .concept_scorer import ConceptScorer, LargeVotes, Votes
+from ..records import KeyArray
+from .concept import ConceptScorer, LargeVotes, Votes
 from .examples import Array, Examples
 from .exclusive import FEW, ExclusiveScorer, LargeExclusiveScorer
 from .large import DUAL_LIMIT
 from .large_concept import LargeConceptScorer
 from .predictor import LargePart, Predictor, sparse_columns
-from .records import KeyArray
 
 Labels = Mapping[str, Mapping[int, bool]]
 """Concept id -> input key -> yes or no."""

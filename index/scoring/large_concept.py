@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .calibration import fit_logistic
-from .concept_scorer import LABEL_NOISE, LargeVotes, Votes, background_noise
+from .concept import LABEL_NOISE, LargeVotes, Votes, background_noise
 from .examples import Array, Examples
 from .large import DUAL_LIMIT, NEIGHBOUR_WEIGHT, LargeFit, Taught, WithoutSelf, log_means
 
