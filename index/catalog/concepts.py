@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import ConceptExists, ConceptNotFound
@@ -13,6 +13,9 @@ from . import schema
 from .database import Database, chunks
 
 _concepts = schema.concepts
+_KNOWN = select(_concepts.c.id, _concepts.c.key).where(
+    _concepts.c.app_id == bindparam("app"), _concepts.c.id.in_(bindparam("ids", expanding=True))
+)
 
 
 class Concepts:
@@ -87,8 +90,7 @@ def concept_keys(connection: Connection, app_id: str, ids: Iterable[str]) -> dic
 def _known(connection: Connection, app_id: str, ids: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for chunk in chunks(ids):
-        query = select(_concepts.c.id, _concepts.c.key).where(_concepts.c.app_id == app_id, _concepts.c.id.in_(chunk))
-        found.update((id, key) for id, key in connection.execute(query))
+        found.update((id, key) for id, key in connection.execute(_KNOWN, {"app": app_id, "ids": chunk}))
     return found
 
 

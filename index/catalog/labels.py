@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from ..errors import InputNotFound
 from ..records import KeyArray, LabelSource
@@ -13,6 +13,19 @@ from .concepts import concept_keys
 from .database import Database, chunks
 
 _labels, _events, _concepts, _apps = schema.labels, schema.label_events, schema.concepts, schema.apps
+_inputs = schema.inputs
+
+# Built once, for they stand between a label and the next prediction.
+_TAKE_SEQ = update(_apps).where(_apps.c.id == bindparam("app")).values(seq=_apps.c.seq + 1).returning(_apps.c.seq)
+_LOOK_UP = (
+    select(_inputs.c.id, _inputs.c.key, _labels.c.concept_key, _labels.c.value)
+    .join(_labels, _labels.c.input_key == _inputs.c.key, isouter=True)
+    .where(_inputs.c.app_id == bindparam("app"), _inputs.c.id.in_(bindparam("ids", expanding=True)))
+)
+_INSERT_LABELS, _INSERT_EVENTS = insert(_labels), insert(_events)
+_DELETE_LABEL = delete(_labels).where(
+    _labels.c.input_key == bindparam("input"), _labels.c.concept_key == bindparam("concept")
+)
 
 Change = tuple[int, str, bool | None]
 """Input key, concept id, yes, no, or None to take the label back."""
@@ -69,8 +82,7 @@ class Labels:
 
 def take_seq(connection: Connection, app_id: str) -> int:
     """The number of this change. The row stays locked until the commit, so numbers become visible in their order."""
-    query = update(_apps).where(_apps.c.id == app_id).values(seq=_apps.c.seq + 1).returning(_apps.c.seq)
-    return int(connection.execute(query).scalar_one())
+    return int(connection.execute(_TAKE_SEQ, {"app": app_id}).scalar_one())
 
 
 def set_labels(
@@ -103,11 +115,11 @@ def write_labels(
     rows = [
         {"input_key": key, "concept_key": concept, "value": value} | stamp for (key, concept), value in changed.items()
     ]
-    for pair in changed.keys() & present.keys():
-        connection.execute(delete(_labels).where(_labels.c.input_key == pair[0], _labels.c.concept_key == pair[1]))
+    if gone := [{"input": key, "concept": concept} for key, concept in changed.keys() & present.keys()]:
+        connection.execute(_DELETE_LABEL, gone)
     if kept := [row for row in rows if row["value"] is not None]:
-        connection.execute(insert(_labels), kept)
-    connection.execute(insert(_events), rows)
+        connection.execute(_INSERT_LABELS, kept)
+    connection.execute(_INSERT_EVENTS, rows)
 
 
 def labels_of(connection: Connection, keys: Sequence[int] | KeyArray) -> dict[int, dict[str, bool]]:
@@ -135,16 +147,10 @@ def forget_labels(connection: Connection, app_id: str, ids: Sequence[str]) -> No
 
 def _look_up(connection: Connection, app_id: str, ids: Sequence[str]) -> tuple[dict[str, int], Present]:
     """Keys and labels of the inputs that exist, at once."""
-    inputs = schema.inputs
     keys: dict[str, int] = {}
     present: dict[tuple[int, int], bool] = {}
     for chunk in chunks(ids):
-        query = (
-            select(inputs.c.id, inputs.c.key, _labels.c.concept_key, _labels.c.value)
-            .join(_labels, _labels.c.input_key == inputs.c.key, isouter=True)
-            .where(inputs.c.app_id == app_id, inputs.c.id.in_(chunk))
-        )
-        for id, key, concept, value in connection.execute(query):
+        for id, key, concept, value in connection.execute(_LOOK_UP, {"app": app_id, "ids": chunk}):
             keys[id] = key
             if concept is not None:
                 present[key, concept] = value

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import ModelExists, ModelNotFound
@@ -15,6 +15,15 @@ from .database import Database, chunks
 from .versions import add_head
 
 _models, _members, _concepts = schema.models, schema.model_concepts, schema.concepts
+
+# Built once, for every prediction of a named model asks them.
+_ONE = select(_models).where(_models.c.app_id == bindparam("app"), _models.c.id == bindparam("model"))
+_MEMBERS = (
+    select(_members.c.model_key, _concepts.c.id)
+    .join(_concepts, _concepts.c.key == _members.c.concept_key)
+    .where(_members.c.model_key.in_(bindparam("keys", expanding=True)))
+    .order_by(_members.c.model_key, _members.c.position)
+)
 
 
 class Models:
@@ -101,8 +110,7 @@ class Models:
 
 
 def _row(connection: Connection, app_id: str, id: str) -> Row[Any]:
-    query = select(_models).where(_models.c.app_id == app_id, _models.c.id == id)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_ONE, {"app": app_id, "model": id}).one_or_none()
     if row is None:
         raise ModelNotFound(f"no model {id!r}")
     return row
@@ -121,13 +129,7 @@ def _set_members(connection: Connection, app_id: str, key: int, concept_ids: Seq
 def _records(connection: Connection, rows: Sequence[Row[Any]]) -> list[Model]:
     members: dict[int, list[str]] = {}
     for chunk in chunks([row.key for row in rows]):
-        query = (
-            select(_members.c.model_key, _concepts.c.id)
-            .join(_concepts, _concepts.c.key == _members.c.concept_key)
-            .where(_members.c.model_key.in_(chunk))
-            .order_by(_members.c.model_key, _members.c.position)
-        )
-        for key, concept in connection.execute(query):
+        for key, concept in connection.execute(_MEMBERS, {"keys": chunk}):
             members.setdefault(key, []).append(concept)
     return [
         Model(
