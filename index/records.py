@@ -15,6 +15,8 @@ FloatArray = NDArray[np.float32]
 KeyArray = NDArray[np.int64]
 Picture = str | PathLike[str] | bytes | Image
 """A path, the bytes of an image file, or an opened PIL image."""
+Crop = tuple[float, float, float, float]
+"""Top, left, bottom, right, as shares of the picture's height and width."""
 Where = Mapping[str, Any]
 """A filter tree as plain data; see `filters.py` for its grammar."""
 
@@ -92,7 +94,7 @@ class AddRequest:
     geo: Geo | None = None
     url: str | None = None
     allow_duplicate_url: bool = False
-    crop: tuple[float, float, float, float] | None = None
+    crop: Crop | None = None
     """top, left, bottom, right as fractions 0..1 of the upright picture."""
     vector: ArrayLike | None = None
     """(dim,) for `vectors` apps, or where the embedding was made elsewhere."""
@@ -110,7 +112,7 @@ class Input:
     url: str | None
     sha256: str | None
     media_type: str | None
-    crop: tuple[float, float, float, float] | None
+    crop: Crop | None
     metadata: Mapping[str, Any] | None
     geo: Geo | None
     concepts: Mapping[str, bool]
@@ -128,7 +130,7 @@ class NewInput:
     url: str | None = None
     sha256: str | None = None
     media_type: str | None = None
-    crop: tuple[float, float, float, float] | None = None
+    crop: Crop | None = None
     metadata: Mapping[str, Any] | None = None
     geo: Geo | None = None
     concepts: Mapping[str, bool] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from .collection import check_faiss
 from .errors import StoreClosed, StoreInUse
 from .intake import check_id
 from .records import AppRecord
+from .shelf import Shelf
 
 
 def open_catalog(path: str | os.PathLike[str], database_url: str | None = None) -> Catalog:
@@ -44,9 +45,9 @@ class Store:
         self.catalog = catalog
         self._folder_lock = lock
         self._blobs = blobs
-        self._mutex = threading.RLock()
-        self._apps: dict[str, App] = {}
-        self._embedders: dict[Recipe, Batcher] = {}
+        self._mutex = threading.Lock()
+        self._apps: Shelf[str, App] = Shelf(App.close)
+        self._embedders: Shelf[Recipe, Batcher] = Shelf(Batcher.close)
         self._closed = False
 
     @classmethod
@@ -79,12 +80,10 @@ class Store:
             if self._closed:
                 return
             self._closed = True
-            for app in self._apps.values():
-                app.close()
-            for embedder in self._embedders.values():
-                embedder.close()
-            self.catalog.close()
-            self._folder_lock.release()
+        self._apps.close()
+        self._embedders.close()
+        self.catalog.close()
+        self._folder_lock.release()
 
     def create_app(self, name: str, workflow: str = "general", *, dim: int | None = None) -> App:
         """An app on a base workflow; dim only for `vectors`. Raises AppExists or WorkflowError."""
@@ -98,9 +97,7 @@ class Store:
 
     def app_by_id(self, id: str) -> App:
         """The app of this id, without asking SQL if it is open. Raises AppNotFound."""
-        with self._mutex:
-            app = self._apps.get(id)
-        return app if app else self.app(id)
+        return self._apps.opened(id) or self.app(id)
 
     def apps(self) -> list[AppRecord]:
         """What SQL holds about each app, oldest first."""
@@ -111,28 +108,17 @@ class Store:
         """Deletes an app with all that it has. Raises AppNotFound."""
         self._check_open()
         record = self.catalog.apps.get(name)
-        with self._mutex:
-            if app := self._apps.pop(record.id, None):
-                app.close()
+        self._apps.remove(record.id)
         for sha256 in self.catalog.apps.delete(record.id):
             self._blobs.delete(sha256)
 
     def _open_app(self, record: AppRecord) -> App:
-        with self._mutex:
-            self._check_open()
-            if record.id not in self._apps:
-                recipe = Recipe(**record.recipe)
-                self._apps[record.id] = App(
-                    record, recipe, self.catalog, self._blobs, lambda: self._embedder_of(recipe)
-                )
-            return self._apps[record.id]
+        recipe = Recipe(**record.recipe)
 
-    def _embedder_of(self, recipe: Recipe) -> Batcher:
-        with self._mutex:
-            self._check_open()
-            if recipe not in self._embedders:
-                self._embedders[recipe] = Batcher(open_embedder(recipe))
-            return self._embedders[recipe]
+        def embedder() -> Batcher:
+            return self._embedders.get(recipe, lambda: Batcher(open_embedder(recipe)))
+
+        return self._apps.get(record.id, lambda: App(record, recipe, self.catalog, self._blobs, embedder))
 
     def _check_open(self) -> None:
         if self._closed:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from ..errors import InputNotFound
+from ..errors import AppNotFound, InputNotFound
 from ..records import KeyArray, LabelSource
 from . import schema
 from .concepts import concept_keys
@@ -81,8 +81,14 @@ class Labels:
 
 
 def take_seq(connection: Connection, app_id: str) -> int:
-    """The number of this change. The row stays locked until the commit, so numbers become visible in their order."""
-    return int(connection.execute(_TAKE_SEQ, {"app": app_id}).scalar_one())
+    """The number of this change. The row stays locked until the commit, so numbers become visible in their order.
+
+    Raises AppNotFound, for another process may have deleted the app.
+    """
+    seq = connection.execute(_TAKE_SEQ, {"app": app_id}).scalar_one_or_none()
+    if seq is None:
+        raise AppNotFound(f"the app {app_id} has been deleted")
+    return int(seq)
 
 
 def set_labels(

@@ -1,0 +1,297 @@
+"""Library: an app's inputs, labels and concepts. Add, label, change, delete, look up.
+
+Writes hold the lock and go in one order: picture bytes, one SQL transaction, the collection, the labels in memory, the
+answer. Reads never wait for that lock, and it is not held while a model runs.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from ..embeddings.base import Recipe
+from ..embeddings.batcher import Batcher
+from .batch import Batch
+from .blobs import Blobs
+from .catalog import Catalog
+from .collection import Collection
+from .errors import BadRequest, InputNotFound
+from .intake import check_concepts, check_geo, check_id, check_metadata, check_vectors
+from .records import (
+    AddRequest,
+    AddResult,
+    AppRecord,
+    Concept,
+    Crop,
+    FloatArray,
+    Geo,
+    Input,
+    InputChange,
+    InputStatus,
+    KeyArray,
+    LabelSource,
+    NewInput,
+    Picture,
+    Progress,
+    StoredPicture,
+)
+from .teacher import LabelChange, Teacher
+
+_BATCH = 32
+"""Pictures that `add_many` decodes, embeds and commits together."""
+
+
+class Library:
+    """The part of an `App` that remembers."""
+
+    def __init__(
+        self, record: AppRecord, recipe: Recipe, catalog: Catalog, blobs: Blobs, embedder: Callable[[], Batcher]
+    ) -> None:
+        """embedder opens the base workflow; it is called when the first picture or words come."""
+        self.id, self.name, self.recipe, self.dim = record.id, record.name, recipe, record.dim
+        self.created_at: datetime = record.created_at
+        self._catalog = catalog
+        self._blobs = blobs
+        self._embedder = embedder
+        self._lock = threading.RLock()
+        self._collection = Collection(record.dim)
+        for keys, vectors in catalog.vectors.scan(self.id, recipe.workflow):
+            self._collection.upsert(keys, vectors)
+        self._collection.applied_seq = record.seq
+        table = catalog.labels.all(self.id)
+        self._teacher = Teacher(self._collection, _power(recipe), table.by_concept())
+        self._space_saved: object = None
+        if space := catalog.spaces.load(self.id):
+            self._teacher.resume(space)
+            self._space_saved = space
+
+    # Adding
+
+    def add(
+        self,
+        image: Picture,
+        id: str | None = None,
+        concepts: Mapping[str, bool] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        geo: Geo | None = None,
+        url: str | None = None,
+        crop: Crop | None = None,
+        allow_duplicate_url: bool = False,
+        source: LabelSource = LabelSource.USER,
+    ) -> Input:
+        """Stores, embeds and labels one picture. Raises InputExists, DuplicateUrl, ImageError or BadRequest."""
+        request = AddRequest(image, id, concepts or {}, metadata, geo, url, allow_duplicate_url, crop, source=source)
+        [result] = self.add_many([request])
+        if result.error:
+            raise result.error
+        assert result.input
+        return result.input
+
+    def add_many(
+        self, requests: Iterable[AddRequest], progress: Callable[[Progress], None] | None = None
+    ) -> Iterator[AddResult]:
+        """Adds as the results are read: one result for each request, in order; a bad one doesn't stop the others.
+
+        Requests are taken from the iterable in batches, so it may be longer than memory. What a result tells is
+        committed. progress is called after each batch.
+        """
+        total = len(requests) if isinstance(requests, Sequence) else None
+        source, done, failed = iter(requests), 0, 0
+        while batch := list(islice(source, _BATCH)):
+            results = self._add_batch(batch)
+            done, failed = done + len(results), failed + sum(result.error is not None for result in results)
+            if progress:
+                progress(Progress(done, failed, total))
+            yield from results
+
+    def add_vectors(
+        self,
+        vectors: object,
+        ids: Sequence[str] | None = None,
+        concepts: Sequence[Mapping[str, bool]] | None = None,
+        metadata: Sequence[Mapping[str, Any] | None] | None = None,
+    ) -> list[Input]:
+        """Stores vectors of this app's base workflow that were made elsewhere, (n, dim); all of them or none.
+
+        ids, concepts, metadata: n each. Raises BadVector, InputExists or BadRequest.
+        """
+        rows = check_vectors(vectors, self.dim, ids)
+        for name, given in (("ids", ids), ("concepts", concepts), ("metadata", metadata)):
+            if given is not None and len(given) != len(rows):
+                raise BadRequest(f"{len(given)} {name} were given for {len(rows)} vectors")
+        new = []
+        for i, row in enumerate(rows):
+            labels = concepts[i] if concepts else {}
+            facts = metadata[i] if metadata else None
+            check_concepts(labels)
+            check_metadata(facts)
+            input_id = check_id(ids[i], "input id") if ids else uuid4().hex
+            new.append(NewInput(id=input_id, vector=row, concepts=labels, metadata=facts))
+        with self._lock:
+            return self._store(new)
+
+    def _add_batch(self, requests: Sequence[AddRequest]) -> list[AddResult]:
+        batch = Batch(requests, self.dim)
+        # Before the model runs, so that no time goes into what can't be stored; and again under the lock.
+        self._refuse_taken(batch)
+        batch.embed(self._embedder)
+        for data in batch.pictures():
+            self._blobs.put(data)
+        with self._lock:
+            self._refuse_taken(batch)
+            return batch.results(self._store(batch.new_inputs()))
+
+    def _refuse_taken(self, batch: Batch) -> None:
+        ids, urls = batch.ids_and_urls()
+        batch.refuse_taken(self._catalog.inputs.taken_ids(self.id, ids), self._catalog.inputs.taken_urls(self.id, urls))
+
+    def _store(self, new: Sequence[NewInput]) -> list[Input]:
+        if not new:
+            return []
+        inputs = self._catalog.inputs.add(self.id, new)
+        self._collection.upsert(
+            np.array([one.key for one in inputs], dtype=np.int64), np.stack([one.vector for one in new])
+        )
+        self._teacher.apply(
+            LabelChange(one.key, concept, value) for one in inputs for concept, value in one.concepts.items()
+        )
+        return inputs
+
+    # Labels and other changes
+
+    def label(self, id: str, concepts: Mapping[str, bool | None], *, source: LabelSource = LabelSource.USER) -> None:
+        """Says what an input shows (True), doesn't (False), or takes that back (None). The next prediction knows it."""
+        self.label_many({id: concepts}, source=source)
+
+    def label_many(
+        self, labels: Mapping[str, Mapping[str, bool | None]], *, source: LabelSource = LabelSource.USER
+    ) -> None:
+        """Labels of several inputs in one transaction: all of them or, with an unknown input, none."""
+        for concepts in labels.values():
+            check_concepts(concepts)
+        with self._lock:
+            changes = self._catalog.labels.set(self.id, labels, source)
+            self._teacher.apply(LabelChange(*change) for change in changes)
+
+    def update_many(self, changes: Sequence[InputChange], source: LabelSource = LabelSource.USER) -> list[Input]:
+        """New metadata, place and labels of several inputs in one transaction: all of them or none."""
+        for change in changes:
+            check_concepts(change.concepts)
+            check_metadata(change.metadata)
+            check_geo(change.geo)
+        with self._lock:
+            labels = self._catalog.inputs.update(self.id, changes, source)
+            self._teacher.apply(LabelChange(*label) for label in labels)
+        found = self.inputs_by_id([change.id for change in changes])
+        return [found[change.id] for change in changes]
+
+    def delete(self, ids: str | Iterable[str]) -> int:
+        """Deletes inputs with their pictures, vectors and labels; unknown ids don't count. How many there were."""
+        return self._delete([ids] if isinstance(ids, str) else list(ids))
+
+    def delete_all(self) -> int:
+        """Deletes every input of the app; concepts and models stay."""
+        return self._delete(None)
+
+    def _delete(self, ids: list[str] | None) -> int:
+        with self._lock:
+            deleted = self._catalog.inputs.delete(self.id, ids)
+            self._collection.delete(deleted.keys)
+            self._teacher.forget(deleted.keys.tolist())
+        for sha256 in deleted.orphans:
+            self._blobs.delete(sha256)
+        return len(deleted.keys)
+
+    # Looking things up
+
+    def input(self, id: str) -> Input:
+        """Raises InputNotFound."""
+        found = self.inputs_by_id([id])
+        if id not in found:
+            raise _no_input(id)
+        return found[id]
+
+    def inputs_by_id(self, ids: Iterable[str]) -> dict[str, Input]:
+        """Those that exist."""
+        return self._catalog.inputs.get(self.id, list(ids))
+
+    def picture_by_hash(self, sha256: str) -> StoredPicture:
+        """The picture's file, for who knows its hash. Raises InputNotFound."""
+        media_type = self._catalog.inputs.media_type(self.id, sha256)
+        if media_type is None:
+            raise InputNotFound(f"no picture {sha256}")
+        return StoredPicture(self._blobs.get(sha256), media_type)
+
+    def existing(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are taken."""
+        return self._catalog.inputs.taken_ids(self.id, ids)
+
+    def inputs(self, page: int = 1, per_page: int = 100, status: InputStatus | None = None) -> list[Input]:
+        """One page, in the order in which they were added; pages count from 1, past the end they are empty."""
+        return self._catalog.inputs.page(self.id, *offset(page, per_page), status)
+
+    def counts(self) -> Mapping[InputStatus, int]:
+        return self._catalog.inputs.counts(self.id)
+
+    def picture(self, id: str) -> bytes:
+        """The picture's file as it was added. Raises InputNotFound also where there is only a vector."""
+        sha256 = self.input(id).sha256
+        if sha256 is None:
+            raise InputNotFound(f"input {id!r} has a vector, but no picture")
+        return self._blobs.get(sha256)
+
+    def vectors(self, ids: Sequence[str]) -> FloatArray:
+        """(n, dim) float32 unit vectors of inputs. Raises InputNotFound."""
+        found = self.inputs_by_id(ids)
+        for id in ids:
+            if id not in found:
+                raise _no_input(id)
+        return self._collection.get(np.array([found[id].key for id in ids], dtype=np.int64))
+
+    def concepts(self, page: int = 1, per_page: int = 1000, name: str | None = None) -> list[Concept]:
+        """One page, in the order in which they were made; name may have * for any run of characters."""
+        return self._catalog.concepts.page(self.id, *offset(page, per_page), name)
+
+    def concept(self, id: str) -> Concept:
+        """Raises ConceptNotFound."""
+        return self._catalog.concepts.get(self.id, id)
+
+    def create_concepts(self, concepts: Sequence[tuple[str, str]]) -> list[Concept]:
+        """Makes concepts of (id, name): all of them or, where an id is taken, none (ConceptExists)."""
+        for concept, name in concepts:
+            check_id(concept, "concept id")
+            check_id(name, "concept name")
+        with self._lock:
+            return self._catalog.concepts.create(self.id, concepts)
+
+    def rename_concepts(self, concepts: Sequence[tuple[str, str]]) -> list[Concept]:
+        """New names for (id, name). Raises ConceptNotFound, and then renames none."""
+        for _, name in concepts:
+            check_id(name, "concept name")
+        with self._lock:
+            return self._catalog.concepts.rename(self.id, concepts)
+
+    def close(self) -> None:
+        self._collection.close()
+
+    def _ids(self, keys: KeyArray) -> dict[int, str]:
+        return self._catalog.inputs.ids(self.id, keys)
+
+
+def _power(recipe: Recipe) -> float | None:
+    return None if recipe.nonnegative is None else 0.5 if recipe.nonnegative else 1.0
+
+
+def offset(page: int, per_page: int) -> tuple[int, int]:
+    if page < 1 or per_page < 1:
+        raise BadRequest(f"page and per_page count from 1, not {page} and {per_page}")
+    return (page - 1) * per_page, per_page
+
+
+def _no_input(id: str) -> InputNotFound:
+    return InputNotFound(f"no input {id!r}")

@@ -1,0 +1,167 @@
+"""Models: an app's models and their versions, live or frozen."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from uuid import uuid4
+
+from ..embeddings.base import Recipe
+from ..embeddings.batcher import Batcher
+from .blobs import Blobs
+from .catalog import Catalog
+from .errors import BadRequest, ModelNotFound, NothingToLearn, VersionNotFound
+from .intake import check_id
+from .library import Library, offset
+from .records import BUILT_IN_MODEL, AppRecord, Model, ModelVersion
+from .scoring.predictor import Predictor
+
+
+class Models(Library):
+    """The part of an `App` that knows which concepts are scored together, and what was frozen when."""
+
+    def __init__(
+        self, record: AppRecord, recipe: Recipe, catalog: Catalog, blobs: Blobs, embedder: Callable[[], Batcher]
+    ) -> None:
+        super().__init__(record, recipe, catalog, blobs, embedder)
+        # A frozen version never changes, so its predictor is read once.
+        self._frozen = lru_cache(maxsize=16)(lambda sha256: Predictor.from_bytes(self._blobs.get(sha256)))
+
+    def create_model(
+        self,
+        id: str | None = None,
+        concepts: Sequence[str] = (),
+        *,
+        name: str | None = None,
+        mutually_exclusive: bool = False,
+        closed_environment: bool = False,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Model:
+        """A set of concepts scored together; concepts that don't exist are made. Raises ModelExists.
+
+        mutually_exclusive: at most one is true of an image. closed_environment: every image shows one of them.
+        """
+        id = uuid4().hex if id is None else check_id(id, "model id")
+        if id == BUILT_IN_MODEL:
+            raise BadRequest(f"{id!r} is the model of all concepts that every app has")
+        for concept in concepts:
+            check_id(concept, "concept id")
+        with self._lock:
+            return self._catalog.models.create(
+                self.id,
+                id,
+                name=name or id,
+                concept_ids=tuple(dict.fromkeys(concepts)),
+                mutually_exclusive=mutually_exclusive,
+                closed_environment=closed_environment,
+                settings=settings or {},
+            )
+
+    def model(self, id: str | None = None) -> Model:
+        """None gives the built-in model of all concepts. Raises ModelNotFound."""
+        if id is not None and id != BUILT_IN_MODEL:
+            return self._catalog.models.get(self.id, id)
+        return Model(
+            id=BUILT_IN_MODEL,
+            name=BUILT_IN_MODEL,
+            concept_ids=tuple(self._teacher.concept_ids()),
+            mutually_exclusive=False,
+            closed_environment=False,
+            settings={},
+            created_at=self.created_at,
+        )
+
+    def models(self, page: int = 1, per_page: int = 100) -> list[Model]:
+        """One page of the models that were made, in that order; the built-in one is not among them."""
+        return self._catalog.models.page(self.id, *offset(page, per_page))
+
+    def update_model(
+        self,
+        id: str,
+        *,
+        name: str | None = None,
+        concepts: Sequence[str] | None = None,
+        mutually_exclusive: bool | None = None,
+        closed_environment: bool | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Model:
+        """What is None stays. Raises ModelNotFound."""
+        for concept in concepts or ():
+            check_id(concept, "concept id")
+        with self._lock:
+            model = self._catalog.models.update(
+                self.id,
+                id,
+                name=name,
+                concept_ids=None if concepts is None else tuple(dict.fromkeys(concepts)),
+                mutually_exclusive=mutually_exclusive,
+                closed_environment=closed_environment,
+                settings=settings,
+            )
+            self._teacher.drop(id)
+        return model
+
+    def delete_models(self, ids: str | Iterable[str] | None = None) -> int:
+        """Deletes models with their versions; None deletes all of them. How many there were."""
+        chosen = None if ids is None else [ids] if isinstance(ids, str) else list(ids)
+        with self._lock:
+            deleted = self._catalog.models.delete(self.id, chosen)
+            for id in deleted:
+                self._teacher.drop(id)
+        return len(deleted)
+
+    def create_version(self, model_id: str) -> ModelVersion:
+        """Freezes what the model knows now: predictions of this version never change. Raises NothingToLearn."""
+        model = self.model(model_id)
+        if model.id == BUILT_IN_MODEL:
+            raise BadRequest("the built-in model follows the labels; make a model of its concepts to freeze it")
+        if not model.concept_ids:
+            raise NothingToLearn(f"model {model_id!r} has no concepts")
+        with self._lock:
+            # Under the lock, so that the labels, their sequence number and the predictor belong to one moment.
+            seq = self._catalog.labels.seq(self.id)
+            predictor = self._predictor(model)
+            if not predictor.concept_ids:
+                raise NothingToLearn(f"no concept of model {model_id!r} has a positive label")
+            return self._catalog.versions.add(
+                self.id,
+                model_id,
+                label_seq=seq,
+                predictor_sha256=self._blobs.put(predictor.to_bytes()),
+                concept_ids=predictor.concept_ids,
+                input_count=len(self._teacher.labelled_keys(model.concept_ids)),
+            )
+
+    def versions(self, model_id: str, page: int = 1, per_page: int = 100) -> list[ModelVersion]:
+        """One page, newest first."""
+        return self._catalog.versions.page(self.id, self.model(model_id).id, *offset(page, per_page))
+
+    def version(self, model_id: str, version_id: str) -> ModelVersion:
+        """Raises VersionNotFound."""
+        return self._catalog.versions.get(self.id, model_id, version_id)
+
+    def delete_version(self, model_id: str, version_id: str) -> None:
+        """Raises VersionNotFound."""
+        with self._lock:
+            self._catalog.versions.delete(self.id, model_id, version_id)
+
+    def _predictor_for(self, model: Model | str | None, version: str | None) -> Predictor:
+        model = self._model(model)
+        if version is not None:
+            record = self.version(model.id, version)
+            if record.frozen:
+                if record.predictor_sha256 is None:
+                    raise VersionNotFound(f"version {version!r} of model {model.id!r} keeps no predictor")
+                return self._frozen(record.predictor_sha256)
+        return self._predictor(model)
+
+    def _predictor(self, model: Model) -> Predictor:
+        predictor = self._teacher.predictor(model)
+        if (space := self._teacher.space) is not None and space is not self._space_saved:
+            self._catalog.spaces.save(self.id, space)
+            self._space_saved = space
+        return predictor
+
+    def _model(self, model: Model | str | None) -> Model:
+        if model is not None and not isinstance(model, str | Model):
+            raise ModelNotFound(f"a model is named by its id, not by {model!r}")
+        return model if isinstance(model, Model) else self.model(model)
