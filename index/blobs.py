@@ -2,10 +2,14 @@
 
 import hashlib
 import os
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import PurePosixPath
 from uuid import uuid4
 
 import fsspec
+from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 
 from .errors import NotFound
@@ -17,6 +21,11 @@ class Blobs:
     def __init__(self, url: str | os.PathLike[str]) -> None:
         """A local folder, or any URL that fsspec opens."""
         self._fs, self._root = fsspec.url_to_fs(os.fspath(url))
+        self._guard: AbstractContextManager[object] = threading.Lock()
+        if isinstance(self._fs, LocalFileSystem):
+            os.makedirs(self._root, exist_ok=True)
+            # Holds other processes too: apps may be deleted beside a running server.
+            self._guard = FileLock(f"{self._root}/lock")
 
     def __contains__(self, sha256: str) -> bool:
         return bool(self._fs.exists(self._path(sha256)))
@@ -47,12 +56,20 @@ class Blobs:
         except FileNotFoundError as error:
             raise NotFound(f"no blob {sha256}") from error
 
-    def delete(self, sha256: str) -> None:
-        """Nothing happens if it isn't there."""
-        try:
-            self._fs.rm_file(self._path(sha256))
-        except FileNotFoundError:
+    def kept(self) -> AbstractContextManager[object]:
+        """While this is held nothing is deleted: so what is put meanwhile is there when a record of it is committed."""
+        return self._guard
+
+    def delete_unused(self, hashes: Iterable[str], unused: Callable[[Iterable[str]], Iterable[str]]) -> None:
+        """Deletes those that no record names; unused tells which. Unknown ones don't matter."""
+        if not (hashes := list(hashes)):
             return
+        with self.kept():
+            for sha256 in unused(hashes):
+                try:
+                    self._fs.rm_file(self._path(sha256))
+                except FileNotFoundError:
+                    continue
 
     def _path(self, sha256: str) -> str:
         return f"{self._root}/{sha256[:2]}/{sha256[2:4]}/{sha256}"

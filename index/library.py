@@ -144,7 +144,11 @@ class Library:
             self._blobs.put(data)
         with self._lock:
             self._refuse_taken(batch)
-            return batch.results(self._store(batch.new_inputs()))
+            with self._blobs.kept():
+                # Once more, for another app may have deleted the same picture since.
+                for data in batch.pictures():
+                    self._blobs.put(data)
+                return batch.results(self._store(batch.new_inputs()))
 
     def _refuse_taken(self, batch: Batch) -> None:
         ids, urls = batch.ids_and_urls()
@@ -203,8 +207,7 @@ class Library:
             deleted = self._catalog.inputs.delete(self.id, ids)
             self._collection.delete(deleted.keys)
             self._teacher.forget(deleted.keys.tolist())
-        for sha256 in deleted.orphans:
-            self._blobs.delete(sha256)
+        self._blobs.delete_unused(deleted.hashes, self._catalog.unused_blobs)
         return len(deleted.keys)
 
     # Looking things up

@@ -104,9 +104,10 @@ class Models(Library):
         """Deletes models with their versions; None deletes all of them. How many there were."""
         chosen = None if ids is None else [ids] if isinstance(ids, str) else list(ids)
         with self._lock:
-            deleted = self._catalog.models.delete(self.id, chosen)
+            deleted, hashes = self._catalog.models.delete(self.id, chosen)
             for id in deleted:
                 self._teacher.drop(id)
+        self._blobs.delete_unused(hashes, self._catalog.unused_blobs)
         return len(deleted)
 
     def create_version(self, model_id: str) -> ModelVersion:
@@ -122,14 +123,15 @@ class Models(Library):
             predictor = self._predictor(model)
             if not predictor.concept_ids:
                 raise NothingToLearn(f"no concept of model {model_id!r} has a positive label")
-            return self._catalog.versions.add(
-                self.id,
-                model_id,
-                label_seq=seq,
-                predictor_sha256=self._blobs.put(predictor.to_bytes()),
-                concept_ids=predictor.concept_ids,
-                input_count=len(self._teacher.labelled_keys(model.concept_ids)),
-            )
+            with self._blobs.kept():
+                return self._catalog.versions.add(
+                    self.id,
+                    model_id,
+                    label_seq=seq,
+                    predictor_sha256=self._blobs.put(predictor.to_bytes()),
+                    concept_ids=predictor.concept_ids,
+                    input_count=len(self._teacher.labelled_keys(model.concept_ids)),
+                )
 
     def versions(self, model_id: str, page: int = 1, per_page: int = 100) -> list[ModelVersion]:
         """One page, newest first."""
@@ -142,7 +144,8 @@ class Models(Library):
     def delete_version(self, model_id: str, version_id: str) -> None:
         """Raises VersionNotFound."""
         with self._lock:
-            self._catalog.versions.delete(self.id, model_id, version_id)
+            hashes = self._catalog.versions.delete(self.id, model_id, version_id)
+        self._blobs.delete_unused(hashes, self._catalog.unused_blobs)
 
     def _predictor_for(self, model: Model | str | None, version: str | None) -> Predictor:
         model = self._model(model)

@@ -1,6 +1,6 @@
 """The nouns of the core, frozen. `id` is the public string, `key` the int64 that SQL and FAISS know."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -152,8 +152,8 @@ class Deleted:
     """What a deletion took away."""
 
     keys: KeyArray
-    orphans: Sequence[str]
-    """Hashes of blobs that nothing names any more."""
+    hashes: Set[str]
+    """Of their pictures; others may have the same."""
 
 
 @dataclass(frozen=True)

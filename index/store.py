@@ -37,6 +37,11 @@ def create_app_record(catalog: Catalog, name: str, workflow: str = "general", di
     return catalog.apps.create(uuid4().hex, name, asdict(recipe), recipe.dim)
 
 
+def delete_app_record(catalog: Catalog, blobs: Blobs, id: str) -> None:
+    """Deletes an app with all that it has in SQL, and the pictures that no other app has."""
+    blobs.delete_unused(catalog.apps.delete(id), catalog.unused_blobs)
+
+
 class Store:
     """A data folder that this process owns while it is open. A context manager."""
 
@@ -109,8 +114,7 @@ class Store:
         self._check_open()
         record = self.catalog.apps.get(name)
         self._apps.remove(record.id)
-        for sha256 in self.catalog.apps.delete(record.id):
-            self._blobs.delete(sha256)
+        delete_app_record(self.catalog, self._blobs, record.id)
 
     def _open_app(self, record: AppRecord) -> App:
         recipe = Recipe(**record.recipe)

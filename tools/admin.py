@@ -92,15 +92,14 @@ def delete_app(
 ) -> None:
     """Delete an app with its pictures, labels, models and keys. Example: tenshot apps delete birds --yes"""
     from ..index.blobs import Blobs
+    from ..index.store import delete_app_record
 
     options: Context = context.obj
     with _catalog(context) as catalog:
         record = catalog.apps.get(name)
         if not yes and not options.json:
             typer.confirm(f"Delete {record.name!r} with all that it has?", abort=True)
-        blobs = Blobs(options.data / "blobs")
-        for sha256 in catalog.apps.delete(record.id):
-            blobs.delete(sha256)
+        delete_app_record(catalog, Blobs(options.data / "blobs"), record.id)
     say(options, {"deleted": record.id}, f"deleted {record.name}")
 
 

@@ -1,8 +1,13 @@
 """Records in SQL: save, find, page, delete. The truth; everything in memory can be made again from it."""
 
+from collections.abc import Iterable
+
+from sqlalchemy import select
+
+from . import schema
 from .apps import Apps
 from .concepts import Concepts
-from .database import Database
+from .database import Database, chunks
 from .inputs import Inputs
 from .keys import Keys
 from .labels import Labels
@@ -37,6 +42,15 @@ class Catalog:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+    def unused_blobs(self, hashes: Iterable[str]) -> list[str]:
+        """Those of the hashes that no picture and no model version names."""
+        left = set(hashes)
+        with self._database.read() as connection:
+            for column in (schema.inputs.c.sha256, schema.model_versions.c.predictor_sha256):
+                for chunk in chunks(sorted(left)):
+                    left -= set(connection.scalars(select(column).where(column.in_(chunk))))
+        return sorted(left)
 
     def close(self) -> None:
         self._database.close()

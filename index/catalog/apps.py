@@ -12,7 +12,6 @@ from ..errors import AppExists, AppNotFound
 from ..records import AppRecord
 from . import schema
 from .database import Database
-from .inputs import unused_blobs
 
 _apps = schema.apps
 
@@ -45,8 +44,8 @@ class Apps:
         with self._database.read() as connection:
             return [_record(row) for row in connection.execute(select(_apps).order_by(_apps.c.created_at, _apps.c.id))]
 
-    def delete(self, id: str) -> "builtins.list[str]":
-        """Deletes an app with all that it has. Returns the hashes of blobs that nothing names any more."""
+    def delete(self, id: str) -> set[str]:
+        """Deletes an app with all that it has. Returns the hashes of the blobs that it named. Raises AppNotFound."""
         inputs, models, versions = schema.inputs, schema.models, schema.model_versions
         with self._database.write() as connection:
             pictures = select(inputs.c.sha256).where(inputs.c.app_id == id, inputs.c.sha256.is_not(None))
@@ -58,7 +57,7 @@ class Apps:
             hashes = {sha256 for query in (pictures, frozen) for sha256 in connection.scalars(query) if sha256}
             if not connection.execute(delete(_apps).where(_apps.c.id == id)).rowcount:
                 raise AppNotFound(f"no app {id!r}")
-            return unused_blobs(connection, hashes)
+        return hashes
 
 
 def _record(row: Row[Any]) -> AppRecord:

@@ -1,6 +1,6 @@
 """Inputs in SQL, with their vectors and labels."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,10 +38,8 @@ class Inputs:
         now = datetime.now(UTC)
         try:
             with self._database.write() as connection:
-                workflow = connection.execute(select(_apps.c.recipe).where(_apps.c.id == app_id)).scalar_one()[
-                    "workflow"
-                ]
                 seq = take_seq(connection, app_id)
+                recipe = connection.execute(select(_apps.c.recipe).where(_apps.c.id == app_id)).scalar_one()
                 # In the order of the request: keys are the creation order.
                 rows = [_row(app_id, one, seq, now) for one in new]
                 inserted = connection.scalars(
@@ -51,7 +49,7 @@ class Inputs:
                 connection.execute(
                     insert(_vectors),
                     [
-                        {"input_key": key, "workflow": workflow, "vector": one.vector.astype("<f4").tobytes()}
+                        {"input_key": key, "workflow": recipe["workflow"], "vector": one.vector.astype("<f4").tobytes()}
                         for key, one in zip(keys, new, strict=True)
                     ],
                 )
@@ -179,8 +177,7 @@ class Inputs:
                 take_seq(connection, app_id)
             for chunk in chunks(keys):
                 connection.execute(delete(_inputs).where(_inputs.c.key.in_(chunk)))
-            orphans = unused_blobs(connection, {row.sha256 for row in rows if row.sha256})
-        return Deleted(np.array(keys, dtype=np.int64), orphans)
+        return Deleted(np.array(keys, dtype=np.int64), {row.sha256 for row in rows if row.sha256})
 
     def _taken(self, app_id: str, column: ColumnElement[Any], values: Sequence[str]) -> set[str]:
         with self._database.read() as connection:
@@ -189,15 +186,6 @@ class Inputs:
                 for chunk in chunks(values)
                 for value in connection.scalars(select(column).where(_inputs.c.app_id == app_id, column.in_(chunk)))
             }
-
-
-def unused_blobs(connection: Connection, hashes: Iterable[str]) -> list[str]:
-    """Those of the hashes that no picture and no model version names any more."""
-    left = set(hashes)
-    for column in (_inputs.c.sha256, schema.model_versions.c.predictor_sha256):
-        for chunk in chunks(sorted(left)):
-            left -= set(connection.scalars(select(column).where(column.in_(chunk))))
-    return sorted(left)
 
 
 def _row(app_id: str, one: NewInput, seq: int, now: datetime) -> dict[str, Any]:

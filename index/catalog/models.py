@@ -15,6 +15,7 @@ from .database import Database, chunks
 from .versions import add_head
 
 _models, _members, _concepts = schema.models, schema.model_concepts, schema.concepts
+_versions = schema.model_versions
 
 # Built once, for every prediction of a named model asks them.
 _ONE = select(_models).where(_models.c.app_id == bindparam("app"), _models.c.id == bindparam("model"))
@@ -100,13 +101,20 @@ class Models:
                 _set_members(connection, app_id, key, concept_ids)
             return _records(connection, [_row(connection, app_id, id)])[0]
 
-    def delete(self, app_id: str, ids: Sequence[str] | None) -> list[str]:
-        """Deletes models with their versions; None: all of the app. The ids that there were."""
-        query = delete(_models).where(_models.c.app_id == app_id).returning(_models.c.id)
+    def delete(self, app_id: str, ids: Sequence[str] | None) -> tuple[list[str], set[str]]:
+        """Deletes models with their versions; None: all of the app. The ids that there were, the predictors' hashes."""
+        deleted: list[str] = []
+        hashes: set[str] = set()
         with self._database.write() as connection:
-            if ids is None:
-                return list(connection.scalars(query))
-            return [id for chunk in chunks(ids) for id in connection.scalars(query.where(_models.c.id.in_(chunk)))]
+            for chunk in [None] if ids is None else chunks(ids):
+                wanted = _models.c.app_id == app_id
+                if chunk is not None:
+                    wanted &= _models.c.id.in_(chunk)
+                versions = select(_versions.c.predictor_sha256).join(_models, _models.c.key == _versions.c.model_key)
+                frozen = versions.where(wanted, _versions.c.predictor_sha256.is_not(None))
+                hashes |= {sha256 for sha256 in connection.scalars(frozen) if sha256}
+                deleted += connection.scalars(delete(_models).where(wanted).returning(_models.c.id))
+        return deleted, hashes
 
 
 def _row(connection: Connection, app_id: str, id: str) -> Row[Any]:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select
 
-from ..errors import VersionNotFound
+from ..errors import ModelNotFound, VersionNotFound
 from ..records import ModelVersion
 from . import schema
 from .database import Database
@@ -43,7 +43,9 @@ class Versions:
         with self._database.write() as connection:
             key = connection.execute(
                 select(_models.c.key).where(_models.c.app_id == app_id, _models.c.id == model_id)
-            ).scalar_one()
+            ).scalar_one_or_none()
+            if key is None:
+                raise ModelNotFound(f"no model {model_id!r}")
             row = {name: value for name, value in vars(record).items() if name != "model_id"}
             connection.execute(insert(_versions).values(row | {"model_key": key, "concept_ids": list(concept_ids)}))
         return record
@@ -59,14 +61,18 @@ class Versions:
         with self._database.read() as connection:
             return _record(_row(connection, app_id, model_id, id), model_id)
 
-    def delete(self, app_id: str, model_id: str, id: str) -> None:
-        """A model never is without any: in the place of the last one comes a fresh head. Raises VersionNotFound."""
+    def delete(self, app_id: str, model_id: str, id: str) -> set[str]:
+        """A model never is without any: in the place of the last one comes a fresh head. The hash of its predictor.
+
+        Raises VersionNotFound.
+        """
         with self._database.write() as connection:
             row = _row(connection, app_id, model_id, id)
             connection.execute(delete(_versions).where(_versions.c.key == row.key))
             left = select(func.count()).where(_versions.c.model_key == row.model_key)
             if not connection.execute(left).scalar_one():
                 add_head(connection, row.model_key)
+        return {row.predictor_sha256} - {None}
 
 
 def add_head(connection: Connection, model_key: int) -> None:
