@@ -161,7 +161,7 @@ def _change(one: InputIn, there: Input, action: str) -> InputChange:
             labels |= {concept: None for concept in there.concepts if concept not in given}
     elif metadata is not None:
         metadata = _merged(there.metadata or {}, metadata)
-    return InputChange(there.id, metadata, one.data.geo.place() if one.data.geo else None, labels)
+    return InputChange(there.id, metadata, one.data.geo.place() if one.data.geo else None, concepts=labels)
 
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

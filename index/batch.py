@@ -15,16 +15,22 @@ from .records import AddRequest, AddResult, FloatArray, Input, NewInput
 class Batch:
     """Keeps the order of the requests; one that fails at any step is out of the later ones."""
 
-    def __init__(self, requests: Sequence[AddRequest], dim: int) -> None:
+    def __init__(self, requests: Sequence[AddRequest], dim: int, *, later: bool = False) -> None:
+        """later: pictures with a URL come another time."""
         self._requests = requests
         self._prepared: dict[int, Prepared] = {}
         self._errors: dict[int, Exception] = {}
         self._vectors: dict[int, FloatArray] = {}
         for place, request in enumerate(requests):
             try:
-                self._prepared[place] = prepare(request, dim)
+                self._prepared[place] = prepare(request, dim, later=later)
             except (TenshotError, ImageError) as error:
                 self._errors[place] = error
+
+    @property
+    def errors(self) -> Sequence[Exception]:
+        """Why some are out."""
+        return list(self._errors.values())
 
     def ids_and_urls(self) -> tuple[list[str], list[str]]:
         """Of what is still in."""
@@ -69,13 +75,14 @@ class Batch:
         return [
             NewInput(
                 id=one.id,
-                vector=self._vectors[place],
+                vector=self._vectors.get(place),
                 url=one.request.url,
                 sha256=one.sha256,
                 media_type=one.media_type,
                 crop=one.request.crop,
                 metadata=one.request.metadata,
                 geo=one.request.geo,
+                regions=one.request.regions,
                 concepts=one.request.concepts,
                 source=one.request.source,
             )

@@ -6,16 +6,19 @@ TenshotError
 │   ├── InputNotFound
 │   ├── ConceptNotFound
 │   ├── ModelNotFound
-│   └── VersionNotFound
+│   ├── VersionNotFound
+│   └── WorkflowNotFound
 ├── AlreadyExists            an id or name is taken
 │   ├── AppExists
 │   ├── InputExists
 │   ├── DuplicateUrl
 │   ├── ConceptExists
-│   └── ModelExists
+│   ├── ModelExists
+│   └── WorkflowExists
 ├── BadRequest               the caller's data is wrong, nothing was stored
 │   ├── BadVector            wrong size, not finite, or zero
 │   ├── BadFilter            a `where` tree that can't be read
+│   ├── InputNotReady        an input that still waits for its picture, or never got one
 │   └── NothingToLearn       a model without usable concepts or labels
 ├── NotSupported             this app's base workflow can't do that (text search without words, images for `vectors`)
 ├── StoreInUse               another process owns the data folder
@@ -54,6 +57,10 @@ class VersionNotFound(NotFound):
     pass
 
 
+class WorkflowNotFound(NotFound):
+    pass
+
+
 class AlreadyExists(TenshotError):
     pass
 
@@ -78,6 +85,10 @@ class ModelExists(AlreadyExists):
     pass
 
 
+class WorkflowExists(AlreadyExists):
+    pass
+
+
 class BadRequest(TenshotError):
     pass
 
@@ -87,6 +98,10 @@ class BadVector(BadRequest):
 
 
 class BadFilter(BadRequest):
+    pass
+
+
+class InputNotReady(BadRequest):
     pass
 
 

@@ -11,11 +11,20 @@ from uuid import uuid4
 import numpy as np
 from PIL import Image
 
-from ..embeddings.images import Decoded, crop, open_image, read_file
+from ..embeddings.images import (
+    Decoded,
+    ImageNotFound,
+    ImageTooLarge,
+    UnsupportedFormat,
+    crop,
+    open_image,
+    read_file,
+)
 from .errors import BadRequest, BadVector
-from .records import AddRequest, FloatArray, Geo, Picture
+from .records import AddRequest, Crop, Failure, FloatArray, Geo, Picture
 
 _MAX_ID = 200
+_FAILURES = {UnsupportedFormat: Failure.FORMAT, ImageTooLarge: Failure.SIZE, ImageNotFound: Failure.FETCH}
 
 
 @dataclass(frozen=True)
@@ -32,8 +41,8 @@ class Prepared:
     """Upright, cropped RGB."""
 
 
-def prepare(request: AddRequest, dim: int) -> Prepared:
-    """Checks everything about one request that needs no database.
+def prepare(request: AddRequest, dim: int, *, later: bool = False) -> Prepared:
+    """Checks everything about one request that needs no database. later: the picture behind its URL comes another time.
 
     Raises ImageError for the picture, BadVector for the vector, BadRequest for the rest.
     """
@@ -41,10 +50,14 @@ def prepare(request: AddRequest, dim: int) -> Prepared:
     check_concepts(request.concepts)
     check_metadata(request.metadata)
     check_geo(request.geo)
+    check_regions(request.regions)
     if request.url is not None and not request.url.isprintable():
         raise BadRequest("a URL has characters that can't be printed")
     if request.vector is not None:
         check_vectors(np.asarray(request.vector)[None], dim, [input_id])
+        return Prepared(request, input_id)
+    if later and request.image is None and request.url is not None:
+        check_crop(request.crop)
         return Prepared(request, input_id)
     if request.image is None:
         raise BadRequest(f"input {input_id!r} has neither a picture nor a vector")
@@ -95,16 +108,36 @@ def check_metadata(metadata: Mapping[str, Any] | None) -> None:
         return
     if not isinstance(metadata, Mapping):
         raise BadRequest(f"metadata must be a mapping, not {type(metadata).__name__}")
+    _check_json(metadata, "metadata")
+
+
+def check_regions(regions: Sequence[Mapping[str, Any]] | None) -> None:
+    if regions is not None:
+        _check_json(regions, "regions")
+
+
+def _check_json(value: object, what: str) -> None:
     try:
         # Encoded too: a lone surrogate is a text that no answer could carry.
-        json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode()
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise BadRequest(f"metadata must be plain JSON: {error}") from error
+        raise BadRequest(f"{what} must be plain JSON: {error}") from error
 
 
 def check_geo(geo: Geo | None) -> None:
     if geo is not None and not (-180 <= geo.longitude <= 180 and -90 <= geo.latitude <= 90):
         raise BadRequest(f"no such place: longitude {geo.longitude}, latitude {geo.latitude}")
+
+
+def check_crop(box: Crop | None) -> None:
+    """Raises BadCrop, as the picture would when it is there."""
+    if box is not None:
+        crop(Image.new("RGB", (1000, 1000)), box)
+
+
+def failure_of(error: Exception) -> Failure:
+    """What kind of failure an error about a picture is."""
+    return next((kind for cause, kind in _FAILURES.items() if isinstance(error, cause)), Failure.CONTENT)
 
 
 def check_vectors(vectors: object, dim: int, names: Sequence[str] | None = None) -> FloatArray:

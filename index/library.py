@@ -19,14 +19,15 @@ from .batch import Batch
 from .blobs import Blobs
 from .catalog import Catalog
 from .collection import Collection
-from .errors import BadRequest, InputNotFound
-from .intake import check_concepts, check_geo, check_id, check_metadata, check_vectors
+from .errors import BadRequest, InputNotFound, InputNotReady
+from .intake import check_concepts, check_geo, check_id, check_metadata, check_regions, check_vectors, failure_of
 from .records import (
     AddRequest,
     AddResult,
     AppRecord,
     Concept,
     Crop,
+    Failure,
     FloatArray,
     Geo,
     Input,
@@ -135,6 +136,42 @@ class Library:
         with self._lock:
             return self._store(new)
 
+    def add_later(self, requests: Sequence[AddRequest]) -> list[AddResult]:
+        """Stores what has a URL in the place of a picture: pending until `arrived`. One result for each request."""
+        batch = Batch(requests, self.dim, later=True)
+        with self._lock:
+            self._refuse_taken(batch)
+            return batch.results(self._store(batch.new_inputs()))
+
+    def pending(self) -> list[str]:
+        """Ids of the inputs that wait for their picture, oldest first."""
+        return [id for _, id in self._catalog.inputs.pending(self.id)]
+
+    def arrived(self, id: str, picture: Picture) -> None:
+        """The picture of a pending input: it becomes ready, or failed if the picture can't be used.
+
+        Nothing happens if nothing waits under this id any more.
+        """
+        found = self.inputs_by_id([id]).get(id)
+        if found is None or found.status is not InputStatus.PENDING:
+            return
+        batch = Batch([AddRequest(picture, id, url=found.url, crop=found.crop)], self.dim)
+        batch.embed(self._embedder)
+        if batch.errors:
+            self.never_arrived(id, failure_of(batch.errors[0]), str(batch.errors[0]))
+            return
+        [new] = batch.new_inputs()
+        with self._lock, self._blobs.kept():
+            for data in batch.pictures():
+                self._blobs.put(data)
+            if self._catalog.inputs.complete(self.id, new):
+                self._remember(list(self.inputs_by_id([id]).values()), [new])
+
+    def never_arrived(self, id: str, failure: Failure, reason: str) -> None:
+        """The picture of a pending input can't be had: it is kept as failed, with the reason."""
+        with self._lock:
+            self._catalog.inputs.fail(self.id, id, failure, reason)
+
     def _add_batch(self, requests: Sequence[AddRequest]) -> list[AddResult]:
         batch = Batch(requests, self.dim)
         # Before the model runs, so that no time goes into what can't be stored; and again under the lock.
@@ -158,13 +195,23 @@ class Library:
         if not new:
             return []
         inputs = self._catalog.inputs.add(self.id, new)
-        self._collection.upsert(
-            np.array([one.key for one in inputs], dtype=np.int64), np.stack([one.vector for one in new])
-        )
-        self._teacher.apply(
-            LabelChange(one.key, concept, value) for one in inputs for concept, value in one.concepts.items()
-        )
+        self._remember(inputs, new)
         return inputs
+
+    def _remember(self, inputs: Sequence[Input], new: Sequence[NewInput]) -> None:
+        """Those that are ready can be found, and their labels teach."""
+        vectors = {one.key: made.vector for one, made in zip(inputs, new, strict=True) if made.vector is not None}
+        if vectors:
+            self._collection.upsert(np.fromiter(vectors, dtype=np.int64), np.stack(list(vectors.values())))
+        self._teach(
+            (one.key, concept, value) for one in inputs if one.key in vectors for concept, value in one.concepts.items()
+        )
+
+    def _teach(self, changes: Iterable[tuple[int, str, bool | None]]) -> None:
+        """Labels of inputs that still wait for their picture teach when it has arrived."""
+        made = [LabelChange(*change) for change in changes]
+        ready = self._collection.contains(np.array([change.key for change in made], dtype=np.int64))
+        self._teacher.apply(change for change, there in zip(made, ready.tolist(), strict=True) if there)
 
     # Labels and other changes
 
@@ -179,8 +226,7 @@ class Library:
         for concepts in labels.values():
             check_concepts(concepts)
         with self._lock:
-            changes = self._catalog.labels.set(self.id, labels, source)
-            self._teacher.apply(LabelChange(*change) for change in changes)
+            self._teach(self._catalog.labels.set(self.id, labels, source))
 
     def update_many(self, changes: Sequence[InputChange], source: LabelSource = LabelSource.USER) -> list[Input]:
         """New metadata, place and labels of several inputs in one transaction: all of them or none."""
@@ -188,9 +234,9 @@ class Library:
             check_concepts(change.concepts)
             check_metadata(change.metadata)
             check_geo(change.geo)
+            check_regions(change.regions)
         with self._lock:
-            labels = self._catalog.inputs.update(self.id, changes, source)
-            self._teacher.apply(LabelChange(*label) for label in labels)
+            self._teach(self._catalog.inputs.update(self.id, changes, source))
         found = self.inputs_by_id([change.id for change in changes])
         return [found[change.id] for change in changes]
 
@@ -249,11 +295,13 @@ class Library:
         return self._blobs.get(sha256)
 
     def vectors(self, ids: Sequence[str]) -> FloatArray:
-        """(n, dim) float32 unit vectors of inputs. Raises InputNotFound."""
+        """(n, dim) float32 unit vectors of inputs. Raises InputNotFound or InputNotReady."""
         found = self.inputs_by_id(ids)
         for id in ids:
             if id not in found:
                 raise _no_input(id)
+            if found[id].status is not InputStatus.READY:
+                raise InputNotReady(f"input {id!r} is {found[id].status.value}: {found[id].status_reason or 'wait'}")
         return self._collection.get(np.array([found[id].key for id in ids], dtype=np.int64))
 
     def concepts(self, page: int = 1, per_page: int = 1000, name: str | None = None) -> list[Concept]:

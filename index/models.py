@@ -12,7 +12,7 @@ from .catalog import Catalog
 from .errors import BadRequest, ModelNotFound, NothingToLearn, VersionNotFound
 from .intake import check_id
 from .library import Library, offset
-from .records import BUILT_IN_MODEL, AppRecord, Model, ModelVersion
+from .records import BUILT_IN_MODEL, AppRecord, Model, ModelVersion, Workflow, WorkflowNode
 from .scoring.predictor import Predictor
 
 
@@ -110,13 +110,18 @@ class Models(Library):
         self._blobs.delete_unused(hashes, self._catalog.unused_blobs)
         return len(deleted)
 
-    def create_version(self, model_id: str) -> ModelVersion:
-        """Freezes what the model knows now: predictions of this version never change. Raises NothingToLearn."""
+    def create_version(self, model_id: str, *, like: str | None = None) -> ModelVersion:
+        """Freezes what the model knows now: predictions of this version never change. Raises NothingToLearn.
+
+        like: goes back to an earlier frozen version instead, by a new one that predicts the same.
+        """
         model = self.model(model_id)
         if model.id == BUILT_IN_MODEL:
             raise BadRequest("the built-in model follows the labels; make a model of its concepts to freeze it")
         if not model.concept_ids:
             raise NothingToLearn(f"model {model_id!r} has no concepts")
+        if like is not None:
+            return self._go_back(model, like)
         with self._lock:
             # Under the lock, so that the labels, their sequence number and the predictor belong to one moment.
             seq = self._catalog.labels.seq(self.id)
@@ -132,6 +137,48 @@ class Models(Library):
                     concept_ids=predictor.concept_ids,
                     input_count=len(self._teacher.labelled_keys(model.concept_ids)),
                 )
+
+    def _go_back(self, model: Model, version_id: str) -> ModelVersion:
+        with self._lock, self._blobs.kept():
+            old = self.version(model.id, version_id)
+            if old.predictor_sha256 is None:
+                raise BadRequest(f"version {version_id!r} follows the labels: there is nothing to go back to")
+            return self._catalog.versions.add(
+                self.id,
+                model.id,
+                label_seq=old.label_seq,
+                predictor_sha256=old.predictor_sha256,
+                concept_ids=old.concept_ids,
+                input_count=old.input_count,
+            )
+
+    # Workflows
+
+    def create_workflows(self, workflows: Sequence[tuple[str, Sequence[WorkflowNode]]]) -> list[Workflow]:
+        """(id, nodes) each: models that run on a picture in one call. All or, where an id is taken, none."""
+        for id, nodes in workflows:
+            check_id(id, "workflow id")
+            if not nodes:
+                raise BadRequest(f"workflow {id!r} has no nodes")
+            if len({node.id for node in nodes}) < len(nodes):
+                raise BadRequest(f"workflow {id!r} has two nodes of the same id")
+        with self._lock:
+            return self._catalog.workflows.create(self.id, workflows)
+
+    def workflow(self, id: str) -> Workflow:
+        """Raises WorkflowNotFound."""
+        return self._catalog.workflows.get(self.id, id)
+
+    def workflows(self, page: int = 1, per_page: int = 100) -> list[Workflow]:
+        """One page, in the order in which they were made."""
+        return self._catalog.workflows.page(self.id, *offset(page, per_page))
+
+    def delete_workflow(self, id: str) -> None:
+        """Raises WorkflowNotFound."""
+        with self._lock:
+            self._catalog.workflows.delete(self.id, id)
+
+    # Versions
 
     def versions(self, model_id: str, page: int = 1, per_page: int = 100) -> list[ModelVersion]:
         """One page, newest first."""

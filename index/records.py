@@ -24,6 +24,15 @@ BUILT_IN_MODEL = "all"
 """The id that stands for an app's own model of all its concepts (`model=None`)."""
 
 
+class Failure(StrEnum):
+    """Why a picture that was to come later could not be used."""
+
+    FETCH = "fetch"
+    FORMAT = "format"
+    SIZE = "size"
+    CONTENT = "content"
+
+
 class InputStatus(StrEnum):
     READY = "ready"
     PENDING = "pending"
@@ -46,6 +55,8 @@ class AppRecord:
     dim: int
     created_at: datetime
     seq: int
+    teach_from_feedback: bool = False
+    """Whether feedback on predictions becomes labels, or is only kept."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,8 @@ class AddRequest:
     allow_duplicate_url: bool = False
     crop: Crop | None = None
     """top, left, bottom, right as fractions 0..1 of the upright picture."""
+    regions: Sequence[Mapping[str, Any]] | None = None
+    """Parts of the picture as plain JSON: kept for the caller, not used."""
     vector: ArrayLike | None = None
     """(dim,) for `vectors` apps, or where the embedding was made elsewhere."""
     source: LabelSource = LabelSource.USER
@@ -109,12 +122,14 @@ class Input:
     id: str
     status: InputStatus
     status_reason: str | None
+    failure: Failure | None
     url: str | None
     sha256: str | None
     media_type: str | None
     crop: Crop | None
     metadata: Mapping[str, Any] | None
     geo: Geo | None
+    regions: Sequence[Mapping[str, Any]] | None
     concepts: Mapping[str, bool]
     created_at: datetime
     modified_at: datetime
@@ -122,28 +137,30 @@ class Input:
 
 @dataclass(frozen=True)
 class NewInput:
-    """An input on its way into SQL, with its vector."""
+    """An input on its way into SQL."""
 
     id: str
-    vector: FloatArray
-    """(dim,) unit length."""
+    vector: FloatArray | None
+    """(dim,) unit length; None where the picture comes later."""
     url: str | None = None
     sha256: str | None = None
     media_type: str | None = None
     crop: Crop | None = None
     metadata: Mapping[str, Any] | None = None
     geo: Geo | None = None
+    regions: Sequence[Mapping[str, Any]] | None = None
     concepts: Mapping[str, bool] = field(default_factory=dict)
     source: LabelSource = LabelSource.USER
 
 
 @dataclass(frozen=True)
 class InputChange:
-    """What changes of one input. None leaves metadata and place as they are; labels as in `App.label`."""
+    """What changes of one input. None leaves metadata, place and regions as they are; labels as in `App.label`."""
 
     id: str
     metadata: Mapping[str, Any] | None = None
     geo: Geo | None = None
+    regions: Sequence[Mapping[str, Any]] | None = None
     concepts: Mapping[str, bool | None] = field(default_factory=dict)
 
 
@@ -213,6 +230,24 @@ class ModelVersion:
     predictor_sha256: str | None
     concept_ids: tuple[str, ...]
     input_count: int
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class WorkflowNode:
+    """One step of a `Workflow`: a model, or (version_id set) one version of it."""
+
+    id: str
+    model_id: str
+    version_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """Several models that run on a picture in one call."""
+
+    id: str
+    nodes: tuple[WorkflowNode, ...]
     created_at: datetime
 
 
@@ -304,6 +339,18 @@ class Evaluation:
     accuracy: float | None
     """Share of inputs with exactly one positive concept whose highest value is that concept."""
     concepts: Sequence[ConceptQuality]
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What a user said of a prediction or a search hit, as it came."""
+
+    kind: str
+    """`model` or `search`."""
+    about: Mapping[str, Any]
+    """Which model and version, or which search."""
+    body: Mapping[str, Any]
+    created_at: datetime
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from . import schema
 from .apps import Apps
 from .concepts import Concepts
 from .database import Database, chunks
+from .feedback import FeedbackLog
 from .inputs import Inputs
 from .keys import Keys
 from .labels import Labels
@@ -15,6 +16,7 @@ from .models import Models
 from .spaces import Spaces
 from .vectors import Vectors
 from .versions import Versions
+from .workflows import Workflows
 
 
 class Catalog:
@@ -31,6 +33,8 @@ class Catalog:
         self.models = Models(database)
         self.versions = Versions(database)
         self.spaces = Spaces(database)
+        self.workflows = Workflows(database)
+        self.feedback = FeedbackLog(database)
 
     @classmethod
     def open(cls, url: str) -> "Catalog":

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import AppExists, AppNotFound
@@ -38,6 +38,15 @@ class Apps:
                 if row:
                     return _record(row)
         raise AppNotFound(f"no app {name!r}")
+
+    def update(self, id: str, *, teach_from_feedback: bool) -> AppRecord:
+        """Raises AppNotFound."""
+        query = update(_apps).where(_apps.c.id == id).values(teach_from_feedback=teach_from_feedback).returning(_apps)
+        with self._database.write() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise AppNotFound(f"no app {id!r}")
+        return _record(row)
 
     def list(self) -> "builtins.list[AppRecord]":
         """Oldest first."""

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from ..errors import InputExists
 from ..filters import parse
 from ..records import (
     Deleted,
+    Failure,
     Geo,
     Input,
     InputChange,
@@ -34,7 +36,10 @@ class Inputs:
         self._database = database
 
     def add(self, app_id: str, new: Sequence[NewInput]) -> list[Input]:
-        """Rows, vectors, labels and unknown concepts in one transaction. Raises InputExists, and then adds none."""
+        """Rows, vectors, labels and unknown concepts in one transaction. Raises InputExists, and then adds none.
+
+        Those without a vector are pending until `complete` or `fail`.
+        """
         now = datetime.now(UTC)
         try:
             with self._database.write() as connection:
@@ -46,13 +51,13 @@ class Inputs:
                     insert(_inputs).returning(_inputs.c.key, sort_by_parameter_order=True), rows
                 )
                 keys = list(inserted)
-                connection.execute(
-                    insert(_vectors),
-                    [
-                        {"input_key": key, "workflow": recipe["workflow"], "vector": one.vector.astype("<f4").tobytes()}
-                        for key, one in zip(keys, new, strict=True)
-                    ],
-                )
+                vectors = [
+                    {"input_key": key, "workflow": recipe["workflow"], "vector": one.vector.astype("<f4").tobytes()}
+                    for key, one in zip(keys, new, strict=True)
+                    if one.vector is not None
+                ]
+                if vectors:
+                    connection.execute(insert(_vectors), vectors)
                 for source in dict.fromkeys(one.source for one in new):
                     write_labels(
                         connection,
@@ -72,14 +77,16 @@ class Inputs:
             Input(
                 key=key,
                 id=one.id,
-                status=InputStatus.READY,
+                status=InputStatus.PENDING if one.vector is None else InputStatus.READY,
                 status_reason=None,
+                failure=None,
                 url=one.url,
                 sha256=one.sha256,
                 media_type=one.media_type,
                 crop=one.crop,
                 metadata=one.metadata,
                 geo=one.geo,
+                regions=one.regions,
                 concepts={concept: value for concept, value in one.concepts.items() if value is not None},
                 created_at=now,
                 modified_at=now,
@@ -87,13 +94,46 @@ class Inputs:
             for key, one in zip(keys, new, strict=True)
         ]
 
+    def pending(self, app_id: str | None = None) -> list[tuple[str, str]]:
+        """(app id, input id) of what waits for its picture, oldest first; of one app or of all."""
+        query = select(_inputs.c.app_id, _inputs.c.id).where(_inputs.c.status == InputStatus.PENDING.value)
+        if app_id is not None:
+            query = query.where(_inputs.c.app_id == app_id)
+        with self._database.read() as connection:
+            return [(app, id) for app, id in connection.execute(query.order_by(_inputs.c.key))]
+
+    def complete(self, app_id: str, arrived: NewInput) -> bool:
+        """The picture of a pending input is there: it is ready. False if nothing waits under this id any more."""
+        assert arrived.vector is not None
+        values = {
+            "status": InputStatus.READY.value,
+            "sha256": arrived.sha256,
+            "media_type": arrived.media_type,
+            "modified_at": datetime.now(UTC),
+        }
+        with self._database.write() as connection:
+            seq = take_seq(connection, app_id)
+            recipe = connection.execute(select(_apps.c.recipe).where(_apps.c.id == app_id)).scalar_one()
+            key = connection.execute(_settle(app_id, arrived.id).values(values | {"seq": seq})).scalar_one_or_none()
+            if key is not None:
+                vector = arrived.vector.astype("<f4").tobytes()
+                connection.execute(insert(_vectors).values(input_key=key, workflow=recipe["workflow"], vector=vector))
+        return key is not None
+
+    def fail(self, app_id: str, id: str, failure: Failure, reason: str) -> bool:
+        """The picture of a pending input can't be used. False if nothing waits under this id any more."""
+        values = {"failure": failure.value, "status_reason": reason, "modified_at": datetime.now(UTC)}
+        query = _settle(app_id, id).values(values | {"status": InputStatus.FAILED.value})
+        with self._database.write() as connection:
+            return connection.execute(query).scalar_one_or_none() is not None
+
     def taken_ids(self, app_id: str, ids: Sequence[str]) -> set[str]:
         """Those of the ids that exist."""
         return self._taken(app_id, _inputs.c.id, ids)
 
     def taken_urls(self, app_id: str, urls: Sequence[str]) -> set[str]:
-        """Those of the URLs that an input came from."""
-        return self._taken(app_id, _inputs.c.url, urls)
+        """Those of the URLs that an input came from, or will; one whose URL failed doesn't count."""
+        return self._taken(app_id, _inputs.c.url, urls, _inputs.c.status != InputStatus.FAILED.value)
 
     def get(self, app_id: str, ids: Sequence[str]) -> dict[str, Input]:
         """Those that exist."""
@@ -139,9 +179,10 @@ class Inputs:
         return {status: found.get(status, 0) for status in InputStatus}
 
     def where(self, app_id: str, where: Where) -> KeyArray:
-        """The keys of the inputs that a filter matches, ascending. Raises BadFilter."""
+        """The keys of the ready inputs that a filter matches, ascending. Raises BadFilter."""
         filters = condition(parse(where), app_id, self._database.dialect)
-        query = select(_inputs.c.key).where(_inputs.c.app_id == app_id, filters).order_by(_inputs.c.key)
+        ready = _inputs.c.status == InputStatus.READY.value
+        query = select(_inputs.c.key).where(_inputs.c.app_id == app_id, ready, filters).order_by(_inputs.c.key)
         with self._database.read() as connection:
             return np.fromiter(connection.scalars(query), dtype=np.int64)
 
@@ -156,6 +197,8 @@ class Inputs:
                     values["metadata"] = dict(change.metadata)
                 if change.geo is not None:
                     values |= {"longitude": change.geo.longitude, "latitude": change.geo.latitude}
+                if change.regions is not None:
+                    values["regions"] = [dict(region) for region in change.regions]
                 connection.execute(
                     update(_inputs).where(_inputs.c.app_id == app_id, _inputs.c.id == change.id).values(values)
                 )
@@ -179,13 +222,22 @@ class Inputs:
                 connection.execute(delete(_inputs).where(_inputs.c.key.in_(chunk)))
         return Deleted(np.array(keys, dtype=np.int64), {row.sha256 for row in rows if row.sha256})
 
-    def _taken(self, app_id: str, column: ColumnElement[Any], values: Sequence[str]) -> set[str]:
+    def _taken(
+        self, app_id: str, column: ColumnElement[Any], values: Sequence[str], *also: ColumnElement[bool]
+    ) -> set[str]:
         with self._database.read() as connection:
             return {
                 value
                 for chunk in chunks(values)
-                for value in connection.scalars(select(column).where(_inputs.c.app_id == app_id, column.in_(chunk)))
+                for value in connection.scalars(
+                    select(column).where(_inputs.c.app_id == app_id, column.in_(chunk), *also)
+                )
             }
+
+
+def _settle(app_id: str, id: str) -> ReturningUpdate[tuple[int]]:
+    waits = (_inputs.c.app_id == app_id, _inputs.c.id == id, _inputs.c.status == InputStatus.PENDING.value)
+    return update(_inputs).where(*waits).returning(_inputs.c.key)
 
 
 def _row(app_id: str, one: NewInput, seq: int, now: datetime) -> dict[str, Any]:
@@ -193,11 +245,12 @@ def _row(app_id: str, one: NewInput, seq: int, now: datetime) -> dict[str, Any]:
         "app_id": app_id,
         "id": one.id,
         "seq": seq,
-        "status": InputStatus.READY.value,
+        "status": (InputStatus.PENDING if one.vector is None else InputStatus.READY).value,
         "url": one.url,
         "sha256": one.sha256,
         "media_type": one.media_type,
         "crop": None if one.crop is None else list(one.crop),
+        "regions": None if one.regions is None else [dict(region) for region in one.regions],
         "metadata": None if one.metadata is None else dict(one.metadata),
         "longitude": one.geo and one.geo.longitude,
         "latitude": one.geo and one.geo.latitude,
@@ -214,12 +267,14 @@ def _records(connection: Connection, rows: Sequence[Row[Any]]) -> list[Input]:
             id=row.id,
             status=InputStatus(row.status),
             status_reason=row.status_reason,
+            failure=None if row.failure is None else Failure(row.failure),
             url=row.url,
             sha256=row.sha256,
             media_type=row.media_type,
             crop=None if row.crop is None else (row.crop[0], row.crop[1], row.crop[2], row.crop[3]),
             metadata=row.metadata,
             geo=None if row.longitude is None else Geo(row.longitude, row.latitude),
+            regions=row.regions,
             concepts=labels.get(row.key, {}),
             created_at=row.created_at,
             modified_at=row.modified_at,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from ..errors import AppNotFound, InputNotFound
-from ..records import KeyArray, LabelSource
+from ..records import InputStatus, KeyArray, LabelSource
 from . import schema
 from .concepts import concept_keys
 from .database import Database, chunks
@@ -64,15 +64,36 @@ class Labels:
             return set_labels(connection, app_id, labels, source)
 
     def all(self, app_id: str) -> LabelTable:
+        """Of the inputs that are ready."""
         order = select(_concepts.c.id).where(_concepts.c.app_id == app_id).order_by(_concepts.c.key)
         query = (
             select(_labels.c.input_key, _concepts.c.id, _labels.c.value)
             .join(_concepts, _concepts.c.key == _labels.c.concept_key)
-            .where(_labels.c.app_id == app_id)
+            .join(_inputs, _inputs.c.key == _labels.c.input_key)
+            .where(_labels.c.app_id == app_id, _inputs.c.status == InputStatus.READY.value)
             .order_by(_concepts.c.key, _labels.c.input_key)
         )
         with self._database.read() as connection:
             return LabelTable(list(connection.scalars(order)), [(k, c, v) for k, c, v in connection.execute(query)])
+
+    def at(self, app_id: str, concept_ids: Sequence[str], seq: int) -> dict[str, dict[int, bool]]:
+        """Concept id -> input key -> yes or no, as they were at that moment; of the inputs that are still there."""
+        known: dict[str, dict[int, bool | None]] = {concept: {} for concept in concept_ids}
+        with self._database.read() as connection:
+            for chunk in chunks(concept_ids):
+                query = (
+                    select(_events.c.input_key, _concepts.c.id, _events.c.value)
+                    .join(_concepts, _concepts.c.key == _events.c.concept_key)
+                    .join(_inputs, _inputs.c.key == _events.c.input_key)
+                    .where(_events.c.app_id == app_id, _events.c.seq <= seq, _concepts.c.id.in_(chunk))
+                    .order_by(_events.c.key)
+                )
+                for key, concept, value in connection.execute(query):
+                    known[concept][key] = value
+        return {
+            concept: {key: value for key, value in labels.items() if value is not None}
+            for concept, labels in known.items()
+        }
 
     def seq(self, app_id: str) -> int:
         """The number of the app's last change."""

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -66,6 +67,7 @@ apps = Table(
     Column("dim", Integer, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("seq", BigInteger, nullable=False, default=0),
+    Column("teach_from_feedback", Boolean, nullable=False, server_default=false()),
 )
 
 keys = Table(
@@ -90,10 +92,12 @@ inputs = Table(
     Column("seq", BigInteger, nullable=False),
     Column("status", Text, nullable=False),
     Column("status_reason", Text),
+    Column("failure", Text),
     Column("url", Text),
     Column("sha256", Text, index=True),
     Column("media_type", Text),
     Column("crop", Json),
+    Column("regions", Json),
     Column("metadata", Json),
     Column("longitude", Float),
     Column("latitude", Float),
@@ -102,6 +106,7 @@ inputs = Table(
     UniqueConstraint("app_id", "id"),
     Index(None, "app_id", "key"),
     Index(None, "app_id", "url"),
+    Index(None, "status", "key"),
     # A key is never used again, so that what is remembered by key can't come to mean another input.
     sqlite_autoincrement=True,
 )
@@ -198,4 +203,39 @@ spaces = Table(
     Column("power", Float, nullable=False),
     Column("mean", LargeBinary, nullable=False),
     Column("background", LargeBinary, nullable=False),
+)
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column(
+        "version_key", Key, ForeignKey("model_versions.key", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("state", Text, nullable=False),
+    Column("result", Json),
+    Column("created_at", Moment, nullable=False),
+)
+
+workflows = Table(
+    "workflows",
+    metadata,
+    Column("key", Key, primary_key=True, autoincrement=True),
+    _app(),
+    Column("id", Text, nullable=False),
+    # A list of node id, model id and version id, in order.
+    Column("nodes", Json, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("app_id", "id"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("key", Key, primary_key=True, autoincrement=True),
+    _app(index=True),
+    # What it is about: a model's outputs or a search's hits.
+    Column("kind", Text, nullable=False),
+    Column("about", Json, nullable=False),
+    Column("body", Json, nullable=False),
+    Column("created_at", Moment, nullable=False),
 )
