@@ -1,7 +1,9 @@
 """The wire's status codes, and which error gives which: the one table (Clarifai v2, section 2 of the contract)."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from ..embeddings.base import WorkflowError
 from ..embeddings.batcher import BatcherClosed, Busy
@@ -11,16 +13,27 @@ from .fetch import FetchError
 from .keys import BadKey, MissingScope
 
 
+class StatusOut(TypedDict):
+    """A status as it is answered."""
+
+    code: int
+    description: str
+    details: NotRequired[str]
+    req_id: NotRequired[str]
+
+
 @dataclass(frozen=True)
 class Status:
     http: int
     code: int
     description: str
 
-    def body(self, details: str | None = None) -> dict[str, Any]:
+    def body(self, details: str | None = None) -> StatusOut:
         """The wire's status object."""
-        body: dict[str, Any] = {"code": self.code, "description": self.description}
-        return body if details is None else body | {"details": details}
+        body: StatusOut = {"code": self.code, "description": self.description}
+        if details is not None:
+            body["details"] = details
+        return body
 
 
 OK = Status(200, 10000, "Ok")
@@ -42,10 +55,21 @@ INPUT_PENDING = Status(200, 30001, "Download pending")
 INPUT_FAILED = Status(400, 30002, "Download failed")
 INPUT_DUPLICATE = Status(400, 30100, "Duplicate input")
 INPUT_FORMAT = Status(400, 30101, "Unsupported image format")
+EVALUATED = Status(200, 21300, "Model was successfully evaluated")
+EVALUATION_QUEUED = Status(200, 21303, "Model is queued for evaluation")
+NOT_EVALUATED = Status(200, 21302, "Model is not yet evaluated")
+EVALUATION_FAILED = Status(200, 21310, "Model evaluation failed")
+TOO_FEW_CONCEPTS = Status(200, 21315, "Model evaluation needs at least two concepts")
+TOO_FEW_LABELS = Status(200, 21316, "Model evaluation needs more labelled inputs")
+WORKFLOW_NOT_FOUND = Status(404, 22102, "Workflow does not exist")
+WORKFLOW_BAD = Status(400, 22104, "Workflow argument is invalid")
 INPUT_NOT_FOUND = Status(404, 30102, "Input does not exist")
 INPUT_BAD = Status(400, 30104, "Input argument is invalid")
-INPUT_TOO_LARGE = Status(400, 30105, "Input is too large")
+INPUT_NOT_INDEXED = Status(400, 43004, "Input is not indexed yet")
+TOO_LARGE = Status(400, 30105, "Input is too large")
 INPUT_UNDECODABLE = Status(400, 30300, "Image could not be decoded")
+INPUT_MODIFIED = Status(200, 30200, "Input image modification success")
+INPUT_VIDEO = Status(400, 31101, "Video is not supported")
 INVALID_INPUT_REQUEST = Status(400, 39999, "Invalid request")
 INVALID_REQUEST = Status(400, 40001, "Invalid request")
 INVALID_SEARCH = Status(400, 40002, "Invalid search request")
@@ -71,6 +95,9 @@ _TABLE: dict[type[Exception], Status] = {
     errors.InputNotFound: INPUT_NOT_FOUND,
     errors.ModelNotFound: MODEL_NOT_FOUND,
     errors.VersionNotFound: MODEL_NOT_FOUND,
+    errors.WorkflowNotFound: WORKFLOW_NOT_FOUND,
+    errors.WorkflowExists: ID_TAKEN,
+    errors.InputNotReady: NOT_INDEXED,
     errors.InputExists: INPUT_DUPLICATE,
     errors.DuplicateUrl: INPUT_DUPLICATE,
     errors.AppExists: ID_TAKEN,

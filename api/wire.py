@@ -1,16 +1,15 @@
-"""Request bodies of the wire, typed, and records as its answers. Unknown fields are ignored, null means absent."""
+"""Request bodies of the wire, typed. Unknown fields are ignored, null means absent."""
 
 import base64
 import binascii
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any
+from uuid import uuid4
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ..embeddings.images import UndecodableImage
-from ..index.records import Concept, Geo, Input, InputStatus, Model, ModelVersion
-from .status import INPUT_FAILED, INPUT_PENDING, INPUT_READY, OK, TRAINED, UNTRAINED
+from ..index.records import Geo
 
 MOST_ITEMS = 128
 """Inputs, concepts or models in one request."""
@@ -91,6 +90,33 @@ class GeoIn(Body):
         return None if self.geo_point is None else Geo(self.geo_point.longitude, self.geo_point.latitude)
 
 
+class BoxIn(Body):
+    # Clients drop zeros: a missing edge is 0.
+    top_row: float = Field(0.0, ge=0, le=1)
+    left_col: float = Field(0.0, ge=0, le=1)
+    bottom_row: float = Field(0.0, ge=0, le=1)
+    right_col: float = Field(0.0, ge=0, le=1)
+
+
+class RegionInfoIn(Body):
+    bounding_box: BoxIn = BoxIn()
+    feedback: str | None = None
+
+
+class RegionIn(Body):
+    id: str | None = None
+    region_info: RegionInfoIn = RegionInfoIn()
+    data: dict[str, Any] | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """As it is kept and answered."""
+        region: dict[str, Any] = {
+            "id": self.id or uuid4().hex,
+            "region_info": {"bounding_box": self.region_info.bounding_box.model_dump()},
+        }
+        return region if self.data is None else region | {"data": self.data}
+
+
 class EmbeddingIn(Body):
     vector: list[float]
 
@@ -100,7 +126,9 @@ class DataIn(Body):
     concepts: list[ConceptIn] | None = None
     metadata: dict[str, Any] | None = None
     geo: GeoIn | None = None
+    regions: list[RegionIn] | None = None
     embeddings: list[EmbeddingIn] | None = None
+    video: dict[str, Any] | None = None
     url: str | None = None
     """Some clients send a plain image query so."""
 
@@ -184,6 +212,55 @@ class PredictIn(Body):
     model: ModelIn = ModelIn()
 
 
+class VersionIn(Body):
+    from_version_id: str | None = None
+    """Goes back: the new version predicts as this earlier one."""
+
+
+class FeedbackInfoIn(Body):
+    end_user_id: str | None = None
+    session_id: str | None = None
+    event_type: str | None = None
+    output_id: str | None = None
+    search_id: str | None = None
+
+
+class FeedbackInputIn(InputIn):
+    feedback_info: FeedbackInfoIn = FeedbackInfoIn()
+
+
+class FeedbackIn(Body):
+    input: FeedbackInputIn
+
+
+class VersionRefIn(Body):
+    id: str | None = None
+
+
+class NodeModelIn(Body):
+    id: str
+    model_version: VersionRefIn = VersionRefIn()
+
+
+class NodeIn(Body):
+    id: str | None = None
+    model: NodeModelIn
+
+
+class WorkflowIn(Body):
+    id: str
+    nodes: list[NodeIn] = []
+
+
+class WorkflowsIn(Body):
+    workflows: list[WorkflowIn] = []
+
+
+class ResultsIn(Body):
+    inputs: list[InputIn] = []
+    output_config: OutputConfigIn = OutputConfigIn()
+
+
 class TermPartIn(Body):
     id: str | None = None
     data: DataIn = DataIn()
@@ -215,6 +292,15 @@ class NamedIn(Body):
     dim: int | None = None
 
 
+class AppChangeIn(Body):
+    id: str
+    teach_from_feedback: bool
+
+
+class AppChangesIn(Body):
+    apps: list[AppChangeIn] = []
+
+
 class AppsIn(Body):
     apps: list[NamedIn] = []
 
@@ -231,87 +317,3 @@ class KeyIn(Body):
 
 class KeysIn(Body):
     keys: list[KeyIn] = []
-
-
-def moment(when: datetime) -> str:
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def concept_out(concept: Concept, app_id: str) -> dict[str, Any]:
-    return {
-        "id": concept.id,
-        "name": concept.name,
-        "value": 1,
-        "created_at": moment(concept.created_at),
-        "language": "en",
-        "app_id": app_id,
-    }
-
-
-def input_out(one: Input, names: Mapping[str, str], app_id: str, image_url: str) -> dict[str, Any]:
-    """names: concept id -> name; image_url: where the picture is served from if it was uploaded."""
-    image: dict[str, Any] = {"url": one.url or image_url}
-    if one.crop:
-        image["crop"] = list(one.crop)
-    data: dict[str, Any] = {"image": image}
-    if one.concepts:
-        data["concepts"] = [
-            {"id": concept, "name": names.get(concept, concept), "value": 1 if yes else 0, "app_id": app_id}
-            for concept, yes in one.concepts.items()
-        ]
-    if one.metadata is not None:
-        data["metadata"] = one.metadata
-    if one.geo:
-        data["geo"] = {"geo_point": {"longitude": one.geo.longitude, "latitude": one.geo.latitude}}
-    status = {
-        InputStatus.READY: INPUT_READY,
-        InputStatus.PENDING: INPUT_PENDING,
-        InputStatus.FAILED: INPUT_FAILED,
-    }[one.status]
-    return {
-        "id": one.id,
-        "data": data,
-        "created_at": moment(one.created_at),
-        "modified_at": moment(one.modified_at),
-        "status": status.body(one.status_reason),
-    }
-
-
-def version_out(version: ModelVersion, concepts: int) -> dict[str, Any]:
-    return {
-        "id": version.id,
-        "created_at": moment(version.created_at),
-        "status": (TRAINED if version.frozen else UNTRAINED).body(),
-        "active_concept_count": len(version.concept_ids) if version.frozen else concepts,
-        "total_input_count": version.input_count,
-        "train_stats": {},
-    }
-
-
-def model_out(model: Model, version: ModelVersion, concepts: Mapping[str, Concept], app_id: str) -> dict[str, Any]:
-    """concepts: those of the model, by id."""
-    config: dict[str, Any] = {
-        "concepts_mutually_exclusive": model.mutually_exclusive,
-        "closed_environment": model.closed_environment,
-        "max_concepts": 0,
-        "min_value": 0,
-    }
-    if model.settings:
-        config["hyper_params"] = model.settings
-    info: dict[str, Any] = {"type": "concept", "type_ext": "concept", "output_config": config}
-    # Absent, not empty, where the model has none.
-    if model.concept_ids:
-        info["data"] = {"concepts": [concept_out(concepts[id], app_id) for id in model.concept_ids]}
-    return {
-        "id": model.id,
-        "name": model.name,
-        "created_at": moment(model.created_at),
-        "app_id": app_id,
-        "output_info": info,
-        "model_version": version_out(version, len(model.concept_ids)),
-    }
-
-
-def ok(**payload: Any) -> dict[str, Any]:
-    """An answer that went well."""
-    return {"status": OK.body(), **payload}

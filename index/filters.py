@@ -8,10 +8,12 @@
     {"ids": ["a", "b"]}   {"url": "https://..."}
     {"and": [...]}   {"or": [...]}   {"not": {...}}
 
-Several keys in one mapping must all hold; an empty mapping matches everything.
+Several keys in one mapping must all hold; an empty mapping matches everything. A tree has at most 100 parts, and is no
+deeper than databases read: 10 levels, in `metadata` 6.
 """
 
 import math
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +22,10 @@ from typing import Any
 from .errors import BadFilter
 from .records import Where
 
-_MAX_DEPTH = 20
+_MAX_PARTS = 100
+_MAX_DEPTH = 10
+_MAX_METADATA_DEPTH = 6
+"""SQLite's parser before 3.46 takes a hundred open brackets and words in all."""
 _EARTH_KM = 6371.0088
 
 
@@ -88,14 +93,32 @@ Filter = Labelled | HasMetadata | Near | InBox | Created | HasId | HasUrl | All 
 
 def parse(where: Where) -> Filter:
     """Raises BadFilter, which names the part that is wrong."""
-    return _parse(where, _MAX_DEPTH)
+    filter = _parse(where, _MAX_DEPTH)
+    if _size(filter) > _MAX_PARTS:
+        raise BadFilter(f"the filter has more than {_MAX_PARTS} parts")
+    return filter
+
+
+def _size(filter: object) -> int:
+    """How many conditions a database is asked for, about."""
+    match filter:
+        case All(parts) | Either(parts):
+            return 1 + sum(map(_size, parts))
+        case Not(part):
+            return 1 + _size(part)
+        case HasMetadata(wanted) | (Mapping() as wanted):
+            return 1 + sum(map(_size, wanted.values()))
+        case list() | tuple():
+            return 1 + sum(map(_size, filter))
+        case _:
+            return 1
 
 
 def _parse(where: object, depth: int) -> Filter:
     if depth == 0:
         raise BadFilter(f"the filter is nested deeper than {_MAX_DEPTH}")
     if not isinstance(where, Mapping):
-        raise BadFilter(f"a filter is a mapping, not {where!r:.100}")
+        raise BadFilter(f"a filter is a mapping, not {_short(where)}")
     if "value" in where and "label" not in where:
         raise BadFilter("'value' belongs beside 'label'")
     parts: list[Filter] = []
@@ -113,26 +136,26 @@ def _parse(where: object, depth: int) -> Filter:
             parts.append(_LEAVES[key](given))
         else:
             known = ", ".join(["and", "label", "not", "or", *sorted(_LEAVES)])
-            raise BadFilter(f"unknown filter {key!r:.100}; there are {known}")
+            raise BadFilter(f"unknown filter {_short(key)}; there are {known}")
     return parts[0] if len(parts) == 1 else All(tuple(parts))
 
 
 def _label(concept: object, value: object) -> Labelled:
     if not isinstance(value, bool):
-        raise BadFilter(f"the 'value' of a label is True or False, not {value!r:.100}")
+        raise BadFilter(f"the 'value' of a label is True or False, not {_short(value)}")
     return Labelled(_text(concept, "label"), value)
 
 
 def _metadata(given: object) -> HasMetadata:
     if not isinstance(given, Mapping):
-        raise BadFilter(f"'metadata' is a mapping, not {given!r:.100}")
-    _check_json(given, _MAX_DEPTH)
+        raise BadFilter(f"'metadata' is a mapping, not {_short(given)}")
+    _check_json(given, _MAX_METADATA_DEPTH)
     return HasMetadata(given)
 
 
 def _check_json(value: object, depth: int) -> None:
     if depth == 0:
-        raise BadFilter(f"'metadata' is nested deeper than {_MAX_DEPTH}")
+        raise BadFilter(f"'metadata' is nested deeper than {_MAX_METADATA_DEPTH}")
     if isinstance(value, Mapping):
         for key, inner in value.items():
             _text(key, "metadata key")
@@ -140,17 +163,19 @@ def _check_json(value: object, depth: int) -> None:
     elif isinstance(value, list | tuple):
         for inner in value:
             _check_json(inner, depth - 1)
+    elif isinstance(value, str):
+        _check_encodable(value, "metadata")
     elif isinstance(value, float) and not math.isfinite(value):
         raise BadFilter("a number in 'metadata' is not finite")
     elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
         raise BadFilter("a number in 'metadata' is too large")
-    elif not isinstance(value, str | int | float | bool | None):
-        raise BadFilter(f"'metadata' is plain JSON, which {value!r:.100} is not")
+    elif not isinstance(value, int | float | None):
+        raise BadFilter(f"'metadata' is plain JSON, which {_short(value)} is not")
 
 
 def _geo(given: object) -> Near | InBox:
     if not isinstance(given, Mapping):
-        raise BadFilter(f"'geo' is a mapping, not {given!r:.100}")
+        raise BadFilter(f"'geo' is a mapping, not {_short(given)}")
     if given.keys() == {"box"}:
         corners = [_list(corner, "box corner") for corner in _list(given["box"], "box")]
         if [len(corner) for corner in corners] != [2, 2]:
@@ -177,9 +202,9 @@ def _created(given: object) -> Created:
 def _moment(given: object, name: str) -> datetime:
     try:
         moment = given if isinstance(given, datetime) else datetime.fromisoformat(_text(given, name))
-    except ValueError as error:
-        raise BadFilter(f"{name!r} is a time in ISO 8601, not {given!r:.100}") from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadFilter(f"{name!r} is a time in ISO 8601, not {_short(given)}") from error
 
 
 def _ids(given: object) -> HasId:
@@ -192,20 +217,40 @@ def _url(given: object) -> HasUrl:
 
 def _list(given: object, name: str) -> Sequence[Any]:
     if not isinstance(given, list | tuple):
-        raise BadFilter(f"{name!r} is a list, not {given!r:.100}")
+        raise BadFilter(f"{name!r} is a list, not {_short(given)}")
     return given
 
 
 def _text(given: object, name: str) -> str:
     if not isinstance(given, str) or "\0" in given:
-        raise BadFilter(f"{name!r} is a text, not {given!r:.100}")
+        raise BadFilter(f"{name!r} is a text, not {_short(given)}")
+    _check_encodable(given, name)
     return given
 
 
+def _check_encodable(text: str, name: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadFilter(f"{name!r} has half a surrogate pair: {error.reason}") from error
+
+
 def _number(given: object, name: str) -> float:
-    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
-        raise BadFilter(f"{name!r} is a number, not {given!r:.100}")
-    return float(given)
+    try:
+        number = math.nan if isinstance(given, bool) or not isinstance(given, int | float) else float(given)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise BadFilter(f"{name!r} is a number, not {_short(given)}")
+    return number
+
+
+def _short(given: object) -> str:
+    """For a message: never long, however large or deep it is."""
+    try:
+        return reprlib.repr(given)[:100]
+    except Exception:
+        return f"a {type(given).__name__}"
 
 
 _RADIANS = {

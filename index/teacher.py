@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .collection import Collection
+from .errors import InputNotFound
 from .records import BUILT_IN_MODEL, FloatArray, KeyArray, Model, SpaceRecord
 from .scoring.examples import BACKGROUND_SIZE, Array, Background, Examples
 from .scoring.predictor import Predictor
@@ -35,6 +36,7 @@ class _Taught:
     """One model's scorer, and the label changes that it has not taken in yet."""
 
     model: Model
+    examples: Examples
     scorer: Scorer
     lock: threading.Lock = field(default_factory=threading.Lock)
     pending: list[LabelChange] = field(default_factory=list)
@@ -75,7 +77,7 @@ class Teacher:
 
     def resume(self, record: SpaceRecord) -> None:
         """Goes on with a snapshot from an earlier run."""
-        self._epoch = self._epoch_of(record)
+        self._publish(self._epoch_of(record))
 
     def concept_ids(self) -> list[str]:
         """Concepts that have labels, in the order in which they were first used."""
@@ -141,12 +143,25 @@ class Teacher:
             return predictor.concept_ids, taught.scorer.leave_one_out(keys)
 
     def _catch_up(self, taught: _Taught) -> Predictor:
+        try:
+            return self._take_in(taught)
+        except BaseException:
+            # Half of the changes may be in: whoever asks next starts from the labels.
+            with self._mutex:
+                taught.scorer, taught.pending = self._scorer(taught.examples, taught.model), []
+                taught.predictor = None
+            raise
+
+    def _take_in(self, taught: _Taught) -> Predictor:
         with self._mutex:
             pending, taught.pending = taught.pending, []
         for change in pending:
             if taught.model.id == BUILT_IN_MODEL and isinstance(taught.scorer, IndependentScorer):
                 taught.scorer.add_concept(change.concept_id)
             taught.scorer.set(change.key, change.concept_id, change.value)
+        if not taught.scorer.fits:
+            with self._mutex:
+                taught.scorer, taught.pending = self._scorer(taught.examples, taught.model), []
         if pending or taught.predictor is None:
             taught.predictor = taught.scorer.predictor()
         return taught.predictor
@@ -155,16 +170,20 @@ class Teacher:
         with self._mutex:
             taught = epoch.taught.get(model.id)
             if taught is None or (taught.model != model and model.id != BUILT_IN_MODEL):
-                concepts = list(self._labels) if model.id == BUILT_IN_MODEL else model.concept_ids
-                scorer = scorer_of(
-                    epoch.examples,
-                    concepts,
-                    {concept: self._labels.get(concept, {}) for concept in concepts},
-                    mutually_exclusive=model.mutually_exclusive,
-                    closed_environment=model.closed_environment,
-                )
-                taught = epoch.taught[model.id] = _Taught(model, scorer)
+                taught = _Taught(model, epoch.examples, self._scorer(epoch.examples, model))
+                epoch.taught[model.id] = taught
         return taught
+
+    def _scorer(self, examples: Examples, model: Model) -> Scorer:
+        """One that knows the labels of this moment; the caller holds the mutex."""
+        concepts = list(self._labels) if model.id == BUILT_IN_MODEL else model.concept_ids
+        return scorer_of(
+            examples,
+            concepts,
+            {concept: self._labels.get(concept, {}) for concept in concepts},
+            mutually_exclusive=model.mutually_exclusive,
+            closed_environment=model.closed_environment,
+        )
 
     def _current_epoch(self) -> _Epoch:
         epoch = self._epoch
@@ -176,9 +195,8 @@ class Teacher:
             return epoch
         with self._renewing:
             if self._epoch is None or self._stale(self._epoch):
-                fresh = self._fresh_epoch()
-                with self._mutex:
-                    self._epoch = fresh
+                self._publish(self._fresh_epoch())
+            assert self._epoch
             return self._epoch
 
     def _renew_aside(self, old: _Epoch) -> None:
@@ -187,11 +205,17 @@ class Teacher:
             for taught in list(old.taught.values()):
                 with (renewed := self._taught(fresh, taught.model)).lock:
                     self._catch_up(renewed)
-            with self._mutex:
-                self._epoch, self._next = fresh, None
+            self._publish(fresh)
         finally:
             self._next = None
             self._renewing.release()
+
+    def _publish(self, epoch: _Epoch) -> None:
+        with self._mutex:
+            self._epoch, self._next = epoch, None
+        # Deletions since it was begun; later ones come by `forget`.
+        if not self._collection.contains(epoch.record.background).all():
+            self._background_lost = True
 
     def _stale(self, epoch: _Epoch) -> bool:
         return self._background_lost or len(self._collection) >= max(
@@ -201,7 +225,7 @@ class Teacher:
     def _fresh_epoch(self) -> _Epoch:
         self._background_lost = False
         keys = self._collection.keys()
-        vectors = self._collection.get(_spread(keys, _MEAN_SAMPLE))
+        _, vectors = self._present(_spread(keys, _MEAN_SAMPLE))
         space = Space.fit(vectors, self._choose_power(vectors))
         return self._epoch_of(
             SpaceRecord(
@@ -215,10 +239,24 @@ class Teacher:
 
     def _epoch_of(self, record: SpaceRecord) -> _Epoch:
         space = Space(record.mean, record.power)
-        present = record.background[self._collection.contains(record.background)]
-        self._background_lost = len(present) < len(record.background)
-        background = Background(present, space.prepare(self._collection.get(present)))
-        return _Epoch(record, Examples(space, background, self._collection.get))
+        present, vectors = self._present(record.background)
+        return _Epoch(record, Examples(space, Background(present, space.prepare(vectors)), self._vectors))
+
+    def _vectors(self, keys: KeyArray) -> FloatArray:
+        """(n, dim), zeros for inputs that are gone and whose labels are about to be forgotten."""
+        present, vectors = self._present(keys)
+        rows = np.zeros((len(keys), self._collection.dim), dtype=np.float32)
+        rows[np.isin(keys, present)] = vectors
+        return rows
+
+    def _present(self, keys: KeyArray) -> tuple[KeyArray, FloatArray]:
+        """Those of the keys that are there, and their vectors; others may be deleted at any moment."""
+        while True:
+            present = keys[self._collection.contains(keys)]
+            try:
+                return present, self._collection.get(present)
+            except InputNotFound:
+                continue
 
     def _choose_power(self, vectors: FloatArray) -> float:
         if self._power is not None:

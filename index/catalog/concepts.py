@@ -45,6 +45,10 @@ class Concepts:
 
     def page(self, app_id: str, offset: int, limit: int, name: str | None = None) -> list[Concept]:
         """In the order in which they were made. name: any case, * for any run of characters."""
+        key = ("concepts", app_id, offset, limit, name)
+        return self._database.cached(key, lambda: self._page(app_id, offset, limit, name))
+
+    def _page(self, app_id: str, offset: int, limit: int, name: str | None) -> list[Concept]:
         query = select(_concepts).where(_concepts.c.app_id == app_id)
         if name is not None:
             pattern = name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")

@@ -137,6 +137,11 @@ class Inputs:
 
     def get(self, app_id: str, ids: Sequence[str]) -> dict[str, Input]:
         """Those that exist."""
+        if len(ids) == 1:
+            return self._database.cached(("input", app_id, ids[0]), lambda: self._get(app_id, ids))
+        return self._get(app_id, ids)
+
+    def _get(self, app_id: str, ids: Sequence[str]) -> dict[str, Input]:
         with self._database.read() as connection:
             rows = [
                 row

@@ -27,6 +27,9 @@ class Keys:
 
     def find(self, hash: str) -> KeyRecord | None:
         """The key of this hash, revoked ones too."""
+        return self._database.cached(("key", hash), lambda: self._find(hash))
+
+    def _find(self, hash: str) -> KeyRecord | None:
         with self._database.read() as connection:
             row = connection.execute(select(_keys).where(_keys.c.hash == hash)).one_or_none()
         return None if row is None else KeyRecord(**{**row._mapping, "scopes": tuple(row.scopes)})
@@ -49,8 +52,3 @@ class Keys:
                 update(_keys).where(_keys.c.id == id).values(revoked_at=datetime.now(UTC))
             ).rowcount:
                 raise NotFound(f"no key {id!r}")
-
-    def touch(self, id: str) -> None:
-        """The key was used just now."""
-        with self._database.write() as connection:
-            connection.execute(update(_keys).where(_keys.c.id == id).values(last_used_at=datetime.now(UTC)))

@@ -64,6 +64,9 @@ class Models:
 
     def get(self, app_id: str, id: str) -> Model:
         """Raises ModelNotFound."""
+        return self._database.cached(("model", app_id, id), lambda: self._get(app_id, id))
+
+    def _get(self, app_id: str, id: str) -> Model:
         with self._database.read() as connection:
             return _records(connection, [_row(connection, app_id, id)])[0]
 

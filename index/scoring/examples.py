@@ -64,7 +64,7 @@ class Examples:
     """
 
     def __init__(self, space: Space, background: Background, fetch: Callable[[KeyArray], FloatArray]) -> None:
-        """fetch gives the raw unit vectors (n, dim) of keys (n,)."""
+        """fetch gives the raw unit vectors (n, dim) of keys (n,), zeros for an input that is being deleted."""
         self.space = space
         self.background = background
         self._fetch = fetch
@@ -75,6 +75,11 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self._row)
+
+    def all(self) -> tuple[KeyArray, FloatArray]:
+        """Keys (n,) and rows (n, dim) of one moment, as views: other models may add rows while one is scored."""
+        with self._lock:
+            return self.keys, self.matrix
 
     @property
     def matrix(self) -> FloatArray:
@@ -110,6 +115,8 @@ class Examples:
             all_keys = np.empty(capacity, dtype=np.int64)
             all_keys[:start] = self.keys
             self._matrix, self._keys = matrix, all_keys
-        self._matrix[start:end] = self.space.prepare(self._fetch(keys))
+        vectors = self._fetch(keys)
+        # Without its vector an input says nothing, until its labels go too.
+        self._matrix[start:end] = self.space.prepare(vectors) * vectors.any(axis=1, keepdims=True)
         self._keys[start:end] = keys
         self._row.update(zip(keys.tolist(), range(start, end), strict=True))

@@ -113,16 +113,17 @@ class ExclusiveScorer:
         ridge = self._refresh()
         columns = self._labels.active()
         examples = self._examples
+        keys, rows = examples.all()
         slots = np.flatnonzero(self._rows >= 0)
-        votes = np.zeros((len(examples), len(columns)))
+        votes = np.zeros((len(keys), len(columns)))
         votes[self._rows[slots]] = centred(ridge.alpha[slots], columns)
         signs = np.zeros_like(votes)
         signs[self._rows[slots]] = self._signs[np.ix_(slots, columns)]
         return Predictor(
             space=examples.space,
             concept_ids=tuple(self._labels.concept_ids[column] for column in columns),
-            keys=examples.keys,
-            rows=examples.matrix,
+            keys=keys,
+            rows=rows,
             votes=csc_array(votes),
             background_rows=examples.background.rows[:0],
             background_votes=np.empty((0, len(columns))),
@@ -218,15 +219,16 @@ class LargeExclusiveScorer:
         judges = self._fit.judges()
         scales = _scales(judges, columns)
         scores = _scores(judges, columns, scales)
-        members = self._fit.members(len(self._examples))[:, columns]
-        weights = centred(self._fit.weights, columns)
         examples = self._examples
-        none = csc_array((len(examples), len(columns)))
+        keys, rows = examples.all()
+        members = self._fit.members(len(keys))[:, columns]
+        weights = centred(self._fit.weights, columns)
+        none = csc_array((len(keys), len(columns)))
         return Predictor(
             space=examples.space,
             concept_ids=tuple(self._labels.concept_ids[column] for column in columns),
-            keys=examples.keys,
-            rows=examples.matrix,
+            keys=keys,
+            rows=rows,
             votes=none,
             background_rows=examples.background.rows[:0],
             background_votes=np.empty((0, len(columns))),

@@ -140,9 +140,10 @@ class LargeFit:
     def _sums_of(self, vectors: FloatArray) -> Array:
         """(n, G): the cache kernel with each group, summed."""
         sums = np.empty((len(vectors), len(self.group_sizes)))
-        members = self.members(len(self._examples))
+        keys, rows = self._examples.all()
+        members = self.members(len(keys))
         for start in range(0, len(vectors), _CHUNK):
-            kernel = cache_kernel(vectors[start : start + _CHUNK] @ self._examples.matrix.T)
+            kernel = cache_kernel(vectors[start : start + _CHUNK] @ rows.T)
             sums[start : start + _CHUNK] = kernel @ members
         return sums * self.group_sizes
 
@@ -152,7 +153,8 @@ class LargeFit:
         direction = (self._ridge.add if sign > 0 else self._ridge.remove)(vector, taught.target)
         self._leverage -= sign * (self._judge_vectors @ direction) ** 2
         if row >= len(self._group):
-            self._group = np.pad(self._group, (0, len(self._group)), constant_values=-1)
+            # Twice as many, or more: other models add rows too.
+            self._group = np.pad(self._group, (0, max(len(self._group), row + 1)), constant_values=-1)
         self._group[row] = taught.group if sign > 0 else -1
         if taught.group >= 0:
             self._sums[:, taught.group] += sign * cache_kernel(self._judge_vectors @ vector)

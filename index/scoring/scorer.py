@@ -95,20 +95,21 @@ class IndependentScorer:
         self._refresh()
         examples, background = self._examples, self._examples.background
         votes = list(self._votes.values())
+        keys, rows = examples.all()
         return Predictor(
             space=examples.space,
             concept_ids=tuple(self._votes),
-            keys=examples.keys,
-            rows=examples.matrix,
-            votes=sparse_columns([(v.rows, v.votes) for v in votes], len(examples)),
+            keys=keys,
+            rows=rows,
+            votes=sparse_columns([(v.rows, v.votes) for v in votes], len(keys)),
             background_rows=background.rows,
             background_votes=np.array([v.background for v in votes]).reshape(len(votes), len(background)).T,
-            positive=sparse_columns([(v.rows, v.signs) for v in votes], len(examples)),
+            positive=sparse_columns([(v.rows, v.signs) for v in votes], len(keys)),
             temperature=None,
             curves=tuple(v.curve for v in votes),
             mutually_exclusive=self._exclusive,
             low_confidence=np.array([v.low_confidence for v in votes], dtype=np.bool_),
-            large=self._large_part(votes),
+            large=_large_part(votes, len(keys)),
         )
 
     def leave_one_out(self, keys: KeyArray) -> Array:
@@ -121,21 +122,6 @@ class IndependentScorer:
             for key in without.keys() & position.keys():
                 scores[position[key], column] = without[key]
         return predictor.probabilities(scores)
-
-    def _large_part(self, votes: Sequence[Votes]) -> LargePart | None:
-        columns = [column for column, v in enumerate(votes) if v.large]
-        large = [v.large for v in votes if v.large]
-        if not large:
-            return None
-        rows = len(self._examples)
-        return LargePart(
-            columns=np.array(columns),
-            prototypes=np.stack([v.prototype for v in large], axis=1).astype(np.float32),
-            members=_side(large, 0, rows),
-            others=_side(large, 1, rows),
-            neighbour_scale=np.array([v.neighbour_scale for v in large]),
-            contrast=True,
-        )
 
     def _effective(self, concept: str, key: int) -> bool | None:
         """The label that teaches: the concept's own, else no where another, exclusive concept says yes."""
@@ -157,20 +143,39 @@ class IndependentScorer:
             changes = self._changed[concept]
             if not any(labels.values()):
                 self._concepts.pop(concept, None)
-            elif (scorer := self._concepts.get(concept)) is None or not scorer.fits or len(changes) > FEW:
-                effective = self._effective_labels(concept)
-                form = ConceptScorer if len(effective) <= DUAL_LIMIT else LargeConceptScorer
-                self._concepts[concept] = form(self._examples, effective)
-                votes[concept] = self._concepts[concept].votes()
-            elif changes:
-                # Additions first: at least one yes must remain at every step.
-                for key in sorted(changes, key=lambda key: changes[key] is not True):
-                    scorer.set(key, changes[key])
-                votes[concept] = scorer.votes()
             else:
-                votes[concept] = self._votes[concept]
+                known = concept in self._concepts and self._follow(self._concepts[concept], changes)
+                if not known:
+                    effective = self._effective_labels(concept)
+                    form = ConceptScorer if len(effective) <= DUAL_LIMIT else LargeConceptScorer
+                    self._concepts[concept] = form(self._examples, effective)
+                votes[concept] = self._votes[concept] if known and not changes else self._concepts[concept].votes()
             changes.clear()
         self._votes = votes
+
+    def _follow(self, scorer: ConceptScorer | LargeConceptScorer, changes: Mapping[int, bool | None]) -> bool:
+        """Whether it could take the changes in and is still the right form for so many labels."""
+        if len(changes) > FEW:
+            return False
+        # Additions first: at least one yes must remain at every step.
+        for key in sorted(changes, key=lambda key: changes[key] is not True):
+            scorer.set(key, changes[key])
+        return scorer.fits
+
+
+def _large_part(votes: Sequence[Votes], rows: int) -> LargePart | None:
+    columns = [column for column, v in enumerate(votes) if v.large]
+    large = [v.large for v in votes if v.large]
+    if not large:
+        return None
+    return LargePart(
+        columns=np.array(columns),
+        prototypes=np.stack([v.prototype for v in large], axis=1).astype(np.float32),
+        members=_side(large, 0, rows),
+        others=_side(large, 1, rows),
+        neighbour_scale=np.array([v.neighbour_scale for v in large]),
+        contrast=True,
+    )
 
 
 def _side(large: Sequence[LargeVotes], side: int, rows: int) -> csc_array:
