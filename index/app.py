@@ -3,21 +3,37 @@
 Its inputs and labels are in `library.py`, its models and versions in `models.py`. Thread-safe.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from ..embeddings.base import WorkflowError
-from ..embeddings.images import ImageError
+from ..embeddings.images import ImageError, open_image
 from ..embeddings.images import crop as crop_image
 from . import evaluation, explanation
 from .collection import KeyFilter
 from .errors import BadRequest, NotSupported
-from .intake import check_vectors, open_picture
+from .intake import check_vectors
 from .models import Models
 from .ranking import Ranking, Term, rank
-from .records import Crop, Evaluation, Explanation, FloatArray, Hit, Matches, Model, Picture, Prediction, Scores, Where
+from .records import (
+    Crop,
+    Evaluation,
+    EvaluationState,
+    Explanation,
+    FloatArray,
+    Hit,
+    Matches,
+    Model,
+    Picture,
+    Prediction,
+    Scores,
+    StoredEvaluation,
+    Where,
+)
+from .teacher import LeaveOneOut
 
 
 class App(Models):
@@ -41,7 +57,7 @@ class App(Models):
         outcomes: list[Any] = []
         for image, box in zip(images, crops, strict=True):
             try:
-                opened = open_picture(image)[1].image
+                opened = open_image(image).image
                 outcomes.append(crop_image(opened, box) if box else opened)
             except ImageError as error:
                 outcomes.append(error)
@@ -100,12 +116,39 @@ class App(Models):
     def evaluate(self, model: Model | str | None = None) -> Evaluation:
         """Leave-one-out quality over every input with a label for one of the model's concepts."""
         model = self._model(model)
-        keys = self._teacher.labelled_keys(model.concept_ids)
-        concept_ids, probabilities = self._teacher.leave_one_out(model, keys)
+        return self._evaluated(model, self._teacher.labels_of(model.concept_ids), self._teacher.leave_one_out)
+
+    def evaluate_version(self, model: str, version: str) -> Evaluation:
+        """The same with the labels that the version was frozen with, and kept with it; see `evaluation`."""
+        record = self.version(model, version)
+        try:
+            if record.frozen:
+                labels = self._catalog.labels.at(self.id, record.concept_ids, record.label_seq)
+                found = self._evaluated(self.model(model), labels, self._teacher.leave_one_out_with(labels))
+            else:
+                found = self.evaluate(model)
+        except Exception as error:
+            reason = {"reason": str(error)}
+            self._catalog.evaluations.set(self.id, model, version, EvaluationState.FAILED, reason)
+            raise
+        self._catalog.evaluations.set(self.id, model, version, EvaluationState.DONE, asdict(found))
+        return found
+
+    def request_evaluation(self, model: str, version: str) -> None:
+        """Notes that somebody wants `evaluate_version`; whoever serves the app makes it."""
+        self._catalog.evaluations.set(self.id, model, version, EvaluationState.QUEUED, None)
+
+    def evaluation(self, model: str, version: str) -> StoredEvaluation | None:
+        """What is known of a version's evaluation; None where nobody asked for one. Raises VersionNotFound."""
+        return self._catalog.evaluations.get(self.id, model, version)
+
+    def _evaluated(self, model: Model, labels: Mapping[str, Mapping[int, bool]], judge: LeaveOneOut) -> Evaluation:
+        keys = np.array(sorted({key for given in labels.values() for key in given}), dtype=np.int64)
+        concept_ids, probabilities = judge(model, keys)
         truth = np.zeros(probabilities.shape, dtype=np.int8)
         for column, concept in enumerate(concept_ids):
-            labels = self._teacher.labels(concept)
-            truth[:, column] = [{True: 1, False: -1, None: 0}[labels.get(key)] for key in keys.tolist()]
+            given = labels[concept]
+            truth[:, column] = [{True: 1, False: -1, None: 0}[given.get(key)] for key in keys.tolist()]
         return evaluation.evaluate(model.id, concept_ids, probabilities, truth)
 
     # Searching

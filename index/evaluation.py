@@ -6,34 +6,40 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from .records import ConceptQuality, Evaluation
+from .records import ConceptQuality, Curve, Evaluation
 
 _THRESHOLD = 0.5
+_MOST_POINTS = 101
+"""Of a curve: so many are kept, evenly spread."""
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
 
-def evaluate(
-    model_id: str, concept_ids: Sequence[str], probabilities: NDArray[np.float64], truth: NDArray[np.int8]
-) -> Evaluation:
+def evaluate(model_id: str, concept_ids: Sequence[str], probabilities: Floats, truth: NDArray[np.int8]) -> Evaluation:
     """probabilities (n, C), truth (n, C): 1 labelled yes, -1 labelled no, 0 not labelled.
 
     An input that is labelled for other concepts only counts as a no: it was looked at, and this was not said of it.
     """
     shown = truth == 1
     single = shown.sum(axis=1) == 1
-    accuracy = None
-    if single.any():
-        accuracy = float(np.mean(probabilities[single].argmax(axis=1) == shown[single].argmax(axis=1)))
+    best = probabilities.argmax(axis=1) if probabilities.size else np.zeros(len(truth), dtype=np.int64)
+    actual = shown.argmax(axis=1) if shown.size else best
+    confusion = np.zeros((len(concept_ids), len(concept_ids)), dtype=np.int64)
+    np.add.at(confusion, (actual[single], best[single]), 1)
     return Evaluation(
         model_id=model_id,
         inputs=len(truth),
-        accuracy=accuracy,
+        accuracy=float(np.mean(best[single] == actual[single])) if single.any() else None,
         concepts=tuple(
             _quality(concept, probabilities[:, column], shown[:, column]) for column, concept in enumerate(concept_ids)
         ),
+        confusion=confusion.tolist(),
+        cooccurrence=(shown.T.astype(np.int64) @ shown.astype(np.int64)).tolist(),
     )
 
 
-def roc_auc(values: NDArray[np.float64], shown: NDArray[np.bool_]) -> float | None:
+def roc_auc(values: Floats, shown: Bools) -> float | None:
     """The chance that a positive (shown) ranks above a negative, ties half (Mann-Whitney); None without both sides."""
     positives, negatives = int(shown.sum()), int((~shown).sum())
     if not positives or not negatives:
@@ -42,7 +48,27 @@ def roc_auc(values: NDArray[np.float64], shown: NDArray[np.bool_]) -> float | No
     return float((ranks[shown].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def _quality(concept: str, values: NDArray[np.float64], shown: NDArray[np.bool_]) -> ConceptQuality:
+def roc_curve(values: Floats, shown: Bools) -> Curve:
+    """x: share of the negatives at or above the threshold, y: share of the positives. From (0, 0) to (1, 1)."""
+    thresholds, right, wrong = _steps(values, shown)
+    return _curve(wrong / max(int((~shown).sum()), 1), right / max(int(shown.sum()), 1), thresholds)
+
+
+def precision_recall_curve(values: Floats, shown: Bools) -> Curve:
+    """x: recall, y: precision, at every threshold that a value sets; from high thresholds to low ones."""
+    thresholds, right, wrong = (column[1:] for column in _steps(values, shown))
+    return _curve(right / max(int(shown.sum()), 1), right / (right + wrong), thresholds)
+
+
+def average_precision(values: Floats, shown: Bools) -> float | None:
+    """Mean of the precision at each positive, by rank; ties share a rank. None without positives."""
+    if not shown.any():
+        return None
+    _, right, wrong = (column[1:] for column in _steps(values, shown))
+    return float(np.sum(np.diff(right, prepend=0) * right / (right + wrong)) / shown.sum())
+
+
+def _quality(concept: str, values: Floats, shown: Bools) -> ConceptQuality:
     said = values >= _THRESHOLD
     right = int((said & shown).sum())
     positives = int(shown.sum())
@@ -52,5 +78,25 @@ def _quality(concept: str, values: NDArray[np.float64], shown: NDArray[np.bool_]
         negatives=len(shown) - positives,
         precision=right / int(said.sum()) if said.any() else None,
         recall=right / positives if positives else None,
+        f1=2 * right / (int(said.sum()) + positives) if positives or said.any() else None,
         roc_auc=roc_auc(values, shown),
+        average_precision=average_precision(values, shown),
+        roc=roc_curve(values, shown),
+        precision_recall=precision_recall_curve(values, shown),
     )
+
+
+def _steps(values: Floats, shown: Bools) -> tuple[Floats, Floats, Floats]:
+    """Thresholds from above all values downwards, and how many positives and negatives are at or above each."""
+    order = np.argsort(-values, kind="stable")
+    ranked, hits = values[order], shown[order]
+    # Equal values fall together: only the last of a run is a step.
+    ends = np.flatnonzero(np.diff(ranked, append=-np.inf))
+    right = np.cumsum(hits)[ends]
+    thresholds = np.concatenate([[1.0], ranked[ends]])
+    return thresholds, np.concatenate([[0.0], right]), np.concatenate([[0.0], ends + 1 - right])
+
+
+def _curve(x: Floats, y: Floats, thresholds: Floats) -> Curve:
+    chosen = np.unique(np.linspace(0, max(len(x) - 1, 0), min(len(x), _MOST_POINTS)).astype(np.int64))
+    return Curve(x[chosen].tolist(), y[chosen].tolist(), thresholds[chosen].tolist())

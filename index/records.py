@@ -318,6 +318,29 @@ class Explanation:
     """True when only positives exist and no background: nothing to compare with."""
 
 
+class EvaluationState(StrEnum):
+    QUEUED = "queued"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class StoredEvaluation:
+    """What is kept of a version's evaluation: the result as plain data when it is done, the reason when it failed."""
+
+    state: EvaluationState
+    result: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points of a curve, and the threshold at each."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    thresholds: Sequence[float]
+
+
 @dataclass(frozen=True)
 class ConceptQuality:
     """Leave-one-out quality of one concept at threshold 0.5. NaN is never used: None where undefined."""
@@ -327,7 +350,13 @@ class ConceptQuality:
     negatives: int
     precision: float | None
     recall: float | None
+    f1: float | None
     roc_auc: float | None
+    average_precision: float | None
+    roc: Curve
+    """x: false positive rate, y: true positive rate."""
+    precision_recall: Curve
+    """x: recall, y: precision."""
 
 
 @dataclass(frozen=True)
@@ -339,6 +368,10 @@ class Evaluation:
     accuracy: float | None
     """Share of inputs with exactly one positive concept whose highest value is that concept."""
     concepts: Sequence[ConceptQuality]
+    confusion: Sequence[Sequence[int]]
+    """(C, C) over inputs with exactly one positive concept: row the true one, column the one of the highest value."""
+    cooccurrence: Sequence[Sequence[int]]
+    """(C, C): inputs that are labelled yes for both."""
 
 
 @dataclass(frozen=True)

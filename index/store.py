@@ -100,9 +100,17 @@ class Store:
         self._check_open()
         return self._open_app(self.catalog.apps.get(name))
 
+    def opened_app(self, id: str) -> App | None:
+        """The app of this id if it is open."""
+        return self._apps.opened(id)
+
     def app_by_id(self, id: str) -> App:
         """The app of this id, without asking SQL if it is open. Raises AppNotFound."""
-        return self._apps.opened(id) or self.app(id)
+        return self.opened_app(id) or self.app(id)
+
+    def embedder(self, workflow: str) -> Batcher:
+        """A base workflow that needs no settings, opened and shared. Raises WorkflowError."""
+        return self._embedder_of(recipe_of(workflow))
 
     def apps(self) -> list[AppRecord]:
         """What SQL holds about each app, oldest first."""
@@ -118,11 +126,12 @@ class Store:
 
     def _open_app(self, record: AppRecord) -> App:
         recipe = Recipe(**record.recipe)
+        return self._apps.get(
+            record.id, lambda: App(record, recipe, self.catalog, self._blobs, lambda: self._embedder_of(recipe))
+        )
 
-        def embedder() -> Batcher:
-            return self._embedders.get(recipe, lambda: Batcher(open_embedder(recipe)))
-
-        return self._apps.get(record.id, lambda: App(record, recipe, self.catalog, self._blobs, embedder))
+    def _embedder_of(self, recipe: Recipe) -> Batcher:
+        return self._embedders.get(recipe, lambda: Batcher(open_embedder(recipe)))
 
     def _check_open(self) -> None:
         if self._closed:

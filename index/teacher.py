@@ -1,7 +1,7 @@
 """What an app has been taught, in memory: its labels, its space, and a scorer for every model that is asked."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,9 @@ from .scoring.examples import BACKGROUND_SIZE, Array, Background, Examples
 from .scoring.predictor import Predictor
 from .scoring.scorer import IndependentScorer, Scorer, scorer_of
 from .scoring.space import Space
+
+LeaveOneOut = Callable[[Model, KeyArray], tuple[tuple[str, ...], Array]]
+"""Of a model and the keys (n,) of labelled inputs: concept ids, and (n, C) probabilities by the model without each."""
 
 _GROWTH = 1.25
 """The space is renewed when the app has grown by this much since."""
@@ -90,10 +93,10 @@ class Teacher:
             keys = {key for concept in concept_ids for key in self._labels.get(concept, ())}
         return np.array(sorted(keys), dtype=np.int64)
 
-    def labels(self, concept_id: str) -> dict[int, bool]:
-        """Input key -> yes or no."""
+    def labels_of(self, concept_ids: Iterable[str]) -> dict[str, dict[int, bool]]:
+        """Concept id -> input key -> yes or no."""
         with self._mutex:
-            return dict(self._labels.get(concept_id, ()))
+            return {concept: dict(self._labels.get(concept, ())) for concept in concept_ids}
 
     def apply(self, changes: Iterable[LabelChange]) -> None:
         """The catalog has committed these."""
@@ -142,6 +145,15 @@ class Teacher:
             predictor = self._catch_up(taught)
             return predictor.concept_ids, taught.scorer.leave_one_out(keys)
 
+    def leave_one_out_with(self, labels: Mapping[str, Mapping[int, bool]]) -> LeaveOneOut:
+        """The same for a model taught with other labels than the present ones."""
+
+        def judge(model: Model, keys: KeyArray) -> tuple[tuple[str, ...], Array]:
+            scorer = _scorer(self._current_epoch().examples, model, tuple(labels), labels)
+            return scorer.predictor().concept_ids, scorer.leave_one_out(keys)
+
+        return judge
+
     def _catch_up(self, taught: _Taught) -> Predictor:
         try:
             return self._take_in(taught)
@@ -177,13 +189,7 @@ class Teacher:
     def _scorer(self, examples: Examples, model: Model) -> Scorer:
         """One that knows the labels of this moment; the caller holds the mutex."""
         concepts = list(self._labels) if model.id == BUILT_IN_MODEL else model.concept_ids
-        return scorer_of(
-            examples,
-            concepts,
-            {concept: self._labels.get(concept, {}) for concept in concepts},
-            mutually_exclusive=model.mutually_exclusive,
-            closed_environment=model.closed_environment,
-        )
+        return _scorer(examples, model, concepts, {concept: self._labels.get(concept, {}) for concept in concepts})
 
     def _current_epoch(self) -> _Epoch:
         epoch = self._epoch
@@ -262,6 +268,18 @@ class Teacher:
         if self._power is not None:
             return self._power
         return 0.5 if vectors.size and vectors.min() >= 0 else 1.0
+
+
+def _scorer(
+    examples: Examples, model: Model, concept_ids: Sequence[str], labels: Mapping[str, Mapping[int, bool]]
+) -> Scorer:
+    return scorer_of(
+        examples,
+        concept_ids,
+        labels,
+        mutually_exclusive=model.mutually_exclusive,
+        closed_environment=model.closed_environment,
+    )
 
 
 def _spread(keys: KeyArray, most: int) -> KeyArray:

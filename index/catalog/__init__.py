@@ -8,6 +8,7 @@ from . import schema
 from .apps import Apps
 from .concepts import Concepts
 from .database import Database, chunks
+from .evaluations import Evaluations
 from .feedback import FeedbackLog
 from .inputs import Inputs
 from .keys import Keys
@@ -34,6 +35,7 @@ class Catalog:
         self.versions = Versions(database)
         self.spaces = Spaces(database)
         self.workflows = Workflows(database)
+        self.evaluations = Evaluations(database)
         self.feedback = FeedbackLog(database)
 
     @classmethod

@@ -77,7 +77,7 @@ class Labels:
             return LabelTable(list(connection.scalars(order)), [(k, c, v) for k, c, v in connection.execute(query)])
 
     def at(self, app_id: str, concept_ids: Sequence[str], seq: int) -> dict[str, dict[int, bool]]:
-        """Concept id -> input key -> yes or no, as they were at that moment; of the inputs that are still there."""
+        """Concept id -> input key -> yes or no, as they were at that moment; of the inputs that are ready now."""
         known: dict[str, dict[int, bool | None]] = {concept: {} for concept in concept_ids}
         with self._database.read() as connection:
             for chunk in chunks(concept_ids):
@@ -86,6 +86,7 @@ class Labels:
                     .join(_concepts, _concepts.c.key == _events.c.concept_key)
                     .join(_inputs, _inputs.c.key == _events.c.input_key)
                     .where(_events.c.app_id == app_id, _events.c.seq <= seq, _concepts.c.id.in_(chunk))
+                    .where(_inputs.c.status == InputStatus.READY.value)
                     .order_by(_events.c.key)
                 )
                 for key, concept, value in connection.execute(query):
