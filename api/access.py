@@ -1,21 +1,24 @@
 """Who asks, for which app: what every route of the wire depends on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import unquote
 
 from fastapi import Depends, Path, Query, Request
+from starlette.concurrency import run_in_threadpool
 
 from ..index.app import App
 from ..index.errors import AppNotFound
 from ..index.records import Concept, Input, KeyRecord
 from ..index.store import Store
+from .answers import InputOut, input_out
 from .fetch import fetch
 from .keys import READ, WRITE, MissingScope, authenticate, require
+from .queue import InputRef, Queue, VersionRef
 from .settings import Settings
 from .status import INPUT_BAD, WireError
-from .wire import DataIn, ImageIn, input_out
+from .wire import DataIn, ImageIn
 
 MOST_PER_PAGE = 1000
 _LAST_PAGE = 10**9
@@ -33,7 +36,8 @@ def page_of(page: int, per_page: int) -> Page:
     return Page(min(page, _LAST_PAGE), min(per_page, MOST_PER_PAGE))
 
 
-def _page(page: Annotated[int, Query(ge=1)] = 1, per_page: Annotated[int, Query(ge=1)] = 128) -> Page:
+# These are asynchronous only so that none of them costs a change of threads: none of them waits for anything.
+async def _page(page: Annotated[int, Query(ge=1)] = 1, per_page: Annotated[int, Query(ge=1)] = 128) -> Page:
     return page_of(page, per_page)
 
 
@@ -42,6 +46,9 @@ class Caller:
     """An authenticated request to an app."""
 
     app: App
+    store: Store
+    pictures: Queue[InputRef]
+    evaluations: Queue[VersionRef]
     settings: Settings
     base_url: str
 
@@ -52,9 +59,14 @@ class Caller:
     def concepts(self) -> Mapping[str, Concept]:
         return {concept.id: concept for concept in self.app.concepts(per_page=1_000_000)}
 
-    def show(self, one: Input, names: Mapping[str, str]) -> dict[str, object]:
+    def show(self, one: Input, names: Mapping[str, str]) -> InputOut:
         """An input for the wire."""
         return input_out(one, names, self.app.id, f"{self.base_url}/images/{self.app.id}/{one.sha256 or 'none'}")
+
+    def page(self, inputs: Iterable[Input]) -> list[InputOut]:
+        """Inputs for the wire."""
+        names = self.names()
+        return [self.show(one, names) for one in inputs]
 
     def picture(self, data: DataIn) -> bytes:
         """The bytes of the picture that a request names. Raises WireError, ImageError or FetchError."""
@@ -64,34 +76,42 @@ class Caller:
             return uploaded
         if image.url is None:
             raise WireError(INPUT_BAD, "data.image needs a url or base64")
-        if not (self.settings.fetch_urls or self.settings.allow_private_urls):
-            raise WireError(INPUT_BAD, "this server doesn't fetch URLs: send the picture as base64")
+        self.check_fetches()
         return fetch(image.url)
 
+    def check_fetches(self) -> None:
+        """Raises WireError where the settings forbid to fetch pictures by URL."""
+        if not (self.settings.fetch_urls or self.settings.allow_private_urls):
+            raise WireError(INPUT_BAD, "this server doesn't fetch URLs: send the picture as base64")
 
-def _key(request: Request) -> KeyRecord:
+
+async def _key(request: Request) -> KeyRecord:
     store: Store = request.app.state.store
     return authenticate(store.catalog, request.headers.get("authorization"))
 
 
-def _caller(scope: str) -> Callable[..., Caller]:
-    # Plain functions, so that the look-ups run in a thread and never hold up the event loop.
-    def caller(request: Request, key: Annotated[KeyRecord, Depends(_key)]) -> Caller:
+def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
+    async def caller(request: Request, key: Annotated[KeyRecord, Depends(_key)]) -> Caller:
         if key.app_id is None:
             raise MissingScope("an admin key manages apps and keys; use a key of the app")
         require(key, scope)
         store: Store = request.app.state.store
-        app = store.app_by_id(key.app_id)
+        # Opening an app reads all its vectors: not in the event loop.
+        app = store.opened_app(key.app_id)
+        if app is None:
+            app = await run_in_threadpool(store.app, key.app_id)
         alias = request.scope.get("tenshot.app")
         if alias is not None and alias not in (app.id, app.name):
             raise AppNotFound(f"this API key is not for the app {alias!r}")
         settings: Settings = request.app.state.settings
-        return Caller(app, settings, (settings.public_url or str(request.base_url)).rstrip("/"))
+        base_url = (settings.public_url or str(request.base_url)).rstrip("/")
+        state = request.app.state
+        return Caller(app, store, state.pictures, state.evaluations, settings, base_url)
 
     return caller
 
 
-def _admin(request: Request, key: Annotated[KeyRecord, Depends(_key)]) -> Store:
+async def _admin(request: Request, key: Annotated[KeyRecord, Depends(_key)]) -> Store:
     if key.app_id is not None:
         raise MissingScope("managing apps and keys needs an admin key")
     store: Store = request.app.state.store
@@ -99,11 +119,11 @@ def _admin(request: Request, key: Annotated[KeyRecord, Depends(_key)]) -> Store:
 
 
 # The raw path keeps %2F inside a segment; see `paths.py`.
-def _decoded(id: Annotated[str, Path()]) -> str:
+async def _decoded(id: Annotated[str, Path()]) -> str:
     return unquote(id)
 
 
-def _decoded_version(version_id: Annotated[str, Path()]) -> str:
+async def _decoded_version(version_id: Annotated[str, Path()]) -> str:
     return unquote(version_id)
 
 

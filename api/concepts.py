@@ -1,45 +1,44 @@
 """Concepts of an app (contract, section 6)."""
 
-from typing import Any
-
-from fastapi import APIRouter
-
 from .access import Id, Paged, Reader, Writer, page_of
+from .answers import ConceptAnswer, ConceptsAnswer, Json, concept_out, ok
+from .route import new_router
 from .status import INVALID_CONCEPT, INVALID_REQUEST, WireError
-from .wire import MOST_ITEMS, ConceptIn, ConceptSearchIn, ConceptsIn, concept_out, ok
+from .wire import MOST_ITEMS, ConceptIn, ConceptSearchIn, ConceptsIn
 
-router = APIRouter(prefix="/v2/concepts", tags=["concepts"])
+router = new_router("/v2/concepts", "concepts")
 
 
-@router.post("")
-def create(body: ConceptsIn, caller: Writer) -> dict[str, Any]:
+@router.post("", response_model=ConceptsAnswer)
+def create(body: ConceptsIn, caller: Writer) -> Json:
     """Up to 128: all of them or, where an id is taken, none."""
     made = caller.app.create_concepts([(_id(one), one.name or _id(one)) for one in _checked(body)])
     return ok(concepts=[concept_out(concept, caller.app.id) for concept in made])
 
 
-@router.get("")
-def page(caller: Reader, page: Paged) -> dict[str, Any]:
+@router.get("", response_model=ConceptsAnswer)
+def page(caller: Reader, page: Paged) -> Json:
     """In the order in which they were made."""
     found = caller.app.concepts(page.page, page.per_page)
     return ok(concepts=[concept_out(concept, caller.app.id) for concept in found])
 
 
-@router.post("/searches")
-def search(body: ConceptSearchIn, caller: Reader) -> dict[str, Any]:
+@router.post("/searches", response_model=ConceptsAnswer)
+def search(body: ConceptSearchIn, caller: Reader) -> Json:
     """By name; * stands for any run of characters."""
     page = page_of(body.pagination.page, body.pagination.per_page)
     found = caller.app.concepts(page.page, page.per_page, body.concept_query.name)
     return ok(concepts=[concept_out(concept, caller.app.id) for concept in found])
 
 
-@router.get("/{id}")
-def get(id: Id, caller: Reader) -> dict[str, Any]:
+@router.get("/{id}", response_model=ConceptAnswer)
+def get(id: Id, caller: Reader) -> Json:
+    """By its id."""
     return ok(concept=concept_out(caller.app.concept(id), caller.app.id))
 
 
-@router.patch("")
-def rename(body: ConceptsIn, caller: Writer) -> dict[str, Any]:
+@router.patch("", response_model=ConceptsAnswer)
+def rename(body: ConceptsIn, caller: Writer) -> Json:
     """New names; the only action is overwrite."""
     if body.action != "overwrite":
         raise WireError(INVALID_REQUEST, f"the action is overwrite, not {body.action!r}")

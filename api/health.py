@@ -1,32 +1,32 @@
 """Whether the service lives, and the pictures that were uploaded."""
 
 import re
-from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from ..index.errors import NotFound
 from ..index.store import Store
-from .wire import ok
+from .answers import Answer, Json, ok
+from .route import new_router
 
-router = APIRouter(tags=["service"])
+router = new_router("", "service")
 
 
-@router.get("/healthz")
-def alive() -> dict[str, Any]:
+@router.get("/healthz", response_model=Answer)
+def alive() -> Json:
     """The process answers."""
     return ok()
 
 
-@router.get("/readyz")
-def ready(request: Request) -> dict[str, Any]:
+@router.get("/readyz", response_model=Answer)
+def ready(request: Request) -> Json:
     """The data folder answers too."""
     store: Store = request.app.state.store
     return ok(apps=len(store.apps()))
 
 
 @router.get("/", include_in_schema=False)
-def root() -> dict[str, Any]:
+def root() -> Json:
     return ok(name="tenshot", api="/v2", docs="/docs")
 
 

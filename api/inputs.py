@@ -2,59 +2,76 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import Query
 
 from ..embeddings.images import ImageError
-from ..index.errors import BadRequest, InputExists, InputNotFound, TenshotError
+from ..index.errors import BadRequest, InputNotFound, TenshotError
 from ..index.records import AddRequest, Input, InputChange, InputStatus
 from . import status
-from .access import Caller, Id, Paged, Reader, Writer
-from .fetch import FetchError
-from .status import FAILURE, INPUT_NOT_FOUND, INVALID_INPUT_REQUEST, INVALID_REQUEST, MIXED, Status, WireError
-from .wire import MOST_ITEMS, ConceptIn, DeleteIn, InputIn, InputsIn, ok
+from .access import MOST_PER_PAGE, Caller, Id, Paged, Reader, Writer
+from .answers import Answer, CountsAnswer, InputAnswer, InputOut, InputsAnswer, Json, answer, ok
+from .route import new_router
+from .status import (
+    FAILURE,
+    INPUT_NOT_FOUND,
+    INVALID_INPUT_REQUEST,
+    INVALID_REQUEST,
+    MIXED,
+    Status,
+    StatusOut,
+    WireError,
+)
+from .wire import MOST_ITEMS, ConceptIn, DeleteIn, ImageIn, InputIn, InputsIn, RegionIn
 
-router = APIRouter(prefix="/v2/inputs", tags=["inputs"])
+router = new_router("/v2/inputs", "inputs")
 
 
-@router.post("")
-def add(body: InputsIn, caller: Writer, response: Response) -> dict[str, Any]:
-    """Adds up to 128 pictures; they are ready when this answers. Each has its own status; a bad one adds nothing."""
+@router.post("", response_model=InputsAnswer)
+def add(body: InputsIn, caller: Writer) -> Json:
+    """Adds up to 128 pictures, vectors or URLs. Each has its own status; a bad one adds nothing.
+
+    Uploads are ready when this answers. What lies behind a URL is waited for a while; what takes longer is pending, and
+    becomes ready or failed later.
+    """
     _check_count(len(body.inputs))
-    requests: dict[int, AddRequest] = {}
+    uploads: dict[int, AddRequest] = {}
+    links: dict[int, AddRequest] = {}
     errors: dict[int, Exception] = {}
     for place, one in enumerate(body.inputs):
         try:
-            requests[place] = _request(one, caller)
-        except (WireError, ImageError, FetchError, TenshotError) as error:
+            request = _request(one, caller)
+            (uploads if request.url is None else links)[place] = request
+        except (WireError, ImageError, TenshotError) as error:
             errors[place] = error
-    added = dict(zip(requests, caller.app.add_many(list(requests.values())), strict=True))
+    added = dict(zip(uploads, caller.app.add_many(list(uploads.values())), strict=True))
+    added |= dict(zip(links, caller.app.add_later(list(links.values())), strict=True))
+    errors |= {place: result.error for place, result in added.items() if result.error}
+    stored = {place: result.input for place, result in added.items() if result.input}
+    settled = _wait(caller, [stored[place].id for place in links if place in stored])
     names = caller.names()
-    items = []
+    items: list[InputOut] = []
     for place, one in enumerate(body.inputs):
-        result = added.get(place)
-        if result is not None and result.input is not None:
-            items.append(caller.show(result.input, names))
-            continue
-        reason = errors[place] if result is None else result.error
-        assert reason is not None
-        items.append({"id": one.id or "", "data": {"image": {"url": _url(one)}}, "status": error_status(reason)})
-    failed = len(items) - sum(result.input is not None for result in added.values())
-    overall = status.OK if not failed else FAILURE if failed == len(items) else MIXED
-    response.status_code = overall.http
-    return {"status": overall.body(), "inputs": items}
+        if place in stored:
+            items.append(caller.show(settled.get(stored[place].id, stored[place]), names))
+        else:
+            reason = error_status(errors[place])
+            items.append({"id": one.id or "", "data": {"image": {"url": _url(one)}}, "status": reason})
+    overall = status.OK if not errors else FAILURE if not stored else MIXED
+    return answer(overall, inputs=items)
 
 
-@router.get("")
-def page(caller: Reader, page: Paged) -> dict[str, Any]:
-    """In the order in which they were added."""
-    names = caller.names()
-    return ok(inputs=[caller.show(one, names) for one in caller.app.inputs(page.page, page.per_page)])
+@router.get("", response_model=InputsAnswer)
+def page(caller: Reader, page: Paged, ids: Annotated[list[str] | None, Query()] = None) -> Json:
+    """In the order in which they were added; or those of the ids that exist."""
+    if ids:
+        return ok(inputs=caller.page(caller.app.inputs_by_id(ids[:MOST_PER_PAGE]).values()))
+    return ok(inputs=caller.page(caller.app.inputs(page.page, page.per_page)))
 
 
-@router.get("/status")
-def counts(caller: Reader) -> dict[str, Any]:
+@router.get("/status", response_model=CountsAnswer)
+def counts(caller: Reader) -> Json:
     """How many are processed, waiting and failed."""
     found = caller.app.counts()
     return ok(
@@ -67,13 +84,14 @@ def counts(caller: Reader) -> dict[str, Any]:
     )
 
 
-@router.get("/{id}")
-def get(id: Id, caller: Reader) -> dict[str, Any]:
+@router.get("/{id}", response_model=InputAnswer)
+def get(id: Id, caller: Reader) -> Json:
+    """Its labels, metadata and place too."""
     return ok(input=caller.show(caller.app.input(id), caller.names()))
 
 
-@router.patch("")
-def change(body: InputsIn, caller: Writer) -> dict[str, Any]:
+@router.patch("", response_model=InputsAnswer)
+def change(body: InputsIn, caller: Writer) -> Json:
     """Labels, metadata and places of up to 128 inputs: all of them or none. action: merge, overwrite or remove."""
     if body.action not in ("merge", "overwrite", "remove"):
         raise WireError(INVALID_REQUEST, f"the action is merge, overwrite or remove, not {body.action!r}")
@@ -85,21 +103,19 @@ def change(body: InputsIn, caller: Writer) -> dict[str, Any]:
             missing = f"no input {one.id!r}"
             raise WireError(INPUT_NOT_FOUND if len(body.inputs) == 1 else FAILURE, missing)
     changes = [_change(one, there[one.id], body.action) for one in body.inputs if one.id]
-    names = caller.names
-    changed = caller.app.update_many(changes) if changes else []
-    known = names()
-    return ok(inputs=[caller.show(one, known) for one in changed])
+    return ok(inputs=caller.page(caller.app.update_many(changes) if changes else []))
 
 
-@router.delete("/{id}")
-def delete(id: Id, caller: Writer) -> dict[str, Any]:
+@router.delete("/{id}", response_model=Answer)
+def delete(id: Id, caller: Writer) -> Json:
+    """With its picture, vector and labels."""
     if not caller.app.delete(id):
         raise InputNotFound(f"no input {id!r}")
     return ok()
 
 
-@router.delete("")
-def delete_many(body: DeleteIn, caller: Writer) -> dict[str, Any]:
+@router.delete("", response_model=Answer)
+def delete_many(body: DeleteIn, caller: Writer) -> Json:
     """By ids, or all of the app with delete_all; unknown ids are ignored."""
     if body.delete_all:
         caller.app.delete_all()
@@ -110,7 +126,7 @@ def delete_many(body: DeleteIn, caller: Writer) -> dict[str, Any]:
     return ok()
 
 
-def error_status(error: Exception) -> dict[str, Any]:
+def error_status(error: Exception) -> StatusOut:
     """The status of one item that failed. Raises the error if nobody meant it to happen."""
     if isinstance(error, WireError):
         return error.status.body(str(error))
@@ -132,21 +148,37 @@ def labels_of(concepts: list[ConceptIn] | None) -> dict[str, bool]:
 
 
 def _request(one: InputIn, caller: Caller) -> AddRequest:
+    """With bytes or a vector, or with the URL alone."""
     data = one.data
-    place = data.geo.place() if data.geo else None
-    common = AddRequest(None, one.id or None, labels_of(data.concepts), data.metadata, place)
+    common = AddRequest(
+        id=one.id or None,
+        concepts=labels_of(data.concepts),
+        metadata=data.metadata,
+        geo=data.geo.place() if data.geo else None,
+        regions=None if data.regions is None else [region.plain() for region in data.regions],
+    )
+    if data.video is not None:
+        raise WireError(status.INPUT_VIDEO, "this server understands pictures, not video")
     if data.embeddings:
         return replace(common, vector=data.embeddings[0].vector)
-    image = data.image
-    if one.id and caller.app.existing([one.id]):
-        raise InputExists(f"an input {one.id!r} exists already")
-    return replace(
-        common,
-        image=caller.picture(data),
-        url=image.url if image else None,
-        crop=image.crop if image else None,
-        allow_duplicate_url=bool(image and image.allow_duplicate_url),
-    )
+    image = data.image or ImageIn()
+    if image.base64 is None and image.url is None:
+        raise WireError(status.INPUT_BAD, "data.image needs a url or base64")
+    common = replace(common, crop=image.crop, allow_duplicate_url=image.allow_duplicate_url)
+    if image.base64 is not None:
+        return replace(common, image=image.data())
+    caller.check_fetches()
+    return replace(common, url=image.url)
+
+
+def _wait(caller: Caller, ids: list[str]) -> Mapping[str, Input]:
+    """Sees to it that these inputs get their pictures, and how they are after a while."""
+    if not ids:
+        return {}
+    waiting = [(caller.app.id, id) for id in ids]
+    caller.pictures.submit(waiting)
+    caller.pictures.wait(waiting, caller.settings.wait_seconds)
+    return caller.app.inputs_by_id(ids)
 
 
 def _change(one: InputIn, there: Input, action: str) -> InputChange:
@@ -161,7 +193,21 @@ def _change(one: InputIn, there: Input, action: str) -> InputChange:
             labels |= {concept: None for concept in there.concepts if concept not in given}
     elif metadata is not None:
         metadata = _merged(there.metadata or {}, metadata)
-    return InputChange(there.id, metadata, one.data.geo.place() if one.data.geo else None, concepts=labels)
+    geo = one.data.geo.place() if one.data.geo else None
+    return InputChange(there.id, metadata, geo, _regions(one.data.regions, there, action), labels)
+
+
+def _regions(given: list[RegionIn] | None, there: Input, action: str) -> list[dict[str, Any]] | None:
+    """Merged and removed by their ids."""
+    if given is None:
+        return None
+    new = {region["id"]: region for region in (one.plain() for one in given)}
+    old = {str(region["id"]): dict(region) for region in there.regions or ()}
+    if action == "overwrite":
+        return list(new.values())
+    if action == "remove":
+        return [region for id, region in old.items() if id not in new]
+    return list((old | new).values())
 
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,19 @@
-"""Models and their versions (contract, sections 7 and 8)."""
+"""Models: sets of concepts scored together (contract, section 7)."""
 
 import fnmatch
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
+from urllib.parse import unquote
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from ..index.errors import ModelNotFound, NotFound
 from ..index.records import Model, ModelVersion
 from .access import Caller, Id, Page, Paged, Reader, VersionId, Writer, page_of
+from .answers import Answer, InputsAnswer, Json, ModelAnswer, ModelOut, ModelsAnswer, model_out, ok
+from .public import PUBLIC, PublicModel, check_version, public_model, public_out
+from .route import new_router
 from .status import INVALID_REQUEST, MODEL_BAD, WireError
 from .wire import (
     MOST_ITEMS,
@@ -20,16 +24,14 @@ from .wire import (
     ModelSearchIn,
     OutputConfigIn,
     PatchModelsIn,
-    model_out,
-    ok,
-    version_out,
 )
 
-router = APIRouter(prefix="/v2/models", tags=["models"])
+router = new_router("/v2/models", "models")
+_ALL = 1_000_000
 
 
-@router.post("")
-def create(body: CreateModelIn, caller: Writer) -> dict[str, Any]:
+@router.post("", response_model=ModelAnswer)
+def create(body: CreateModelIn, caller: Writer) -> Json:
     """A set of concepts scored together. It is never trained: its head version predicts from the labels as they are."""
     given = body.model
     config = given.output_info.output_config or OutputConfigIn()
@@ -42,17 +44,17 @@ def create(body: CreateModelIn, caller: Writer) -> dict[str, Any]:
         closed_environment=bool(config.closed_environment),
         settings=config.hyper_params,
     )
-    return ok(model=_shown(caller, [model])[0])
+    return ok(model=shown(caller, model))
 
 
-@router.get("")
-def page(caller: Reader, page: Paged) -> dict[str, Any]:
-    """Past the end: an empty list."""
-    return ok(models=_shown(caller, caller.app.models(page.page, page.per_page)))
+@router.get("", response_model=ModelsAnswer)
+def page(caller: Reader, page: Paged) -> Json:
+    """The app's own, then the public ones. Past the end: an empty list."""
+    return ok(models=_page(caller, [*caller.app.models(per_page=_ALL), *PUBLIC], page))
 
 
-@router.patch("")
-def change(body: PatchModelsIn, caller: Writer) -> dict[str, Any]:
+@router.patch("", response_model=ModelsAnswer)
+def change(body: PatchModelsIn, caller: Writer) -> Json:
     """Names, concepts and flags. action: merge, overwrite or remove (of concepts)."""
     if body.action not in ("merge", "overwrite", "remove"):
         raise WireError(INVALID_REQUEST, f"the action is merge, overwrite or remove, not {body.action!r}")
@@ -61,17 +63,15 @@ def change(body: PatchModelsIn, caller: Writer) -> dict[str, Any]:
     # All of them are looked up before the first is changed.
     there = [caller.app.model(_id(one)) for one in body.models]
     changed = [_change(caller, one, model, body.action) for one, model in zip(body.models, there, strict=True)]
-    return ok(models=_shown(caller, changed))
+    return ok(models=[shown(caller, one) for one in changed])
 
 
-@router.delete("")
-def delete_many(body: DeleteIn, caller: Writer) -> dict[str, Any]:
+@router.delete("", response_model=Answer)
+def delete_many(body: DeleteIn, caller: Writer) -> Json:
     """By ids, or all that were made with delete_all; unknown ids are ignored."""
     if body.delete_all:
         caller.app.delete_models()
     elif body.ids:
-        from urllib.parse import unquote
-
         # One client escapes ids inside the body too.
         caller.app.delete_models([*body.ids, *(unquote(id) for id in body.ids)])
     else:
@@ -79,76 +79,45 @@ def delete_many(body: DeleteIn, caller: Writer) -> dict[str, Any]:
     return ok()
 
 
-@router.post("/searches")
-def search(body: ModelSearchIn, caller: Reader) -> dict[str, Any]:
+@router.post("/searches", response_model=ModelsAnswer)
+def search(body: ModelSearchIn, caller: Reader) -> Json:
     """By name, where * stands for any run of characters, and by output type."""
     wanted = body.model_query
     page = page_of(body.pagination.page, body.pagination.per_page)
-    found = [model for model in caller.app.models(per_page=1_000_000) if _matches(model, wanted.name, wanted.type)]
-    start = (page.page - 1) * page.per_page
-    return ok(models=_shown(caller, found[start : start + page.per_page]))
+    every: list[Model | PublicModel] = [*caller.app.models(per_page=_ALL), *PUBLIC]
+    return ok(models=_page(caller, [one for one in every if _matches(one, wanted.name, wanted.type)], page))
 
 
-@router.get("/{id}")
-def get(id: Id, caller: Reader, version_id: Annotated[str | None, Query()] = None) -> dict[str, Any]:
-    return ok(model=_shown(caller, [caller.app.model(id)], version_id)[0])
+@router.get("/{id}", response_model=ModelAnswer)
+def get(id: Id, caller: Reader, version_id: Annotated[str | None, Query()] = None) -> Json:
+    """With the version asked for, else the newest."""
+    return ok(model=_one(caller, id, version_id))
 
 
-@router.get("/{id}/output_info")
-def output_info(id: Id, caller: Reader) -> dict[str, Any]:
-    return ok(model=_shown(caller, [caller.app.model(id)])[0])
+@router.get("/{id}/output_info", response_model=ModelAnswer)
+def output_info(id: Id, caller: Reader) -> Json:
+    """With its concepts."""
+    return ok(model=_one(caller, id))
 
 
-@router.get("/{id}/versions/{version_id}/output_info")
-def version_output_info(id: Id, version_id: VersionId, caller: Reader) -> dict[str, Any]:
-    return ok(model=_shown(caller, [caller.app.model(id)], version_id)[0])
+@router.get("/{id}/versions/{version_id}/output_info", response_model=ModelAnswer)
+def version_output_info(id: Id, version_id: VersionId, caller: Reader) -> Json:
+    """With its concepts and this version."""
+    return ok(model=_one(caller, id, version_id))
 
 
-@router.delete("/{id}")
-def delete(id: Id, caller: Writer) -> dict[str, Any]:
+@router.delete("/{id}", response_model=Answer)
+def delete(id: Id, caller: Writer) -> Json:
+    """With its versions."""
     if not caller.app.delete_models(id):
         raise ModelNotFound(f"no model {id!r}")
     return ok()
 
 
-@router.get("/{id}/inputs")
-def inputs(id: Id, caller: Reader, page: Paged) -> dict[str, Any]:
+@router.get("/{id}/inputs", response_model=InputsAnswer)
+def inputs(id: Id, caller: Reader, page: Paged) -> Json:
     """Inputs that have a label for one of the model's concepts."""
-    return _inputs(caller, caller.app.model(id).concept_ids, page)
-
-
-@router.get("/{id}/versions/{version_id}/inputs")
-def version_inputs(id: Id, version_id: VersionId, caller: Reader, page: Paged) -> dict[str, Any]:
-    """Inputs that have a label for one of the version's concepts."""
-    version = caller.app.version(id, version_id)
-    return _inputs(caller, version.concept_ids if version.frozen else caller.app.model(id).concept_ids, page)
-
-
-@router.post("/{id}/versions")
-def freeze(id: Id, caller: Writer) -> dict[str, Any]:
-    """Freezes the labels of this moment as a version whose predictions never change. Done when this answers."""
-    version = caller.app.create_version(id)
-    return ok(model=_shown(caller, [caller.app.model(id)], version.id)[0])
-
-
-@router.get("/{id}/versions")
-def versions(id: Id, caller: Reader, page: Paged) -> dict[str, Any]:
-    """Newest first."""
-    model = caller.app.model(id)
-    found = caller.app.versions(id, page.page, page.per_page)
-    return ok(model_versions=[version_out(version, len(model.concept_ids)) for version in found])
-
-
-@router.get("/{id}/versions/{version_id}")
-def version(id: Id, version_id: VersionId, caller: Reader) -> dict[str, Any]:
-    model = caller.app.model(id)
-    return ok(model_version=version_out(caller.app.version(id, version_id), len(model.concept_ids)))
-
-
-@router.delete("/{id}/versions/{version_id}")
-def delete_version(id: Id, version_id: VersionId, caller: Writer) -> dict[str, Any]:
-    caller.app.delete_version(id, version_id)
-    return ok()
+    return inputs_of(caller, caller.app.model(id).concept_ids, page)
 
 
 def shown_version(caller: Caller, model: Model, version_id: str | None) -> ModelVersion:
@@ -161,9 +130,24 @@ def shown_version(caller: Caller, model: Model, version_id: str | None) -> Model
     return ModelVersion(f"{model.id}-head", model.id, False, 0, None, (), 0, model.created_at)
 
 
-def _shown(caller: Caller, models: Sequence[Model], version_id: str | None = None) -> list[dict[str, Any]]:
-    concepts = caller.concepts()
-    return [model_out(model, shown_version(caller, model, version_id), concepts, caller.app.id) for model in models]
+def shown(caller: Caller, model: Model, version_id: str | None = None) -> ModelOut:
+    """A model for the wire, with its concepts, and a version: the one asked for, else the newest."""
+    return model_out(model, shown_version(caller, model, version_id), caller.concepts(), caller.app.id)
+
+
+def _one(caller: Caller, id: str, version_id: str | None = None) -> ModelOut:
+    if public := public_model(id):
+        check_version(public, version_id)
+        return public_out(public)
+    return shown(caller, caller.app.model(id), version_id)
+
+
+def _page(caller: Caller, models: Sequence[Model | PublicModel], page: Page) -> list[ModelOut]:
+    start = (page.page - 1) * page.per_page
+    return [
+        public_out(one) if isinstance(one, PublicModel) else shown(caller, one)
+        for one in models[start : start + page.per_page]
+    ]
 
 
 def _change(caller: Caller, one: ModelIn, model: Model, action: str) -> Model:
@@ -192,19 +176,19 @@ def _change(caller: Caller, one: ModelIn, model: Model, action: str) -> Model:
     )
 
 
-def _inputs(caller: Caller, concept_ids: Sequence[str], page: Page) -> dict[str, Any]:
+def inputs_of(caller: Caller, concept_ids: Sequence[str], page: Page) -> Json:
+    """A page of the inputs that have a label for one of these concepts."""
     if not concept_ids:
         return ok(inputs=[])
     labelled = [{"label": id, "value": value} for id in concept_ids for value in (True, False)]
     start = (page.page - 1) * page.per_page
     hits = caller.app.rank([], page.per_page, {"or": labelled}, offset=start)
     found = caller.app.inputs_by_id([hit.input_id for hit in hits])
-    names = caller.names()
-    return ok(inputs=[caller.show(found[hit.input_id], names) for hit in hits if hit.input_id in found])
+    return ok(inputs=caller.page(found[hit.input_id] for hit in hits if hit.input_id in found))
 
 
-def _matches(model: Model, name: str | None, kind: str | None) -> bool:
-    if kind is not None and kind != "concept":
+def _matches(model: Model | PublicModel, name: str | None, kind: str | None) -> bool:
+    if kind is not None and kind != (model.type if isinstance(model, PublicModel) else "concept"):
         return False
     pattern = "*".join(re.sub(r"([\[?])", r"[\1]", part) for part in (name or "*").lower().split("*"))
     return fnmatch.fnmatchcase(model.name.lower(), pattern)

@@ -3,14 +3,14 @@
 from typing import Any
 from uuid import uuid4
 
-from fastapi import APIRouter
-
 from ..index.ranking import Term
 from .access import Caller, Reader, page_of
+from .answers import HitsAnswer, Json, ok
+from .route import new_router
 from .status import INVALID_SEARCH, WireError
-from .wire import ConceptIn, DataIn, GeoIn, SearchIn, TermIn, ok
+from .wire import ConceptIn, DataIn, GeoIn, SearchIn, TermIn
 
-router = APIRouter(prefix="/v2/searches", tags=["searches"])
+router = new_router("/v2/searches", "searches")
 _UNITS = {
     "withinKilometers": "within_km",
     "withinMiles": "within_miles",
@@ -19,8 +19,8 @@ _UNITS = {
 }
 
 
-@router.post("")
-def search(body: SearchIn, caller: Reader) -> dict[str, Any]:
+@router.post("", response_model=HitsAnswer)
+def search(body: SearchIn, caller: Reader) -> Json:
     """Filters alone give creation order and score 1; ranked terms the mean of their scores, in [0, 1]."""
     page = page_of(body.pagination.page, body.pagination.per_page)
     terms: list[Term] = []

@@ -9,13 +9,15 @@ from uuid import uuid4
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from .. import __version__
 from ..index.store import Store
-from . import apps, concepts, health, inputs, models, outputs, searches
+from . import apps, concepts, feedback, health, inputs, models, outputs, searches, versions, workflows
+from .answers import Answer, Json
+from .fetch import fetch
 from .paths import PlainRequests
+from .queue import evaluations_queue, pictures_queue
 from .settings import Settings
 from .status import (
     BAD_FORMAT,
@@ -39,18 +41,24 @@ def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(service: FastAPI) -> AsyncIterator[None]:
         service.state.settings = settings
-        service.state.store = store or Store.open(settings.data, database_url=settings.database_url)
+        opened = store or Store.open(settings.data, database_url=settings.database_url)
+        service.state.store = opened
+        service.state.pictures = pictures_queue(opened, fetch)
+        service.state.evaluations = evaluations_queue(opened)
         try:
             yield
         finally:
+            service.state.pictures.close()
+            service.state.evaluations.close()
             if store is None:
-                service.state.store.close()
+                opened.close()
 
     service = FastAPI(
         title="tenshot",
         version=__version__,
         description="Custom concepts from about ten labelled images, in the wire format of Clarifai's v2 API.",
         lifespan=lifespan,
+        responses={code: {"model": Answer} for code in (400, 401, 403, 404, 413, 422, 429)},
         exception_handlers={
             RequestValidationError: _invalid,
             HTTPException: _http_error,
@@ -68,8 +76,8 @@ def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
         allow_headers=["Authorization", "Content-Type", "X-Clarifai-Client"],
     )
     service.add_middleware(PlainRequests, most_bytes=settings.max_body_bytes)
-    # Models before outputs: both live below /v2/models, under different names.
-    for resource in (apps, inputs, concepts, models, outputs, searches, health):
+    # Feedback before models and searches, so that no id takes its place.
+    for resource in (apps, inputs, concepts, feedback, models, versions, outputs, workflows, searches, health):
         service.include_router(resource.router)
     return service
 
@@ -86,13 +94,13 @@ def _expected() -> list[type[Exception]]:
     return [TenshotError, ImageError, WorkflowError, Busy, BatcherClosed, FetchError, BadKey, MissingScope]
 
 
-def _answer(status: Status, details: str) -> JSONResponse:
+def _answer(status: Status, details: str) -> Json:
     body: dict[str, Any] = {"status": {**status.body(details), "req_id": uuid4().hex}}
     headers = {"Retry-After": "1"} if status is THROTTLED else None
-    return JSONResponse(body, status.http, headers)
+    return Json(body, status.http, headers)
 
 
-async def _error(_request: Request, error: Exception) -> JSONResponse:
+async def _error(_request: Request, error: Exception) -> Json:
     status = status_of(error)
     if status is None:
         _log.error("unexpected %s", type(error).__name__, exc_info=error)
@@ -100,22 +108,22 @@ async def _error(_request: Request, error: Exception) -> JSONResponse:
     return _answer(status, str(error))
 
 
-async def _wire_error(_request: Request, error: Exception) -> JSONResponse:
+async def _wire_error(_request: Request, error: Exception) -> Json:
     assert isinstance(error, WireError)
     return _answer(error.status, str(error))
 
 
-async def _not_unicode(_request: Request, _error: Exception) -> JSONResponse:
+async def _not_unicode(_request: Request, _error: Exception) -> Json:
     return _answer(BAD_FORMAT, "the request has text that is not valid Unicode")
 
 
-async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+async def _http_error(_request: Request, error: Exception) -> Json:
     assert isinstance(error, HTTPException)
     status = _BY_HTTP.get(error.status_code, BAD_FORMAT if error.status_code < 500 else SERVER_FAULT)
     return _answer(status, str(error.detail))
 
 
-async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+async def _invalid(_request: Request, error: Exception) -> Json:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])

@@ -20,5 +20,7 @@ class Settings(BaseSettings):
     """Whether inputs may name pictures by URL. Off until the guarded fetch exists; see `fetch.py`."""
     allow_private_urls: bool = False
     """Turns `fetch_urls` on, for addresses inside the network too."""
+    wait_seconds: float = 10
+    """How long adding pictures by URL waits for them before it answers that they are pending."""
     cors_origins: list[str] = ["*"]
     """Keys travel in a header, never in a cookie, so any page may ask."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..embeddings.base import WorkflowError
+from ..embeddings.batcher import Batcher
 from ..embeddings.images import ImageError, open_image
 from ..embeddings.images import crop as crop_image
 from . import evaluation, explanation
@@ -71,6 +72,10 @@ class App(Models):
         for i, vector in zip(good, vectors, strict=True):
             outcomes[i] = vector
         return outcomes
+
+    def base_workflow(self) -> Batcher:
+        """The opened model that this app sees with."""
+        return self._embedder()
 
     def check_vectors(self, vectors: object) -> FloatArray:
         """(n, dim) float32 of unit length, as this app would use them. Raises BadVector."""

@@ -28,6 +28,7 @@ from .records import (
     Concept,
     Crop,
     Failure,
+    Feedback,
     FloatArray,
     Geo,
     Input,
@@ -326,6 +327,15 @@ class Library:
             check_id(name, "concept name")
         with self._lock:
             return self._catalog.concepts.rename(self.id, concepts)
+
+    def keep_feedback(self, kind: str, about: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+        """Keeps what a user said of a prediction (kind `model`) or a search hit (`search`)."""
+        check_metadata(body)
+        self._catalog.feedback.add(self.id, kind, about, body)
+
+    def feedback(self, page: int = 1, per_page: int = 100) -> list[Feedback]:
+        """One page, oldest first."""
+        return self._catalog.feedback.page(self.id, *offset(page, per_page))
 
     def close(self) -> None:
         self._collection.close()

@@ -1,0 +1,431 @@
+"""Answers of the wire: their shapes, and records put into them.
+
+The shapes are what the OpenAPI page promises. A route builds its answer and hands it over as JSON; nothing is checked
+twice on the way out, tests hold the answers against the shapes.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NotRequired
+
+from fastapi.responses import JSONResponse
+from pydantic_core import to_json
+from typing_extensions import TypedDict
+
+from ..index.records import (
+    AppRecord,
+    Concept,
+    Failure,
+    Input,
+    InputStatus,
+    KeyRecord,
+    Model,
+    ModelVersion,
+    Workflow,
+)
+from .status import (
+    INPUT_FAILED,
+    INPUT_FORMAT,
+    INPUT_PENDING,
+    INPUT_READY,
+    INPUT_TOO_LARGE,
+    INPUT_UNDECODABLE,
+    OK,
+    TRAINED,
+    UNTRAINED,
+    Status,
+    StatusOut,
+)
+
+_FAILURES: Mapping[Failure | None, Status] = {
+    Failure.FETCH: INPUT_FAILED,
+    Failure.FORMAT: INPUT_FORMAT,
+    Failure.SIZE: INPUT_TOO_LARGE,
+    Failure.CONTENT: INPUT_UNDECODABLE,
+    None: INPUT_FAILED,
+}
+
+
+class Answer(TypedDict):
+    """What every answer has, errors too."""
+
+    status: StatusOut
+
+
+class ConceptOut(TypedDict):
+    id: str
+    name: str
+    value: float
+    app_id: str
+    created_at: NotRequired[str]
+    language: NotRequired[str]
+
+
+class ImageOut(TypedDict):
+    url: str
+    crop: NotRequired[list[float]]
+
+
+class PointOut(TypedDict):
+    longitude: float
+    latitude: float
+
+
+class GeoOut(TypedDict):
+    geo_point: PointOut
+
+
+class InputDataOut(TypedDict):
+    image: ImageOut
+    concepts: NotRequired[list[ConceptOut]]
+    metadata: NotRequired[dict[str, Any]]
+    geo: NotRequired[GeoOut]
+    regions: NotRequired[list[dict[str, Any]]]
+
+
+class InputOut(TypedDict):
+    id: str
+    data: InputDataOut
+    created_at: NotRequired[str]
+    modified_at: NotRequired[str]
+    status: StatusOut
+
+
+class CountsOut(TypedDict):
+    processed: int
+    to_process: int
+    errors: int
+    processing: int
+
+
+class InputsAnswer(Answer):
+    inputs: list[InputOut]
+
+
+class InputAnswer(Answer):
+    input: InputOut
+
+
+class CountsAnswer(Answer):
+    counts: CountsOut
+
+
+class ConceptsAnswer(Answer):
+    concepts: list[ConceptOut]
+
+
+class ConceptAnswer(Answer):
+    concept: ConceptOut
+
+
+class VersionOut(TypedDict):
+    id: str
+    created_at: str
+    status: StatusOut
+    active_concept_count: int
+    total_input_count: int
+    train_stats: dict[str, Any]
+    metrics: NotRequired[dict[str, Any]]
+
+
+class OutputConfigOut(TypedDict):
+    concepts_mutually_exclusive: bool
+    closed_environment: bool
+    max_concepts: int
+    min_value: float
+    hyper_params: NotRequired[dict[str, Any]]
+
+
+class ModelDataOut(TypedDict):
+    concepts: list[ConceptOut]
+
+
+class OutputInfoOut(TypedDict):
+    type: str
+    type_ext: str
+    output_config: NotRequired[OutputConfigOut]
+    data: NotRequired[ModelDataOut]
+
+
+class ModelOut(TypedDict):
+    id: str
+    name: str
+    created_at: str
+    app_id: str
+    display_name: NotRequired[str]
+    output_info: OutputInfoOut
+    model_version: VersionOut
+
+
+class ModelsAnswer(Answer):
+    models: list[ModelOut]
+
+
+class ModelAnswer(Answer):
+    model: ModelOut
+
+
+class VersionsAnswer(Answer):
+    model_versions: list[VersionOut]
+
+
+class VersionAnswer(Answer):
+    model_version: VersionOut
+
+
+class EmbeddingOut(TypedDict):
+    vector: list[float]
+    num_dimensions: int
+
+
+class NamedColourOut(TypedDict):
+    hex: str
+    name: str
+
+
+class ColourOut(TypedDict):
+    raw_hex: str
+    w3c: NamedColourOut
+    value: float
+
+
+class PredictedOut(TypedDict, total=False):
+    concepts: list[ConceptOut]
+    embeddings: list[EmbeddingOut]
+    colors: list[ColourOut]
+
+
+class OutputOut(TypedDict):
+    id: str
+    status: StatusOut
+    created_at: str
+    model: ModelOut
+    input: NotRequired[dict[str, Any]]
+    data: PredictedOut
+
+
+class OutputsAnswer(Answer):
+    outputs: list[OutputOut]
+
+
+class HitOut(TypedDict):
+    score: float
+    input: InputOut
+
+
+class HitsAnswer(Answer):
+    id: str
+    hits: list[HitOut]
+
+
+class NodeVersionOut(TypedDict):
+    id: str
+
+
+class NodeModelOut(TypedDict):
+    id: str
+    model_version: NodeVersionOut
+
+
+class NodeOut(TypedDict):
+    id: str
+    model: NodeModelOut
+
+
+class WorkflowOut(TypedDict):
+    id: str
+    app_id: str
+    created_at: str
+    nodes: list[NodeOut]
+
+
+class WorkflowsAnswer(Answer):
+    workflows: list[WorkflowOut]
+
+
+class WorkflowAnswer(Answer):
+    workflow: WorkflowOut
+
+
+class ResultOut(TypedDict):
+    status: StatusOut
+    input: dict[str, Any]
+    outputs: list[OutputOut]
+
+
+class ResultsAnswer(Answer):
+    workflow: WorkflowOut
+    results: list[ResultOut]
+
+
+class AppOut(TypedDict):
+    id: str
+    name: str
+    user_id: str
+    default_workflow_id: str
+    default_language: str
+    created_at: str
+    teach_from_feedback: bool
+
+
+class AppsAnswer(Answer):
+    apps: list[AppOut]
+
+
+class AppAnswer(Answer):
+    app: AppOut
+
+
+class KeyAppOut(TypedDict):
+    id: str
+    user_id: str
+
+
+class KeyOut(TypedDict):
+    id: str
+    description: str
+    scopes: list[str]
+    apps: list[KeyAppOut]
+    created_at: str
+    revoked: bool
+    key_id: NotRequired[str]
+
+
+class KeysAnswer(Answer):
+    keys: list[KeyOut]
+
+
+class Json(JSONResponse):
+    """Encoded in one pass; the service's answers hold no NaN."""
+
+    def render(self, content: Any) -> bytes:
+        return to_json(content, inf_nan_mode="null")
+
+
+def ok(**payload: Any) -> Json:
+    """An answer that went well."""
+    return Json({"status": OK.body(), **payload})
+
+
+def answer(status: Status, **payload: Any) -> Json:
+    """An answer under another status."""
+    return Json({"status": status.body(), **payload}, status.http)
+
+
+def moment(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def concept_out(concept: Concept, app_id: str) -> ConceptOut:
+    return {
+        "id": concept.id,
+        "name": concept.name,
+        "value": 1,
+        "created_at": moment(concept.created_at),
+        "language": "en",
+        "app_id": app_id,
+    }
+
+
+def input_out(one: Input, names: Mapping[str, str], app_id: str, image_url: str) -> InputOut:
+    """names: concept id -> name; image_url: where the picture is served from if it was uploaded."""
+    image: ImageOut = {"url": one.url or image_url}
+    if one.crop:
+        image["crop"] = list(one.crop)
+    data: InputDataOut = {"image": image}
+    if one.concepts:
+        data["concepts"] = [
+            {"id": concept, "name": names.get(concept, concept), "value": 1 if yes else 0, "app_id": app_id}
+            for concept, yes in one.concepts.items()
+        ]
+    if one.metadata is not None:
+        data["metadata"] = dict(one.metadata)
+    if one.geo:
+        data["geo"] = {"geo_point": {"longitude": one.geo.longitude, "latitude": one.geo.latitude}}
+    if one.regions:
+        data["regions"] = [dict(region) for region in one.regions]
+    return {
+        "id": one.id,
+        "data": data,
+        "created_at": moment(one.created_at),
+        "modified_at": moment(one.modified_at),
+        "status": input_status(one).body(one.status_reason),
+    }
+
+
+def input_status(one: Input) -> Status:
+    if one.status is InputStatus.FAILED:
+        return _FAILURES[one.failure]
+    return INPUT_PENDING if one.status is InputStatus.PENDING else INPUT_READY
+
+
+def version_out(version: ModelVersion, concepts: int) -> VersionOut:
+    """concepts: how many the model has; a frozen version has its own."""
+    return {
+        "id": version.id,
+        "created_at": moment(version.created_at),
+        "status": (TRAINED if version.frozen else UNTRAINED).body(),
+        "active_concept_count": len(version.concept_ids) if version.frozen else concepts,
+        "total_input_count": version.input_count,
+        "train_stats": {},
+    }
+
+
+def model_out(model: Model, version: ModelVersion, concepts: Mapping[str, Concept] | None, app_id: str) -> ModelOut:
+    """concepts: those of the model, by id; None leaves them out."""
+    config: OutputConfigOut = {
+        "concepts_mutually_exclusive": model.mutually_exclusive,
+        "closed_environment": model.closed_environment,
+        "max_concepts": 0,
+        "min_value": 0,
+    }
+    if model.settings:
+        config["hyper_params"] = dict(model.settings)
+    info: OutputInfoOut = {"type": "concept", "type_ext": "concept", "output_config": config}
+    # Absent, not empty, where the model has none.
+    if model.concept_ids and concepts is not None:
+        info["data"] = {"concepts": [concept_out(concepts[id], app_id) for id in model.concept_ids]}
+    return {
+        "id": model.id,
+        "name": model.name,
+        "created_at": moment(model.created_at),
+        "app_id": app_id,
+        "output_info": info,
+        "model_version": version_out(version, len(model.concept_ids)),
+    }
+
+
+def workflow_out(workflow: Workflow, app_id: str, versions: Sequence[str]) -> WorkflowOut:
+    """versions: the id that each node's model has at present."""
+    return {
+        "id": workflow.id,
+        "app_id": app_id,
+        "created_at": moment(workflow.created_at),
+        "nodes": [
+            {"id": node.id, "model": {"id": node.model_id, "model_version": {"id": node.version_id or version}}}
+            for node, version in zip(workflow.nodes, versions, strict=True)
+        ],
+    }
+
+
+def app_out(record: AppRecord, user: str) -> AppOut:
+    return {
+        "id": record.id,
+        "name": record.name,
+        "user_id": user,
+        "default_workflow_id": record.recipe["workflow"],
+        "default_language": "en",
+        "created_at": moment(record.created_at),
+        "teach_from_feedback": record.teach_from_feedback,
+    }
+
+
+def key_out(record: KeyRecord, user: str) -> KeyOut:
+    return {
+        "id": record.id,
+        "description": record.description,
+        "scopes": list(record.scopes),
+        "apps": [{"id": record.app_id, "user_id": user}] if record.app_id else [],
+        "created_at": moment(record.created_at),
+        "revoked": record.revoked_at is not None,
+    }

@@ -1,0 +1,95 @@
+"""What a prediction is about: pictures, stored inputs or vectors, each opened and embedded once for all models."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from PIL.Image import Image
+
+from ..embeddings.images import ImageError, crop, open_image
+from ..index.errors import TenshotError
+from ..index.records import FloatArray
+from .access import Caller
+from .fetch import FetchError
+from .status import INPUT_VIDEO, INVALID_INPUT_REQUEST, WireError
+from .wire import InputIn
+
+
+class Asked:
+    """Inputs by their place in the request. One that can't be used has its error, and stops none of the others."""
+
+    def __init__(self, caller: Caller, inputs: Sequence[InputIn], most: int) -> None:
+        """Raises WireError for no inputs, or more than most."""
+        if not 1 <= len(inputs) <= most:
+            raise WireError(INVALID_INPUT_REQUEST, f"a request has 1 to {most} inputs, not {len(inputs)}")
+        self.inputs = inputs
+        self.errors: dict[int, Exception] = {}
+        self._caller = caller
+        self._images: dict[int, Image] = {}
+        self._vectors: dict[int, FloatArray] = {}
+
+    def shown(self, place: int) -> dict[str, Any]:
+        """The input as it was given, for the answer."""
+        one = self.inputs[place]
+        image = one.data.image
+        data = {"image": {"url": (image and image.url) or "unknown"}}
+        return {"id": one.id, "data": data} if one.id else {"data": data}
+
+    def images(self) -> Mapping[int, Image]:
+        """The upright, cropped pictures of those that can be used."""
+        for place in self._untried(self._images):
+            with self._noting(place):
+                self._images[place] = self._image(self.inputs[place])
+        return self._good(self._images)
+
+    def vectors(self) -> Mapping[int, FloatArray]:
+        """(dim,) in the app's base workflow, of those that can be used. All pictures go through it at once."""
+        app = self._caller.app
+        for place in self._untried(self._vectors):
+            one = self.inputs[place]
+            with self._noting(place):
+                if one.data.embeddings:
+                    [self._vectors[place]] = app.check_vectors([one.data.embeddings[0].vector])
+                elif _is_stored(one) and not (one.data.image and one.data.image.crop):
+                    [self._vectors[place]] = app.vectors([one.id or ""])
+                elif place not in self._images:
+                    self._images[place] = self._image(one)
+        pictures = [place for place in self._untried(self._vectors) if place in self._images]
+        made = app.embed_each([self._images[place] for place in pictures], [None] * len(pictures))
+        for place, result in zip(pictures, made, strict=True):
+            if isinstance(result, Exception):
+                self.errors[place] = result
+            else:
+                self._vectors[place] = result
+        return self._good(self._vectors)
+
+    def _image(self, one: InputIn) -> Image:
+        if one.data.video is not None:
+            raise WireError(INPUT_VIDEO, "this server understands pictures, not video")
+        box = one.data.image and one.data.image.crop
+        if _is_stored(one):
+            stored = self._caller.app.input(one.id or "")
+            opened = open_image(self._caller.app.picture(stored.id)).image
+            opened = crop(opened, stored.crop) if stored.crop else opened
+        else:
+            opened = open_image(self._caller.picture(one.data)).image
+        return crop(opened, box) if box else opened
+
+    def _untried(self, done: Mapping[int, object]) -> list[int]:
+        return [place for place in range(len(self.inputs)) if place not in done and place not in self.errors]
+
+    def _good(self, done: Mapping[int, Any]) -> dict[int, Any]:
+        return {place: done[place] for place in range(len(self.inputs)) if place in done and place not in self.errors}
+
+    @contextmanager
+    def _noting(self, place: int) -> Iterator[None]:
+        try:
+            yield
+        except (WireError, ImageError, FetchError, TenshotError) as error:
+            self.errors[place] = error
+
+
+def _is_stored(one: InputIn) -> bool:
+    """Whether it names an input of the app, rather than bringing a picture."""
+    image = one.data.image
+    return bool(one.id) and not (image and (image.url or image.base64)) and one.data.video is None

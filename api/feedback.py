@@ -1,0 +1,44 @@
+"""Feedback on predictions and on searches (contract, section 10): kept, and taught from where the app is set so."""
+
+from typing import Any
+
+from ..index.records import LabelSource
+from .access import Caller, Id, VersionId, Writer
+from .answers import Answer, Json, ok
+from .inputs import labels_of
+from .route import new_router
+from .wire import FeedbackIn
+
+router = new_router("/v2", "feedback")
+
+
+@router.post("/models/{id}/feedback", response_model=Answer)
+def on_model(id: Id, body: FeedbackIn, caller: Writer) -> Json:
+    """What a picture really shows, or where. It need not be an input of the app.
+
+    Where the app teaches from feedback, the concepts of an input that it has become labels.
+    """
+    return _keep(caller, {"model_id": id}, body)
+
+
+@router.post("/models/{id}/versions/{version_id}/feedback", response_model=Answer)
+def on_version(id: Id, version_id: VersionId, body: FeedbackIn, caller: Writer) -> Json:
+    """The same on a version."""
+    return _keep(caller, {"model_id": id, "version_id": version_id}, body)
+
+
+@router.post("/searches/feedback", response_model=Answer)
+def on_search(body: FeedbackIn, caller: Writer) -> Json:
+    """Which hit of a search was chosen."""
+    info = body.input.feedback_info
+    caller.app.keep_feedback("search", {"search_id": info.search_id}, body.model_dump(exclude_none=True))
+    return ok()
+
+
+def _keep(caller: Caller, about: dict[str, Any], body: FeedbackIn) -> Json:
+    labels = labels_of(body.input.data.concepts)
+    caller.app.keep_feedback("model", about, body.model_dump(exclude_none=True))
+    id = body.input.id
+    if labels and id and caller.store.catalog.apps.get(caller.app.id).teach_from_feedback and caller.app.existing([id]):
+        caller.app.label(id, labels, source=LabelSource.FEEDBACK)
+    return ok()

@@ -1,0 +1,98 @@
+"""Work that goes on after the answer: pictures to fetch, versions to evaluate.
+
+What is to be done stands in SQL, so a restart takes it up again; a queue only knows what is being done now.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Generic, TypeVar
+
+from ..index.errors import NotFound, StoreClosed, TenshotError
+from ..index.records import Failure, InputStatus
+from ..index.store import Store
+from .fetch import FetchError
+
+_log = logging.getLogger("tenshot.api")
+
+K = TypeVar("K", bound=Hashable)
+
+InputRef = tuple[str, str]
+"""App id and input id."""
+VersionRef = tuple[str, str, str]
+"""App id, model id and version id."""
+
+
+class Queue(Generic[K]):
+    """Each thing is worked on once at a time, by a few threads."""
+
+    def __init__(self, work: Callable[[K], None], threads: int, name: str) -> None:
+        """What work raises is logged, and the thing left to the next start."""
+        self._work = work
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"tenshot-{name}")
+        self._lock = threading.Lock()
+        self._under_way: dict[K, Future[None]] = {}
+
+    def submit(self, things: Iterable[K]) -> None:
+        with self._lock:
+            for thing in things:
+                if thing not in self._under_way:
+                    self._under_way[thing] = self._pool.submit(self._do, thing)
+
+    def wait(self, things: Iterable[K], seconds: float) -> None:
+        """Until none of these is under way any more, at most so long."""
+        with self._lock:
+            waiting = [future for thing in things if (future := self._under_way.get(thing))]
+        wait(waiting, seconds)
+
+    def close(self) -> None:
+        """Finishes what was begun, and leaves the rest."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _do(self, thing: K) -> None:
+        try:
+            self._work(thing)
+        except (NotFound, StoreClosed):
+            # Deleted meanwhile, or we are going.
+            return
+        except Exception:
+            _log.exception("work on %r failed", thing)
+        finally:
+            with self._lock:
+                del self._under_way[thing]
+
+
+def pictures_queue(store: Store, fetch: Callable[[str], bytes]) -> Queue[InputRef]:
+    """Fetches the pictures of pending inputs: each becomes ready or failed as soon as it is there."""
+
+    def settle(ref: InputRef) -> None:
+        app, id = store.app_by_id(ref[0]), ref[1]
+        found = app.input(id)
+        if found.status is not InputStatus.PENDING or found.url is None:
+            return
+        try:
+            picture = fetch(found.url)
+        except FetchError as error:
+            app.never_arrived(id, Failure.FETCH, str(error))
+        else:
+            app.arrived(id, picture)
+
+    queue = Queue(settle, threads=8, name="fetch")
+    queue.submit(store.catalog.inputs.pending())
+    return queue
+
+
+def evaluations_queue(store: Store) -> Queue[VersionRef]:
+    """Evaluates the versions that somebody asked to."""
+
+    def evaluate(ref: VersionRef) -> None:
+        app_id, model_id, version_id = ref
+        try:
+            store.app_by_id(app_id).evaluate_version(model_id, version_id)
+        except TenshotError as error:
+            _log.warning("version %s of model %s can't be evaluated: %s", version_id, model_id, error)
+
+    queue = Queue(evaluate, threads=1, name="evaluate")
+    queue.submit(store.catalog.evaluations.queued())
+    return queue

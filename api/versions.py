@@ -1,0 +1,86 @@
+"""Versions of models, frozen or following the labels, and how good they are (contract, section 8)."""
+
+from typing import Any
+
+from ..index.records import EvaluationState, Model, ModelVersion, StoredEvaluation
+from .access import Caller, Id, Paged, Reader, VersionId, Writer
+from .answers import Answer, InputsAnswer, Json, ModelAnswer, VersionAnswer, VersionOut, VersionsAnswer, ok, version_out
+from .metrics import metrics_out
+from .models import inputs_of, shown
+from .public import check_version, public_model, public_out
+from .route import new_router
+from .wire import Body, VersionIn
+
+router = new_router("/v2/models/{id}/versions", "versions")
+
+
+@router.post("", response_model=ModelAnswer)
+def freeze(id: Id, body: VersionIn, caller: Writer) -> Json:
+    """Freezes the labels of this moment as a version whose predictions never change. Done when this answers.
+
+    With `from_version_id` it goes back: the new version predicts as that earlier one does.
+    """
+    version = caller.app.create_version(id, like=body.from_version_id)
+    return ok(model=shown(caller, caller.app.model(id), version.id))
+
+
+@router.get("", response_model=VersionsAnswer)
+def page(id: Id, caller: Reader, page: Paged) -> Json:
+    """Newest first."""
+    if public := public_model(id):
+        return ok(model_versions=[public_out(public)["model_version"]] if page.page == 1 else [])
+    model = caller.app.model(id)
+    return ok(model_versions=[_shown(caller, model, one) for one in caller.app.versions(id, page.page, page.per_page)])
+
+
+@router.get("/{version_id}", response_model=VersionAnswer)
+def get(id: Id, version_id: VersionId, caller: Reader) -> Json:
+    """With its metrics, where they were asked for."""
+    if public := public_model(id):
+        check_version(public, version_id)
+        return ok(model_version=public_out(public)["model_version"])
+    return ok(model_version=_shown(caller, caller.app.model(id), caller.app.version(id, version_id)))
+
+
+@router.delete("/{version_id}", response_model=Answer)
+def delete(id: Id, version_id: VersionId, caller: Writer) -> Json:
+    """A model never is without a version: in the place of the last one comes one that follows the labels."""
+    caller.app.delete_version(id, version_id)
+    return ok()
+
+
+@router.get("/{version_id}/inputs", response_model=InputsAnswer)
+def inputs(id: Id, version_id: VersionId, caller: Reader, page: Paged) -> Json:
+    """Inputs that have a label for one of the version's concepts."""
+    version = caller.app.version(id, version_id)
+    return inputs_of(caller, version.concept_ids if version.frozen else caller.app.model(id).concept_ids, page)
+
+
+@router.post("/{version_id}/metrics", response_model=VersionAnswer)
+def evaluate(id: Id, version_id: VersionId, _body: Body, caller: Writer) -> Json:
+    """Asks for an evaluation by leave-one-out; GET has it when it is made."""
+    model, version = caller.app.model(id), caller.app.version(id, version_id)
+    caller.app.request_evaluation(id, version_id)
+    caller.evaluations.submit([(caller.app.id, id, version_id)])
+    queued = StoredEvaluation(EvaluationState.QUEUED, None)
+    return ok(model_version=_with_metrics(caller, model, version, queued))
+
+
+@router.get("/{version_id}/metrics", response_model=VersionAnswer)
+def metrics(id: Id, version_id: VersionId, caller: Reader) -> Json:
+    """How good the version is: each labelled input judged by the others."""
+    model, version = caller.app.model(id), caller.app.version(id, version_id)
+    return ok(model_version=_with_metrics(caller, model, version, caller.app.evaluation(id, version_id)))
+
+
+def _shown(caller: Caller, model: Model, version: ModelVersion) -> VersionOut:
+    stored = caller.app.evaluation(model.id, version.id)
+    if stored is None:
+        return version_out(version, len(model.concept_ids))
+    return _with_metrics(caller, model, version, stored)
+
+
+def _with_metrics(caller: Caller, model: Model, version: ModelVersion, stored: StoredEvaluation | None) -> VersionOut:
+    out = version_out(version, len(model.concept_ids))
+    metrics: dict[str, Any] = metrics_out(stored, caller.names(), caller.app.id)
+    return {**out, "metrics": metrics}

@@ -1,0 +1,127 @@
+"""Workflows: several models on a picture in one call (contract, section 11)."""
+
+from collections.abc import Sequence
+
+from ..index.errors import ModelNotFound
+from ..index.records import Workflow, WorkflowNode
+from . import status
+from .access import Caller, Id, Paged, Reader, Writer
+from .answers import (
+    Answer,
+    Json,
+    ResultOut,
+    ResultsAnswer,
+    WorkflowAnswer,
+    WorkflowOut,
+    WorkflowsAnswer,
+    answer,
+    ok,
+    workflow_out,
+)
+from .asked import Asked
+from .inputs import error_status
+from .models import shown_version
+from .outputs import overall, step_of
+from .public import GENERAL, check_version, public_model
+from .route import new_router
+from .status import WORKFLOW_BAD, WireError
+from .wire import MOST_ITEMS, ResultsIn, WorkflowIn, WorkflowsIn
+
+router = new_router("/v2", "workflows")
+
+_MOST_NODES = 5
+_MOST_INPUTS = 32
+_PUBLIC = ("General", (WorkflowNode("general-concepts", GENERAL.id, GENERAL.version_id),))
+
+
+@router.post("/workflows", response_model=WorkflowsAnswer)
+def create(body: WorkflowsIn, caller: Writer) -> Json:
+    """Up to 128, of at most five nodes each: all of them or, where an id is taken, none."""
+    if not 1 <= len(body.workflows) <= MOST_ITEMS:
+        raise WireError(WORKFLOW_BAD, f"a request has 1 to {MOST_ITEMS} workflows, not {len(body.workflows)}")
+    made = caller.app.create_workflows([(one.id, _nodes(caller, one)) for one in body.workflows])
+    return ok(workflows=[_shown(caller, one) for one in made])
+
+
+@router.get("/workflows", response_model=WorkflowsAnswer)
+def page(caller: Reader, page: Paged) -> Json:
+    """In the order in which they were made."""
+    return ok(workflows=[_shown(caller, one) for one in caller.app.workflows(page.page, page.per_page)])
+
+
+@router.get("/public_workflows", response_model=WorkflowsAnswer)
+def public(caller: Reader) -> Json:
+    """Those that every app has."""
+    return ok(workflows=[_shown(caller, _general(caller))])
+
+
+@router.get("/workflows/{id}", response_model=WorkflowAnswer)
+def get(id: Id, caller: Reader) -> Json:
+    """Public ones too."""
+    return ok(workflow=_shown(caller, _workflow(caller, id)))
+
+
+@router.delete("/workflows/{id}", response_model=Answer)
+def delete(id: Id, caller: Writer) -> Json:
+    """Its models stay."""
+    caller.app.delete_workflow(id)
+    return ok()
+
+
+@router.post("/workflows/{id}/results", response_model=ResultsAnswer)
+def results(id: Id, body: ResultsIn, caller: Reader) -> Json:
+    """What all models of a workflow say of up to 32 inputs: for each input the outputs in the order of the nodes."""
+    workflow = _workflow(caller, id)
+    asked = Asked(caller, body.inputs, _MOST_INPUTS)
+    steps = [step_of(caller, node.model_id, node.version_id, body.output_config) for node in workflow.nodes]
+    # A picture that one model can't use has that error in all outputs: so all are asked before any is shown.
+    found = [step.found(caller, asked) for step in steps]
+    columns = [step.outputs(asked, one) for step, one in zip(steps, found, strict=True)]
+    rows: list[ResultOut] = [
+        {
+            "status": error_status(asked.errors[place]) if place in asked.errors else status.OK.body(),
+            "input": asked.shown(place),
+            "outputs": [column[place] for column in columns],
+        }
+        for place in range(len(asked.inputs))
+    ]
+    return answer(overall(asked), workflow=_shown(caller, workflow), results=rows)
+
+
+def _workflow(caller: Caller, id: str) -> Workflow:
+    return _general(caller) if id == _PUBLIC[0] else caller.app.workflow(id)
+
+
+def _general(caller: Caller) -> Workflow:
+    return Workflow(*_PUBLIC, created_at=caller.app.created_at)
+
+
+def _nodes(caller: Caller, given: WorkflowIn) -> Sequence[WorkflowNode]:
+    """Raises WireError, ModelNotFound or VersionNotFound."""
+    if not 1 <= len(given.nodes) <= _MOST_NODES:
+        raise WireError(WORKFLOW_BAD, f"workflow {given.id!r} has {len(given.nodes)} nodes, not 1 to {_MOST_NODES}")
+    nodes = []
+    for place, node in enumerate(given.nodes):
+        version = node.model.model_version.id
+        if public := public_model(node.model.id):
+            check_version(public, version)
+        else:
+            shown_version(caller, caller.app.model(node.model.id), version)
+        nodes.append(WorkflowNode(node.id or f"node-{place}", node.model.id, version))
+    return nodes
+
+
+def _shown(caller: Caller, workflow: Workflow) -> WorkflowOut:
+    return workflow_out(workflow, caller.app.id, [_version(caller, node) for node in workflow.nodes])
+
+
+def _version(caller: Caller, node: WorkflowNode) -> str:
+    """The version that answers for a node; `deleted` where its model is gone."""
+    if node.version_id:
+        return node.version_id
+    if public := public_model(node.model_id):
+        return public.version_id
+    try:
+        return shown_version(caller, caller.app.model(node.model_id), None).id
+    except ModelNotFound:
+        return "deleted"
