@@ -182,9 +182,8 @@ def inputs_of(caller: Caller, concept_ids: Sequence[str], page: Page) -> Json:
         return ok(inputs=[])
     labelled = [{"label": id, "value": value} for id in concept_ids for value in (True, False)]
     start = (page.page - 1) * page.per_page
-    hits = caller.app.rank([], page.per_page, {"or": labelled}, offset=start)
-    found = caller.app.inputs_by_id([hit.input_id for hit in hits])
-    return ok(inputs=caller.page(found[hit.input_id] for hit in hits if hit.input_id in found))
+    found = caller.app.rank_inputs([], page.per_page, {"or": labelled}, offset=start)
+    return ok(inputs=caller.page(one for one, _ in found))
 
 
 def _matches(model: Model | PublicModel, name: str | None, kind: str | None) -> bool:

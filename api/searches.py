@@ -30,17 +30,9 @@ def search(body: SearchIn, caller: Reader) -> Json:
         terms += ranked
         filters += narrowed
     start = (page.page - 1) * page.per_page
-    hits = caller.app.rank(terms, page.per_page, {"and": filters} if filters else None, offset=start)
-    inputs = caller.app.inputs_by_id([hit.input_id for hit in hits])
+    found = caller.app.rank_inputs(terms, page.per_page, {"and": filters} if filters else None, offset=start)
     names = caller.names()
-    return ok(
-        id=uuid4().hex,
-        hits=[
-            {"score": hit.score, "input": caller.show(inputs[hit.input_id], names)}
-            for hit in hits
-            if hit.input_id in inputs
-        ],
-    )
+    return ok(id=uuid4().hex, hits=[{"score": score, "input": caller.show(one, names)} for one, score in found])
 
 
 def _read(caller: Caller, term: TermIn) -> tuple[list[Term], list[dict[str, Any]]]:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..embeddings.base import WorkflowError
 from ..embeddings.batcher import Batcher
@@ -26,6 +27,8 @@ from .records import (
     Explanation,
     FloatArray,
     Hit,
+    Input,
+    KeyArray,
     Matches,
     Model,
     Picture,
@@ -205,12 +208,33 @@ class App(Models):
 
     def rank(self, terms: Sequence[Term], k: int = 20, where: Where | None = None, *, offset: int = 0) -> list[Hit]:
         """The best inputs by several terms at once: mean of the terms' scores, each in [0, 1]; all must be known."""
+        ranked, scores = self._ranked(terms, k, where, offset)
+        ids = self._ids(ranked)
+        return [Hit(ids[key], score) for key, score in zip(ranked.tolist(), scores.tolist(), strict=True) if key in ids]
+
+    def rank_inputs(
+        self, terms: Sequence[Term], k: int = 20, where: Where | None = None, *, offset: int = 0
+    ) -> list[tuple[Input, float]]:
+        """As `rank`, with all that is known of the inputs."""
+        ranked, scores = self._ranked(terms, k, where, offset)
+        found = self._catalog.inputs.by_key(ranked)
+        return [
+            (found[key], score) for key, score in zip(ranked.tolist(), scores.tolist(), strict=True) if key in found
+        ]
+
+    def _ranked(
+        self, terms: Sequence[Term], k: int, where: Where | None, offset: int
+    ) -> tuple[KeyArray, NDArray[np.float64]]:
+        if len(terms) == 1 and terms[0].vector is not None and not terms[0].negate:
+            # The collection finds the nearest without looking at all of them.
+            chosen = None if where is None else self._matching(where)
+            nearest, cosines = self._collection.search(terms[0].vector[None], offset + k, chosen)
+            there = nearest[0] >= 0
+            return nearest[0, there][offset:], np.clip((1 + cosines[0, there][offset:].astype(np.float64)) / 2, 0, 1)
         keys = self._collection.keys() if where is None else self._catalog.inputs.where(self.id, where)
         ranking = Ranking(self._collection, self._predictor_for(None, None))
         ranked, scores = rank(ranking, terms, keys, offset + k)
-        ranked, scores = ranked[offset:], scores[offset:]
-        ids = self._ids(ranked)
-        return [Hit(ids[key], score) for key, score in zip(ranked.tolist(), scores.tolist(), strict=True) if key in ids]
+        return ranked[offset:], scores[offset:]
 
     def _matching(self, where: Where) -> KeyFilter:
         return self._collection.filter(self._catalog.inputs.where(self.id, where))

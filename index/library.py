@@ -341,7 +341,7 @@ class Library:
         self._collection.close()
 
     def _ids(self, keys: KeyArray) -> dict[int, str]:
-        return self._catalog.inputs.ids(self.id, keys)
+        return self._catalog.inputs.ids(keys)
 
 
 def _power(recipe: Recipe) -> float | None:

@@ -1,7 +1,7 @@
 """One SQL database: connections, transactions, migrations."""
 
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from ..errors import StoreTooNew
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -69,6 +70,10 @@ class Database:
         """What load reads, remembered until anybody commits anything. The values must not be changed."""
         return self._cache.get(key, load)
 
+    def cached_many(self, kind: str, keys: Iterable[K], load: Callable[[list[K]], dict[K, T]]) -> dict[K, T]:
+        """The same for many keys at once; load gives those that exist."""
+        return self._cache.get_many(kind, keys, load)
+
     def close(self) -> None:
         self._cache.close()
         self._engine.dispose()
@@ -91,22 +96,36 @@ class ReadCache:
     def get(self, key: Hashable, load: Callable[[], T]) -> T:
         if self._engine.dialect.name != "sqlite":
             return load()
-        with self._lock:
-            version = self._current()
-            if version != self._version or len(self._values) > _MOST_CACHED:
-                self._values, self._version = {}, version
-            values = self._values
+        values = self._valid()
         if key not in values:
             # Into the values of the version from before the load: what is committed meanwhile makes new ones.
             values[key] = load()
         found: T = values[key]
         return found
 
+    def get_many(self, kind: str, keys: Iterable[K], load: Callable[[list[K]], dict[K, T]]) -> dict[K, T]:
+        keys = list(keys)
+        if self._engine.dialect.name != "sqlite":
+            return load(keys)
+        values = self._valid()
+        missing = [key for key in keys if (kind, key) not in values]
+        if missing:
+            values.update({(kind, key): value for key, value in load(missing).items()})
+        return {key: values[kind, key] for key in keys if (kind, key) in values}
+
     def close(self) -> None:
         with self._lock:
             if self._watcher is not None:
                 self._watcher.close()
                 self._watcher = None
+
+    def _valid(self) -> dict[Hashable, Any]:
+        """What was remembered since the last commit."""
+        with self._lock:
+            version = self._current()
+            if version != self._version or len(self._values) > _MOST_CACHED:
+                self._values, self._version = {}, version
+            return self._values
 
     def _current(self) -> object:
         if self._watcher is None:

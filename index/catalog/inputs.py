@@ -152,14 +152,30 @@ class Inputs:
             ]
             return {record.id: record for record in _records(connection, rows)}
 
-    def ids(self, app_id: str, keys: KeyArray) -> dict[int, str]:
+    def ids(self, keys: KeyArray) -> dict[int, str]:
         """key -> id of those that exist."""
-        found: dict[int, str] = {}
+        return self._database.cached_many("input id", keys.tolist(), self._ids)
+
+    def by_key(self, keys: KeyArray) -> dict[int, Input]:
+        """key -> input of those that exist."""
+        return self._database.cached_many("input by key", keys.tolist(), self._by_key)
+
+    def _ids(self, keys: list[int]) -> dict[int, str]:
         with self._database.read() as connection:
-            for chunk in chunks(keys.tolist()):
-                query = select(_inputs.c.key, _inputs.c.id).where(_inputs.c.app_id == app_id, _inputs.c.key.in_(chunk))
-                found.update((key, id) for key, id in connection.execute(query))
-        return found
+            return {
+                key: id
+                for chunk in chunks(keys)
+                for key, id in connection.execute(select(_inputs.c.key, _inputs.c.id).where(_inputs.c.key.in_(chunk)))
+            }
+
+    def _by_key(self, keys: list[int]) -> dict[int, Input]:
+        with self._database.read() as connection:
+            rows = [
+                row
+                for chunk in chunks(keys)
+                for row in connection.execute(select(_inputs).where(_inputs.c.key.in_(chunk)))
+            ]
+            return {record.key: record for record in _records(connection, rows)}
 
     def media_type(self, app_id: str, sha256: str) -> str | None:
         """Of a picture of this app, None if it has none of this hash."""
