@@ -8,6 +8,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
 
+from .answers import Answer
+
+_FAILURES = (400, 401, 403, 404, 405, 413, 429, 500)
+
 
 class _Request(Request):
     async def json(self) -> Any:
@@ -30,4 +34,6 @@ class _Route(APIRoute):
 
 
 def new_router(prefix: str, tag: str) -> APIRouter:
-    return APIRouter(prefix=prefix, tags=[tag], route_class=_Route)
+    """For one resource. Every answer that isn't 200 has a status at least."""
+    failures: dict[int | str, dict[str, Any]] = {code: {"model": Answer} for code in _FAILURES}
+    return APIRouter(prefix=prefix, tags=[tag], route_class=_Route, responses=failures)

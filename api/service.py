@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from .. import __version__
 from ..index.store import Store
 from . import apps, concepts, feedback, health, inputs, models, outputs, searches, versions, workflows
-from .answers import Answer, Json
+from .answers import Json
 from .fetch import fetch
 from .paths import PlainRequests
 from .queue import evaluations_queue, pictures_queue
@@ -32,6 +32,8 @@ from .status import (
 )
 
 _log = logging.getLogger("tenshot.api")
+# Routes are tried in this order: what is asked most comes first, and feedback before ids could take its place.
+_RESOURCES = (outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, health)
 _BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE}
 
 
@@ -58,7 +60,7 @@ def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
         version=__version__,
         description="Custom concepts from about ten labelled images, in the wire format of Clarifai's v2 API.",
         lifespan=lifespan,
-        responses={code: {"model": Answer} for code in (400, 401, 403, 404, 413, 422, 429)},
+        routes=[route for resource in _RESOURCES for route in resource.router.routes],
         exception_handlers={
             RequestValidationError: _invalid,
             HTTPException: _http_error,
@@ -76,9 +78,6 @@ def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
         allow_headers=["Authorization", "Content-Type", "X-Clarifai-Client"],
     )
     service.add_middleware(PlainRequests, most_bytes=settings.max_body_bytes)
-    # Feedback before models and searches, so that no id takes its place.
-    for resource in (apps, inputs, concepts, feedback, models, versions, outputs, workflows, searches, health):
-        service.include_router(resource.router)
     return service
 
 

@@ -78,7 +78,7 @@ class LimitIn(Body):
 
 
 class CornerIn(Body):
-    geo_point: PointIn = PointIn()
+    geo_point: PointIn = Field(default_factory=PointIn)
 
 
 class GeoIn(Body):
@@ -99,13 +99,13 @@ class BoxIn(Body):
 
 
 class RegionInfoIn(Body):
-    bounding_box: BoxIn = BoxIn()
+    bounding_box: BoxIn = Field(default_factory=BoxIn)
     feedback: str | None = None
 
 
 class RegionIn(Body):
     id: str | None = None
-    region_info: RegionInfoIn = RegionInfoIn()
+    region_info: RegionInfoIn = Field(default_factory=RegionInfoIn)
     data: dict[str, Any] | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -135,11 +135,11 @@ class DataIn(Body):
 
 class InputIn(Body):
     id: str | None = None
-    data: DataIn = DataIn()
+    data: DataIn = Field(default_factory=DataIn)
 
 
 class InputsIn(Body):
-    inputs: list[InputIn] = []
+    inputs: list[InputIn] = Field(default_factory=list)
     action: str = "merge"
 
 
@@ -149,7 +149,7 @@ class DeleteIn(Body):
 
 
 class ConceptsIn(Body):
-    concepts: list[ConceptIn] = []
+    concepts: list[ConceptIn] = Field(default_factory=list)
     action: str = "overwrite"
 
 
@@ -165,13 +165,13 @@ class PageIn(Body):
 
 
 class ConceptSearchIn(Body):
-    concept_query: QueryIn = QueryIn()
-    pagination: PageIn = PageIn()
+    concept_query: QueryIn = Field(default_factory=QueryIn)
+    pagination: PageIn = Field(default_factory=PageIn)
 
 
 class ModelSearchIn(Body):
-    model_query: QueryIn = QueryIn()
-    pagination: PageIn = PageIn()
+    model_query: QueryIn = Field(default_factory=QueryIn)
+    pagination: PageIn = Field(default_factory=PageIn)
 
 
 class OutputConfigIn(Body):
@@ -180,7 +180,7 @@ class OutputConfigIn(Body):
     hyper_params: dict[str, Any] | None = None
     max_concepts: int = Field(0, ge=0, le=200)
     min_value: float = Field(0, ge=0, le=1)
-    select_concepts: list[ConceptIn] = []
+    select_concepts: list[ConceptIn] = Field(default_factory=list)
 
 
 class ModelDataIn(Body):
@@ -195,7 +195,7 @@ class OutputInfoIn(Body):
 class ModelIn(Body):
     id: str | None = None
     name: str | None = None
-    output_info: OutputInfoIn = OutputInfoIn()
+    output_info: OutputInfoIn = Field(default_factory=OutputInfoIn)
 
 
 class CreateModelIn(Body):
@@ -203,13 +203,13 @@ class CreateModelIn(Body):
 
 
 class PatchModelsIn(Body):
-    models: list[ModelIn] = []
+    models: list[ModelIn] = Field(default_factory=list)
     action: str = "merge"
 
 
 class PredictIn(Body):
-    inputs: list[InputIn] = []
-    model: ModelIn = ModelIn()
+    inputs: list[InputIn] = Field(default_factory=list)
+    model: ModelIn = Field(default_factory=ModelIn)
 
 
 class VersionIn(Body):
@@ -226,7 +226,7 @@ class FeedbackInfoIn(Body):
 
 
 class FeedbackInputIn(InputIn):
-    feedback_info: FeedbackInfoIn = FeedbackInfoIn()
+    feedback_info: FeedbackInfoIn = Field(default_factory=FeedbackInfoIn)
 
 
 class FeedbackIn(Body):
@@ -239,7 +239,7 @@ class VersionRefIn(Body):
 
 class NodeModelIn(Body):
     id: str
-    model_version: VersionRefIn = VersionRefIn()
+    model_version: VersionRefIn = Field(default_factory=VersionRefIn)
 
 
 class NodeIn(Body):
@@ -249,21 +249,21 @@ class NodeIn(Body):
 
 class WorkflowIn(Body):
     id: str
-    nodes: list[NodeIn] = []
+    nodes: list[NodeIn] = Field(default_factory=list)
 
 
 class WorkflowsIn(Body):
-    workflows: list[WorkflowIn] = []
+    workflows: list[WorkflowIn] = Field(default_factory=list)
 
 
 class ResultsIn(Body):
-    inputs: list[InputIn] = []
-    output_config: OutputConfigIn = OutputConfigIn()
+    inputs: list[InputIn] = Field(default_factory=list)
+    output_config: OutputConfigIn = Field(default_factory=OutputConfigIn)
 
 
 class TermPartIn(Body):
     id: str | None = None
-    data: DataIn = DataIn()
+    data: DataIn = Field(default_factory=DataIn)
 
 
 class OutputTermIn(Body):
@@ -278,12 +278,12 @@ class TermIn(Body):
 
 
 class AndsIn(Body):
-    ands: list[TermIn] = []
+    ands: list[TermIn] = Field(default_factory=list)
 
 
 class SearchIn(Body):
-    query: AndsIn = AndsIn()
-    pagination: PageIn = PageIn()
+    query: AndsIn = Field(default_factory=AndsIn)
+    pagination: PageIn = Field(default_factory=PageIn)
 
 
 class NamedIn(Body):
@@ -298,11 +298,11 @@ class AppChangeIn(Body):
 
 
 class AppChangesIn(Body):
-    apps: list[AppChangeIn] = []
+    apps: list[AppChangeIn] = Field(default_factory=list)
 
 
 class AppsIn(Body):
-    apps: list[NamedIn] = []
+    apps: list[NamedIn] = Field(default_factory=list)
 
 
 class AppRefIn(Body):
@@ -312,8 +312,8 @@ class AppRefIn(Body):
 class KeyIn(Body):
     description: str = ""
     scopes: list[str] = ["All"]
-    apps: list[AppRefIn] = []
+    apps: list[AppRefIn] = Field(default_factory=list)
 
 
 class KeysIn(Body):
-    keys: list[KeyIn] = []
+    keys: list[KeyIn] = Field(default_factory=list)
