@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL.Image import Image
 
+from ..embeddings.colours import dominant_colours
 from ..embeddings.workflows import DEFAULT
 from ..index.app import App
 from ..index.errors import ModelNotFound
@@ -75,8 +76,6 @@ def embedding_out(vector: FloatArray) -> PredictedOut:
 
 
 def colours_out(image: Image) -> PredictedOut:
-    from ..embeddings.colours import dominant_colours
-
     return {
         "colors": [
             {"raw_hex": one.hex, "w3c": {"hex": one.name_hex, "name": one.name}, "value": one.share}

@@ -39,8 +39,17 @@ class Embedder(Protocol):
     @property
     def has_text(self) -> bool: ...
 
+    @property
+    def classes(self) -> Sequence[str]:
+        """What the model can name untaught: different names for people, in the order of its head; empty if none."""
+        ...
+
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
         """(n, dim) float32, unit length, for n upright RGB images of any size."""
+        ...
+
+    def classify_images(self, images: Sequence[Image]) -> FloatArray:
+        """(n, len(classes)) float32, the model's own probabilities; a row sums to 1. WorkflowError without classes."""
         ...
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:

@@ -12,7 +12,7 @@ from PIL.Image import Image
 
 from .base import Embedder, FloatArray, Recipe
 
-_Embed = Callable[[Sequence[Any]], FloatArray]
+_Compute = Callable[[Sequence[Any]], FloatArray]
 
 
 class Busy(Exception):
@@ -25,7 +25,7 @@ class BatcherClosed(Exception):
 
 @dataclass(frozen=True)
 class _Call:
-    embed: _Embed
+    compute: _Compute
     items: Sequence[Any]
     result: Future[FloatArray] = field(default_factory=Future)
 
@@ -57,9 +57,17 @@ class Batcher:
     def has_text(self) -> bool:
         return self._embedder.has_text
 
+    @property
+    def classes(self) -> Sequence[str]:
+        return self._embedder.classes
+
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
         """(n, dim) float32, unit length, in the order given; returns when they are done. Raises Busy."""
         return self._submit(_Call(self._embedder.embed_images, images))
+
+    def classify_images(self, images: Sequence[Image]) -> FloatArray:
+        """(n, len(classes)) float32 probabilities, in the order given; returns when they are done. Raises Busy."""
+        return self._submit(_Call(self._embedder.classify_images, images))
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         """(n, dim) float32, unit length, in the order given; returns when they are done. Raises Busy."""
@@ -98,7 +106,7 @@ class Batcher:
             size = 0
             while self._calls and (
                 not taken
-                or (self._calls[0].embed == taken[0].embed and size + len(self._calls[0].items) <= self._max_batch)
+                or (self._calls[0].compute == taken[0].compute and size + len(self._calls[0].items) <= self._max_batch)
             ):
                 taken.append(self._calls.popleft())
                 size += len(taken[-1].items)
@@ -108,7 +116,7 @@ class Batcher:
     def _answer(self, calls: list[_Call]) -> None:
         items = [item for call in calls for item in call.items]
         try:
-            vectors = self._in_batches(calls[0].embed, items)
+            vectors = self._in_batches(calls[0].compute, items)
         except BaseException as error:
             if len(calls) == 1:
                 calls[0].result.set_exception(error)
@@ -122,18 +130,18 @@ class Batcher:
             call.result.set_result(vectors[start:stop].copy())
             start = stop
 
-    def _in_batches(self, embed: _Embed, items: Sequence[Any]) -> FloatArray:
+    def _in_batches(self, compute: _Compute, items: Sequence[Any]) -> FloatArray:
         if len(items) <= self._max_batch:
-            return self._halving(embed, items)
+            return self._halving(compute, items)
         starts = range(0, len(items), self._max_batch)
-        return np.concatenate([self._halving(embed, items[start : start + self._max_batch]) for start in starts])
+        return np.concatenate([self._halving(compute, items[start : start + self._max_batch]) for start in starts])
 
-    def _halving(self, embed: _Embed, items: Sequence[Any]) -> FloatArray:
-        """Embeds in two halves, and those in halves, where the device's memory is too small for all at once."""
+    def _halving(self, compute: _Compute, items: Sequence[Any]) -> FloatArray:
+        """Computes in two halves, and those in halves, where the device's memory is too small for all at once."""
         try:
-            return embed(items)
+            return compute(items)
         except MemoryError:
             if len(items) < 2:
                 raise
         half = len(items) // 2
-        return np.concatenate([self._halving(embed, items[:half]), self._halving(embed, items[half:])])
+        return np.concatenate([self._halving(compute, items[:half]), self._halving(compute, items[half:])])

@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import os.path
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import open_clip
@@ -56,6 +56,7 @@ class OpenClipEmbedder:
     """The two towers of an open_clip model."""
 
     has_text = True
+    classes = ()
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -67,6 +68,9 @@ class OpenClipEmbedder:
 
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
         return self._embed(images, self._model.encode_image, self._pixels)
+
+    def classify_images(self, images: Sequence[Image]) -> NoReturn:
+        raise WorkflowError(f"workflow {self.recipe.workflow!r} has no classes of its own; it compares with any words")
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         return self._embed(texts, self._model.encode_text, self._tokenize)

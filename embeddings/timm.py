@@ -1,7 +1,7 @@
-"""Image models of timm as embedders: pooled features, unit length."""
+"""Image models of timm as embedders: pooled features, unit length; and the classes their weights know."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ PREFIX = "timm:"
 _PACKAGE_PREFIX = "pypi:"
 _HUB_PREFIX = "hub:"
 
+_RENAMED = {134: "crane (bird)", 264: "Cardigan Welsh corgi", 517: "crane (machine)", 639: "tank suit"}
+"""ImageNet's classes whose first name another class has too."""
+
 
 def describe(name: str) -> Recipe:
     """The recipe of `timm:NAME` with its published weights pinned; downloads nothing."""
@@ -41,13 +44,14 @@ def describe(name: str) -> Recipe:
 
 
 class TimmEmbedder:
-    """Pooled features of a timm model. Images only."""
+    """A timm model: its pooled features, and the probabilities of its own head. Images only."""
 
     has_text = False
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         model = _load(recipe)
+        self.classes = _classes(model.pretrained_cfg)
         transform_config = timm.data.resolve_model_data_config(model)
         self._transform = timm.data.create_transform(**transform_config, is_training=False)
         if isinstance(model, timm.models.EfficientNet):
@@ -58,11 +62,12 @@ class TimmEmbedder:
         self._model = model.to(self._device, memory_format=torch.channels_last)
 
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
-        vectors = np.empty((len(images), self.recipe.dim), dtype=np.float32)
-        for start in range(0, len(images), self._batch):
-            batch = images[start : start + self._batch]
-            vectors[start : start + len(batch)] = self._embed(torch.stack([self._transform(image) for image in batch]))
-        return vectors
+        return self._in_batches(images, self._unit_features, self.recipe.dim)
+
+    def classify_images(self, images: Sequence[Image]) -> FloatArray:
+        if not self.classes:
+            raise WorkflowError(f"workflow {self.recipe.workflow!r} has no classes of its own")
+        return self._in_batches(images, self._probabilities, len(self.classes))
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         raise WorkflowError(f"workflow {self.recipe.workflow!r} understands images only, not words")
@@ -71,17 +76,27 @@ class TimmEmbedder:
         del self._model
 
     @torch.inference_mode()
-    def _embed(self, pixels: torch.Tensor) -> FloatArray:
-        try:
-            features = self._features(pixels.to(self._device, memory_format=torch.channels_last))
-        except torch.OutOfMemoryError as error:
-            raise MemoryError(str(error)) from error
-        unit: FloatArray = nn.functional.normalize(features.float()).cpu().numpy()
-        return unit
+    def _in_batches(
+        self, images: Sequence[Image], head: Callable[[torch.Tensor], torch.Tensor], width: int
+    ) -> FloatArray:
+        rows = np.empty((len(images), width), dtype=np.float32)
+        for start in range(0, len(images), self._batch):
+            batch = images[start : start + self._batch]
+            pixels = torch.stack([self._transform(image) for image in batch])
+            try:
+                maps = self._model.forward_features(pixels.to(self._device, memory_format=torch.channels_last))
+                rows[start : start + len(batch)] = head(maps).cpu().numpy()
+            except torch.OutOfMemoryError as error:
+                raise MemoryError(str(error)) from error
+        return rows
 
-    def _features(self, pixels: torch.Tensor) -> torch.Tensor:
-        features: torch.Tensor = self._model.forward_head(self._model.forward_features(pixels), pre_logits=True)
-        return features
+    def _unit_features(self, maps: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self._model.forward_head(maps, pre_logits=True)
+        return nn.functional.normalize(features.float())
+
+    def _probabilities(self, maps: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self._model.forward_head(maps)
+        return logits.float().softmax(dim=1)
 
 
 def _load(recipe: Recipe) -> Any:
@@ -95,6 +110,17 @@ def _load(recipe: Recipe) -> Any:
         return timm.create_model(name, pretrained=True).eval()
     except Exception as error:  # what a download, a cache or a checkpoint can do wrong has no common type
         raise hub.missing(recipe.workflow, recipe.weights, error) from error
+
+
+def _classes(config: dict[str, Any]) -> tuple[str, ...]:
+    """The first name of each of ImageNet's 1000 classes, where weights end in a head trained on them; else none.
+
+    The tag counts, since the number alone is also timm's default, for weights with a head that was never trained.
+    """
+    if config["num_classes"] != 1000 or "in1k" not in config["tag"]:
+        return ()
+    descriptions = timm.data.ImageNetInfo().label_descriptions()
+    return tuple(_RENAMED.get(i, names.split(", ")[0]) for i, names in enumerate(descriptions))
 
 
 def _packaged_checkpoint(recipe: Recipe) -> Path:

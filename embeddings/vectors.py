@@ -12,11 +12,15 @@ class VectorsEmbedder:
     """Refuses pictures and words, and says what to do instead."""
 
     has_text = False
+    classes = ()
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
     def embed_images(self, images: Sequence[Image]) -> NoReturn:
+        raise self._refusal("pictures")
+
+    def classify_images(self, images: Sequence[Image]) -> NoReturn:
         raise self._refusal("pictures")
 
     def embed_texts(self, texts: Sequence[str]) -> NoReturn:

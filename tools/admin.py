@@ -37,9 +37,15 @@ def serve(
     from ..api.settings import Settings
 
     options: Context = context.obj
-    settings = Settings(data=options.data, host=host, port=port, allow_private_urls=allow_private_urls)
+    settings = Settings(
+        data=options.data,
+        database_url=options.database_url,
+        host=host,
+        port=port,
+        allow_private_urls=allow_private_urls,
+    )
     try:
-        run(settings, lambda line: errors.print(line, markup=False))
+        run(settings, errors.print)
     except OSError as error:
         fail(f"can't listen on {host}:{port}: {error.strerror or error}")
 
@@ -211,7 +217,7 @@ def doctor(context: typer.Context) -> None:
         report["data"] = f"{options.data}: not made yet"
     else:
         try:
-            with Store.open(options.data) as store:
+            with Store.open(options.data, database_url=options.database_url) as store:
                 report["data"] = f"{options.data}: {len(store.apps())} apps, free"
         except StoreInUse as error:
             report["data"] = str(error)
@@ -232,4 +238,4 @@ def _catalog(context: typer.Context) -> Any:
     from ..index.store import open_catalog
 
     options: Context = context.obj
-    return open_catalog(options.data)
+    return open_catalog(options.data, options.database_url)

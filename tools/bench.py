@@ -47,11 +47,17 @@ def latency(
     repeats: Annotated[int, typer.Option(min=3, help="Labels given and timed for each size.")] = 50,
 ) -> None:
     """From a label to the changed prediction, on one core. Example: tenshot bench latency --sizes 100,1000"""
+    try:
+        numbers = [int(size) for size in sizes.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise typer.BadParameter(f"--sizes takes whole numbers from 1, separated by commas, not {sizes!r}")
     if any(os.environ.get(name) != "1" for name in _ONE_THREAD):
         # Thread pools read these once, when their library is loaded: start over with them.
         os.environ |= dict.fromkeys(_ONE_THREAD, "1")
         os.execv(sys.executable, [sys.executable, "-c", "from tenshot.tools.cli import main; main()", *sys.argv[1:]])
-    timings = [timing for size in sizes.split(",") for timing in _measure(int(size), dim, repeats)]
+    timings = [timing for size in numbers for timing in _measure(size, dim, repeats)]
     columns = ["labels", "method", "p50 ms", "p95 ms", "times tenshot"]
     shown = [
         [t.labels, t.method, f"{t.p50_ms:.2f}", f"{t.p95_ms:.2f}", "-" if t.ratio is None else f"{t.ratio:.1f}"]

@@ -6,6 +6,7 @@ Nothing heavy is imported before a command runs, so `tenshot --help` answers at 
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Teach a computer to see what you mean from about ten labelled images.",
 )
+_WITH_VALUE = ("--data", "--database-url")
+
 for commands in (admin, work, demo, bench):
     commands.register(app)
 
@@ -36,18 +39,22 @@ def _version(wanted: bool) -> None:
 def _options(
     context: typer.Context,
     data: Annotated[Path, typer.Option(envvar="TENSHOT_DATA", help="The data folder.")] = Path("tenshot-data"),
+    database_url: Annotated[
+        str | None,
+        typer.Option(envvar="TENSHOT_DATABASE_URL", help="A database other than SQLite in the data folder."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Machine output: one JSON document on stdout.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="And exit.")] = False,
 ) -> None:
-    context.obj = Context(data, json)
+    context.obj = Context(data, database_url, json)
 
 
-def main() -> None:
-    """Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong usage."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Exit codes: 0 done, 1 failed (one line on stderr says why and what to do), 2 wrong usage."""
     # Some model libraries log on the root logger, which would add a handler that repeats everything.
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        app(args=_hoisted(sys.argv[1:]), prog_name="tenshot")
+        app(args=_hoisted(sys.argv[1:] if arguments is None else arguments), prog_name="tenshot")
     except KeyboardInterrupt:
         errors.print("tenshot: interrupted")
         sys.exit(1)
@@ -55,32 +62,42 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        if not _expected(error):
+        line = _line(error)
+        if line is None:
             raise
-        errors.print(f"tenshot: {' '.join(str(error).split())}", markup=False)
+        errors.print(f"tenshot: {' '.join(line.split())}")
         sys.exit(1)
 
 
-def _expected(error: Exception) -> bool:
-    """Whether the message of an error is made for users."""
+def _line(error: Exception) -> str | None:
+    """What a user is told; None for what nobody expected."""
     from ..embeddings.base import WorkflowError
     from ..embeddings.batcher import Busy
     from ..embeddings.images import ImageError
-    from ..index.errors import TenshotError
+    from ..index.errors import AppNotFound, StoreInUse, TenshotError
 
-    return isinstance(error, TenshotError | ImageError | WorkflowError | Busy)
+    match error:
+        case StoreInUse():
+            return f"{error}; if it is a server, use its HTTP API (http://127.0.0.1:8000/docs), or stop it first"
+        case AppNotFound():
+            return f"{error}; `tenshot apps list` shows the apps, `tenshot apps create` makes one"
+        case TenshotError() | ImageError() | WorkflowError() | Busy():
+            return str(error)
+        case OSError(filename=str() | os.PathLike() as file):
+            return f"{file}: {error.strerror}"
+    return None
 
 
-def _hoisted(arguments: list[str]) -> list[str]:
+def _hoisted(arguments: Sequence[str]) -> list[str]:
     """Global options are understood behind the command as well."""
     front, rest = [], []
     tail = iter(arguments)
     for argument in tail:
         if argument == "--":
             rest += [argument, *tail]
-        elif argument == "--json" or argument.startswith("--data="):
+        elif argument == "--json" or argument.startswith(tuple(f"{name}=" for name in _WITH_VALUE)):
             front.append(argument)
-        elif argument == "--data":
+        elif argument in _WITH_VALUE:
             front += [argument, *(value for value in [next(tail, None)] if value is not None)]
         else:
             rest.append(argument)

@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+# What is said holds names of the user's: brackets and colons in them are no markup and no emoji.
+errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+_ANY_WIDTH = 10_000
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Context:
     """The global options."""
 
     data: Path
+    database_url: str | None
+    """Another database than SQLite in the data folder."""
     json: bool
 
 
@@ -37,6 +41,10 @@ class Rate:
         speed = self.progress.tasks[0].speed
         self.progress.update(self.task, rate=f"{speed:.0f}/s" if speed else "")
 
+    def hide(self) -> None:
+        """Leaves nothing behind: the line that says what failed stands alone."""
+        self.progress.live.transient = True
+
 
 def say(context: Context, document: object, text: str | Table | None = None) -> None:
     """The document as JSON, or the text (nothing if None) for people."""
@@ -45,7 +53,8 @@ def say(context: Context, document: object, text: str | Table | None = None) -> 
         sys.stdout.flush()
     elif text is not None:
         # A wide console where the output goes into a file or a pipe, so that no row is cut.
-        Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160).print(text)
+        width = None if sys.stdout.isatty() else _ANY_WIDTH
+        Console(highlight=False, soft_wrap=True, markup=False, emoji=False, width=width).print(text)
 
 
 def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
@@ -67,7 +76,7 @@ def cell(value: object) -> str:
 
 def fail(message: str) -> NoReturn:
     """One line on stderr, exit code 1."""
-    errors.print(f"tenshot: {' '.join(message.split())}", markup=False)
+    errors.print(f"tenshot: {' '.join(message.split())}")
     raise typer.Exit(1)
 
 
@@ -83,7 +92,12 @@ def progress(title: str, total: int | None) -> Iterator[Rate]:
         console=errors,
     )
     with bar:
-        yield Rate(bar, bar.add_task(title, total=total, rate=""))
+        rate = Rate(bar, bar.add_task(title, total=total, rate=""))
+        try:
+            yield rate
+        except BaseException:
+            rate.hide()
+            raise
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,8 @@
 """`tenshot demo`: the main job on real pictures, beside what scikit-learn makes of the same vectors."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -46,6 +47,8 @@ class _Set:
     ids: list[str]
     labels: NDArray[np.int64]
     vectors: NDArray[np.float32]
+    taught: Mapping[str, Mapping[str, bool]]
+    """Labels that an earlier run left: input id -> concept -> yes or no."""
 
 
 def register(app: typer.Typer) -> None:
@@ -63,15 +66,21 @@ def demo(
 
     options: Context = context.obj
     data = Path("tenshot-demo") if str(options.data) == "tenshot-data" else options.data
-    with Store.open(data) as store:
+    with Store.open(data, database_url=options.database_url) as store:
         results, rows = [], []
         for name, title, requests in _sources(folder):
+            _check(name, [str((request.metadata or {})["label"]) for request in requests])
             known = {record.name for record in store.apps()}
             app = store.app(name) if name in known else store.create_app(name, workflow)
+            if app.recipe.workflow != workflow:
+                fail(
+                    f"app {name!r} in {data} has the workflow {app.recipe.workflow!r}: "
+                    f"give --workflow {app.recipe.workflow}, or another data folder by --data"
+                )
             _add(app, title, requests)
             things = _set(app)
-            if np.bincount(things.labels).min() <= SHOTS or len(things.names) < 2:
-                fail(f"{name}: two or more folders with more than {SHOTS} pictures each are needed")
+            # Once more, for some may not have been pictures.
+            _check(name, [things.names[label] for label in things.labels])
             results.append(_judge(app, name, things))
             rows += _search_rows(app, things)
             _show_predictions(options, app, things)
@@ -91,8 +100,8 @@ def demo(
     )
     say(options, {"results": [asdict(result) for result in results], "contact_sheet": str(sheet)}, shown)
     if not options.json:
-        errors.print(f"\nA visual search to look at: {sheet}", markup=False)
-        errors.print(f"To go on with this data over HTTP: tenshot --data {data} serve", markup=False)
+        errors.print(f"\nA visual search to look at: {sheet}")
+        errors.print(f"To go on with this data over HTTP: tenshot --data {data} serve")
 
 
 def _sources(folder: Path | None) -> Iterator[tuple[str, str, Sequence["AddRequest"]]]:
@@ -102,7 +111,16 @@ def _sources(folder: Path | None) -> Iterator[tuple[str, str, Sequence["AddReque
     from .samples import tasks
 
     if folder is not None:
-        yield folder.resolve().name, str(folder), [found.request() for found in find(folder, "folders")]
+        # What a picture shows goes into the metadata: as a label it would be taught before it is asked.
+        yield (
+            folder.resolve().name,
+            str(folder),
+            [
+                AddRequest(found.path, found.input_id, metadata={"file": found.name, "label": label})
+                for found in find(folder, "folders")
+                for label in found.concepts
+            ],
+        )
         return
     for task in tasks():
         yield (
@@ -112,8 +130,15 @@ def _sources(folder: Path | None) -> Iterator[tuple[str, str, Sequence["AddReque
         )
 
 
+def _check(name: str, labels: Sequence[str]) -> None:
+    """Ends the demo unless there is something to teach, and something left to ask."""
+    counts = Counter(labels)
+    if len(counts) < 2 or min(counts.values()) <= SHOTS:
+        fail(f"{name}: two or more folders with more than {SHOTS} pictures each are needed")
+
+
 def _add(app: "App", title: str, requests: Sequence["AddRequest"]) -> None:
-    errors.print(f"\n[bold]{title}[/bold]")
+    errors.print(f"\n{title}", style="bold")
     there = app.existing([request.id for request in requests if request.id])
     new = [request for request in requests if request.id not in there]
     if not new:
@@ -122,24 +147,26 @@ def _add(app: "App", title: str, requests: Sequence["AddRequest"]) -> None:
     with progress("importing", len(new)) as bar:
         for result in app.add_many(new):
             if result.error:
-                errors.print(f"left out {result.request.id}: {result.error}", markup=False)
+                errors.print(f"left out {result.request.id}: {result.error}")
             bar.advance()
 
 
 def _set(app: "App") -> _Set:
-    """What is in the app: its label is in the metadata (ours) or is the only concept (a user's folders)."""
+    """What the demo put into the app: what each one shows is in its metadata."""
     named: list[tuple[str, str]] = []
+    taught: dict[str, Mapping[str, bool]] = {}
     page = 1
     while inputs := app.inputs(page=page, per_page=1000):
         for one in inputs:
-            label = (one.metadata or {}).get("label") or next((c for c, yes in one.concepts.items() if yes), None)
-            if label:
+            if label := (one.metadata or {}).get("label"):
                 named.append((one.id, str(label)))
+                if one.concepts:
+                    taught[one.id] = one.concepts
         page += 1
     names = sorted({label for _, label in named})
     ids = [id for id, _ in named]
     labels = np.array([names.index(label) for _, label in named], dtype=np.int64)
-    return _Set(names, ids, labels, app.vectors(ids))
+    return _Set(names, ids, labels, app.vectors(ids), taught)
 
 
 def _judge(app: "App", name: str, things: _Set) -> Result:
@@ -148,14 +175,14 @@ def _judge(app: "App", name: str, things: _Set) -> Result:
 
     model = app.create_model(f"demo-{time.time_ns()}", things.names, mutually_exclusive=True, closed_environment=True)
     scores: dict[str, list[float]] = {"tenshot": [], **{name: [] for name in NAMES}}
-    taught: dict[str, dict[str, bool | None]] = {}
+    taught = things.taught
     for draw in range(DRAWS):
         train = _draw(things.labels, draw)
         test = np.setdiff1d(np.arange(len(things.labels)), train)
-        labels = {id: dict.fromkeys(given) for id, given in taught.items()}
+        labels: dict[str, dict[str, bool | None]] = {id: dict.fromkeys(given) for id, given in taught.items()}
         taught = {things.ids[i]: {things.names[things.labels[i]]: True} for i in train}
         for id, given in taught.items():
-            labels[id] = labels.get(id, {}) | given
+            labels[id] = {**labels.get(id, {}), **given}
         app.label_many(labels)
         values = app.predict_vectors(things.vectors[test], model)
         best = np.array([things.names.index(concept) for concept in values.concept_ids])[values.values.argmax(axis=1)]
@@ -204,7 +231,7 @@ def _show_predictions(options: Context, app: "App", things: _Set) -> None:
     for i in np.random.default_rng(0).permutation(held_out)[:3]:
         best = app.predict_input(things.ids[i])[:3]
         said = ", ".join(f"{one.concept_id} {one.value:.2f}" for one in best)
-        errors.print(f"  {things.ids[i]} is {things.names[things.labels[i]]}: predicted {said}", markup=False)
+        errors.print(f"  {things.ids[i]} is {things.names[things.labels[i]]}: predicted {said}")
 
 
 def _search_rows(app: "App", things: _Set) -> list[list["Tile"]]:

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +26,17 @@ class Found:
     @property
     def input_id(self) -> str:
         """The same for the same relative path: so an import can be taken up where it stopped."""
-        return hashlib.sha256(self.file.encode()).hexdigest()[:32]
+        return hashlib.sha256(os.fsencode(self.file)).hexdigest()[:32]
 
     def request(self) -> AddRequest:
         return AddRequest(
-            self.path, self.input_id, self.concepts, metadata={"file": self.file}, source=LabelSource.IMPORT
+            self.path, self.input_id, self.concepts, metadata={"file": self.name}, source=LabelSource.IMPORT
         )
+
+    @property
+    def name(self) -> str:
+        """The file as text that can be shown and stored."""
+        return _text(self.file)
 
 
 def find(path: Path, labels: str) -> Sequence[Found]:
@@ -52,7 +58,12 @@ def find(path: Path, labels: str) -> Sequence[Found]:
 
 
 def _folder_label(root: Path, file: Path) -> dict[str, bool]:
-    return {} if file.parent == root else {file.parent.name: True}
+    return {} if file.parent == root else {_text(file.parent.name): True}
+
+
+def _text(name: str) -> str:
+    """A file's name where bytes that are no UTF-8 became marks, for no answer could carry them."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def _rows(table: Path) -> Iterator[tuple[str, str, bool]]:

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ..index.errors import StoreInUse
 from .console import Context, fail, progress, say, table
 
 AppName = Annotated[str, typer.Option("--app", help="The app's name or id.")]
@@ -47,13 +46,16 @@ def import_folder(
         with progress("importing", len(new)) as bar:
             for one, result in zip(new, opened.add_many(one.request() for one in new), strict=True):
                 if result.error:
-                    failed.append({"file": one.file, "reason": " ".join(str(result.error).split())})
+                    failed.append({"file": one.name, "reason": " ".join(str(result.error).split())})
                 bar.advance()
+            if len(failed) == len(found):
+                bar.hide()
     document = {"added": len(new) - len(failed), "already_there": len(there), "failed": failed}
     text = f"added {document['added']}, already there {len(there)}, failed {len(failed)}"
     say(options, document, "\n".join([text, *(f"  {one['file']}: {one['reason']}" for one in failed)]))
-    if failed and len(failed) == len(found):
-        raise typer.Exit(1)
+    if len(failed) == len(found):
+        first = failed[0]
+        fail(f"none of the {len(failed)} pictures could be added; {first['file']}: {first['reason']}")
 
 
 def label(
@@ -149,9 +151,5 @@ def _app(context: typer.Context, name: str) -> Iterator[Any]:
     from ..index.store import Store
 
     options: Context = context.obj
-    try:
-        store = Store.open(options.data)
-    except StoreInUse as error:
-        fail(f"{error}; while a server runs there, use its HTTP API (http://127.0.0.1:8000/docs), or stop it first")
-    with store:
+    with Store.open(options.data, database_url=options.database_url) as store:
         yield store.app(name)
