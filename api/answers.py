@@ -30,7 +30,10 @@ from .status import (
     INPUT_READY,
     INPUT_TOO_LARGE,
     INPUT_UNDECODABLE,
+    NO_DATA,
+    NO_POSITIVES,
     OK,
+    ONE_EXCLUSIVE,
     TRAINED,
     UNTRAINED,
     Status,
@@ -359,16 +362,26 @@ def input_status(one: Input) -> Status:
     return INPUT_PENDING if one.status is InputStatus.PENDING else INPUT_READY
 
 
-def version_out(version: ModelVersion, concepts: int) -> VersionOut:
-    """concepts: how many the model has; a frozen version has its own."""
+def version_out(version: ModelVersion, model: Model) -> VersionOut:
     return {
         "id": version.id,
         "created_at": moment(version.created_at),
-        "status": (TRAINED if version.frozen else UNTRAINED).body(),
-        "active_concept_count": len(version.concept_ids) if version.frozen else concepts,
+        "status": _trained(version, model).body(),
+        "active_concept_count": len(version.concept_ids if version.frozen else model.concept_ids),
         "total_input_count": version.input_count,
         "train_stats": {},
     }
+
+
+def _trained(version: ModelVersion, model: Model) -> Status:
+    """A version without a predictor stands for an attempt that had nothing to learn from."""
+    if not version.frozen:
+        return UNTRAINED
+    if version.predictor_sha256 is not None:
+        return TRAINED
+    if not version.input_count:
+        return NO_DATA
+    return ONE_EXCLUSIVE if model.mutually_exclusive and len(version.concept_ids) == 1 else NO_POSITIVES
 
 
 def model_out(model: Model, version: ModelVersion, concepts: Mapping[str, Concept] | None, app_id: str) -> ModelOut:
@@ -391,7 +404,7 @@ def model_out(model: Model, version: ModelVersion, concepts: Mapping[str, Concep
         "created_at": moment(model.created_at),
         "app_id": app_id,
         "output_info": info,
-        "model_version": version_out(version, len(model.concept_ids)),
+        "model_version": version_out(version, model),
     }
 
 

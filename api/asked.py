@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 from PIL.Image import Image
 
@@ -25,15 +26,14 @@ class Asked:
         self.inputs = inputs
         self.errors: dict[int, Exception] = {}
         self._caller = caller
+        self._ids = [one.id or uuid4().hex for one in inputs]
         self._images: dict[int, Image] = {}
         self._vectors: dict[int, FloatArray] = {}
 
     def shown(self, place: int) -> dict[str, Any]:
-        """The input as it was given, for the answer."""
-        one = self.inputs[place]
-        image = one.data.image
-        data = {"image": {"url": (image and image.url) or "unknown"}}
-        return {"id": one.id, "data": data} if one.id else {"data": data}
+        """The input as it was given, for the answer; what came without an id gets one."""
+        image = self.inputs[place].data.image
+        return {"id": self._ids[place], "data": {"image": {"url": (image and image.url) or "unknown"}}}
 
     def images(self) -> Mapping[int, Image]:
         """The upright, cropped pictures of those that can be used."""

@@ -6,6 +6,7 @@ from ..index.records import LabelSource
 from .access import Caller, Id, VersionId, Writer
 from .answers import Answer, Json, ok
 from .inputs import labels_of
+from .public import public_model
 from .route import new_router
 from .wire import FeedbackIn
 
@@ -36,6 +37,8 @@ def on_search(body: FeedbackIn, caller: Writer) -> Json:
 
 
 def _keep(caller: Caller, about: dict[str, Any], body: FeedbackIn) -> Json:
+    if public_model(about["model_id"]) is None:
+        caller.app.model(about["model_id"])
     labels = labels_of(body.input.data.concepts)
     caller.app.keep_feedback("model", about, body.model_dump(exclude_none=True))
     id = body.input.id

@@ -28,7 +28,7 @@ from .wire import MOST_ITEMS, ConceptIn, DeleteIn, ImageIn, InputIn, InputsIn, R
 router = new_router("/v2/inputs", "inputs")
 
 
-@router.post("", response_model=InputsAnswer)
+@router.post("", response_model=InputsAnswer, responses={207: {"model": InputsAnswer}})
 def add(body: InputsIn, caller: Writer) -> Json:
     """Adds up to 128 pictures, vectors or URLs. Each has its own status; a bad one adds nothing.
 
@@ -36,20 +36,17 @@ def add(body: InputsIn, caller: Writer) -> Json:
     becomes ready or failed later.
     """
     _check_count(len(body.inputs))
-    uploads: dict[int, AddRequest] = {}
-    links: dict[int, AddRequest] = {}
+    requests: dict[int, AddRequest] = {}
     errors: dict[int, Exception] = {}
     for place, one in enumerate(body.inputs):
         try:
-            request = _request(one, caller)
-            (uploads if request.url is None else links)[place] = request
+            requests[place] = _request(one, caller)
         except (WireError, ImageError, TenshotError) as error:
             errors[place] = error
-    added = dict(zip(uploads, caller.app.add_many(list(uploads.values())), strict=True))
-    added |= dict(zip(links, caller.app.add_later(list(links.values())), strict=True))
+    added = dict(zip(requests, caller.app.add_many(list(requests.values()), later=True), strict=True))
     errors |= {place: result.error for place, result in added.items() if result.error}
     stored = {place: result.input for place, result in added.items() if result.input}
-    settled = _wait(caller, [stored[place].id for place in links if place in stored])
+    settled = _wait(caller, [one.id for one in stored.values() if one.status is InputStatus.PENDING])
     names = caller.names()
     items: list[InputOut] = []
     for place, one in enumerate(body.inputs):
@@ -191,8 +188,9 @@ def _change(one: InputIn, there: Input, action: str) -> InputChange:
     elif action == "overwrite":
         if one.data.concepts is not None:
             labels |= {concept: None for concept in there.concepts if concept not in given}
+        metadata = None if metadata is None else _merged(there.metadata or {}, metadata, append=False)
     elif metadata is not None:
-        metadata = _merged(there.metadata or {}, metadata)
+        metadata = _merged(there.metadata or {}, metadata, append=True)
     geo = one.data.geo.place() if one.data.geo else None
     return InputChange(there.id, metadata, geo, _regions(one.data.regions, there, action), labels)
 
@@ -210,16 +208,16 @@ def _regions(given: list[RegionIn] | None, there: Input, action: str) -> list[di
     return list((old | new).values())
 
 
-def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings key by key, lists appended, `{}` and `[]` replacing, null leaving what is there."""
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any], *, append: bool) -> dict[str, Any]:
+    """Mappings key by key, lists appended or replaced, `{}` and `[]` replacing, null leaving what is there."""
     merged = dict(old)
     for key, value in new.items():
         before = merged.get(key)
         if value is None:
             continue
         if isinstance(value, Mapping) and value and isinstance(before, Mapping):
-            merged[key] = _merged(before, value)
-        elif isinstance(value, list) and value and isinstance(before, list):
+            merged[key] = _merged(before, value, append=append)
+        elif append and isinstance(value, list) and value and isinstance(before, list):
             merged[key] = before + [item for item in value if item not in before]
         else:
             merged[key] = value

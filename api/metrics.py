@@ -17,9 +17,12 @@ from .status import (
 )
 
 
-def metrics_out(stored: StoredEvaluation | None, names: Mapping[str, str], app_id: str) -> dict[str, Any]:
-    """names: concept id -> name. What was not asked for or is not made yet has a status alone."""
-    status = _status(stored)
+def metrics_out(stored: StoredEvaluation | None, wanted: int, names: Mapping[str, str], app_id: str) -> dict[str, Any]:
+    """What was not asked for or is not made yet has a status alone.
+
+    wanted: how many concepts the version has; names: concept id -> name.
+    """
+    status = _status(stored, wanted)
     if status is not EVALUATED or stored is None or stored.result is None:
         reason = stored.result.get("reason") if stored and stored.result else None
         return {"status": status.body(reason)}
@@ -61,6 +64,20 @@ def metrics_out(stored: StoredEvaluation | None, names: Mapping[str, str], app_i
             ]
         },
         "binary_metrics": [_binary(concept, names, app_id) for concept in concepts],
+        "test_set": [
+            {
+                "id": one["input_id"],
+                "predicted_concepts": [
+                    _concept(id, names, app_id) | {"value": value} for id, value in zip(ids, one["values"], strict=True)
+                ],
+                "ground_truth_concepts": [
+                    _concept(id, names, app_id) | {"value": 1}
+                    for id, label in zip(ids, one["labels"], strict=True)
+                    if label == 1
+                ],
+            }
+            for one in stored.result["judged"]
+        ],
     }
 
 
@@ -72,7 +89,7 @@ def _binary(concept: Mapping[str, Any], names: Mapping[str, str], app_id: str) -
         "num_tot": concept["positives"] + concept["negatives"],
         "roc_auc": concept["roc_auc"] or 0,
         "f1": concept["f1"] or 0,
-        "concept": {"id": id, "name": names.get(id, id), "app_id": app_id},
+        "concept": _concept(id, names, app_id),
         "roc_curve": {"fpr": roc["x"], "tpr": roc["y"], "thresholds": roc["thresholds"]},
         "precision_recall_curve": {
             "recall": precision_recall["x"],
@@ -82,13 +99,17 @@ def _binary(concept: Mapping[str, Any], names: Mapping[str, str], app_id: str) -
     }
 
 
-def _status(stored: StoredEvaluation | None) -> Status:
+def _concept(id: str, names: Mapping[str, str], app_id: str) -> dict[str, Any]:
+    return {"id": id, "name": names.get(id, id), "app_id": app_id}
+
+
+def _status(stored: StoredEvaluation | None, wanted: int) -> Status:
     if stored is None:
         return NOT_EVALUATED
     if stored.state is EvaluationState.DONE and stored.result is not None:
-        if len(stored.result["concepts"]) < 2:
+        if wanted < 2:
             return TOO_FEW_CONCEPTS
-        return EVALUATED if stored.result["inputs"] >= 2 else TOO_FEW_LABELS
+        return EVALUATED if len(stored.result["concepts"]) >= 2 else TOO_FEW_LABELS
     return EVALUATION_QUEUED if stored.state is EvaluationState.QUEUED else EVALUATION_FAILED
 
 

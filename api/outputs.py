@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -31,15 +32,16 @@ from .wire import MOST_ITEMS, OutputConfigIn, PredictIn
 
 router = new_router("/v2/models", "outputs")
 _DEFAULT_CONCEPTS = 20
+_MIXED: dict[int | str, dict[str, Any]] = {207: {"model": OutputsAnswer}}
 
 
-@router.post("/{id}/outputs", response_model=OutputsAnswer)
+@router.post("/{id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
 def predict(id: Id, body: PredictIn, caller: Reader) -> Json:
     """What up to 128 pictures, stored inputs or vectors show, by the labels of this moment."""
     return _predict(caller, id, None, body)
 
 
-@router.post("/{id}/versions/{version_id}/outputs", response_model=OutputsAnswer)
+@router.post("/{id}/versions/{version_id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
 def predict_version(id: Id, version_id: VersionId, body: PredictIn, caller: Reader) -> Json:
     """The same by a version: frozen, or the head, which follows the labels."""
     return _predict(caller, id, version_id, body)
@@ -59,14 +61,14 @@ def overall(asked: Asked) -> Status:
     return FAILURE if len(asked.errors) == len(asked.inputs) else MIXED
 
 
-def step_of(caller: Caller, id: str, version_id: str | None, config: OutputConfigIn) -> "Step":
+def step_of(caller: Caller, id: str, version_id: str | None, config: OutputConfigIn, *, alone: bool = True) -> "Step":
     """Raises ModelNotFound, VersionNotFound or WireError."""
     if public := public_model(id):
         check_version(public, version_id)
-        return Step(public, None, public_out(public), config)
+        return Step(public, None, public_out(public), config, alone)
     model = caller.app.model(id)
     version = shown_version(caller, model, version_id)
-    return Step(model, version_id, model_out(model, version, None, caller.app.id), config)
+    return Step(model, version_id, model_out(model, version, None, caller.app.id), config, alone)
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class Step:
     version_id: str | None
     shown: ModelOut
     config: OutputConfigIn
+    alone: bool = True
+    """Whether the concepts that the request selects must be of this model."""
 
     def outputs(self, asked: Asked, found: Mapping[int, PredictedOut]) -> list[OutputOut]:
         """What was found, one for each input, in order."""
@@ -130,7 +134,7 @@ class Step:
             return None
         asked = {concept.key for concept in self.config.select_concepts}
         found = {id for id, name in names.items() if id in asked or name in asked}
-        if not found:
+        if not found and self.alone:
             raise WireError(MODEL_BAD, "the model has none of the concepts in select_concepts")
         return found
 

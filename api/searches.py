@@ -3,9 +3,11 @@
 from typing import Any
 from uuid import uuid4
 
+from ..embeddings.images import ImageError
 from ..index.ranking import Term
 from .access import Caller, Reader, page_of
 from .answers import HitsAnswer, Json, ok
+from .fetch import FetchError
 from .route import new_router
 from .status import INVALID_SEARCH, WireError
 from .wire import ConceptIn, DataIn, GeoIn, SearchIn, TermIn
@@ -55,7 +57,10 @@ def _read(caller: Caller, term: TermIn) -> tuple[list[Term], list[dict[str, Any]
 def _near(caller: Caller, id: str | None, data: DataIn, *, negate: bool) -> Term:
     image = data.image
     if image is not None and (image.base64 is not None or image.url is not None):
-        [vector] = caller.app.embed([caller.picture(data)], [image.crop])
+        try:
+            [vector] = caller.app.embed([caller.picture(data)], [image.crop])
+        except (ImageError, FetchError) as error:
+            raise WireError(INVALID_SEARCH, str(error)) from error
     elif data.embeddings:
         vector = caller.app.check_vectors([data.embeddings[0].vector])[0]
     elif id and image is not None and image.crop is not None:

@@ -20,7 +20,7 @@ def freeze(id: Id, body: VersionIn, caller: Writer) -> Json:
 
     With `from_version_id` it goes back: the new version predicts as that earlier one does.
     """
-    version = caller.app.create_version(id, like=body.from_version_id)
+    version = caller.app.create_version(id, like=body.from_version_id, untaught=True)
     return ok(model=shown(caller, caller.app.model(id), version.id))
 
 
@@ -76,11 +76,16 @@ def metrics(id: Id, version_id: VersionId, caller: Reader) -> Json:
 def _shown(caller: Caller, model: Model, version: ModelVersion) -> VersionOut:
     stored = caller.app.evaluation(model.id, version.id)
     if stored is None:
-        return version_out(version, len(model.concept_ids))
+        return version_out(version, model)
     return _with_metrics(caller, model, version, stored)
 
 
 def _with_metrics(caller: Caller, model: Model, version: ModelVersion, stored: StoredEvaluation | None) -> VersionOut:
-    out = version_out(version, len(model.concept_ids))
-    metrics: dict[str, Any] = metrics_out(stored, caller.names(), caller.app.id)
+    out = version_out(version, model)
+    concepts = version.concept_ids if version.frozen else model.concept_ids
+    metrics: dict[str, Any] = metrics_out(stored, len(concepts), caller.names(), caller.app.id)
+    if "test_set" in metrics:
+        found = caller.app.inputs_by_id([one["id"] for one in metrics["test_set"]])
+        for one in metrics["test_set"]:
+            one["url"] = caller.show(found[one["id"]], {})["data"]["image"]["url"] if one["id"] in found else "deleted"
     return {**out, "metrics": metrics}

@@ -68,12 +68,14 @@ def delete(id: Id, caller: Writer) -> Json:
     return ok()
 
 
-@router.post("/workflows/{id}/results", response_model=ResultsAnswer)
+@router.post("/workflows/{id}/results", response_model=ResultsAnswer, responses={207: {"model": ResultsAnswer}})
 def results(id: Id, body: ResultsIn, caller: Reader) -> Json:
     """What all models of a workflow say of up to 32 inputs: for each input the outputs in the order of the nodes."""
     workflow = _workflow(caller, id)
     asked = Asked(caller, body.inputs, _MOST_INPUTS)
-    steps = [step_of(caller, node.model_id, node.version_id, body.output_config) for node in workflow.nodes]
+    steps = [
+        step_of(caller, node.model_id, node.version_id, body.output_config, alone=False) for node in workflow.nodes
+    ]
     # A picture that one model can't use has that error in all outputs: so all are asked before any is shown.
     found = [step.found(caller, asked) for step in steps]
     columns = [step.outputs(asked, one) for step, one in zip(steps, found, strict=True)]

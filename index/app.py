@@ -39,6 +39,9 @@ from .records import (
 )
 from .teacher import LeaveOneOut
 
+_JUDGED = 1000
+"""Inputs of an evaluation that are kept one by one."""
+
 
 class App(Models):
     """Opened by a `Store`, never made directly."""
@@ -157,7 +160,10 @@ class App(Models):
         for column, concept in enumerate(concept_ids):
             given = labels[concept]
             truth[:, column] = [{True: 1, False: -1, None: 0}[given.get(key)] for key in keys.tolist()]
-        return evaluation.evaluate(model.id, concept_ids, probabilities, truth)
+        first = keys[:_JUDGED]
+        names = self._ids(first)
+        ids = [names.get(key, "") for key in first.tolist()]
+        return evaluation.evaluate(model.id, concept_ids, probabilities, truth, ids)
 
     # Searching
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from .records import ConceptQuality, Curve, Evaluation
+from .records import ConceptQuality, Curve, Evaluation, Judged
 
 _THRESHOLD = 0.5
 _MOST_POINTS = 101
@@ -16,8 +16,14 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 
-def evaluate(model_id: str, concept_ids: Sequence[str], probabilities: Floats, truth: NDArray[np.int8]) -> Evaluation:
-    """probabilities (n, C), truth (n, C): 1 labelled yes, -1 labelled no, 0 not labelled.
+def evaluate(
+    model_id: str,
+    concept_ids: Sequence[str],
+    probabilities: Floats,
+    truth: NDArray[np.int8],
+    input_ids: Sequence[str] = (),
+) -> Evaluation:
+    """probabilities (n, C), truth (n, C): 1 labelled yes, -1 labelled no, 0 not labelled; input_ids of the first ones.
 
     An input that is labelled for other concepts only counts as a no: it was looked at, and this was not said of it.
     """
@@ -36,6 +42,10 @@ def evaluate(model_id: str, concept_ids: Sequence[str], probabilities: Floats, t
         ),
         confusion=confusion.tolist(),
         cooccurrence=(shown.T.astype(np.int64) @ shown.astype(np.int64)).tolist(),
+        judged=tuple(
+            Judged(id, values, labels)
+            for id, values, labels in zip(input_ids, probabilities.tolist(), truth.tolist(), strict=False)
+        ),
     )
 
 

@@ -143,7 +143,9 @@ def failure_of(error: Exception) -> Failure:
 def check_vectors(vectors: object, dim: int, names: Sequence[str] | None = None) -> FloatArray:
     """(n, dim) float32 of unit length. Raises BadVector that names the first bad row."""
     try:
-        array = np.asarray(vectors, dtype=np.float32)
+        # Too large for float32 becomes infinite, which is refused below.
+        with np.errstate(over="ignore"):
+            array = np.asarray(vectors, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise BadVector(f"vectors must be numbers of shape (n, {dim}): {error}") from error
     if array.ndim != 2 or array.shape[1] != dim:

@@ -95,17 +95,22 @@ class Library:
         return result.input
 
     def add_many(
-        self, requests: Iterable[AddRequest], progress: Callable[[Progress], None] | None = None
+        self,
+        requests: Iterable[AddRequest],
+        progress: Callable[[Progress], None] | None = None,
+        *,
+        later: bool = False,
     ) -> Iterator[AddResult]:
         """Adds as the results are read: one result for each request, in order; a bad one doesn't stop the others.
 
         Requests are taken from the iterable in batches, so it may be longer than memory. What a result tells is
-        committed. progress is called after each batch.
+        committed. progress is called after each batch. later: a request may have a URL in the place of a picture; its
+        input is pending until `arrived`.
         """
         total = len(requests) if isinstance(requests, Sequence) else None
         source, done, failed = iter(requests), 0, 0
         while batch := list(islice(source, _BATCH)):
-            results = self._add_batch(batch)
+            results = self._add_batch(batch, later=later)
             done, failed = done + len(results), failed + sum(result.error is not None for result in results)
             if progress:
                 progress(Progress(done, failed, total))
@@ -137,13 +142,6 @@ class Library:
         with self._lock:
             return self._store(new)
 
-    def add_later(self, requests: Sequence[AddRequest]) -> list[AddResult]:
-        """Stores what has a URL in the place of a picture: pending until `arrived`. One result for each request."""
-        batch = Batch(requests, self.dim, later=True)
-        with self._lock:
-            self._refuse_taken(batch)
-            return batch.results(self._store(batch.new_inputs()))
-
     def pending(self) -> list[str]:
         """Ids of the inputs that wait for their picture, oldest first."""
         return [id for _, id in self._catalog.inputs.pending(self.id)]
@@ -173,8 +171,8 @@ class Library:
         with self._lock:
             self._catalog.inputs.fail(self.id, id, failure, reason)
 
-    def _add_batch(self, requests: Sequence[AddRequest]) -> list[AddResult]:
-        batch = Batch(requests, self.dim)
+    def _add_batch(self, requests: Sequence[AddRequest], *, later: bool) -> list[AddResult]:
+        batch = Batch(requests, self.dim, later=later)
         # Before the model runs, so that no time goes into what can't be stored; and again under the lock.
         self._refuse_taken(batch)
         batch.embed(self._embedder)

@@ -9,7 +9,7 @@ from ..embeddings.base import Recipe
 from ..embeddings.batcher import Batcher
 from .blobs import Blobs
 from .catalog import Catalog
-from .errors import BadRequest, ModelNotFound, NothingToLearn, VersionNotFound
+from .errors import BadRequest, ModelNotFound, NothingToLearn
 from .intake import check_id
 from .library import Library, offset
 from .records import BUILT_IN_MODEL, AppRecord, Model, ModelVersion, Workflow, WorkflowNode
@@ -110,10 +110,11 @@ class Models(Library):
         self._blobs.delete_unused(hashes, self._catalog.unused_blobs)
         return len(deleted)
 
-    def create_version(self, model_id: str, *, like: str | None = None) -> ModelVersion:
+    def create_version(self, model_id: str, *, like: str | None = None, untaught: bool = False) -> ModelVersion:
         """Freezes what the model knows now: predictions of this version never change. Raises NothingToLearn.
 
-        like: goes back to an earlier frozen version instead, by a new one that predicts the same.
+        like: goes back to an earlier frozen version instead, by a new one that predicts the same. untaught: where there
+        is nothing to learn, makes a version that stands for the attempt, and follows the labels.
         """
         model = self.model(model_id)
         if model.id == BUILT_IN_MODEL:
@@ -126,15 +127,16 @@ class Models(Library):
             # Under the lock, so that the labels, their sequence number and the predictor belong to one moment.
             seq = self._catalog.labels.seq(self.id)
             predictor = self._predictor(model)
-            if not predictor.concept_ids:
-                raise NothingToLearn(f"no concept of model {model_id!r} has a positive label")
+            usable = bool(predictor.concept_ids) and not (model.mutually_exclusive and len(model.concept_ids) < 2)
+            if not usable and not untaught:
+                raise NothingToLearn(f"model {model_id!r} {_missing(model, predictor)}")
             with self._blobs.kept():
                 return self._catalog.versions.add(
                     self.id,
                     model_id,
                     label_seq=seq,
-                    predictor_sha256=self._blobs.put(predictor.to_bytes()),
-                    concept_ids=predictor.concept_ids,
+                    predictor_sha256=self._blobs.put(predictor.to_bytes()) if usable else None,
+                    concept_ids=predictor.concept_ids if usable else model.concept_ids,
                     input_count=len(self._teacher.labelled_keys(model.concept_ids)),
                 )
 
@@ -198,9 +200,8 @@ class Models(Library):
         model = self._model(model)
         if version is not None:
             record = self.version(model.id, version)
-            if record.frozen:
-                if record.predictor_sha256 is None:
-                    raise VersionNotFound(f"version {version!r} of model {model.id!r} keeps no predictor")
+            # One that had nothing to learn from follows the labels, as the head does.
+            if record.predictor_sha256 is not None:
                 return self._frozen(record.predictor_sha256)
         return self._predictor(model)
 
@@ -215,3 +216,9 @@ class Models(Library):
         if model is not None and not isinstance(model, str | Model):
             raise ModelNotFound(f"a model is named by its id, not by {model!r}")
         return model if isinstance(model, Model) else self.model(model)
+
+
+def _missing(model: Model, predictor: Predictor) -> str:
+    if not predictor.concept_ids:
+        return "has no concept with a positive label"
+    return "is mutually exclusive, but has one concept"

@@ -360,6 +360,17 @@ class ConceptQuality:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """One labelled input, and what the model says of it that was taught without it."""
+
+    input_id: str
+    values: Sequence[float]
+    """(C,) in [0, 1]."""
+    labels: Sequence[int]
+    """(C,): 1 yes, -1 no, 0 not labelled."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Leave-one-out: every labelled input judged by the model without it."""
 
@@ -372,6 +383,8 @@ class Evaluation:
     """(C, C) over inputs with exactly one positive concept: row the true one, column the one of the highest value."""
     cooccurrence: Sequence[Sequence[int]]
     """(C, C): inputs that are labelled yes for both."""
+    judged: Sequence[Judged]
+    """Of the first inputs, at most 1,000."""
 
 
 @dataclass(frozen=True)

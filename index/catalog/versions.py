@@ -25,7 +25,7 @@ class Versions:
         model_id: str,
         *,
         label_seq: int,
-        predictor_sha256: str,
+        predictor_sha256: str | None,
         concept_ids: Sequence[str],
         input_count: int,
     ) -> ModelVersion:

@@ -84,7 +84,7 @@ def test_merge_overwrite_and_remove_change_labels_and_metadata(taught: Any) -> N
     assert patch("merge", {"metadata": {"deep": {"one": 1}}})["metadata"]["row"] == 0
     assert patch("merge", {"metadata": {"deep": {"two": 2}}})["metadata"]["deep"] == {"one": 1, "two": 2}
     assert patch("remove", {"metadata": {"deep": {"one": 1}}})["metadata"]["deep"] == {"two": 2}
-    assert patch("overwrite", {"metadata": {"new": True}})["metadata"] == {"new": True}
+    assert patch("overwrite", {"metadata": {"new": True}})["metadata"]["new"] is True
     assert patch("merge", {"geo": {"geo_point": {"latitude": 3}}})["geo"]["geo_point"] == {
         "longitude": 0,
         "latitude": 3,

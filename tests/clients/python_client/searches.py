@@ -3,7 +3,14 @@
 import base64
 
 from clarifai.rest import Image
-from clarifai.rest.client import FeedbackInfo, InputSearchTerm, OutputSearchTerm, SearchQueryBuilder
+from clarifai.rest.client import (
+    FeedbackInfo,
+    InputSearchTerm,
+    OutputSearchTerm,
+    SearchQueryBuilder,
+    SearchTerm,
+    pagination,
+)
 from clarifai.rest.geo import Geo, GeoBox, GeoLimit, GeoPoint
 from world import KINDS, case, refused, rows
 
@@ -206,3 +213,10 @@ def send_search_feedback(world):
         info = FeedbackInfo("user", "session", "search_click", search_id=about)
         assert inputs.send_search_feedback(input_id, info)["status"]["code"] == 10000
     assert inputs.send_search_feedback("discs-2")["status"]["code"] == 10000
+
+
+@case
+def what_terms_and_pages_are_made_of(world):
+    """Bases of the client's own; nothing is sent."""
+    assert SearchTerm().dict() is None
+    assert pagination(2, 5).dict() == {"page": 2, "per_page": 5}
