@@ -1,0 +1,43 @@
+"""The demo and the bench on small data, to the end."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pictures import KINDS, png
+from PIL import Image
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    for kind in KINDS:
+        (tmp_path / "mine" / kind).mkdir(parents=True)
+        for seed in range(13):
+            (tmp_path / "mine" / kind / f"{seed}.png").write_bytes(png(kind, seed))
+    return tmp_path / "mine"
+
+
+def test_the_demo_works_on_a_folder_of_folders_again_and_again(tenshot: Callable[..., Any], folders: Path) -> None:
+    for _ in range(2):
+        shown = tenshot("demo", folders, "--workflow", "general-fast", "--json").json
+        [result] = shown["results"]
+        assert (result["concepts"], result["labels"], result["held_out"]) == (3, 30, 9)
+        assert all(0 <= result[method] <= 1 for method in ("tenshot", "logistic_regression", "five_nn"))
+        assert result["ms"] > 0
+        with Image.open(shown["contact_sheet"]) as sheet:
+            assert sheet.width > 500
+
+
+def test_the_demo_says_how_many_pictures_it_needs(tenshot: Callable[..., Any], folders: Path) -> None:
+    for file in sorted((folders / "discs").iterdir())[:3]:
+        file.unlink()
+    assert "more than 10 pictures" in tenshot("demo", folders, "--workflow", "general-fast", expect=1).err
+
+
+def test_the_bench_times_every_method(tenshot: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    timings = tenshot("bench", "latency", "--sizes", "50", "--dim", "16", "--repeats", "3", "--json").json
+    assert len(timings) == 4
+    assert all(0 < one["p50_ms"] <= one["p95_ms"] for one in timings)
