@@ -22,9 +22,6 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
         if admin:
             told(f"admin key, shown this once: {admin}")
         told(f"to get an API key: tenshot --data {settings.data} apps create NAME   (works while this runs)")
-        host, port = listening.getsockname()[:2]
-        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        told(f"tenshot listens on {url}  (API page: {url}/docs)")
         config = uvicorn.Config(
             create_service(settings, store), log_level="warning", timeout_graceful_shutdown=30, server_header=False
         )
@@ -36,6 +33,9 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
         # uvicorn handles these while it runs, and raises them again at its end for whoever came before.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
+        host, port = listening.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        told(f"tenshot listens on {url}  (API page: {url}/docs)")
         server.run([listening])
 
 

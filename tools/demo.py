@@ -16,7 +16,7 @@ from .console import Context, errors, fail, progress, say, table
 
 if TYPE_CHECKING:
     from ..index.app import App
-    from ..index.records import AddRequest
+    from ..index.records import AddRequest, Model
 
 SHOTS = 10
 DRAWS = 20
@@ -173,7 +173,7 @@ def _judge(app: "App", name: str, things: _Set) -> Result:
     """Many draws of ten labels: all methods get the same vectors, and are asked about all the others."""
     from .baselines import NAMES, fitted
 
-    model = app.create_model(f"demo-{time.time_ns()}", things.names, mutually_exclusive=True, closed_environment=True)
+    model = _model(app, things)
     scores: dict[str, list[float]] = {"tenshot": [], **{name: [] for name in NAMES}}
     taught = things.taught
     for draw in range(DRAWS):
@@ -201,6 +201,13 @@ def _judge(app: "App", name: str, things: _Set) -> Result:
         five_nn=float(np.mean(scores[NAMES[1]])),
         ms=1000 * float(np.median(waited)),
     )
+
+
+def _model(app: "App", things: _Set) -> "Model":
+    """One of all the names, made by the first run."""
+    if "demo" in {model.id for model in app.models()}:
+        return app.update_model("demo", concepts=things.names)
+    return app.create_model("demo", things.names, mutually_exclusive=True, closed_environment=True)
 
 
 def _draw(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
