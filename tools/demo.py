@@ -84,10 +84,17 @@ def demo(
             results.append(_judge(app, name, things))
             rows += _search_rows(app, things)
             _show_predictions(options, app, things)
+    from .chart import accuracy_chart
     from .contact_sheet import contact_sheet
 
     sheet = data / "demo.png"
     contact_sheet("Visual search: each row starts with a picture, then come its nearest", rows, sheet)
+    chart = data / "accuracy.svg"
+    accuracies = {
+        r.task: {"tenshot": r.tenshot, "logistic regression": r.logistic_regression, "5-NN vote": r.five_nn}
+        for r in results
+    }
+    accuracy_chart(f"Accuracy with {SHOTS} labels a concept, mean of {DRAWS} random draws", accuracies, chart)
     columns = ["task", "concepts", "labels", "held out", "tenshot", "logistic regression", "5-NN vote", "ms"]
     shown = table(
         f"Accuracy on held-out pictures, {SHOTS} labels a concept, mean of {DRAWS} random draws; "
@@ -98,9 +105,10 @@ def demo(
             for r in results
         ],
     )
-    say(options, {"results": [asdict(result) for result in results], "contact_sheet": str(sheet)}, shown)
+    document = {"results": [asdict(r) for r in results], "contact_sheet": str(sheet), "chart": str(chart)}
+    say(options, document, shown)
     if not options.json:
-        errors.print(f"\nA visual search to look at: {sheet}")
+        errors.print(f"\nA visual search to look at: {sheet}, and the accuracies: {chart}")
         errors.print(f"To go on with this data over HTTP: tenshot --data {data} serve")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from pictures import KINDS, png
@@ -27,6 +28,9 @@ def test_the_demo_works_on_a_folder_of_folders_again_and_again(tenshot: Callable
         assert result["ms"] > 0
         with Image.open(shown["contact_sheet"]) as sheet:
             assert sheet.width > 500
+        drawn = ElementTree.parse(shown["chart"])
+        said = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
+        assert {"tenshot", "logistic regression", "5-NN vote", "mine", f"{result['tenshot']:.3f}"} <= said
 
 
 def test_the_demo_says_how_many_pictures_it_needs(tenshot: Callable[..., Any], folders: Path) -> None:
