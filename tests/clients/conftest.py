@@ -175,9 +175,9 @@ def _install(folder: Path, wanted: str, *commands: list[Any]) -> None:
 
 
 def _environment(home: Path, **extra: str) -> dict[str, str]:
-    """This process's, without settings of the user, proxies, or a client's configuration file."""
+    """This process's, without settings of the user or a client's configuration file."""
     kept = {name: value for name, value in os.environ.items() if not re.match("(?i)TENSHOT_|CLARIFAI_|API_END", name)}
-    return kept | {"HOME": str(home), "NO_PROXY": "*", "no_proxy": "*", "COLUMNS": "200"} | extra
+    return kept | {"HOME": str(home), "COLUMNS": "200"} | extra
 
 
 def _announced(running: subprocess.Popen[bytes], log: Path) -> tuple[str, str]:
