@@ -244,8 +244,8 @@ class Teacher:
         )
 
     def _epoch_of(self, record: SpaceRecord) -> _Epoch:
-        space = Space(record.mean, record.power)
         present, vectors = self._present(record.background)
+        space = Space(record.mean, record.power).smoothed(vectors)
         return _Epoch(record, Examples(space, Background(present, space.prepare(vectors)), self._vectors))
 
     def _vectors(self, keys: KeyArray) -> FloatArray:

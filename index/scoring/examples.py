@@ -16,18 +16,18 @@ Array = NDArray[np.float64]
 BACKGROUND_SIZE = 400
 
 
-def similarity_kernel(cosines: FloatArray) -> Array:
-    """(e^s - 1) / (e - 1) for cosines s, float64.
+def similarity_kernel(cosines: FloatArray, sharpness: float = 1.0) -> Array:
+    """(e^gs - 1) / (e^g - 1) for cosines s and sharpness g, float64; near g = 0 it is the cosine itself.
 
     The Gaussian kernel on the sphere without its constant term, which would let concepts with many labels win wherever
     nothing is near: 1 for equal directions, 0 for unrelated ones.
     """
-    return np.asarray(np.expm1(cosines.astype(np.float64)) / np.expm1(1))
+    return np.asarray(np.expm1(sharpness * cosines.astype(np.float64)) / np.expm1(sharpness))
 
 
-def linear_part(cosines: FloatArray) -> Array:
-    """The first term of the kernel's series, s / (e - 1): all that a dot product with one mean vector can see."""
-    return np.asarray(cosines.astype(np.float64) / np.expm1(1))
+def linear_part(cosines: FloatArray, sharpness: float = 1.0) -> Array:
+    """The first term of the kernel's series, gs / (e^g - 1): all that a dot product with one mean vector can see."""
+    return np.asarray(cosines.astype(np.float64) * (sharpness / np.expm1(sharpness)))
 
 
 class Background:
@@ -75,6 +75,14 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self._row)
+
+    @cached_property
+    def plain(self) -> "Examples":
+        """The same in the space that is not smoothed, without a background; itself where nothing is smoothed."""
+        if self.space.smoothing is None:
+            return self
+        none = np.empty((0, len(self.space.mean)), dtype=np.float32)
+        return Examples(self.space.plain, Background(np.empty(0, dtype=np.int64), none), self._fetch)
 
     def all(self) -> tuple[KeyArray, FloatArray]:
         """Keys (n,) and rows (n, dim) of one moment, as views: other models may add rows while one is scored."""

@@ -1,21 +1,25 @@
 """One joint model of concepts of which every image shows exactly one (scoring recipe, section 3), small and large."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from ..records import KeyArray
-from .calibration import fit_temperature
+from .calibration import Temperature, fit_temperature
 from .concept import LABEL_NOISE
 from .examples import Array, Examples, similarity_kernel
-from .large import DUAL_LIMIT, NEIGHBOUR_WEIGHT, LargeFit, Taught, WithoutSelf, log_means, spread
+from .large import DUAL_LIMIT, NEIGHBOUR_WEIGHT, LargeFit, Taught, WithoutSelf, log_means, shuffled, spread
 from .predictor import LargePart, Predictor
 from .ridge import KernelRidge
 
 FEW = 16
 """More pending changes than this are cheaper to take in by one fresh solution."""
+SHARPNESSES = (1.0, 0.25)
+"""Of the kernel: one that sees near images, and one that is nearly linear."""
+JURY = 256
+"""So many images choose the space, the kernel and the temperature."""
 
 
 class ExclusiveLabels:
@@ -79,7 +83,7 @@ def centred(outputs: Array, columns: NDArray[np.int64]) -> Array:
     return np.asarray(outputs[:, columns] - outputs[:, -1:] / max(len(columns), 1))
 
 
-def temperature(scores: Array, targets: Array) -> float:
+def temperature(scores: Array, targets: Array) -> Temperature:
     """Fitted on concepts with two images or more: the only image of a concept can't be judged by the others.
 
     scores, targets: (n, C) of the active concepts.
@@ -88,17 +92,92 @@ def temperature(scores: Array, targets: Array) -> float:
     return fit_temperature(scores[judged], targets[judged])
 
 
+class ExclusiveFit:
+    """Kernel ridge regression on all images that teach something, in one space with one kernel."""
+
+    def __init__(
+        self, examples: Examples, sharpness: float, labels: ExclusiveLabels, targets: Mapping[int, Array]
+    ) -> None:
+        """targets: input key -> target."""
+        self.examples = examples
+        self.sharpness = sharpness
+        self._labels = labels
+        self.slot = {key: slot for slot, key in enumerate(targets)}
+        vectors = examples.vectors(targets)
+        stacked = np.array(list(targets.values())).reshape(-1, len(labels.concept_ids) + 1)
+        self.ridge = KernelRidge(similarity_kernel(vectors @ vectors.T, sharpness), LABEL_NOISE, stacked)
+        self.rows = np.pad(examples.rows(targets), (0, self.ridge.capacity - len(targets)), constant_values=-1)
+        self.signs = np.zeros((self.ridge.capacity, len(labels.concept_ids)))
+        for key, slot in self.slot.items():
+            self.signs[slot] = labels.signs(key)
+        self._temperature: Temperature | None = None
+
+    def set(self, key: int, target: Array | None) -> None:
+        """Takes in, changes or (None) forgets one image."""
+        slot = self.slot.get(key)
+        if slot is None and target is not None:
+            slot = self.slot[key] = self._add(key, target)
+        elif slot is not None and target is None:
+            self.ridge.remove(slot)
+            self.rows[slot] = -1
+            del self.slot[key]
+        elif slot is not None and target is not None:
+            self.ridge.retarget(slot, target)
+        if slot is not None:
+            self.signs[slot] = self._labels.signs(key)
+        self._temperature = None
+
+    @property
+    def temperature(self) -> Temperature:
+        """Fitted on the jury; its loss says how well this space and kernel suit the labels."""
+        if self._temperature is None:
+            columns = np.flatnonzero((self.signs[self.slots] > 0).any(axis=0))
+            slots = np.array([self.slot[key] for key in _jury(self.slot)], dtype=np.int64)
+            self._temperature = temperature(
+                centred(self.ridge.leave_one_out()[slots], columns), self.ridge.targets[slots][:, columns]
+            )
+        return self._temperature
+
+    def like(self, other: "ExclusiveFit") -> bool:
+        """Whether both have the same space and kernel."""
+        return self.examples is other.examples and self.sharpness == other.sharpness
+
+    @property
+    def slots(self) -> NDArray[np.int64]:
+        """(n,) those that are taken."""
+        return np.flatnonzero(self.rows >= 0)
+
+    def _add(self, key: int, target: Array) -> int:
+        row = self.examples.rows([key])[0]
+        vector = self.examples.matrix[row]
+        taken = self.slots
+        column = np.zeros(self.ridge.capacity)
+        column[taken] = similarity_kernel(self.examples.matrix[self.rows[taken]] @ vector, self.sharpness)
+        slot = self.ridge.add(column, float(similarity_kernel(vector @ vector, self.sharpness)), target)
+        if grown := self.ridge.capacity - len(self.rows):
+            self.rows = np.pad(self.rows, (0, grown), constant_values=-1)
+            self.signs = np.pad(self.signs, ((0, grown), (0, 0)))
+        self.rows[slot] = row
+        return slot
+
+
 class ExclusiveScorer:
-    """Kernel ridge regression on all labelled images."""
+    """The one of a few fits that suits the labels best, chosen by leave-one-out log loss.
+
+    Every fit follows a *jury*: all images that teach something, or with many of them a pseudo-random choice, which
+    depends on the keys alone. So the choice, too, is the same whatever order the labels came in, and costs little.
+    """
 
     def __init__(
         self, examples: Examples, concept_ids: Sequence[str], labels: Mapping[str, Mapping[int, bool]]
     ) -> None:
-        self._examples = examples
+        spaces = dict.fromkeys((examples, examples.plain))
+        self._settings = [(space, sharpness) for sharpness in SHARPNESSES for space in spaces]
         self._labels = ExclusiveLabels(concept_ids, labels)
-        self._ridge: KernelRidge | None = None
-        self._slot: dict[int, int] = {}
+        self._targets = self._labels.targets()
         self._changed: set[int] = set()
+        self._jury: list[ExclusiveFit] = []
+        self._whole: ExclusiveFit | None = None
 
     @property
     def fits(self) -> bool:
@@ -110,86 +189,86 @@ class ExclusiveScorer:
             self._changed.add(key)
 
     def predictor(self) -> Predictor:
-        ridge = self._refresh()
-        columns = self._labels.active()
-        examples = self._examples
-        keys, rows = examples.all()
-        slots = np.flatnonzero(self._rows >= 0)
+        fit = self._refresh()
+        columns, slots = self._labels.active(), fit.slots
+        keys, rows = fit.examples.all()
         votes = np.zeros((len(keys), len(columns)))
-        votes[self._rows[slots]] = centred(ridge.alpha[slots], columns)
+        votes[fit.rows[slots]] = centred(fit.ridge.alpha[slots], columns)
         signs = np.zeros_like(votes)
-        signs[self._rows[slots]] = self._signs[np.ix_(slots, columns)]
+        signs[fit.rows[slots]] = fit.signs[np.ix_(slots, columns)]
         return Predictor(
-            space=examples.space,
+            space=fit.examples.space,
             concept_ids=tuple(self._labels.concept_ids[column] for column in columns),
             keys=keys,
             rows=rows,
             votes=csc_array(votes),
-            background_rows=examples.background.rows[:0],
+            background_rows=rows[:0],
             background_votes=np.empty((0, len(columns))),
             positive=csc_array(signs),
-            temperature=temperature(centred(ridge.leave_one_out()[slots], columns), ridge.targets[slots][:, columns]),
+            temperature=fit.temperature.value,
             curves=(),
             mutually_exclusive=True,
             low_confidence=np.full(len(columns), len(columns) < 2),
+            sharpness=fit.sharpness,
         )
 
     def leave_one_out(self, keys: KeyArray) -> Array:
         predictor = self.predictor()
-        scores = predictor.scores(self._examples.vectors(keys.tolist()))
-        without = centred(self._refresh().leave_one_out(), self._labels.active())
+        fit = self._refresh()
+        scores = predictor.scores(fit.examples.vectors(keys.tolist()))
+        without = centred(fit.ridge.leave_one_out(), self._labels.active())
         for i, key in enumerate(keys.tolist()):
-            if key in self._slot:
-                scores[i] = without[self._slot[key]]
+            if key in fit.slot:
+                scores[i] = without[fit.slot[key]]
         return predictor.probabilities(scores)
 
-    def _refresh(self) -> KernelRidge:
-        if self._ridge is None or len(self._changed) > FEW:
-            self._ridge = self._build()
-        else:
-            for key in sorted(self._changed):
-                self._follow(self._ridge, key)
+    def _refresh(self) -> ExclusiveFit:
+        """The fit that suits the labels best, all changes taken in."""
+        if not self._jury or self._changed:
+            self._take_in()
+        best = min(self._jury, key=lambda fit: fit.temperature.loss)
+        if len(self._targets) <= JURY:
+            return best
+        if self._whole is None or not self._whole.like(best):
+            self._whole = self._build(best.examples, best.sharpness, self._targets)
+        return self._whole
+
+    def _take_in(self) -> None:
+        changes = {key: self._labels.target(key) for key in sorted(self._changed)}
         self._changed.clear()
-        return self._ridge
+        for key, target in changes.items():
+            if target is None:
+                self._targets.pop(key, None)
+            else:
+                self._targets[key] = target
+        jury = {key: self._targets[key] for key in _jury(self._targets)}
+        if self._jury:
+            self._jury = [self._follow(fit, changes, jury) for fit in self._jury]
+        else:
+            self._jury = [self._build(examples, sharpness, jury) for examples, sharpness in self._settings]
+        if self._whole:
+            self._whole = self._follow(self._whole, changes, self._targets)
 
-    def _build(self) -> KernelRidge:
-        targets = self._labels.targets()
-        self._slot = {key: slot for slot, key in enumerate(targets)}
-        vectors = self._examples.vectors(targets)
-        stacked = np.array(list(targets.values())).reshape(-1, len(self._labels.concept_ids) + 1)
-        ridge = KernelRidge(similarity_kernel(vectors @ vectors.T), LABEL_NOISE, stacked)
-        free = ridge.capacity - len(targets)
-        self._rows = np.pad(self._examples.rows(targets), (0, free), constant_values=-1)
-        self._signs = np.zeros((ridge.capacity, len(self._labels.concept_ids)))
-        for key, slot in self._slot.items():
-            self._signs[slot] = self._labels.signs(key)
-        return ridge
+    def _follow(
+        self, fit: ExclusiveFit, changes: Mapping[int, Array | None], targets: Mapping[int, Array]
+    ) -> ExclusiveFit:
+        """The fit of these targets, from one that does not know the changes."""
+        changed = (changes.keys() & (fit.slot.keys() | targets.keys())) | (fit.slot.keys() ^ targets.keys())
+        if len(changed) > FEW:
+            return self._build(fit.examples, fit.sharpness, targets)
+        for key in sorted(changed):
+            fit.set(key, targets.get(key))
+        return fit
 
-    def _follow(self, ridge: KernelRidge, key: int) -> None:
-        target, slot = self._labels.target(key), self._slot.get(key)
-        if slot is None and target is not None:
-            slot = self._slot[key] = self._add(ridge, key, target)
-        elif slot is not None and target is None:
-            ridge.remove(slot)
-            self._rows[slot] = -1
-            del self._slot[key]
-        elif slot is not None and target is not None:
-            ridge.retarget(slot, target)
-        if slot is not None:
-            self._signs[slot] = self._labels.signs(key)
+    def _build(self, examples: Examples, sharpness: float, targets: Mapping[int, Array]) -> ExclusiveFit:
+        # In the order of keys, so that the same labels give the same numbers whatever order they came in.
+        return ExclusiveFit(examples, sharpness, self._labels, dict(sorted(targets.items())))
 
-    def _add(self, ridge: KernelRidge, key: int, target: Array) -> int:
-        row = self._examples.rows([key])[0]
-        vector = self._examples.matrix[row]
-        taken = np.flatnonzero(self._rows >= 0)
-        column = np.zeros(ridge.capacity)
-        column[taken] = similarity_kernel(self._examples.matrix[self._rows[taken]] @ vector)
-        slot = ridge.add(column, float(similarity_kernel(vector @ vector)), target)
-        if grown := ridge.capacity - len(self._rows):
-            self._rows = np.pad(self._rows, (0, grown), constant_values=-1)
-            self._signs = np.pad(self._signs, ((0, grown), (0, 0)))
-        self._rows[slot] = row
-        return slot
+
+def _jury(keys: Collection[int]) -> list[int]:
+    """At most `JURY` of the keys, ascending: the first of a pseudo-random order, which depends on the keys alone."""
+    numbers = np.fromiter(keys, dtype=np.int64, count=len(keys))
+    return sorted(numbers[np.argsort(shuffled(numbers))[:JURY]].tolist())
 
 
 class LargeExclusiveScorer:
@@ -198,7 +277,7 @@ class LargeExclusiveScorer:
     def __init__(
         self, examples: Examples, concept_ids: Sequence[str], labels: Mapping[str, Mapping[int, bool]]
     ) -> None:
-        self._examples = examples
+        self._examples = examples = examples.plain
         self._labels = ExclusiveLabels(concept_ids, labels)
         taught = {key: Taught(target, self._labels.group(key)) for key, target in self._labels.targets().items()}
         self._fit = LargeFit(examples, taught, len(concept_ids))
@@ -233,7 +312,7 @@ class LargeExclusiveScorer:
             background_rows=examples.background.rows[:0],
             background_votes=np.empty((0, len(columns))),
             positive=members.sign(),
-            temperature=temperature(scores, judges.targets[:, columns]),
+            temperature=temperature(scores, judges.targets[:, columns]).value,
             curves=(),
             mutually_exclusive=True,
             low_confidence=np.full(len(columns), len(columns) < 2),

@@ -162,19 +162,19 @@ class LargeFit:
 
     def _choose_judges(self) -> None:
         keys = np.fromiter(self._taught, dtype=np.int64, count=len(self._taught))
-        self._judges: list[int] = keys[np.argsort(_shuffle(keys))[:_JUDGES]].tolist()
+        self._judges: list[int] = keys[np.argsort(shuffled(keys))[:_JUDGES]].tolist()
         self._judge_vectors = self._examples.vectors(self._judges + self._bystanders)
         self._leverage = self._ridge.leverage(self._judge_vectors)
         self._sums = self._sums_of(self._judge_vectors)
 
     def _follow_judges(self, key: int) -> None:
         """After a key came or went: the judges are again those that come first in the shuffled order."""
-        first, last = _shuffle(np.array([key, self._judges[-1]]))
+        first, last = shuffled(np.array([key, self._judges[-1]]))
         if first <= last or len(self._judges) < min(_JUDGES, len(self._taught)):
             self._choose_judges()
 
 
-def _shuffle(keys: NDArray[np.int64]) -> NDArray[np.uint64]:
+def shuffled(keys: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Each key's place in a pseudo-random order (Fibonacci hashing)."""
     with np.errstate(over="ignore"):
         mixed = keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)

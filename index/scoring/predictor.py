@@ -15,7 +15,7 @@ from ..records import FloatArray, KeyArray
 from .calibration import Logistic
 from .examples import Array, linear_part, similarity_kernel
 from .large import cache_kernel, log_means
-from .space import Space, unit
+from .space import Smoothing, Space, unit
 
 _CHUNK = 1024
 
@@ -89,6 +89,8 @@ class Predictor:
     low_confidence: NDArray[np.bool_]
     """(C,)"""
     large: LargePart | None = None
+    sharpness: float = 1.0
+    """Of the kernel."""
 
     def values(self, vectors: FloatArray) -> FloatArray:
         """(q, C) probabilities of raw unit vectors (q, dim)."""
@@ -116,8 +118,8 @@ class Predictor:
         prototype = np.zeros((len(prepared), len(self.concept_ids)))
         neighbours = prototype.copy()
         if self.votes.nnz:
-            prototype += linear_part(cosines) @ self.votes
-            neighbours += similarity_kernel(cosines) @ self.votes - prototype
+            prototype += linear_part(cosines, self.sharpness) @ self.votes
+            neighbours += similarity_kernel(cosines, self.sharpness) @ self.votes - prototype
         if self.large:
             large = self.large.parts(prepared, cosines)
             prototype[:, self.large.columns] += large[0]
@@ -125,7 +127,7 @@ class Predictor:
         return Parts(
             prototype=prototype,
             neighbours=neighbours,
-            background=similarity_kernel(prepared @ self.background_rows.T) @ self.background_votes,
+            background=similarity_kernel(prepared @ self.background_rows.T, self.sharpness) @ self.background_votes,
         )
 
     @cached_property
@@ -145,6 +147,7 @@ class Predictor:
             out,
             mean=self.space.mean,
             power=np.float64(self.space.power),
+            sharpness=np.float64(self.sharpness),
             concept_ids=np.array(self.concept_ids, dtype=np.str_),
             keys=self.keys,
             rows=self.rows,
@@ -156,6 +159,7 @@ class Predictor:
             low_confidence=self.low_confidence,
             **_sparse_arrays("votes", self.votes),
             **_sparse_arrays("positive", self.positive),
+            **_smoothing_arrays(self.space.smoothing),
             **self._large_arrays(),
         )
         return out.getvalue()
@@ -179,7 +183,7 @@ class Predictor:
         shape = (len(a["keys"]), len(a["concept_ids"]))
         temperature = float(a["temperature"])
         return cls(
-            space=Space(a["mean"], float(a["power"])),
+            space=Space(a["mean"], float(a["power"]), _smoothing(a)),
             concept_ids=tuple(a["concept_ids"].tolist()),
             keys=a["keys"],
             rows=a["rows"],
@@ -192,6 +196,7 @@ class Predictor:
             mutually_exclusive=bool(a["mutually_exclusive"]),
             low_confidence=a["low_confidence"],
             large=_large(a) if "large_columns" in a else None,
+            sharpness=float(a["sharpness"]),
         )
 
 
@@ -201,6 +206,15 @@ def sparse_columns(columns: Sequence[tuple[NDArray[np.int64], Array]], rows: int
     values = np.concatenate([np.empty(0), *(values for _, values in columns)])
     starts = np.cumsum([0, *(len(numbers) for numbers, _ in columns)])
     return csc_array((values, numbers, starts), shape=(rows, len(columns)))
+
+
+def _smoothing_arrays(smoothing: Smoothing | None) -> dict[str, Any]:
+    return {f"smoothing_{name}": array for name, array in vars(smoothing).items()} if smoothing else {}
+
+
+def _smoothing(a: dict[str, Any]) -> Smoothing | None:
+    found = {name.removeprefix("smoothing_"): array for name, array in a.items() if name.startswith("smoothing_")}
+    return Smoothing(**found) if found else None
 
 
 def _large(a: dict[str, Any]) -> LargePart:

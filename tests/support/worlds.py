@@ -24,8 +24,13 @@ class World:
     truth: np.ndarray
     background: np.ndarray
 
+    @property
+    def space(self) -> Space:
+        """Smoothed over every third input, whichever of them are in the background."""
+        return Space.fit(self.vectors, 0.5).smoothed(self.vectors[::3])
+
     def examples(self) -> Examples:
-        space = Space.fit(self.vectors, 0.5)
+        space = self.space
         background = Background(self.background, space.prepare(self.vectors[self.background]))
         return Examples(space, background, lambda keys: self.vectors[keys])
 
