@@ -316,7 +316,7 @@ def answer(status: Status, **payload: Any) -> Json:
 
 
 def moment(when: datetime) -> str:
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return when.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def concept_out(concept: Concept, app_id: str) -> ConceptOut:

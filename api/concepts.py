@@ -1,6 +1,6 @@
 """Concepts of an app (contract, section 6)."""
 
-from .access import Id, Paged, Reader, Writer, page_of
+from .access import Paged, Reader, Writer, page_of
 from .answers import ConceptAnswer, ConceptsAnswer, Json, concept_out, ok
 from .route import new_router
 from .status import INVALID_CONCEPT, INVALID_REQUEST, WireError
@@ -32,7 +32,7 @@ def search(body: ConceptSearchIn, caller: Reader) -> Json:
 
 
 @router.get("/{id}", response_model=ConceptAnswer)
-def get(id: Id, caller: Reader) -> Json:
+def get(id: str, caller: Reader) -> Json:
     """By its id."""
     return ok(concept=concept_out(caller.app.concept(id), caller.app.id))
 

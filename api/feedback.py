@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..index.records import LabelSource
-from .access import Caller, Id, VersionId, Writer
+from .access import Caller, Writer
 from .answers import Answer, Json, ok
 from .inputs import labels_of
 from .public import public_model
@@ -14,7 +14,7 @@ router = new_router("/v2", "feedback")
 
 
 @router.post("/models/{id}/feedback", response_model=Answer)
-def on_model(id: Id, body: FeedbackIn, caller: Writer) -> Json:
+def on_model(id: str, body: FeedbackIn, caller: Writer) -> Json:
     """What a picture really shows, or where. It need not be an input of the app.
 
     Where the app teaches from feedback, the concepts of an input that it has become labels.
@@ -23,7 +23,7 @@ def on_model(id: Id, body: FeedbackIn, caller: Writer) -> Json:
 
 
 @router.post("/models/{id}/versions/{version_id}/feedback", response_model=Answer)
-def on_version(id: Id, version_id: VersionId, body: FeedbackIn, caller: Writer) -> Json:
+def on_version(id: str, version_id: str, body: FeedbackIn, caller: Writer) -> Json:
     """The same on a version."""
     return _keep(caller, {"model_id": id, "version_id": version_id}, body)
 

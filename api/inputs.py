@@ -10,7 +10,7 @@ from ..embeddings.images import ImageError
 from ..index.errors import BadRequest, InputNotFound, TenshotError
 from ..index.records import AddRequest, Input, InputChange, InputStatus
 from . import status
-from .access import MOST_PER_PAGE, Caller, Id, Paged, Reader, Writer
+from .access import MOST_PER_PAGE, Caller, Paged, Reader, Writer
 from .answers import Answer, CountsAnswer, InputAnswer, InputOut, InputsAnswer, Json, answer, ok
 from .route import new_router
 from .status import (
@@ -82,7 +82,7 @@ def counts(caller: Reader) -> Json:
 
 
 @router.get("/{id}", response_model=InputAnswer)
-def get(id: Id, caller: Reader) -> Json:
+def get(id: str, caller: Reader) -> Json:
     """Its labels, metadata and place too."""
     return ok(input=caller.show(caller.app.input(id), caller.names()))
 
@@ -104,7 +104,7 @@ def change(body: InputsIn, caller: Writer) -> Json:
 
 
 @router.delete("/{id}", response_model=Answer)
-def delete(id: Id, caller: Writer) -> Json:
+def delete(id: str, caller: Writer) -> Json:
     """With its picture, vector and labels."""
     if not caller.app.delete(id):
         raise InputNotFound(f"no input {id!r}")

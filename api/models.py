@@ -10,7 +10,7 @@ from fastapi import Query
 
 from ..index.errors import ModelNotFound, NotFound
 from ..index.records import Model, ModelVersion
-from .access import Caller, Id, Page, Paged, Reader, VersionId, Writer, page_of
+from .access import Caller, Page, Paged, Reader, Writer, page_of
 from .answers import Answer, InputsAnswer, Json, ModelAnswer, ModelOut, ModelsAnswer, model_out, ok
 from .public import PUBLIC, PublicModel, check_version, public_model, public_out
 from .route import new_router
@@ -89,25 +89,25 @@ def search(body: ModelSearchIn, caller: Reader) -> Json:
 
 
 @router.get("/{id}", response_model=ModelAnswer)
-def get(id: Id, caller: Reader, version_id: Annotated[str | None, Query()] = None) -> Json:
+def get(id: str, caller: Reader, version_id: Annotated[str | None, Query()] = None) -> Json:
     """With the version asked for, else the newest."""
     return ok(model=_one(caller, id, version_id))
 
 
 @router.get("/{id}/output_info", response_model=ModelAnswer)
-def output_info(id: Id, caller: Reader) -> Json:
+def output_info(id: str, caller: Reader) -> Json:
     """With its concepts."""
     return ok(model=_one(caller, id))
 
 
 @router.get("/{id}/versions/{version_id}/output_info", response_model=ModelAnswer)
-def version_output_info(id: Id, version_id: VersionId, caller: Reader) -> Json:
+def version_output_info(id: str, version_id: str, caller: Reader) -> Json:
     """With its concepts and this version."""
     return ok(model=_one(caller, id, version_id))
 
 
 @router.delete("/{id}", response_model=Answer)
-def delete(id: Id, caller: Writer) -> Json:
+def delete(id: str, caller: Writer) -> Json:
     """With its versions."""
     if not caller.app.delete_models(id):
         raise ModelNotFound(f"no model {id!r}")
@@ -115,7 +115,7 @@ def delete(id: Id, caller: Writer) -> Json:
 
 
 @router.get("/{id}/inputs", response_model=InputsAnswer)
-def inputs(id: Id, caller: Reader, page: Paged) -> Json:
+def inputs(id: str, caller: Reader, page: Paged) -> Json:
     """Inputs that have a label for one of the model's concepts."""
     return inputs_of(caller, caller.app.model(id).concept_ids, page)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..index.records import FloatArray, Model
 from . import status
-from .access import Caller, Id, Reader, VersionId
+from .access import Caller, Reader
 from .answers import ConceptOut, Json, ModelOut, OutputOut, OutputsAnswer, PredictedOut, answer, model_out, moment
 from .asked import Asked
 from .inputs import error_status
@@ -36,13 +36,13 @@ _MIXED: dict[int | str, dict[str, Any]] = {207: {"model": OutputsAnswer}}
 
 
 @router.post("/{id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
-def predict(id: Id, body: PredictIn, caller: Reader) -> Json:
+def predict(id: str, body: PredictIn, caller: Reader) -> Json:
     """What up to 128 pictures, stored inputs or vectors show, by the labels of this moment."""
     return _predict(caller, id, None, body)
 
 
 @router.post("/{id}/versions/{version_id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
-def predict_version(id: Id, version_id: VersionId, body: PredictIn, caller: Reader) -> Json:
+def predict_version(id: str, version_id: str, body: PredictIn, caller: Reader) -> Json:
     """The same by a version: frozen, or the head, which follows the labels."""
     return _predict(caller, id, version_id, body)
 

@@ -1,16 +1,28 @@
-"""How routes are made: bodies are read as strict JSON, fast."""
+"""How routes are made: FastAPI describes their arguments, which are read here as strict JSON, fast."""
 
-from collections.abc import Callable, Coroutine
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from json import JSONDecodeError
 from typing import Any
+from urllib.parse import unquote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request, Response, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.params import Depends
 from fastapi.routing import APIRoute
+from fastapi.security import APIKeyHeader
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
+from starlette.concurrency import run_in_threadpool
 
 from .answers import Answer
 
 _FAILURES = (400, 401, 403, 404, 405, 413, 429, 500)
+_KEY = APIKeyHeader(
+    name="Authorization", scheme_name="key", description="`Key <your key>`, or `Bearer <your key>`.", auto_error=False
+)
+
+_Read = Callable[[Request], Awaitable[Any]]
 
 
 class _Request(Request):
@@ -24,16 +36,75 @@ class _Request(Request):
 
 
 class _Route(APIRoute):
+    """A route whose arguments are a body, ids in the path, and what depends on the request alone reads them itself.
+
+    That is most of them. FastAPI's own way, which the others take, costs more than a prediction.
+    """
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
+        handle, endpoint = super().get_route_handler(), self.endpoint
+        arguments = _arguments(endpoint)
 
         async def strictly(request: Request) -> Response:
-            return await handle(_Request(request.scope, request.receive))
+            # A slash inside an id stays `%2F` until the route is found; see `paths.py`.
+            request.scope["path_params"] = {name: unquote(id) for name, id in request.path_params.items()}
+            asked = _Request(request.scope, request.receive)
+            if arguments is None:
+                return await handle(asked)
+            given = {name: await read(asked) for name, read in arguments.items()}
+            answer: Response = await run_in_threadpool(endpoint, **given)
+            return answer
 
         return strictly
 
 
-def new_router(prefix: str, tag: str) -> APIRouter:
-    """For one resource. Every answer that isn't 200 has a status at least."""
+def new_router(prefix: str, tag: str, *, keyed: bool = True) -> APIRouter:
+    """For one resource. Every answer that isn't 200 has a status at least. keyed: it takes an API key."""
     failures: dict[int | str, dict[str, Any]] = {code: {"model": Answer} for code in _FAILURES}
-    return APIRouter(prefix=prefix, tags=[tag], route_class=_Route, responses=failures)
+    security = [Security(_KEY)] if keyed else []
+    return APIRouter(prefix=prefix, tags=[tag], route_class=_Route, responses=failures, dependencies=security)
+
+
+def _arguments(endpoint: Callable[..., Any]) -> Mapping[str, _Read] | None:
+    """How each argument is read, the body last; None where one of them is of another kind."""
+    first: dict[str, _Read] = {}
+    last: dict[str, _Read] = {}
+    for name, parameter in inspect.signature(endpoint).parameters.items():
+        kind = parameter.annotation
+        extra = getattr(kind, "__metadata__", ())
+        depends = next((one.dependency for one in extra if isinstance(one, Depends)), None)
+        if parameter.default is not inspect.Parameter.empty:
+            return None
+        if depends is not None:
+            if [one.annotation for one in inspect.signature(depends).parameters.values()] != [Request]:
+                return None
+            first[name] = depends
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            last[name] = _body(kind)
+        elif kind is str:
+            first[name] = _path(name)
+        else:
+            return None
+    return first | last
+
+
+def _path(name: str) -> _Read:
+    async def read(request: Request) -> str:
+        return str(request.path_params[name])
+
+    return read
+
+
+def _body(kind: type[BaseModel]) -> _Read:
+    async def read(request: Request) -> BaseModel:
+        try:
+            return kind.model_validate(await request.json())
+        except JSONDecodeError as error:
+            wrong = {"type": "json_invalid", "loc": ("body",), "msg": f"no JSON: {error.msg}"}
+            raise RequestValidationError([wrong]) from error
+        except ValidationError as error:
+            raise RequestValidationError(
+                [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False, include_input=False)]
+            ) from error
+
+    return read

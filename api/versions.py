@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..index.records import EvaluationState, Model, ModelVersion, StoredEvaluation
-from .access import Caller, Id, Paged, Reader, VersionId, Writer
+from .access import Caller, Paged, Reader, Writer
 from .answers import Answer, InputsAnswer, Json, ModelAnswer, VersionAnswer, VersionOut, VersionsAnswer, ok, version_out
 from .metrics import metrics_out
 from .models import inputs_of, shown
@@ -15,7 +15,7 @@ router = new_router("/v2/models/{id}/versions", "versions")
 
 
 @router.post("", response_model=ModelAnswer)
-def freeze(id: Id, body: VersionIn, caller: Writer) -> Json:
+def freeze(id: str, body: VersionIn, caller: Writer) -> Json:
     """Freezes the labels of this moment as a version whose predictions never change. Done when this answers.
 
     With `from_version_id` it goes back: the new version predicts as that earlier one does.
@@ -25,7 +25,7 @@ def freeze(id: Id, body: VersionIn, caller: Writer) -> Json:
 
 
 @router.get("", response_model=VersionsAnswer)
-def page(id: Id, caller: Reader, page: Paged) -> Json:
+def page(id: str, caller: Reader, page: Paged) -> Json:
     """Newest first."""
     if public := public_model(id):
         return ok(model_versions=[public_out(public)["model_version"]] if page.page == 1 else [])
@@ -34,7 +34,7 @@ def page(id: Id, caller: Reader, page: Paged) -> Json:
 
 
 @router.get("/{version_id}", response_model=VersionAnswer)
-def get(id: Id, version_id: VersionId, caller: Reader) -> Json:
+def get(id: str, version_id: str, caller: Reader) -> Json:
     """With its metrics, where they were asked for."""
     if public := public_model(id):
         check_version(public, version_id)
@@ -43,21 +43,21 @@ def get(id: Id, version_id: VersionId, caller: Reader) -> Json:
 
 
 @router.delete("/{version_id}", response_model=Answer)
-def delete(id: Id, version_id: VersionId, caller: Writer) -> Json:
+def delete(id: str, version_id: str, caller: Writer) -> Json:
     """A model never is without a version: in the place of the last one comes one that follows the labels."""
     caller.app.delete_version(id, version_id)
     return ok()
 
 
 @router.get("/{version_id}/inputs", response_model=InputsAnswer)
-def inputs(id: Id, version_id: VersionId, caller: Reader, page: Paged) -> Json:
+def inputs(id: str, version_id: str, caller: Reader, page: Paged) -> Json:
     """Inputs that have a label for one of the version's concepts."""
     version = caller.app.version(id, version_id)
     return inputs_of(caller, version.concept_ids if version.frozen else caller.app.model(id).concept_ids, page)
 
 
 @router.post("/{version_id}/metrics", response_model=VersionAnswer)
-def evaluate(id: Id, version_id: VersionId, _body: Body, caller: Writer) -> Json:
+def evaluate(id: str, version_id: str, _body: Body, caller: Writer) -> Json:
     """Asks for an evaluation by leave-one-out; GET has it when it is made."""
     model, version = caller.app.model(id), caller.app.version(id, version_id)
     caller.app.request_evaluation(id, version_id)
@@ -67,7 +67,7 @@ def evaluate(id: Id, version_id: VersionId, _body: Body, caller: Writer) -> Json
 
 
 @router.get("/{version_id}/metrics", response_model=VersionAnswer)
-def metrics(id: Id, version_id: VersionId, caller: Reader) -> Json:
+def metrics(id: str, version_id: str, caller: Reader) -> Json:
     """How good the version is: each labelled input judged by the others."""
     model, version = caller.app.model(id), caller.app.version(id, version_id)
     return ok(model_version=_with_metrics(caller, model, version, caller.app.evaluation(id, version_id)))

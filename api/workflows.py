@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ..index.errors import ModelNotFound
 from ..index.records import Workflow, WorkflowNode
 from . import status
-from .access import Caller, Id, Paged, Reader, Writer
+from .access import Caller, Paged, Reader, Writer
 from .answers import (
     Answer,
     Json,
@@ -56,20 +56,20 @@ def public(caller: Reader) -> Json:
 
 
 @router.get("/workflows/{id}", response_model=WorkflowAnswer)
-def get(id: Id, caller: Reader) -> Json:
+def get(id: str, caller: Reader) -> Json:
     """Public ones too."""
     return ok(workflow=_shown(caller, _workflow(caller, id)))
 
 
 @router.delete("/workflows/{id}", response_model=Answer)
-def delete(id: Id, caller: Writer) -> Json:
+def delete(id: str, caller: Writer) -> Json:
     """Its models stay."""
     caller.app.delete_workflow(id)
     return ok()
 
 
 @router.post("/workflows/{id}/results", response_model=ResultsAnswer, responses={207: {"model": ResultsAnswer}})
-def results(id: Id, body: ResultsIn, caller: Reader) -> Json:
+def results(id: str, body: ResultsIn, caller: Reader) -> Json:
     """What all models of a workflow say of up to 32 inputs: for each input the outputs in the order of the nodes."""
     workflow = _workflow(caller, id)
     asked = Asked(caller, body.inputs, _MOST_INPUTS)
