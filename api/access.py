@@ -20,6 +20,8 @@ from .status import INPUT_BAD, WireError
 from .wire import DataIn, ImageIn
 
 MOST_PER_PAGE = 1000
+SESSION = "X-Clarifai-Session-Token"
+"""The header of clients that have logged in; see `tokens.py`."""
 _LAST_PAGE = 10**9
 
 
@@ -60,7 +62,11 @@ class Caller:
 
     def show(self, one: Input, names: Mapping[str, str]) -> InputOut:
         """An input for the wire."""
-        return input_out(one, names, self.app.id, f"{self.base_url}/images/{self.app.id}/{one.sha256 or 'none'}")
+        return input_out(one, names, self.app.id, self.url(one))
+
+    def url(self, one: Input) -> str:
+        """Where its picture is: the URL that it came from, or where this server has it."""
+        return one.url or f"{self.base_url}/images/{self.app.id}/{one.sha256 or 'none'}"
 
     def page(self, inputs: Iterable[Input]) -> list[InputOut]:
         """Inputs for the wire."""
@@ -87,7 +93,8 @@ class Caller:
 def _key(request: Request) -> KeyRecord:
     store: Store = request.app.state.store
     store.catalog.begin_moment()
-    return authenticate(store.catalog, request.headers.get("authorization"))
+    session = request.headers.get(SESSION)
+    return authenticate(store.catalog, f"Key {session}" if session else request.headers.get("authorization"))
 
 
 def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:

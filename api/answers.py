@@ -6,7 +6,7 @@ twice on the way out, tests hold the answers against the shapes.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NotRequired
+from typing import Any, NotRequired, cast
 
 from fastapi.responses import JSONResponse
 from pydantic_core import to_json
@@ -23,6 +23,7 @@ from ..index.records import (
     ModelVersion,
     Workflow,
 )
+from .metrics import MetricsOut
 from .status import (
     INPUT_FAILED,
     INPUT_FORMAT,
@@ -78,12 +79,29 @@ class GeoOut(TypedDict):
     geo_point: PointOut
 
 
+class BoxOut(TypedDict):
+    top_row: float
+    left_col: float
+    bottom_row: float
+    right_col: float
+
+
+class RegionInfoOut(TypedDict):
+    bounding_box: BoxOut
+
+
+class RegionOut(TypedDict):
+    id: str
+    region_info: RegionInfoOut
+    data: NotRequired[dict[str, Any]]
+
+
 class InputDataOut(TypedDict):
     image: ImageOut
     concepts: NotRequired[list[ConceptOut]]
     metadata: NotRequired[dict[str, Any]]
     geo: NotRequired[GeoOut]
-    regions: NotRequired[list[dict[str, Any]]]
+    regions: NotRequired[list[RegionOut]]
 
 
 class InputOut(TypedDict):
@@ -128,7 +146,7 @@ class VersionOut(TypedDict):
     active_concept_count: int
     total_input_count: int
     train_stats: dict[str, Any]
-    metrics: NotRequired[dict[str, Any]]
+    metrics: NotRequired[MetricsOut]
 
 
 class OutputConfigOut(TypedDict):
@@ -198,12 +216,23 @@ class PredictedOut(TypedDict, total=False):
     colors: list[ColourOut]
 
 
+class AskedDataOut(TypedDict):
+    image: ImageOut
+
+
+class AskedOut(TypedDict):
+    """An input as it was given."""
+
+    id: str
+    data: AskedDataOut
+
+
 class OutputOut(TypedDict):
     id: str
     status: StatusOut
     created_at: str
     model: ModelOut
-    input: NotRequired[dict[str, Any]]
+    input: AskedOut
     data: PredictedOut
 
 
@@ -252,7 +281,7 @@ class WorkflowAnswer(Answer):
 
 class ResultOut(TypedDict):
     status: StatusOut
-    input: dict[str, Any]
+    input: AskedOut
     outputs: list[OutputOut]
 
 
@@ -277,6 +306,17 @@ class AppsAnswer(Answer):
 
 class AppAnswer(Answer):
     app: AppOut
+
+
+class TokenAnswer(Answer):
+    access_token: str
+    expires_in: int
+    scope: str
+
+
+class LoginAnswer(Answer):
+    session_token: str
+    v2_user_id: str
 
 
 class KeyAppOut(TypedDict):
@@ -331,8 +371,8 @@ def concept_out(concept: Concept, app_id: str) -> ConceptOut:
 
 
 def input_out(one: Input, names: Mapping[str, str], app_id: str, image_url: str) -> InputOut:
-    """names: concept id -> name; image_url: where the picture is served from if it was uploaded."""
-    image: ImageOut = {"url": one.url or image_url}
+    """names: concept id -> name; image_url: where the picture is."""
+    image: ImageOut = {"url": image_url}
     if one.crop:
         image["crop"] = list(one.crop)
     data: InputDataOut = {"image": image}
@@ -346,7 +386,7 @@ def input_out(one: Input, names: Mapping[str, str], app_id: str, image_url: str)
     if one.geo:
         data["geo"] = {"geo_point": {"longitude": one.geo.longitude, "latitude": one.geo.latitude}}
     if one.regions:
-        data["regions"] = [dict(region) for region in one.regions]
+        data["regions"] = [cast(RegionOut, region) for region in one.regions]
     return {
         "id": one.id,
         "data": data,

@@ -37,7 +37,7 @@ def on_search(body: FeedbackIn, caller: Writer) -> Json:
 
 
 def _keep(caller: Caller, about: dict[str, Any], body: FeedbackIn) -> Json:
-    if public_model(about["model_id"]) is None:
+    if public_model(caller.app, about["model_id"]) is None:
         caller.app.model(about["model_id"])
     labels = labels_of(body.input.data.concepts)
     caller.app.keep_feedback("model", about, body.model_dump(exclude_none=True))

@@ -63,7 +63,7 @@ def overall(asked: Asked) -> Status:
 
 def step_of(caller: Caller, id: str, version_id: str | None, config: OutputConfigIn, *, alone: bool = True) -> "Step":
     """Raises ModelNotFound, VersionNotFound or WireError."""
-    if public := public_model(id):
+    if public := public_model(caller.app, id):
         check_version(public, version_id)
         return Step(public, None, public_out(public), config, alone)
     model = caller.app.model(id)

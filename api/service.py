@@ -13,7 +13,8 @@ from starlette.exceptions import HTTPException
 
 from .. import __version__
 from ..index.store import Store
-from . import apps, concepts, feedback, health, inputs, models, outputs, searches, versions, workflows
+from . import apps, concepts, feedback, health, inputs, models, outputs, searches, tokens, versions, workflows
+from .access import SESSION
 from .answers import Json
 from .fetch import fetch
 from .paths import PlainRequests
@@ -33,7 +34,7 @@ from .status import (
 
 _log = logging.getLogger("tenshot.api")
 # Routes are tried in this order: what is asked most comes first, and feedback before ids could take its place.
-_RESOURCES = (outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, health)
+_RESOURCES = (outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, tokens, health)
 _BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE}
 
 
@@ -75,7 +76,7 @@ def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "X-Clarifai-Client"],
+        allow_headers=["Authorization", "Content-Type", "X-Clarifai-Client", SESSION],
     )
     service.add_middleware(PlainRequests, most_bytes=settings.max_body_bytes)
     return service

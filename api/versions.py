@@ -1,15 +1,18 @@
 """Versions of models, frozen or following the labels, and how good they are (contract, section 8)."""
 
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated
+
+from fastapi import Query
 
 from ..index.records import EvaluationState, Model, ModelVersion, StoredEvaluation
 from .access import Caller, Paged, Reader, Writer
 from .answers import Answer, InputsAnswer, Json, ModelAnswer, VersionAnswer, VersionOut, VersionsAnswer, ok, version_out
-from .metrics import metrics_out
+from .metrics import PARTS, metrics_out
 from .models import inputs_of, shown
 from .public import check_version, public_model, public_out
 from .route import new_router
-from .wire import Body, VersionIn
+from .wire import Body, FieldsIn, VersionIn
 
 router = new_router("/v2/models/{id}/versions", "versions")
 
@@ -27,7 +30,7 @@ def freeze(id: str, body: VersionIn, caller: Writer) -> Json:
 @router.get("", response_model=VersionsAnswer)
 def page(id: str, caller: Reader, page: Paged) -> Json:
     """Newest first."""
-    if public := public_model(id):
+    if public := public_model(caller.app, id):
         return ok(model_versions=[public_out(public)["model_version"]] if page.page == 1 else [])
     model = caller.app.model(id)
     return ok(model_versions=[_shown(caller, model, one) for one in caller.app.versions(id, page.page, page.per_page)])
@@ -36,7 +39,7 @@ def page(id: str, caller: Reader, page: Paged) -> Json:
 @router.get("/{version_id}", response_model=VersionAnswer)
 def get(id: str, version_id: str, caller: Reader) -> Json:
     """With its metrics, where they were asked for."""
-    if public := public_model(id):
+    if public := public_model(caller.app, id):
         check_version(public, version_id)
         return ok(model_version=public_out(public)["model_version"])
     return ok(model_version=_shown(caller, caller.app.model(id), caller.app.version(id, version_id)))
@@ -67,10 +70,11 @@ def evaluate(id: str, version_id: str, _body: Body, caller: Writer) -> Json:
 
 
 @router.get("/{version_id}/metrics", response_model=VersionAnswer)
-def metrics(id: str, version_id: str, caller: Reader) -> Json:
-    """How good the version is: each labelled input judged by the others."""
+def metrics(id: str, version_id: str, caller: Reader, fields: Annotated[FieldsIn, Query()]) -> Json:
+    """How good the version is: each labelled input judged by the others. All of it, or the `fields.` that are true."""
     model, version = caller.app.model(id), caller.app.version(id, version_id)
-    return ok(model_version=_with_metrics(caller, model, version, caller.app.evaluation(id, version_id)))
+    stored = caller.app.evaluation(id, version_id)
+    return ok(model_version=_with_metrics(caller, model, version, stored, fields.wanted() or PARTS))
 
 
 def _shown(caller: Caller, model: Model, version: ModelVersion) -> VersionOut:
@@ -80,12 +84,16 @@ def _shown(caller: Caller, model: Model, version: ModelVersion) -> VersionOut:
     return _with_metrics(caller, model, version, stored)
 
 
-def _with_metrics(caller: Caller, model: Model, version: ModelVersion, stored: StoredEvaluation | None) -> VersionOut:
-    out = version_out(version, model)
-    concepts = version.concept_ids if version.frozen else model.concept_ids
-    metrics: dict[str, Any] = metrics_out(stored, len(concepts), caller.names(), caller.app.id)
-    if "test_set" in metrics:
-        found = caller.app.inputs_by_id([one["id"] for one in metrics["test_set"]])
-        for one in metrics["test_set"]:
-            one["url"] = caller.show(found[one["id"]], {})["data"]["image"]["url"] if one["id"] in found else "deleted"
-    return {**out, "metrics": metrics}
+def _with_metrics(
+    caller: Caller,
+    model: Model,
+    version: ModelVersion,
+    stored: StoredEvaluation | None,
+    parts: Collection[str] = PARTS,
+) -> VersionOut:
+    def url_of(ids: Sequence[str]) -> Mapping[str, str]:
+        return {id: caller.url(one) for id, one in caller.app.inputs_by_id(ids).items()}
+
+    wanted = len(version.concept_ids if version.frozen else model.concept_ids)
+    found = metrics_out(stored, wanted, caller.names(), caller.app.id, url_of, parts)
+    return {**version_out(version, model), "metrics": found}

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -100,7 +100,6 @@ class BoxIn(Body):
 
 class RegionInfoIn(Body):
     bounding_box: BoxIn = Field(default_factory=BoxIn)
-    feedback: str | None = None
 
 
 class RegionIn(Body):
@@ -217,6 +216,20 @@ class VersionIn(Body):
     """Goes back: the new version predicts as this earlier one."""
 
 
+class FieldsIn(Body):
+    """Parts of the metrics."""
+
+    summary: bool = Field(False, alias="fields.summary")
+    confusion_matrix: bool = Field(False, alias="fields.confusion_matrix")
+    cooccurrence_matrix: bool = Field(False, alias="fields.cooccurrence_matrix")
+    label_counts: bool = Field(False, alias="fields.label_counts")
+    binary_metrics: bool = Field(False, alias="fields.binary_metrics")
+    test_set: bool = Field(False, alias="fields.test_set")
+
+    def wanted(self) -> list[str]:
+        return [part for part, wanted in self if wanted]
+
+
 class FeedbackInfoIn(Body):
     end_user_id: str | None = None
     session_id: str | None = None
@@ -225,7 +238,21 @@ class FeedbackInfoIn(Body):
     search_id: str | None = None
 
 
+class JudgedRegionInfoIn(RegionInfoIn):
+    # Clients drop an enumeration's zero: a missing word is the first.
+    feedback: Literal["accurate", "misplaced", "not_detected", "false_positive"] = "accurate"
+
+
+class JudgedRegionIn(RegionIn):
+    region_info: JudgedRegionInfoIn = Field(default_factory=JudgedRegionInfoIn)
+
+
+class JudgedDataIn(DataIn):
+    regions: list[JudgedRegionIn] | None = None  # type: ignore[assignment]  # narrower
+
+
 class FeedbackInputIn(InputIn):
+    data: JudgedDataIn = Field(default_factory=JudgedDataIn)
     feedback_info: FeedbackInfoIn = Field(default_factory=FeedbackInfoIn)
 
 
@@ -290,6 +317,11 @@ class NamedIn(Body):
     name: str | None = None
     default_workflow_id: str | None = None
     dim: int | None = None
+
+
+class LoginIn(Body):
+    email: str = ""
+    password: str
 
 
 class AppChangeIn(Body):

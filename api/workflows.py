@@ -24,7 +24,7 @@ from .models import shown_version
 from .outputs import overall, step_of
 from .public import GENERAL, check_version, public_model
 from .route import new_router
-from .status import WORKFLOW_BAD, WireError
+from .status import ID_TAKEN, WORKFLOW_BAD, WireError
 from .wire import MOST_ITEMS, ResultsIn, WorkflowIn, WorkflowsIn
 
 router = new_router("/v2", "workflows")
@@ -39,6 +39,8 @@ def create(body: WorkflowsIn, caller: Writer) -> Json:
     """Up to 128, of at most five nodes each: all of them or, where an id is taken, none."""
     if not 1 <= len(body.workflows) <= MOST_ITEMS:
         raise WireError(WORKFLOW_BAD, f"a request has 1 to {MOST_ITEMS} workflows, not {len(body.workflows)}")
+    if any(one.id == _PUBLIC[0] for one in body.workflows):
+        raise WireError(ID_TAKEN, f"the workflow {_PUBLIC[0]!r} is a public one")
     made = caller.app.create_workflows([(one.id, _nodes(caller, one)) for one in body.workflows])
     return ok(workflows=[_shown(caller, one) for one in made])
 
@@ -105,7 +107,7 @@ def _nodes(caller: Caller, given: WorkflowIn) -> Sequence[WorkflowNode]:
     nodes = []
     for place, node in enumerate(given.nodes):
         version = node.model.model_version.id
-        if public := public_model(node.model.id):
+        if public := public_model(caller.app, node.model.id):
             check_version(public, version)
         else:
             shown_version(caller, caller.app.model(node.model.id), version)
@@ -121,7 +123,7 @@ def _version(caller: Caller, node: WorkflowNode) -> str:
     """The version that answers for a node; `deleted` where its model is gone."""
     if node.version_id:
         return node.version_id
-    if public := public_model(node.model_id):
+    if public := public_model(caller.app, node.model_id):
         return public.version_id
     try:
         return shown_version(caller, caller.app.model(node.model_id), None).id
