@@ -6,7 +6,8 @@ from ..index.records import LabelSource
 from .access import Caller, Writer
 from .answers import Answer, Json, ok
 from .inputs import labels_of
-from .public import public_model
+from .models import shown_version
+from .public import check_version, public_model
 from .route import new_router
 from .wire import FeedbackIn
 
@@ -37,8 +38,11 @@ def on_search(body: FeedbackIn, caller: Writer) -> Json:
 
 
 def _keep(caller: Caller, about: dict[str, Any], body: FeedbackIn) -> Json:
-    if public_model(caller.app, about["model_id"]) is None:
-        caller.app.model(about["model_id"])
+    model_id, version_id = about["model_id"], about.get("version_id")
+    if public := public_model(caller.app, model_id):
+        check_version(public, version_id)
+    else:
+        shown_version(caller, caller.app.model(model_id), version_id)
     labels = labels_of(body.input.data.concepts)
     caller.app.keep_feedback("model", about, body.model_dump(exclude_none=True))
     id = body.input.id

@@ -14,9 +14,12 @@ from fastapi.security import APIKeyHeader
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
+from starlette.routing import Match
+from starlette.types import Scope
 
 from .answers import Answer
 
+_RESERVED = ("searches", "status", "feedback")
 _FAILURES = (400, 401, 403, 404, 405, 413, 429, 500)
 _KEY = APIKeyHeader(
     name="Authorization", scheme_name="key", description="`Key <your key>`, or `Bearer <your key>`.", auto_error=False
@@ -41,15 +44,27 @@ class _Route(APIRoute):
     That is most of them. FastAPI's own way, which the others take, costs more than a prediction.
     """
 
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches(scope)
+        # These are paths of their own under other methods, never ids.
+        if self.path_format.endswith("/{id}") and found.get("path_params", {}).get("id") in _RESERVED:
+            return Match.NONE, {}
+        return match, found
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle, endpoint = super().get_route_handler(), self.endpoint
-        arguments = _arguments(endpoint)
+        arguments, others = _arguments(endpoint)
 
         async def strictly(request: Request) -> Response:
             # A slash inside an id stays `%2F` until the route is found; see `paths.py`.
             request.scope["path_params"] = {name: unquote(id) for name, id in request.path_params.items()}
             asked = _Request(request.scope, request.receive)
-            if arguments is None:
+            if others:
+                if self.body_field:
+                    # Who asks comes before what is asked.
+                    for name, read in arguments.items():
+                        if name != "body":
+                            await read(asked)
                 return await handle(asked)
             given = {name: await read(asked) for name, read in arguments.items()}
             answer: Response = await run_in_threadpool(endpoint, **given)
@@ -65,27 +80,28 @@ def new_router(prefix: str, tag: str, *, keyed: bool = True) -> APIRouter:
     return APIRouter(prefix=prefix, tags=[tag], route_class=_Route, responses=failures, dependencies=security)
 
 
-def _arguments(endpoint: Callable[..., Any]) -> Mapping[str, _Read] | None:
-    """How each argument is read, the body last; None where one of them is of another kind."""
+def _arguments(endpoint: Callable[..., Any]) -> tuple[Mapping[str, _Read], bool]:
+    """How each argument is read, the body last; and whether there are others, that only FastAPI reads."""
     first: dict[str, _Read] = {}
     last: dict[str, _Read] = {}
+    others = False
     for name, parameter in inspect.signature(endpoint).parameters.items():
         kind = parameter.annotation
         extra = getattr(kind, "__metadata__", ())
         depends = next((one.dependency for one in extra if isinstance(one, Depends)), None)
-        if parameter.default is not inspect.Parameter.empty:
-            return None
-        if depends is not None:
-            if [one.annotation for one in inspect.signature(depends).parameters.values()] != [Request]:
-                return None
+        if depends is not None and _of_request_alone(depends):
             first[name] = depends
         elif isinstance(kind, type) and issubclass(kind, BaseModel):
             last[name] = _body(kind)
         elif kind is str:
             first[name] = _path(name)
         else:
-            return None
-    return first | last
+            others = True
+    return first | last, others
+
+
+def _of_request_alone(depends: Callable[..., Any]) -> bool:
+    return [one.annotation for one in inspect.signature(depends).parameters.values()] == [Request]
 
 
 def _path(name: str) -> _Read:

@@ -38,9 +38,6 @@ READS = [
     "/v2/models/abc/versions",
     "/v2/models/abc/inputs",
 ]
-BAD = ["", "[]", "7", '"text"', "{", "{]", '{"inputs": 7}', '{"inputs": [7], "models": 7, "concepts": {}, "query": []}']
-BAD += ['{"inputs": [{"data": {"image": {"crop": [1]}}}], "model": [], "models": [{"id": 7}], "concepts": [7]}']
-BAD += ['{"inputs": [{"id": "\\ud800", "data": {}}], "concepts": [{"id": "\\ud800"}], "models": [{"id": "\\ud800"}]}']
 
 
 def _check(answer: httpx.Response) -> dict[str, Any]:
@@ -51,20 +48,6 @@ def _check(answer: httpx.Response) -> dict[str, Any]:
     assert status["description"]
     assert isinstance(status.get("details", ""), str)
     return document
-
-
-def _state(tenant: Any) -> list[Any]:
-    return [tenant.call("GET", path) for path in ("/v2/inputs?per_page=1000", "/v2/concepts", "/v2/models")]
-
-
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_bad_bodies_are_refused_and_write_nothing(taught: Any, method: str, path: str) -> None:
-    before = _state(taught)
-    for body in BAD:
-        for kind in ("application/json", "application/x-www-form-urlencoded", None):
-            headers = {"Content-Type": kind} if kind else {}
-            _check(taught.client.request(method, path, content=body.encode(), headers=headers))
-    assert _state(taught) == before
 
 
 KEYS = """inputs id data image base64 url crop concepts value metadata geo geo_point geo_box model models query ands
