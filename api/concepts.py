@@ -4,7 +4,7 @@ from .access import Paged, Reader, Writer, page_of
 from .answers import ConceptAnswer, ConceptsAnswer, Json, concept_out, ok
 from .route import new_router
 from .status import INVALID_CONCEPT, INVALID_REQUEST, WireError
-from .wire import MOST_ITEMS, ConceptIn, ConceptSearchIn, ConceptsIn
+from .wire import MOST_ITEMS, ConceptIn, ConceptSearchIn, ConceptsIn, PatchConceptsIn
 
 router = new_router("/v2/concepts", "concepts")
 
@@ -38,7 +38,7 @@ def get(id: str, caller: Reader) -> Json:
 
 
 @router.patch("", response_model=ConceptsAnswer)
-def rename(body: ConceptsIn, caller: Writer) -> Json:
+def rename(body: PatchConceptsIn, caller: Writer) -> Json:
     """New names; the only action is overwrite."""
     if body.action != "overwrite":
         raise WireError(INVALID_REQUEST, f"the action is overwrite, not {body.action!r}")

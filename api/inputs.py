@@ -23,7 +23,7 @@ from .status import (
     StatusOut,
     WireError,
 )
-from .wire import MOST_ITEMS, ConceptIn, DeleteIn, ImageIn, InputIn, InputsIn
+from .wire import MOST_ITEMS, ConceptIn, DeleteIn, ImageIn, InputIn, InputsIn, PatchInputsIn
 
 router = new_router("/v2/inputs", "inputs")
 MOST_SECONDS = 60
@@ -96,7 +96,7 @@ def get(id: str, caller: Reader) -> Json:
 
 
 @router.patch("", response_model=InputsAnswer)
-def change(body: InputsIn, caller: Writer) -> Json:
+def change(body: PatchInputsIn, caller: Writer) -> Json:
     """Labels, metadata and places of up to 128 inputs: all of them or none. action: merge, overwrite or remove."""
     action = action_of(body.action)
     if len(body.inputs) > MOST_ITEMS:

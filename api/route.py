@@ -44,6 +44,12 @@ class _Route(APIRoute):
     That is most of them. FastAPI's own way, which the others take, costs more than a prediction.
     """
 
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        # An empty body is an empty object, so where that will do none is needed.
+        if not any(one.is_required() for body in _bodies(endpoint) for one in body.model_fields.values()):
+            self.openapi_extra = {"requestBody": {"required": False}} if _bodies(endpoint) else None
+
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, found = super().matches(scope)
         # These are paths of their own under other methods, never ids.
@@ -102,6 +108,11 @@ def _arguments(endpoint: Callable[..., Any]) -> tuple[Mapping[str, _Read], bool]
 
 def _of_request_alone(depends: Callable[..., Any]) -> bool:
     return [one.annotation for one in inspect.signature(depends).parameters.values()] == [Request]
+
+
+def _bodies(endpoint: Callable[..., Any]) -> list[type[BaseModel]]:
+    kinds = [one.annotation for one in inspect.signature(endpoint).parameters.values()]
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
 
 
 def _path(name: str) -> _Read:

@@ -1,7 +1,7 @@
 """The HTTP service, put together from its settings."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from .. import __version__
 from ..index.store import Store
@@ -94,10 +95,9 @@ def _expected() -> list[type[Exception]]:
     return [TenshotError, ImageError, WorkflowError, Busy, BatcherClosed, FetchError, BadKey, MissingScope]
 
 
-def _answer(status: Status, details: str) -> Json:
+def _answer(status: Status, details: str, headers: Mapping[str, str] | None = None) -> Json:
     body: dict[str, Any] = {"status": {**status.body(details), "req_id": uuid4().hex}}
-    headers = {"Retry-After": "1"} if status is THROTTLED else None
-    return Json(body, status.http, headers)
+    return Json(body, status.http, {"Retry-After": "1"} if status is THROTTLED else headers)
 
 
 async def _error(_request: Request, error: Exception) -> Json:
@@ -117,10 +117,15 @@ async def _not_unicode(_request: Request, _error: Exception) -> Json:
     return _answer(BAD_FORMAT, "the request has text that is not valid Unicode")
 
 
-async def _http_error(_request: Request, error: Exception) -> Json:
+async def _http_error(request: Request, error: Exception) -> Json:
     assert isinstance(error, HTTPException)
+    if error.status_code == BAD_METHOD.http:
+        # Each route knows one method of its path; what is allowed is those of all.
+        routes = [one for one in request.app.routes if one.matches(request.scope)[0] is not Match.NONE]
+        allowed = sorted({method for one in routes for method in one.methods or ()})
+        return _answer(BAD_METHOD, f"allowed: {', '.join(allowed)}", {"Allow": ", ".join(allowed)})
     status = _BY_HTTP.get(error.status_code, BAD_FORMAT if error.status_code < 500 else SERVER_FAULT)
-    return _answer(status, str(error.detail))
+    return _answer(status, str(error.detail), error.headers)
 
 
 async def _invalid(_request: Request, error: Exception) -> Json:

@@ -6,13 +6,25 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from ..embeddings.images import UndecodableImage
 from ..index.records import Geo
 
 MOST_ITEMS = 128
 """Inputs, concepts or models in one request."""
+MOST_NODES = 5
+MOST_IN_WORKFLOW = 32
+
+
+def _listed(most: int = MOST_ITEMS, least: int = 1) -> Any:
+    """A list whose length the routes check, each with a code of its own; the OpenAPI page tells it."""
+    return Field(default_factory=list, json_schema_extra={"minItems": least, "maxItems": most})
+
+
+def _action(*actions: str) -> Any:
+    return Field(actions[0], json_schema_extra={"enum": list(actions)})
 
 
 class Body(BaseModel):
@@ -27,15 +39,28 @@ class Body(BaseModel):
             return {key: value for key, value in given.items() if value is not None}
         return given
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /) -> dict[str, Any]:
+        """Whatever may be absent may be null."""
+        made = handler(core_schema)
+        schema = handler.resolve_ref_schema(made)
+        for name, property in schema.get("properties", {}).items():
+            kinds = property.get("anyOf", [])
+            if name not in schema.get("required", ()) and {"type": "null"} not in kinds:
+                outer = {key: property[key] for key in ("title", "default", "description") if key in property}
+                inner = {key: value for key, value in property.items() if key not in outer}
+                schema["properties"][name] = {"anyOf": [inner, {"type": "null"}], **outer}
+        return made
+
 
 def _truth(value: Any) -> Any:
-    """true, 1 and 1.0 say yes; false, 0 and 0.0 no."""
+    """true, 1 and 1.0 say yes; false, 0 and 0.0 no; words say neither."""
     if isinstance(value, int | float) and value in (0, 1):
         return bool(value)
     return value
 
 
-Truth = Annotated[bool, BeforeValidator(_truth)]
+Truth = Annotated[bool, Field(strict=True), BeforeValidator(_truth)]
 
 
 class ConceptIn(Body):
@@ -138,8 +163,12 @@ class InputIn(Body):
 
 
 class InputsIn(Body):
-    inputs: list[InputIn] = Field(default_factory=list)
-    action: str = "merge"
+    inputs: list[InputIn] = _listed()
+
+
+class PatchInputsIn(Body):
+    inputs: list[InputIn] = _listed(least=0)
+    action: str = _action("merge", "overwrite", "remove")
 
 
 class DeleteIn(Body):
@@ -148,8 +177,11 @@ class DeleteIn(Body):
 
 
 class ConceptsIn(Body):
-    concepts: list[ConceptIn] = Field(default_factory=list)
-    action: str = "overwrite"
+    concepts: list[ConceptIn] = _listed()
+
+
+class PatchConceptsIn(ConceptsIn):
+    action: str = _action("overwrite")
 
 
 class QueryIn(Body):
@@ -202,12 +234,12 @@ class CreateModelIn(Body):
 
 
 class PatchModelsIn(Body):
-    models: list[ModelIn] = Field(default_factory=list)
-    action: str = "merge"
+    models: list[ModelIn] = _listed()
+    action: str = _action("merge", "overwrite", "remove")
 
 
 class PredictIn(Body):
-    inputs: list[InputIn] = Field(default_factory=list)
+    inputs: list[InputIn] = _listed()
     model: ModelIn = Field(default_factory=ModelIn)
 
 
@@ -276,15 +308,15 @@ class NodeIn(Body):
 
 class WorkflowIn(Body):
     id: str
-    nodes: list[NodeIn] = Field(default_factory=list)
+    nodes: list[NodeIn] = _listed(MOST_NODES)
 
 
 class WorkflowsIn(Body):
-    workflows: list[WorkflowIn] = Field(default_factory=list)
+    workflows: list[WorkflowIn] = _listed()
 
 
 class ResultsIn(Body):
-    inputs: list[InputIn] = Field(default_factory=list)
+    inputs: list[InputIn] = _listed(MOST_IN_WORKFLOW)
     output_config: OutputConfigIn = Field(default_factory=OutputConfigIn)
 
 
@@ -334,7 +366,7 @@ class AppChangesIn(Body):
 
 
 class AppsIn(Body):
-    apps: list[NamedIn] = Field(default_factory=list)
+    apps: list[NamedIn] = _listed(1)
 
 
 class AppRefIn(Body):
@@ -344,8 +376,8 @@ class AppRefIn(Body):
 class KeyIn(Body):
     description: str = ""
     scopes: list[str] = ["All"]
-    apps: list[AppRefIn] = Field(default_factory=list)
+    apps: list[AppRefIn] = _listed(1)
 
 
 class KeysIn(Body):
-    keys: list[KeyIn] = Field(default_factory=list)
+    keys: list[KeyIn] = _listed(1)

@@ -25,12 +25,10 @@ from .outputs import overall, step_of
 from .public import GENERAL, check_version, public_model
 from .route import new_router
 from .status import ID_TAKEN, WORKFLOW_BAD, WireError
-from .wire import MOST_ITEMS, ResultsIn, WorkflowIn, WorkflowsIn
+from .wire import MOST_IN_WORKFLOW, MOST_ITEMS, MOST_NODES, ResultsIn, WorkflowIn, WorkflowsIn
 
 router = new_router("/v2", "workflows")
 
-_MOST_NODES = 5
-_MOST_INPUTS = 32
 _PUBLIC = ("General", (WorkflowNode("general-concepts", GENERAL.id, GENERAL.version_id),))
 
 
@@ -74,7 +72,7 @@ def delete(id: str, caller: Writer) -> Json:
 def results(id: str, body: ResultsIn, caller: Reader) -> Json:
     """What all models of a workflow say of up to 32 inputs: for each input the outputs in the order of the nodes."""
     workflow = _workflow(caller, id)
-    asked = Asked(caller, body.inputs, _MOST_INPUTS)
+    asked = Asked(caller, body.inputs, MOST_IN_WORKFLOW)
     steps = [
         step_of(caller, node.model_id, node.version_id, body.output_config, alone=False) for node in workflow.nodes
     ]
@@ -102,8 +100,8 @@ def _general(caller: Caller) -> Workflow:
 
 def _nodes(caller: Caller, given: WorkflowIn) -> Sequence[WorkflowNode]:
     """Raises WireError, ModelNotFound or VersionNotFound."""
-    if not 1 <= len(given.nodes) <= _MOST_NODES:
-        raise WireError(WORKFLOW_BAD, f"workflow {given.id!r} has {len(given.nodes)} nodes, not 1 to {_MOST_NODES}")
+    if not 1 <= len(given.nodes) <= MOST_NODES:
+        raise WireError(WORKFLOW_BAD, f"workflow {given.id!r} has {len(given.nodes)} nodes, not 1 to {MOST_NODES}")
     nodes = []
     for place, node in enumerate(given.nodes):
         version = node.model.model_version.id
