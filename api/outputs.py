@@ -110,7 +110,7 @@ class Step:
             return {}
         classes, values = classified(caller.store, caller.app, list(images.values()))
         names = {name: name for name in classes}
-        wanted = self._selected(names)
+        wanted = self._selected(classes, names)
         return {
             place: {"concepts": self._concepts(classes, row, wanted, names, "main")}
             for place, row in zip(images, values, strict=True)
@@ -118,7 +118,7 @@ class Step:
 
     def _taught(self, caller: Caller, asked: Asked, model: Model) -> Mapping[int, PredictedOut]:
         names = caller.names()
-        wanted = self._selected({id: names.get(id, id) for id in model.concept_ids})
+        wanted = self._selected(model.concept_ids, names)
         vectors = asked.vectors()
         if not vectors:
             return {}
@@ -128,12 +128,12 @@ class Step:
             for place, row in zip(vectors, scores.values, strict=True)
         }
 
-    def _selected(self, names: Mapping[str, str]) -> set[str] | None:
-        """Ids of the concepts asked for, by id or name; None for all."""
+    def _selected(self, ids: Sequence[str], names: Mapping[str, str]) -> set[str] | None:
+        """Those of the ids that are asked for, by id or name; None for all."""
         if not self.config.select_concepts:
             return None
         asked = {concept.key for concept in self.config.select_concepts}
-        found = {id for id, name in names.items() if id in asked or name in asked}
+        found = {id for id in ids if id in asked or names.get(id) in asked}
         if not found and self.alone:
             raise WireError(MODEL_BAD, "the model has none of the concepts in select_concepts")
         return found

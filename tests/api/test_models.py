@@ -196,3 +196,20 @@ def test_too_little_to_evaluate_is_said(taught: Any, concepts: list[str], code: 
     path = f"/v2/models/small/versions/{version}/metrics"
     taught.call("POST", path, {})
     assert _evaluated(taught, path)["status"]["code"] == code
+
+
+def test_going_back_is_a_new_version_that_predicts_as_the_old_one(taught: Any) -> None:
+    def freeze(**body: str) -> str:
+        return str(taught.call("POST", "/v2/models/abc/versions", body)["model"]["model_version"]["id"])
+
+    def values(version: str) -> Any:
+        return _values(taught.call("POST", f"/v2/models/abc/versions/{version}/outputs", QUERY))
+
+    old = freeze()
+    taught.call("PATCH", "/v2/inputs", {"inputs": [{"id": "x0", "data": {"concepts": [{"id": "a", "value": 0}]}}]})
+    new = freeze()
+    assert values(new) != values(old)
+    back = freeze(from_version_id=old)
+    assert len({old, new, back}) == 3
+    assert values(back) == values(old)
+    taught.call("POST", "/v2/models/abc/versions", {"from_version_id": "nobody"}, (404, 21200))
