@@ -69,9 +69,10 @@ def add(
 
 @router.get("", response_model=InputsAnswer)
 def page(caller: Reader, page: Paged, ids: Annotated[list[str] | None, Query()] = None) -> Json:
-    """In the order in which they were added; or those of the ids that exist."""
+    """In the order in which they were added; or those of the ids that exist, in that order."""
     if ids:
-        return ok(inputs=caller.page(caller.app.inputs_by_id(ids[:MOST_PER_PAGE]).values()))
+        found = caller.app.inputs_by_id(ids[:MOST_PER_PAGE])
+        return ok(inputs=caller.page(found[id] for id in dict.fromkeys(ids) if id in found))
     return ok(inputs=caller.page(caller.app.inputs(page.page, page.per_page)))
 
 
