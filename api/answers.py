@@ -5,7 +5,7 @@ twice on the way out, tests hold the answers against the shapes.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NotRequired, cast
 
 from fastapi.responses import JSONResponse
@@ -61,7 +61,7 @@ class ConceptOut(TypedDict):
     name: str
     value: float
     app_id: str
-    created_at: NotRequired[str]
+    created_at: NotRequired[datetime]
     language: NotRequired[str]
 
 
@@ -107,8 +107,8 @@ class InputDataOut(TypedDict):
 class InputOut(TypedDict):
     id: str
     data: InputDataOut
-    created_at: NotRequired[str]
-    modified_at: NotRequired[str]
+    created_at: NotRequired[datetime]
+    modified_at: NotRequired[datetime]
     status: StatusOut
 
 
@@ -141,7 +141,7 @@ class ConceptAnswer(Answer):
 
 class VersionOut(TypedDict):
     id: str
-    created_at: str
+    created_at: datetime
     status: StatusOut
     active_concept_count: int
     total_input_count: int
@@ -171,7 +171,7 @@ class OutputInfoOut(TypedDict):
 class ModelOut(TypedDict):
     id: str
     name: str
-    created_at: str
+    created_at: datetime
     app_id: str
     display_name: NotRequired[str]
     output_info: OutputInfoOut
@@ -230,7 +230,7 @@ class AskedOut(TypedDict):
 class OutputOut(TypedDict):
     id: str
     status: StatusOut
-    created_at: str
+    created_at: datetime
     model: ModelOut
     input: AskedOut
     data: PredictedOut
@@ -267,7 +267,7 @@ class NodeOut(TypedDict):
 class WorkflowOut(TypedDict):
     id: str
     app_id: str
-    created_at: str
+    created_at: datetime
     nodes: list[NodeOut]
 
 
@@ -296,7 +296,7 @@ class AppOut(TypedDict):
     user_id: str
     default_workflow_id: str
     default_language: str
-    created_at: str
+    created_at: datetime
     teach_from_feedback: bool
 
 
@@ -329,7 +329,7 @@ class KeyOut(TypedDict):
     description: str
     scopes: list[str]
     apps: list[KeyAppOut]
-    created_at: str
+    created_at: datetime
     revoked: bool
     key_id: NotRequired[str]
 
@@ -339,7 +339,7 @@ class KeysAnswer(Answer):
 
 
 class Json(JSONResponse):
-    """Encoded in one pass; the service's answers hold no NaN."""
+    """Encoded in one pass, points in time too (aware, in UTC); the service's answers hold no NaN."""
 
     def render(self, content: Any) -> bytes:
         return to_json(content, inf_nan_mode="null")
@@ -355,16 +355,12 @@ def answer(status: Status, **payload: Any) -> Json:
     return Json({"status": status.body(), **payload}, status.http)
 
 
-def moment(when: datetime) -> str:
-    return when.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
-
-
 def concept_out(concept: Concept, app_id: str) -> ConceptOut:
     return {
         "id": concept.id,
         "name": concept.name,
         "value": 1,
-        "created_at": moment(concept.created_at),
+        "created_at": concept.created_at,
         "language": "en",
         "app_id": app_id,
     }
@@ -390,8 +386,8 @@ def input_out(one: Input, names: Mapping[str, str], app_id: str, image_url: str)
     return {
         "id": one.id,
         "data": data,
-        "created_at": moment(one.created_at),
-        "modified_at": moment(one.modified_at),
+        "created_at": one.created_at,
+        "modified_at": one.modified_at,
         "status": input_status(one).body(one.status_reason),
     }
 
@@ -405,7 +401,7 @@ def input_status(one: Input) -> Status:
 def version_out(version: ModelVersion, model: Model) -> VersionOut:
     return {
         "id": version.id,
-        "created_at": moment(version.created_at),
+        "created_at": version.created_at,
         "status": _trained(version, model).body(),
         "active_concept_count": len(version.concept_ids if version.frozen else model.concept_ids),
         "total_input_count": version.input_count,
@@ -441,7 +437,7 @@ def model_out(model: Model, version: ModelVersion, concepts: Mapping[str, Concep
     return {
         "id": model.id,
         "name": model.name,
-        "created_at": moment(model.created_at),
+        "created_at": model.created_at,
         "app_id": app_id,
         "output_info": info,
         "model_version": version_out(version, model),
@@ -453,7 +449,7 @@ def workflow_out(workflow: Workflow, app_id: str, versions: Sequence[str]) -> Wo
     return {
         "id": workflow.id,
         "app_id": app_id,
-        "created_at": moment(workflow.created_at),
+        "created_at": workflow.created_at,
         "nodes": [
             {"id": node.id, "model": {"id": node.model_id, "model_version": {"id": node.version_id or version}}}
             for node, version in zip(workflow.nodes, versions, strict=True)
@@ -468,7 +464,7 @@ def app_out(record: AppRecord, user: str) -> AppOut:
         "user_id": user,
         "default_workflow_id": record.recipe["workflow"],
         "default_language": "en",
-        "created_at": moment(record.created_at),
+        "created_at": record.created_at,
         "teach_from_feedback": record.teach_from_feedback,
     }
 
@@ -479,6 +475,6 @@ def key_out(record: KeyRecord, user: str) -> KeyOut:
         "description": record.description,
         "scopes": list(record.scopes),
         "apps": [{"id": record.app_id, "user_id": user}] if record.app_id else [],
-        "created_at": moment(record.created_at),
+        "created_at": record.created_at,
         "revoked": record.revoked_at is not None,
     }

@@ -11,7 +11,7 @@ import numpy as np
 from ..index.records import FloatArray, Model
 from . import status
 from .access import Caller, Reader
-from .answers import ConceptOut, Json, ModelOut, OutputOut, OutputsAnswer, PredictedOut, answer, model_out, moment
+from .answers import ConceptOut, Json, ModelOut, OutputOut, OutputsAnswer, PredictedOut, answer, model_out
 from .asked import Asked
 from .inputs import error_status
 from .models import shown_version
@@ -84,7 +84,7 @@ class Step:
 
     def outputs(self, asked: Asked, found: Mapping[int, PredictedOut]) -> list[OutputOut]:
         """What was found, one for each input, in order."""
-        now = moment(datetime.now(UTC))
+        now = datetime.now(UTC)
         return [
             {
                 "id": uuid4().hex,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 from PIL.Image import Image
@@ -14,7 +15,7 @@ from ..index.records import FloatArray
 from ..index.store import Store
 from .answers import ModelOut, PredictedOut
 
-_SINCE = "2016-03-09T17:11:39.608845Z"
+_SINCE = datetime(2016, 3, 9, 17, 11, 39, 608845, UTC)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Whatever is asked, the answer is an object with a status; never a 5xx for a client's mistake, never a half write."""
 
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -149,6 +151,15 @@ def test_an_admin_key_makes_apps_and_keys_and_an_app_s_key_does_not(server: Any,
     assert admin.delete(f"/v2/users/me/apps/{made['id']}").status_code == 200
     assert admin.get(f"/v2/users/me/apps/{made['id']}").json()["status"]["code"] == 11101
     admin.close()
+
+
+def test_points_in_time_are_as_the_clients_parse_them(taught: Any) -> None:
+    version = taught.call("GET", "/v2/models/abc")["model"]["model_version"]
+    one = taught.call("GET", "/v2/inputs/x0")["input"]
+    [output] = taught.call("POST", "/v2/models/abc/outputs", {"inputs": [{"id": "x0"}]})["outputs"]
+    for when in (version["created_at"], one["created_at"], one["modified_at"], output["created_at"]):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", when), when
+        assert abs(datetime.fromisoformat(when) - datetime.now(UTC)) < timedelta(minutes=10)
 
 
 def test_health_answers_without_a_key_and_the_openapi_page_lists_every_route(server: Any) -> None:
