@@ -39,9 +39,9 @@ class _Request(Request):
 
 
 class _Route(APIRoute):
-    """A route whose arguments are a body, ids in the path, and what depends on the request alone reads them itself.
+    """Reads its arguments itself, if they are a body, ids in the path, and what depends on the request alone.
 
-    That is most of them. FastAPI's own way, which the others take, costs more than a prediction.
+    That is most routes. FastAPI's own way, which the others take, costs more than a prediction.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -59,20 +59,17 @@ class _Route(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle, endpoint = super().get_route_handler(), self.endpoint
-        arguments, others = _arguments(endpoint)
+        asker, bodies, others = _arguments(endpoint)
 
         async def strictly(request: Request) -> Response:
             # A slash inside an id stays `%2F` until the route is found; see `paths.py`.
             request.scope["path_params"] = {name: unquote(id) for name, id in request.path_params.items()}
             asked = _Request(request.scope, request.receive)
+            # Who asks comes before what is asked.
+            given = {name: await read(asked) for name, read in asker.items()} if bodies or not others else {}
             if others:
-                if self.body_field:
-                    # Who asks comes before what is asked.
-                    for name, read in arguments.items():
-                        if name != "body":
-                            await read(asked)
                 return await handle(asked)
-            given = {name: await read(asked) for name, read in arguments.items()}
+            given |= {name: await read(asked) for name, read in bodies.items()}
             answer: Response = await run_in_threadpool(endpoint, **given)
             return answer
 
@@ -86,24 +83,26 @@ def new_router(prefix: str, tag: str, *, keyed: bool = True) -> APIRouter:
     return APIRouter(prefix=prefix, tags=[tag], route_class=_Route, responses=failures, dependencies=security)
 
 
-def _arguments(endpoint: Callable[..., Any]) -> tuple[Mapping[str, _Read], bool]:
-    """How each argument is read, the body last; and whether there are others, that only FastAPI reads."""
-    first: dict[str, _Read] = {}
-    last: dict[str, _Read] = {}
-    others = False
-    for name, parameter in inspect.signature(endpoint).parameters.items():
+def _arguments(endpoint: Callable[..., Any]) -> tuple[Mapping[str, _Read], Mapping[str, _Read], bool]:
+    """How arguments of head and path are read, how the body is; and whether there is more, that only FastAPI knows."""
+    head: dict[str, _Read] = {}
+    body: dict[str, _Read] = {}
+    signature = inspect.signature(endpoint)
+    answer = signature.return_annotation
+    others = inspect.iscoroutinefunction(endpoint) or not (isinstance(answer, type) and issubclass(answer, Response))
+    for name, parameter in signature.parameters.items():
         kind = parameter.annotation
         extra = getattr(kind, "__metadata__", ())
         depends = next((one.dependency for one in extra if isinstance(one, Depends)), None)
         if depends is not None and _of_request_alone(depends):
-            first[name] = depends
+            head[name] = depends
         elif isinstance(kind, type) and issubclass(kind, BaseModel):
-            last[name] = _body(kind)
+            body[name] = _body(kind)
         elif kind is str:
-            first[name] = _path(name)
+            head[name] = _path(name)
         else:
             others = True
-    return first | last, others
+    return head, body, others
 
 
 def _of_request_alone(depends: Callable[..., Any]) -> bool:
