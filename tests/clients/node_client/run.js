@@ -83,6 +83,13 @@ async function refused(promise, status, code) {
   assert.strictEqual(answer.data.status.code, code);
 }
 
+// Waits as scripts do, until nothing is left to process.
+async function settle(app) {
+  while ((await app.inputs.getStatus()).counts.to_process) {
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+  }
+}
+
 async function taught(options) {
   const app = await newApp(options);
   const inputs = [];
@@ -98,6 +105,7 @@ async function taught(options) {
     }
   }
   await app.inputs.create(inputs);
+  await settle(app);
   await app.models.create('kinds', KINDS.map((id) => ({ id })));
   return app;
 }
@@ -213,6 +221,7 @@ const CASES = {
     const value = async () => values((await app.models.predict('kinds', url('discs', 5))).outputs[0]).stripes;
     const before = await value();
     await app.inputs.create({ url: url('discs', 4), concepts: [{ id: 'stripes' }] });
+    await settle(app);
     assert(await value() > before);
   },
   async 'training freezes a version'() {
