@@ -3,9 +3,8 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
-from urllib.parse import unquote
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from ..index.app import App
@@ -21,6 +20,8 @@ from .status import INPUT_BAD, WireError
 from .wire import DataIn, ImageIn
 
 MOST_PER_PAGE = 1000
+SESSION = "X-Clarifai-Session-Token"
+"""The header of clients that have logged in; see `tokens.py`."""
 _LAST_PAGE = 10**9
 
 
@@ -54,14 +55,18 @@ class Caller:
 
     def names(self) -> Mapping[str, str]:
         """Concept id -> name, where they differ or not."""
-        return {id: concept.name for id, concept in self.concepts().items()}
+        return self.app.concept_names()
 
     def concepts(self) -> Mapping[str, Concept]:
-        return {concept.id: concept for concept in self.app.concepts(per_page=1_000_000)}
+        return self.app.concepts_by_id()
 
     def show(self, one: Input, names: Mapping[str, str]) -> InputOut:
         """An input for the wire."""
-        return input_out(one, names, self.app.id, f"{self.base_url}/images/{self.app.id}/{one.sha256 or 'none'}")
+        return input_out(one, names, self.app.id, self.url(one))
+
+    def url(self, one: Input) -> str:
+        """Where its picture is: the URL that it came from, or where this server has it."""
+        return one.url or f"{self.base_url}/images/{self.app.id}/{one.sha256 or 'none'}"
 
     def page(self, inputs: Iterable[Input]) -> list[InputOut]:
         """Inputs for the wire."""
@@ -85,13 +90,16 @@ class Caller:
             raise WireError(INPUT_BAD, "this server doesn't fetch URLs: send the picture as base64")
 
 
-async def _key(request: Request) -> KeyRecord:
+def _key(request: Request) -> KeyRecord:
     store: Store = request.app.state.store
-    return authenticate(store.catalog, request.headers.get("authorization"))
+    store.catalog.begin_moment()
+    session = request.headers.get(SESSION)
+    return authenticate(store.catalog, f"Key {session}" if session else request.headers.get("authorization"))
 
 
 def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
-    async def caller(request: Request, key: Annotated[KeyRecord, Depends(_key)]) -> Caller:
+    async def caller(request: Request) -> Caller:
+        key = _key(request)
         if key.app_id is None:
             raise MissingScope("an admin key manages apps and keys; use a key of the app")
         require(key, scope)
@@ -111,25 +119,14 @@ def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
     return caller
 
 
-async def _admin(request: Request, key: Annotated[KeyRecord, Depends(_key)]) -> Store:
-    if key.app_id is not None:
+async def _admin(request: Request) -> Store:
+    if _key(request).app_id is not None:
         raise MissingScope("managing apps and keys needs an admin key")
     store: Store = request.app.state.store
     return store
-
-
-# The raw path keeps %2F inside a segment; see `paths.py`.
-async def _decoded(id: Annotated[str, Path()]) -> str:
-    return unquote(id)
-
-
-async def _decoded_version(version_id: Annotated[str, Path()]) -> str:
-    return unquote(version_id)
 
 
 Reader = Annotated[Caller, Depends(_caller(READ))]
 Writer = Annotated[Caller, Depends(_caller(WRITE))]
 Admin = Annotated[Store, Depends(_admin)]
 Paged = Annotated[Page, Depends(_page)]
-Id = Annotated[str, Depends(_decoded)]
-VersionId = Annotated[str, Depends(_decoded_version)]

@@ -5,8 +5,8 @@ twice on the way out, tests hold the answers against the shapes.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, NotRequired
+from datetime import datetime
+from typing import Any, NotRequired, cast
 
 from fastapi.responses import JSONResponse
 from pydantic_core import to_json
@@ -23,6 +23,7 @@ from ..index.records import (
     ModelVersion,
     Workflow,
 )
+from .metrics import MetricsOut
 from .status import (
     INPUT_FAILED,
     INPUT_FORMAT,
@@ -60,7 +61,7 @@ class ConceptOut(TypedDict):
     name: str
     value: float
     app_id: str
-    created_at: NotRequired[str]
+    created_at: NotRequired[datetime]
     language: NotRequired[str]
 
 
@@ -78,19 +79,36 @@ class GeoOut(TypedDict):
     geo_point: PointOut
 
 
+class BoxOut(TypedDict):
+    top_row: float
+    left_col: float
+    bottom_row: float
+    right_col: float
+
+
+class RegionInfoOut(TypedDict):
+    bounding_box: BoxOut
+
+
+class RegionOut(TypedDict):
+    id: str
+    region_info: RegionInfoOut
+    data: NotRequired[dict[str, Any]]
+
+
 class InputDataOut(TypedDict):
     image: ImageOut
     concepts: NotRequired[list[ConceptOut]]
     metadata: NotRequired[dict[str, Any]]
     geo: NotRequired[GeoOut]
-    regions: NotRequired[list[dict[str, Any]]]
+    regions: NotRequired[list[RegionOut]]
 
 
 class InputOut(TypedDict):
     id: str
     data: InputDataOut
-    created_at: NotRequired[str]
-    modified_at: NotRequired[str]
+    created_at: NotRequired[datetime]
+    modified_at: NotRequired[datetime]
     status: StatusOut
 
 
@@ -123,12 +141,12 @@ class ConceptAnswer(Answer):
 
 class VersionOut(TypedDict):
     id: str
-    created_at: str
+    created_at: datetime
     status: StatusOut
     active_concept_count: int
     total_input_count: int
     train_stats: dict[str, Any]
-    metrics: NotRequired[dict[str, Any]]
+    metrics: NotRequired[MetricsOut]
 
 
 class OutputConfigOut(TypedDict):
@@ -153,7 +171,7 @@ class OutputInfoOut(TypedDict):
 class ModelOut(TypedDict):
     id: str
     name: str
-    created_at: str
+    created_at: datetime
     app_id: str
     display_name: NotRequired[str]
     output_info: OutputInfoOut
@@ -198,12 +216,23 @@ class PredictedOut(TypedDict, total=False):
     colors: list[ColourOut]
 
 
+class AskedDataOut(TypedDict):
+    image: ImageOut
+
+
+class AskedOut(TypedDict):
+    """An input as it was given."""
+
+    id: str
+    data: AskedDataOut
+
+
 class OutputOut(TypedDict):
     id: str
     status: StatusOut
-    created_at: str
+    created_at: datetime
     model: ModelOut
-    input: NotRequired[dict[str, Any]]
+    input: AskedOut
     data: PredictedOut
 
 
@@ -238,7 +267,7 @@ class NodeOut(TypedDict):
 class WorkflowOut(TypedDict):
     id: str
     app_id: str
-    created_at: str
+    created_at: datetime
     nodes: list[NodeOut]
 
 
@@ -252,7 +281,7 @@ class WorkflowAnswer(Answer):
 
 class ResultOut(TypedDict):
     status: StatusOut
-    input: dict[str, Any]
+    input: AskedOut
     outputs: list[OutputOut]
 
 
@@ -267,7 +296,7 @@ class AppOut(TypedDict):
     user_id: str
     default_workflow_id: str
     default_language: str
-    created_at: str
+    created_at: datetime
     teach_from_feedback: bool
 
 
@@ -277,6 +306,17 @@ class AppsAnswer(Answer):
 
 class AppAnswer(Answer):
     app: AppOut
+
+
+class TokenAnswer(Answer):
+    access_token: str
+    expires_in: int
+    scope: str
+
+
+class LoginAnswer(Answer):
+    session_token: str
+    v2_user_id: str
 
 
 class KeyAppOut(TypedDict):
@@ -289,7 +329,7 @@ class KeyOut(TypedDict):
     description: str
     scopes: list[str]
     apps: list[KeyAppOut]
-    created_at: str
+    created_at: datetime
     revoked: bool
     key_id: NotRequired[str]
 
@@ -299,7 +339,7 @@ class KeysAnswer(Answer):
 
 
 class Json(JSONResponse):
-    """Encoded in one pass; the service's answers hold no NaN."""
+    """Encoded in one pass, points in time too (aware, in UTC); the service's answers hold no NaN."""
 
     def render(self, content: Any) -> bytes:
         return to_json(content, inf_nan_mode="null")
@@ -315,24 +355,20 @@ def answer(status: Status, **payload: Any) -> Json:
     return Json({"status": status.body(), **payload}, status.http)
 
 
-def moment(when: datetime) -> str:
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def concept_out(concept: Concept, app_id: str) -> ConceptOut:
     return {
         "id": concept.id,
         "name": concept.name,
         "value": 1,
-        "created_at": moment(concept.created_at),
+        "created_at": concept.created_at,
         "language": "en",
         "app_id": app_id,
     }
 
 
 def input_out(one: Input, names: Mapping[str, str], app_id: str, image_url: str) -> InputOut:
-    """names: concept id -> name; image_url: where the picture is served from if it was uploaded."""
-    image: ImageOut = {"url": one.url or image_url}
+    """names: concept id -> name; image_url: where the picture is."""
+    image: ImageOut = {"url": image_url}
     if one.crop:
         image["crop"] = list(one.crop)
     data: InputDataOut = {"image": image}
@@ -346,12 +382,12 @@ def input_out(one: Input, names: Mapping[str, str], app_id: str, image_url: str)
     if one.geo:
         data["geo"] = {"geo_point": {"longitude": one.geo.longitude, "latitude": one.geo.latitude}}
     if one.regions:
-        data["regions"] = [dict(region) for region in one.regions]
+        data["regions"] = [cast(RegionOut, region) for region in one.regions]
     return {
         "id": one.id,
         "data": data,
-        "created_at": moment(one.created_at),
-        "modified_at": moment(one.modified_at),
+        "created_at": one.created_at,
+        "modified_at": one.modified_at,
         "status": input_status(one).body(one.status_reason),
     }
 
@@ -365,7 +401,7 @@ def input_status(one: Input) -> Status:
 def version_out(version: ModelVersion, model: Model) -> VersionOut:
     return {
         "id": version.id,
-        "created_at": moment(version.created_at),
+        "created_at": version.created_at,
         "status": _trained(version, model).body(),
         "active_concept_count": len(version.concept_ids if version.frozen else model.concept_ids),
         "total_input_count": version.input_count,
@@ -401,7 +437,7 @@ def model_out(model: Model, version: ModelVersion, concepts: Mapping[str, Concep
     return {
         "id": model.id,
         "name": model.name,
-        "created_at": moment(model.created_at),
+        "created_at": model.created_at,
         "app_id": app_id,
         "output_info": info,
         "model_version": version_out(version, model),
@@ -413,7 +449,7 @@ def workflow_out(workflow: Workflow, app_id: str, versions: Sequence[str]) -> Wo
     return {
         "id": workflow.id,
         "app_id": app_id,
-        "created_at": moment(workflow.created_at),
+        "created_at": workflow.created_at,
         "nodes": [
             {"id": node.id, "model": {"id": node.model_id, "model_version": {"id": node.version_id or version}}}
             for node, version in zip(workflow.nodes, versions, strict=True)
@@ -428,7 +464,7 @@ def app_out(record: AppRecord, user: str) -> AppOut:
         "user_id": user,
         "default_workflow_id": record.recipe["workflow"],
         "default_language": "en",
-        "created_at": moment(record.created_at),
+        "created_at": record.created_at,
         "teach_from_feedback": record.teach_from_feedback,
     }
 
@@ -439,6 +475,6 @@ def key_out(record: KeyRecord, user: str) -> KeyOut:
         "description": record.description,
         "scopes": list(record.scopes),
         "apps": [{"id": record.app_id, "user_id": user}] if record.app_id else [],
-        "created_at": moment(record.created_at),
+        "created_at": record.created_at,
         "revoked": record.revoked_at is not None,
     }

@@ -1,7 +1,7 @@
 """Apps and keys, for whoever has an admin key (contract, section 4)."""
 
 from ..embeddings.workflows import DEFAULT
-from .access import Admin, Id
+from .access import Admin
 from .answers import Answer, AppAnswer, AppsAnswer, Json, KeysAnswer, app_out, key_out, ok
 from .keys import new_key
 from .route import new_router
@@ -39,13 +39,13 @@ def change_apps(user: str, body: AppChangesIn, store: Admin) -> Json:
 
 
 @router.get("/apps/{id}", response_model=AppAnswer)
-def get_app(user: str, id: Id, store: Admin) -> Json:
+def get_app(user: str, id: str, store: Admin) -> Json:
     """By id or name."""
     return ok(app=app_out(store.catalog.apps.get(id), user))
 
 
 @router.delete("/apps/{id}", response_model=Answer)
-def delete_app(user: str, id: Id, store: Admin) -> Json:
+def delete_app(user: str, id: str, store: Admin) -> Json:
     """With all that it has, its keys too."""
     store.delete_app(id)
     return ok()
@@ -72,7 +72,7 @@ def list_keys(user: str, store: Admin) -> Json:
 
 
 @router.delete("/keys/{id}", response_model=Answer)
-def revoke_key(user: str, id: Id, store: Admin) -> Json:
+def revoke_key(user: str, id: str, store: Admin) -> Json:
     """From now on, by the key's id in the list."""
     store.catalog.keys.revoke(id)
     return ok()

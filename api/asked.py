@@ -11,6 +11,7 @@ from ..embeddings.images import ImageError, crop, open_image
 from ..index.errors import TenshotError
 from ..index.records import FloatArray
 from .access import Caller
+from .answers import AskedOut
 from .fetch import FetchError
 from .status import INPUT_VIDEO, INVALID_INPUT_REQUEST, WireError
 from .wire import InputIn
@@ -30,10 +31,14 @@ class Asked:
         self._images: dict[int, Image] = {}
         self._vectors: dict[int, FloatArray] = {}
 
-    def shown(self, place: int) -> dict[str, Any]:
+    def shown(self, place: int) -> AskedOut:
         """The input as it was given, for the answer; what came without an id gets one."""
-        image = self.inputs[place].data.image
-        return {"id": self._ids[place], "data": {"image": {"url": (image and image.url) or "unknown"}}}
+        one = self.inputs[place]
+        url = one.data.image and one.data.image.url
+        if url is None and _is_stored(one):
+            found = self._caller.app.inputs_by_id([self._ids[place]])
+            url = self._caller.url(found[self._ids[place]]) if found else None
+        return {"id": self._ids[place], "data": {"image": {"url": url or "unknown"}}}
 
     def images(self) -> Mapping[int, Image]:
         """The upright, cropped pictures of those that can be used."""

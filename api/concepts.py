@@ -1,10 +1,10 @@
 """Concepts of an app (contract, section 6)."""
 
-from .access import Id, Paged, Reader, Writer, page_of
+from .access import Paged, Reader, Writer, page_of
 from .answers import ConceptAnswer, ConceptsAnswer, Json, concept_out, ok
 from .route import new_router
 from .status import INVALID_CONCEPT, INVALID_REQUEST, WireError
-from .wire import MOST_ITEMS, ConceptIn, ConceptSearchIn, ConceptsIn
+from .wire import MOST_ITEMS, ConceptIn, ConceptSearchIn, ConceptsIn, PatchConceptsIn
 
 router = new_router("/v2/concepts", "concepts")
 
@@ -32,13 +32,13 @@ def search(body: ConceptSearchIn, caller: Reader) -> Json:
 
 
 @router.get("/{id}", response_model=ConceptAnswer)
-def get(id: Id, caller: Reader) -> Json:
+def get(id: str, caller: Reader) -> Json:
     """By its id."""
     return ok(concept=concept_out(caller.app.concept(id), caller.app.id))
 
 
 @router.patch("", response_model=ConceptsAnswer)
-def rename(body: ConceptsIn, caller: Writer) -> Json:
+def rename(body: PatchConceptsIn, caller: Writer) -> Json:
     """New names; the only action is overwrite."""
     if body.action != "overwrite":
         raise WireError(INVALID_REQUEST, f"the action is overwrite, not {body.action!r}")

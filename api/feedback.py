@@ -3,10 +3,11 @@
 from typing import Any
 
 from ..index.records import LabelSource
-from .access import Caller, Id, VersionId, Writer
+from .access import Caller, Writer
 from .answers import Answer, Json, ok
 from .inputs import labels_of
-from .public import public_model
+from .models import shown_version
+from .public import check_version, public_model
 from .route import new_router
 from .wire import FeedbackIn
 
@@ -14,7 +15,7 @@ router = new_router("/v2", "feedback")
 
 
 @router.post("/models/{id}/feedback", response_model=Answer)
-def on_model(id: Id, body: FeedbackIn, caller: Writer) -> Json:
+def on_model(id: str, body: FeedbackIn, caller: Writer) -> Json:
     """What a picture really shows, or where. It need not be an input of the app.
 
     Where the app teaches from feedback, the concepts of an input that it has become labels.
@@ -23,7 +24,7 @@ def on_model(id: Id, body: FeedbackIn, caller: Writer) -> Json:
 
 
 @router.post("/models/{id}/versions/{version_id}/feedback", response_model=Answer)
-def on_version(id: Id, version_id: VersionId, body: FeedbackIn, caller: Writer) -> Json:
+def on_version(id: str, version_id: str, body: FeedbackIn, caller: Writer) -> Json:
     """The same on a version."""
     return _keep(caller, {"model_id": id, "version_id": version_id}, body)
 
@@ -37,8 +38,11 @@ def on_search(body: FeedbackIn, caller: Writer) -> Json:
 
 
 def _keep(caller: Caller, about: dict[str, Any], body: FeedbackIn) -> Json:
-    if public_model(about["model_id"]) is None:
-        caller.app.model(about["model_id"])
+    model_id, version_id = about["model_id"], about.get("version_id")
+    if public := public_model(caller.app, model_id):
+        check_version(public, version_id)
+    else:
+        shown_version(caller, caller.app.model(model_id), version_id)
     labels = labels_of(body.input.data.concepts)
     caller.app.keep_feedback("model", about, body.model_dump(exclude_none=True))
     id = body.input.id

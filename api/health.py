@@ -9,7 +9,7 @@ from ..index.store import Store
 from .answers import Answer, Json, ok
 from .route import new_router
 
-router = new_router("", "service")
+router = new_router("", "service", keyed=False)
 
 
 @router.get("/healthz", response_model=Answer)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query
 
@@ -10,30 +10,37 @@ from ..embeddings.images import ImageError
 from ..index.errors import BadRequest, InputNotFound, TenshotError
 from ..index.records import AddRequest, Input, InputChange, InputStatus
 from . import status
-from .access import MOST_PER_PAGE, Caller, Id, Paged, Reader, Writer
+from .access import MOST_PER_PAGE, Caller, Paged, Reader, Writer
 from .answers import Answer, CountsAnswer, InputAnswer, InputOut, InputsAnswer, Json, answer, ok
+from .patch import Action, action_of, patched, patched_list
 from .route import new_router
 from .status import (
     FAILURE,
     INPUT_NOT_FOUND,
     INVALID_INPUT_REQUEST,
-    INVALID_REQUEST,
     MIXED,
     Status,
     StatusOut,
     WireError,
 )
-from .wire import MOST_ITEMS, ConceptIn, DeleteIn, ImageIn, InputIn, InputsIn, RegionIn
+from .wire import MOST_ITEMS, ConceptIn, DeleteIn, ImageIn, InputIn, InputsIn, PatchInputsIn
 
 router = new_router("/v2/inputs", "inputs")
+MOST_SECONDS = 60
 
 
 @router.post("", response_model=InputsAnswer, responses={207: {"model": InputsAnswer}})
-def add(body: InputsIn, caller: Writer) -> Json:
+def add(
+    body: InputsIn,
+    caller: Writer,
+    wait: Annotated[
+        float | None, Query(ge=0, le=MOST_SECONDS, description="Seconds to wait for what lies behind URLs.")
+    ] = None,
+) -> Json:
     """Adds up to 128 pictures, vectors or URLs. Each has its own status; a bad one adds nothing.
 
     Uploads are ready when this answers. What lies behind a URL is waited for a while; what takes longer is pending, and
-    becomes ready or failed later.
+    becomes ready or failed later, also after a restart.
     """
     _check_count(len(body.inputs))
     requests: dict[int, AddRequest] = {}
@@ -46,7 +53,8 @@ def add(body: InputsIn, caller: Writer) -> Json:
     added = dict(zip(requests, caller.app.add_many(list(requests.values()), later=True), strict=True))
     errors |= {place: result.error for place, result in added.items() if result.error}
     stored = {place: result.input for place, result in added.items() if result.input}
-    settled = _wait(caller, [one.id for one in stored.values() if one.status is InputStatus.PENDING])
+    pending = [one.id for one in stored.values() if one.status is InputStatus.PENDING]
+    settled = _wait(caller, pending, caller.settings.wait_seconds if wait is None else wait)
     names = caller.names()
     items: list[InputOut] = []
     for place, one in enumerate(body.inputs):
@@ -61,9 +69,10 @@ def add(body: InputsIn, caller: Writer) -> Json:
 
 @router.get("", response_model=InputsAnswer)
 def page(caller: Reader, page: Paged, ids: Annotated[list[str] | None, Query()] = None) -> Json:
-    """In the order in which they were added; or those of the ids that exist."""
+    """In the order in which they were added; or those of the ids that exist, in that order."""
     if ids:
-        return ok(inputs=caller.page(caller.app.inputs_by_id(ids[:MOST_PER_PAGE]).values()))
+        found = caller.app.inputs_by_id(ids[:MOST_PER_PAGE])
+        return ok(inputs=caller.page(found[id] for id in dict.fromkeys(ids) if id in found))
     return ok(inputs=caller.page(caller.app.inputs(page.page, page.per_page)))
 
 
@@ -82,16 +91,15 @@ def counts(caller: Reader) -> Json:
 
 
 @router.get("/{id}", response_model=InputAnswer)
-def get(id: Id, caller: Reader) -> Json:
+def get(id: str, caller: Reader) -> Json:
     """Its labels, metadata and place too."""
     return ok(input=caller.show(caller.app.input(id), caller.names()))
 
 
 @router.patch("", response_model=InputsAnswer)
-def change(body: InputsIn, caller: Writer) -> Json:
+def change(body: PatchInputsIn, caller: Writer) -> Json:
     """Labels, metadata and places of up to 128 inputs: all of them or none. action: merge, overwrite or remove."""
-    if body.action not in ("merge", "overwrite", "remove"):
-        raise WireError(INVALID_REQUEST, f"the action is merge, overwrite or remove, not {body.action!r}")
+    action = action_of(body.action)
     if len(body.inputs) > MOST_ITEMS:
         raise WireError(INVALID_INPUT_REQUEST, f"a request may have {MOST_ITEMS} inputs")
     there = caller.app.inputs_by_id([one.id for one in body.inputs if one.id])
@@ -99,12 +107,12 @@ def change(body: InputsIn, caller: Writer) -> Json:
         if one.id not in there:
             missing = f"no input {one.id!r}"
             raise WireError(INPUT_NOT_FOUND if len(body.inputs) == 1 else FAILURE, missing)
-    changes = [_change(one, there[one.id], body.action) for one in body.inputs if one.id]
+    changes = [_change(one, there[one.id], action) for one in body.inputs if one.id]
     return ok(inputs=caller.page(caller.app.update_many(changes) if changes else []))
 
 
 @router.delete("/{id}", response_model=Answer)
-def delete(id: Id, caller: Writer) -> Json:
+def delete(id: str, caller: Writer) -> Json:
     """With its picture, vector and labels."""
     if not caller.app.delete(id):
         raise InputNotFound(f"no input {id!r}")
@@ -168,71 +176,32 @@ def _request(one: InputIn, caller: Caller) -> AddRequest:
     return replace(common, url=image.url)
 
 
-def _wait(caller: Caller, ids: list[str]) -> Mapping[str, Input]:
+def _wait(caller: Caller, ids: list[str], seconds: float) -> Mapping[str, Input]:
     """Sees to it that these inputs get their pictures, and how they are after a while."""
     if not ids:
         return {}
     waiting = [(caller.app.id, id) for id in ids]
     caller.pictures.submit(waiting)
-    caller.pictures.wait(waiting, caller.settings.wait_seconds)
+    caller.pictures.wait(waiting, seconds)
     return caller.app.inputs_by_id(ids)
 
 
-def _change(one: InputIn, there: Input, action: str) -> InputChange:
-    given = labels_of(one.data.concepts)
-    labels: dict[str, bool | None] = dict(given)
-    metadata = one.data.metadata
-    if action == "remove":
-        labels.update(dict.fromkeys(given))
-        metadata = None if metadata is None else _without(there.metadata or {}, metadata)
-    elif action == "overwrite":
-        if one.data.concepts is not None:
-            labels |= {concept: None for concept in there.concepts if concept not in given}
-        metadata = None if metadata is None else _merged(there.metadata or {}, metadata, append=False)
-    elif metadata is not None:
-        metadata = _merged(there.metadata or {}, metadata, append=True)
-    geo = one.data.geo.place() if one.data.geo else None
-    return InputChange(there.id, metadata, geo, _regions(one.data.regions, there, action), labels)
-
-
-def _regions(given: list[RegionIn] | None, there: Input, action: str) -> list[dict[str, Any]] | None:
-    """Merged and removed by their ids."""
-    if given is None:
-        return None
-    new = {region["id"]: region for region in (one.plain() for one in given)}
-    old = {str(region["id"]): dict(region) for region in there.regions or ()}
-    if action == "overwrite":
-        return list(new.values())
-    if action == "remove":
-        return [region for id, region in old.items() if id not in new]
-    return list((old | new).values())
-
-
-def _merged(old: Mapping[str, Any], new: Mapping[str, Any], *, append: bool) -> dict[str, Any]:
-    """Mappings key by key, lists appended or replaced, `{}` and `[]` replacing, null leaving what is there."""
-    merged = dict(old)
-    for key, value in new.items():
-        before = merged.get(key)
-        if value is None:
-            continue
-        if isinstance(value, Mapping) and value and isinstance(before, Mapping):
-            merged[key] = _merged(before, value, append=append)
-        elif append and isinstance(value, list) and value and isinstance(before, list):
-            merged[key] = before + [item for item in value if item not in before]
-        else:
-            merged[key] = value
-    return merged
-
-
-def _without(old: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
-    """The named keys taken out; of a mapping those inside it."""
-    left = {}
-    for key, value in old.items():
-        if key not in named:
-            left[key] = value
-        elif isinstance(named[key], Mapping) and named[key] and isinstance(value, Mapping):
-            left[key] = _without(value, named[key])
-    return left
+def _change(one: InputIn, there: Input, action: Action) -> InputChange:
+    data = one.data
+    given = labels_of(data.concepts)
+    labels: dict[str, bool | None] = dict.fromkeys(given) if action == "remove" else dict(given)
+    # An empty list replaces what is there, whatever the action.
+    if data.concepts is not None and (action == "overwrite" or (action == "merge" and not given)):
+        labels |= {concept: None for concept in there.concepts if concept not in given}
+    regions = None if data.regions is None else [region.plain() for region in data.regions]
+    return InputChange(
+        there.id,
+        metadata=None if data.metadata is None else patched(there.metadata or {}, data.metadata, action),
+        geo=data.geo.place() if data.geo and action != "remove" else None,
+        no_geo=data.geo is not None and (action == "remove" or data.geo.place() is None),
+        regions=None if regions is None else patched_list(there.regions or [], regions, action),
+        concepts=labels,
+    )
 
 
 def _url(one: InputIn) -> str:

@@ -10,9 +10,10 @@ from fastapi import Query
 
 from ..index.errors import ModelNotFound, NotFound
 from ..index.records import Model, ModelVersion
-from .access import Caller, Id, Page, Paged, Reader, VersionId, Writer, page_of
+from .access import Caller, Page, Paged, Reader, Writer, page_of
 from .answers import Answer, InputsAnswer, Json, ModelAnswer, ModelOut, ModelsAnswer, model_out, ok
-from .public import PUBLIC, PublicModel, check_version, public_model, public_out
+from .patch import Action, action_of
+from .public import PUBLIC, PUBLIC_IDS, PublicModel, check_version, public_model, public_out
 from .route import new_router
 from .status import INVALID_REQUEST, MODEL_BAD, WireError
 from .wire import (
@@ -34,6 +35,8 @@ _ALL = 1_000_000
 def create(body: CreateModelIn, caller: Writer) -> Json:
     """A set of concepts scored together. It is never trained: its head version predicts from the labels as they are."""
     given = body.model
+    if given.id in PUBLIC_IDS:
+        raise WireError(MODEL_BAD, f"the model {given.id!r} is a public one")
     config = given.output_info.output_config or OutputConfigIn()
     concepts = given.output_info.data and given.output_info.data.concepts
     model = caller.app.create_model(
@@ -56,13 +59,12 @@ def page(caller: Reader, page: Paged) -> Json:
 @router.patch("", response_model=ModelsAnswer)
 def change(body: PatchModelsIn, caller: Writer) -> Json:
     """Names, concepts and flags. action: merge, overwrite or remove (of concepts)."""
-    if body.action not in ("merge", "overwrite", "remove"):
-        raise WireError(INVALID_REQUEST, f"the action is merge, overwrite or remove, not {body.action!r}")
+    action = action_of(body.action)
     if not 1 <= len(body.models) <= MOST_ITEMS:
         raise WireError(MODEL_BAD, f"a request has 1 to {MOST_ITEMS} models, not {len(body.models)}")
     # All of them are looked up before the first is changed.
     there = [caller.app.model(_id(one)) for one in body.models]
-    changed = [_change(caller, one, model, body.action) for one, model in zip(body.models, there, strict=True)]
+    changed = [_change(caller, one, model, action) for one, model in zip(body.models, there, strict=True)]
     return ok(models=[shown(caller, one) for one in changed])
 
 
@@ -89,25 +91,25 @@ def search(body: ModelSearchIn, caller: Reader) -> Json:
 
 
 @router.get("/{id}", response_model=ModelAnswer)
-def get(id: Id, caller: Reader, version_id: Annotated[str | None, Query()] = None) -> Json:
+def get(id: str, caller: Reader, version_id: Annotated[str | None, Query()] = None) -> Json:
     """With the version asked for, else the newest."""
     return ok(model=_one(caller, id, version_id))
 
 
 @router.get("/{id}/output_info", response_model=ModelAnswer)
-def output_info(id: Id, caller: Reader) -> Json:
+def output_info(id: str, caller: Reader) -> Json:
     """With its concepts."""
     return ok(model=_one(caller, id))
 
 
 @router.get("/{id}/versions/{version_id}/output_info", response_model=ModelAnswer)
-def version_output_info(id: Id, version_id: VersionId, caller: Reader) -> Json:
+def version_output_info(id: str, version_id: str, caller: Reader) -> Json:
     """With its concepts and this version."""
     return ok(model=_one(caller, id, version_id))
 
 
 @router.delete("/{id}", response_model=Answer)
-def delete(id: Id, caller: Writer) -> Json:
+def delete(id: str, caller: Writer) -> Json:
     """With its versions."""
     if not caller.app.delete_models(id):
         raise ModelNotFound(f"no model {id!r}")
@@ -115,7 +117,7 @@ def delete(id: Id, caller: Writer) -> Json:
 
 
 @router.get("/{id}/inputs", response_model=InputsAnswer)
-def inputs(id: Id, caller: Reader, page: Paged) -> Json:
+def inputs(id: str, caller: Reader, page: Paged) -> Json:
     """Inputs that have a label for one of the model's concepts."""
     return inputs_of(caller, caller.app.model(id).concept_ids, page)
 
@@ -136,7 +138,7 @@ def shown(caller: Caller, model: Model, version_id: str | None = None) -> ModelO
 
 
 def _one(caller: Caller, id: str, version_id: str | None = None) -> ModelOut:
-    if public := public_model(id):
+    if public := public_model(caller.app, id):
         check_version(public, version_id)
         return public_out(public)
     return shown(caller, caller.app.model(id), version_id)
@@ -150,12 +152,13 @@ def _page(caller: Caller, models: Sequence[Model | PublicModel], page: Page) -> 
     ]
 
 
-def _change(caller: Caller, one: ModelIn, model: Model, action: str) -> Model:
+def _change(caller: Caller, one: ModelIn, model: Model, action: Action) -> Model:
     info, config = one.output_info, one.output_info.output_config
     concepts = None
     if info.data is not None:
         given = _concept_ids(info.data.concepts or [])
-        if action == "overwrite":
+        # An empty list replaces what is there; `data: {}` does so in an overwrite, the only way that one client has.
+        if action == "overwrite" or (action == "merge" and info.data.concepts == []):
             concepts = given
         elif action == "remove":
             concepts = [id for id in model.concept_ids if id not in given]

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..index.records import FloatArray, Model
 from . import status
-from .access import Caller, Id, Reader, VersionId
-from .answers import ConceptOut, Json, ModelOut, OutputOut, OutputsAnswer, PredictedOut, answer, model_out, moment
+from .access import Caller, Reader
+from .answers import ConceptOut, Json, ModelOut, OutputOut, OutputsAnswer, PredictedOut, answer, model_out
 from .asked import Asked
 from .inputs import error_status
 from .models import shown_version
@@ -36,13 +36,13 @@ _MIXED: dict[int | str, dict[str, Any]] = {207: {"model": OutputsAnswer}}
 
 
 @router.post("/{id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
-def predict(id: Id, body: PredictIn, caller: Reader) -> Json:
+def predict(id: str, body: PredictIn, caller: Reader) -> Json:
     """What up to 128 pictures, stored inputs or vectors show, by the labels of this moment."""
     return _predict(caller, id, None, body)
 
 
 @router.post("/{id}/versions/{version_id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
-def predict_version(id: Id, version_id: VersionId, body: PredictIn, caller: Reader) -> Json:
+def predict_version(id: str, version_id: str, body: PredictIn, caller: Reader) -> Json:
     """The same by a version: frozen, or the head, which follows the labels."""
     return _predict(caller, id, version_id, body)
 
@@ -63,7 +63,7 @@ def overall(asked: Asked) -> Status:
 
 def step_of(caller: Caller, id: str, version_id: str | None, config: OutputConfigIn, *, alone: bool = True) -> "Step":
     """Raises ModelNotFound, VersionNotFound or WireError."""
-    if public := public_model(id):
+    if public := public_model(caller.app, id):
         check_version(public, version_id)
         return Step(public, None, public_out(public), config, alone)
     model = caller.app.model(id)
@@ -84,7 +84,7 @@ class Step:
 
     def outputs(self, asked: Asked, found: Mapping[int, PredictedOut]) -> list[OutputOut]:
         """What was found, one for each input, in order."""
-        now = moment(datetime.now(UTC))
+        now = datetime.now(UTC)
         return [
             {
                 "id": uuid4().hex,
@@ -110,7 +110,7 @@ class Step:
             return {}
         classes, values = classified(caller.store, caller.app, list(images.values()))
         names = {name: name for name in classes}
-        wanted = self._selected(names)
+        wanted = self._selected(classes, names)
         return {
             place: {"concepts": self._concepts(classes, row, wanted, names, "main")}
             for place, row in zip(images, values, strict=True)
@@ -118,7 +118,7 @@ class Step:
 
     def _taught(self, caller: Caller, asked: Asked, model: Model) -> Mapping[int, PredictedOut]:
         names = caller.names()
-        wanted = self._selected({id: names.get(id, id) for id in model.concept_ids})
+        wanted = self._selected(model.concept_ids, names)
         vectors = asked.vectors()
         if not vectors:
             return {}
@@ -128,12 +128,12 @@ class Step:
             for place, row in zip(vectors, scores.values, strict=True)
         }
 
-    def _selected(self, names: Mapping[str, str]) -> set[str] | None:
-        """Ids of the concepts asked for, by id or name; None for all."""
+    def _selected(self, ids: Sequence[str], names: Mapping[str, str]) -> set[str] | None:
+        """Those of the ids that are asked for, by id or name; None for all."""
         if not self.config.select_concepts:
             return None
         asked = {concept.key for concept in self.config.select_concepts}
-        found = {id for id, name in names.items() if id in asked or name in asked}
+        found = {id for id in ids if id in asked or names.get(id) in asked}
         if not found and self.alone:
             raise WireError(MODEL_BAD, "the model has none of the concepts in select_concepts")
         return found

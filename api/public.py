@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 from PIL.Image import Image
@@ -14,7 +15,7 @@ from ..index.records import FloatArray
 from ..index.store import Store
 from .answers import ModelOut, PredictedOut
 
-_SINCE = "2016-03-09T17:11:39.608845Z"
+_SINCE = datetime(2016, 3, 9, 17, 11, 39, 608845, UTC)
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,13 @@ COLOUR = PublicModel("eeed0b6733a644cea07cf4c60f87ebb7", "color", "dd9458324b4b4
 PUBLIC: Sequence[PublicModel] = (GENERAL, EMBEDDING, COLOUR)
 
 
-def public_model(id: str) -> PublicModel | None:
-    """By id, or by name."""
-    return next((model for model in PUBLIC if id in (model.id, model.name)), None)
+PUBLIC_IDS = {model.id for model in PUBLIC}
+
+
+def public_model(app: App, id: str) -> PublicModel | None:
+    """By id; or by name, where the app has no model of its own under it."""
+    found = next((model for model in PUBLIC if id in (model.id, model.name)), None)
+    return None if found and found.name == id and app.has_model(id) else found
 
 
 def check_version(model: PublicModel, version_id: str | None) -> None:

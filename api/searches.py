@@ -39,19 +39,20 @@ def search(body: SearchIn, caller: Reader) -> Json:
 
 def _read(caller: Caller, term: TermIn) -> tuple[list[Term], list[dict[str, Any]]]:
     """Ranked terms and filters of one term of the wire. Raises WireError."""
-    if term.output is not None and (term.output.input is not None or term.output.data is not None):
-        ranked = []
-        if term.output.input is not None:
-            asked = term.output.input
-            ranked.append(_near(caller, asked.id, asked.data, negate=term.negate))
-        if term.output.data is not None:
-            ranked += _predicted(caller, term.output.data.concepts or [], negate=term.negate)
-        return ranked, []
+    ranked: list[Term] = []
+    filters: list[dict[str, Any]] = []
+    if term.output is not None and term.output.input is not None:
+        asked = term.output.input
+        ranked.append(_near(caller, asked.id, asked.data, negate=term.negate))
+        # What is said beside the picture narrows.
+        filters += _filters(caller, None, asked.data.model_copy(update={"image": None, "url": None}))
+    if term.output is not None and term.output.data is not None:
+        ranked += _predicted(caller, term.output.data.concepts or [], negate=term.negate)
     if term.input is not None:
-        filters = _filters(caller, term.input.id, term.input.data)
-        if filters:
-            return [], [{"not": {"and": filters}}] if term.negate else filters
-    raise WireError(INVALID_SEARCH, "a search term has an input or an output with something to look for")
+        filters += _filters(caller, term.input.id, term.input.data)
+    if not ranked and not filters:
+        raise WireError(INVALID_SEARCH, "a search term has an input or an output with something to look for")
+    return ranked, [{"not": {"and": filters}}] if filters and term.negate else filters
 
 
 def _near(caller: Caller, id: str | None, data: DataIn, *, negate: bool) -> Term:
@@ -75,7 +76,18 @@ def _near(caller: Caller, id: str | None, data: DataIn, *, negate: bool) -> Term
 def _predicted(caller: Caller, concepts: list[ConceptIn], *, negate: bool) -> list[Term]:
     if not concepts:
         raise WireError(INVALID_SEARCH, "a search by predicted concepts needs one")
-    return [Term(concept=_resolved(caller, one), negate=negate is one.value) for one in concepts]
+    return [_term(caller, one, negate=negate is one.value) for one in concepts]
+
+
+def _term(caller: Caller, concept: ConceptIn, *, negate: bool) -> Term:
+    """A concept of the app, else one that the base workflow has words for. An unknown one matches nothing."""
+    id, app = _resolved(caller, concept), caller.app
+    if id not in caller.names():
+        word = (concept.name or id).casefold()
+        embedder = app.base_workflow()
+        if embedder.has_text and (not embedder.classes or word in {one.casefold() for one in embedder.classes}):
+            return Term(vector=app.embed_text(word), negate=negate)
+    return Term(concept=id, negate=negate)
 
 
 def _filters(caller: Caller, id: str | None, data: DataIn) -> list[dict[str, Any]]:

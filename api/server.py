@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
+from threadpoolctl import threadpool_limits
 
 from ..index.store import Store
 from .keys import first_admin_key
@@ -30,6 +31,8 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
         def stop(*_signal: object) -> None:
             server.should_exit = True
 
+        # Requests share the cores, each on a thread of its own; matrices that take all of them wait for each other.
+        threadpool_limits(1, user_api="blas")
         # uvicorn handles these while it runs, and raises them again at its end for whoever came before.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)

@@ -1,7 +1,7 @@
 """The HTTP service, put together from its settings."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -10,10 +10,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from .. import __version__
 from ..index.store import Store
-from . import apps, concepts, feedback, health, inputs, models, outputs, searches, versions, workflows
+from . import apps, concepts, feedback, health, inputs, models, outputs, searches, tokens, versions, workflows
+from .access import SESSION
 from .answers import Json
 from .fetch import fetch
 from .paths import PlainRequests
@@ -33,7 +35,7 @@ from .status import (
 
 _log = logging.getLogger("tenshot.api")
 # Routes are tried in this order: what is asked most comes first, and feedback before ids could take its place.
-_RESOURCES = (outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, health)
+_RESOURCES = (outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, tokens, health)
 _BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE}
 
 
@@ -75,7 +77,7 @@ def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "X-Clarifai-Client"],
+        allow_headers=["Authorization", "Content-Type", "X-Clarifai-Client", SESSION],
     )
     service.add_middleware(PlainRequests, most_bytes=settings.max_body_bytes)
     return service
@@ -93,10 +95,9 @@ def _expected() -> list[type[Exception]]:
     return [TenshotError, ImageError, WorkflowError, Busy, BatcherClosed, FetchError, BadKey, MissingScope]
 
 
-def _answer(status: Status, details: str) -> Json:
+def _answer(status: Status, details: str, headers: Mapping[str, str] | None = None) -> Json:
     body: dict[str, Any] = {"status": {**status.body(details), "req_id": uuid4().hex}}
-    headers = {"Retry-After": "1"} if status is THROTTLED else None
-    return Json(body, status.http, headers)
+    return Json(body, status.http, {"Retry-After": "1"} if status is THROTTLED else headers)
 
 
 async def _error(_request: Request, error: Exception) -> Json:
@@ -116,10 +117,15 @@ async def _not_unicode(_request: Request, _error: Exception) -> Json:
     return _answer(BAD_FORMAT, "the request has text that is not valid Unicode")
 
 
-async def _http_error(_request: Request, error: Exception) -> Json:
+async def _http_error(request: Request, error: Exception) -> Json:
     assert isinstance(error, HTTPException)
+    if error.status_code == BAD_METHOD.http:
+        # Each route knows one method of its path; what is allowed is those of all.
+        routes = [one for one in request.app.routes if one.matches(request.scope)[0] is not Match.NONE]
+        allowed = sorted({method for one in routes for method in one.methods or ()})
+        return _answer(BAD_METHOD, f"allowed: {', '.join(allowed)}", {"Allow": ", ".join(allowed)})
     status = _BY_HTTP.get(error.status_code, BAD_FORMAT if error.status_code < 500 else SERVER_FAULT)
-    return _answer(status, str(error.detail))
+    return _answer(status, str(error.detail), error.headers)
 
 
 async def _invalid(_request: Request, error: Exception) -> Json:

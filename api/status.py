@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 
 from ..embeddings.base import WorkflowError
 from ..embeddings.batcher import BatcherClosed, Busy
-from ..embeddings.images import ImageError, ImageNotFound, ImageTooLarge, UnsupportedFormat
+from ..embeddings.images import BadCrop, ImageError, ImageNotFound, ImageTooLarge, UnsupportedFormat
 from ..index import errors
 from .fetch import FetchError
 from .keys import BadKey, MissingScope
@@ -90,6 +90,7 @@ _TABLE: dict[type[Exception], Status] = {
     WorkflowError: INVALID_REQUEST,
     FetchError: INPUT_FAILED,
     ImageError: INPUT_UNDECODABLE,
+    BadCrop: INPUT_BAD,
     ImageNotFound: INPUT_FAILED,
     UnsupportedFormat: INPUT_FORMAT,
     ImageTooLarge: INPUT_TOO_LARGE,

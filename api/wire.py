@@ -3,16 +3,28 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from ..embeddings.images import UndecodableImage
 from ..index.records import Geo
 
 MOST_ITEMS = 128
 """Inputs, concepts or models in one request."""
+MOST_NODES = 5
+MOST_IN_WORKFLOW = 32
+
+
+def _listed(most: int = MOST_ITEMS, least: int = 1) -> Any:
+    """A list whose length the routes check, each with a code of its own; the OpenAPI page tells it."""
+    return Field(default_factory=list, json_schema_extra={"minItems": least, "maxItems": most})
+
+
+def _action(*actions: str) -> Any:
+    return Field(actions[0], json_schema_extra={"enum": list(actions)})
 
 
 class Body(BaseModel):
@@ -27,15 +39,28 @@ class Body(BaseModel):
             return {key: value for key, value in given.items() if value is not None}
         return given
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /) -> dict[str, Any]:
+        """Whatever may be absent may be null."""
+        made = handler(core_schema)
+        schema = handler.resolve_ref_schema(made)
+        for name, property in schema.get("properties", {}).items():
+            kinds = property.get("anyOf", [])
+            if name not in schema.get("required", ()) and {"type": "null"} not in kinds:
+                outer = {key: property[key] for key in ("title", "default", "description") if key in property}
+                inner = {key: value for key, value in property.items() if key not in outer}
+                schema["properties"][name] = {"anyOf": [inner, {"type": "null"}], **outer}
+        return made
+
 
 def _truth(value: Any) -> Any:
-    """true, 1 and 1.0 say yes; false, 0 and 0.0 no."""
+    """true, 1 and 1.0 say yes; false, 0 and 0.0 no; words say neither."""
     if isinstance(value, int | float) and value in (0, 1):
         return bool(value)
     return value
 
 
-Truth = Annotated[bool, BeforeValidator(_truth)]
+Truth = Annotated[bool, Field(strict=True), BeforeValidator(_truth)]
 
 
 class ConceptIn(Body):
@@ -100,7 +125,6 @@ class BoxIn(Body):
 
 class RegionInfoIn(Body):
     bounding_box: BoxIn = Field(default_factory=BoxIn)
-    feedback: str | None = None
 
 
 class RegionIn(Body):
@@ -139,8 +163,12 @@ class InputIn(Body):
 
 
 class InputsIn(Body):
-    inputs: list[InputIn] = Field(default_factory=list)
-    action: str = "merge"
+    inputs: list[InputIn] = _listed()
+
+
+class PatchInputsIn(Body):
+    inputs: list[InputIn] = _listed(least=0)
+    action: str = _action("merge", "overwrite", "remove")
 
 
 class DeleteIn(Body):
@@ -149,8 +177,11 @@ class DeleteIn(Body):
 
 
 class ConceptsIn(Body):
-    concepts: list[ConceptIn] = Field(default_factory=list)
-    action: str = "overwrite"
+    concepts: list[ConceptIn] = _listed()
+
+
+class PatchConceptsIn(ConceptsIn):
+    action: str = _action("overwrite")
 
 
 class QueryIn(Body):
@@ -203,18 +234,32 @@ class CreateModelIn(Body):
 
 
 class PatchModelsIn(Body):
-    models: list[ModelIn] = Field(default_factory=list)
-    action: str = "merge"
+    models: list[ModelIn] = _listed()
+    action: str = _action("merge", "overwrite", "remove")
 
 
 class PredictIn(Body):
-    inputs: list[InputIn] = Field(default_factory=list)
+    inputs: list[InputIn] = _listed()
     model: ModelIn = Field(default_factory=ModelIn)
 
 
 class VersionIn(Body):
     from_version_id: str | None = None
     """Goes back: the new version predicts as this earlier one."""
+
+
+class FieldsIn(Body):
+    """Parts of the metrics."""
+
+    summary: bool = Field(False, alias="fields.summary")
+    confusion_matrix: bool = Field(False, alias="fields.confusion_matrix")
+    cooccurrence_matrix: bool = Field(False, alias="fields.cooccurrence_matrix")
+    label_counts: bool = Field(False, alias="fields.label_counts")
+    binary_metrics: bool = Field(False, alias="fields.binary_metrics")
+    test_set: bool = Field(False, alias="fields.test_set")
+
+    def wanted(self) -> list[str]:
+        return [part for part, wanted in self if wanted]
 
 
 class FeedbackInfoIn(Body):
@@ -225,7 +270,21 @@ class FeedbackInfoIn(Body):
     search_id: str | None = None
 
 
+class JudgedRegionInfoIn(RegionInfoIn):
+    # Clients drop an enumeration's zero: a missing word is the first.
+    feedback: Literal["accurate", "misplaced", "not_detected", "false_positive"] = "accurate"
+
+
+class JudgedRegionIn(RegionIn):
+    region_info: JudgedRegionInfoIn = Field(default_factory=JudgedRegionInfoIn)
+
+
+class JudgedDataIn(DataIn):
+    regions: list[JudgedRegionIn] | None = None  # type: ignore[assignment]  # narrower
+
+
 class FeedbackInputIn(InputIn):
+    data: JudgedDataIn = Field(default_factory=JudgedDataIn)
     feedback_info: FeedbackInfoIn = Field(default_factory=FeedbackInfoIn)
 
 
@@ -249,15 +308,15 @@ class NodeIn(Body):
 
 class WorkflowIn(Body):
     id: str
-    nodes: list[NodeIn] = Field(default_factory=list)
+    nodes: list[NodeIn] = _listed(MOST_NODES)
 
 
 class WorkflowsIn(Body):
-    workflows: list[WorkflowIn] = Field(default_factory=list)
+    workflows: list[WorkflowIn] = _listed()
 
 
 class ResultsIn(Body):
-    inputs: list[InputIn] = Field(default_factory=list)
+    inputs: list[InputIn] = _listed(MOST_IN_WORKFLOW)
     output_config: OutputConfigIn = Field(default_factory=OutputConfigIn)
 
 
@@ -292,6 +351,11 @@ class NamedIn(Body):
     dim: int | None = None
 
 
+class LoginIn(Body):
+    email: str = ""
+    password: str
+
+
 class AppChangeIn(Body):
     id: str
     teach_from_feedback: bool
@@ -302,7 +366,7 @@ class AppChangesIn(Body):
 
 
 class AppsIn(Body):
-    apps: list[NamedIn] = Field(default_factory=list)
+    apps: list[NamedIn] = _listed(1)
 
 
 class AppRefIn(Body):
@@ -312,8 +376,8 @@ class AppRefIn(Body):
 class KeyIn(Body):
     description: str = ""
     scopes: list[str] = ["All"]
-    apps: list[AppRefIn] = Field(default_factory=list)
+    apps: list[AppRefIn] = _listed(1)
 
 
 class KeysIn(Body):
-    keys: list[KeyIn] = Field(default_factory=list)
+    keys: list[KeyIn] = _listed(1)

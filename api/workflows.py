@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ..index.errors import ModelNotFound
 from ..index.records import Workflow, WorkflowNode
 from . import status
-from .access import Caller, Id, Paged, Reader, Writer
+from .access import Caller, Paged, Reader, Writer
 from .answers import (
     Answer,
     Json,
@@ -24,13 +24,11 @@ from .models import shown_version
 from .outputs import overall, step_of
 from .public import GENERAL, check_version, public_model
 from .route import new_router
-from .status import WORKFLOW_BAD, WireError
-from .wire import MOST_ITEMS, ResultsIn, WorkflowIn, WorkflowsIn
+from .status import ID_TAKEN, WORKFLOW_BAD, WireError
+from .wire import MOST_IN_WORKFLOW, MOST_ITEMS, MOST_NODES, ResultsIn, WorkflowIn, WorkflowsIn
 
 router = new_router("/v2", "workflows")
 
-_MOST_NODES = 5
-_MOST_INPUTS = 32
 _PUBLIC = ("General", (WorkflowNode("general-concepts", GENERAL.id, GENERAL.version_id),))
 
 
@@ -39,6 +37,8 @@ def create(body: WorkflowsIn, caller: Writer) -> Json:
     """Up to 128, of at most five nodes each: all of them or, where an id is taken, none."""
     if not 1 <= len(body.workflows) <= MOST_ITEMS:
         raise WireError(WORKFLOW_BAD, f"a request has 1 to {MOST_ITEMS} workflows, not {len(body.workflows)}")
+    if any(one.id == _PUBLIC[0] for one in body.workflows):
+        raise WireError(ID_TAKEN, f"the workflow {_PUBLIC[0]!r} is a public one")
     made = caller.app.create_workflows([(one.id, _nodes(caller, one)) for one in body.workflows])
     return ok(workflows=[_shown(caller, one) for one in made])
 
@@ -56,23 +56,23 @@ def public(caller: Reader) -> Json:
 
 
 @router.get("/workflows/{id}", response_model=WorkflowAnswer)
-def get(id: Id, caller: Reader) -> Json:
+def get(id: str, caller: Reader) -> Json:
     """Public ones too."""
     return ok(workflow=_shown(caller, _workflow(caller, id)))
 
 
 @router.delete("/workflows/{id}", response_model=Answer)
-def delete(id: Id, caller: Writer) -> Json:
+def delete(id: str, caller: Writer) -> Json:
     """Its models stay."""
     caller.app.delete_workflow(id)
     return ok()
 
 
 @router.post("/workflows/{id}/results", response_model=ResultsAnswer, responses={207: {"model": ResultsAnswer}})
-def results(id: Id, body: ResultsIn, caller: Reader) -> Json:
+def results(id: str, body: ResultsIn, caller: Reader) -> Json:
     """What all models of a workflow say of up to 32 inputs: for each input the outputs in the order of the nodes."""
     workflow = _workflow(caller, id)
-    asked = Asked(caller, body.inputs, _MOST_INPUTS)
+    asked = Asked(caller, body.inputs, MOST_IN_WORKFLOW)
     steps = [
         step_of(caller, node.model_id, node.version_id, body.output_config, alone=False) for node in workflow.nodes
     ]
@@ -100,12 +100,12 @@ def _general(caller: Caller) -> Workflow:
 
 def _nodes(caller: Caller, given: WorkflowIn) -> Sequence[WorkflowNode]:
     """Raises WireError, ModelNotFound or VersionNotFound."""
-    if not 1 <= len(given.nodes) <= _MOST_NODES:
-        raise WireError(WORKFLOW_BAD, f"workflow {given.id!r} has {len(given.nodes)} nodes, not 1 to {_MOST_NODES}")
+    if not 1 <= len(given.nodes) <= MOST_NODES:
+        raise WireError(WORKFLOW_BAD, f"workflow {given.id!r} has {len(given.nodes)} nodes, not 1 to {MOST_NODES}")
     nodes = []
     for place, node in enumerate(given.nodes):
         version = node.model.model_version.id
-        if public := public_model(node.model.id):
+        if public := public_model(caller.app, node.model.id):
             check_version(public, version)
         else:
             shown_version(caller, caller.app.model(node.model.id), version)
@@ -121,7 +121,7 @@ def _version(caller: Caller, node: WorkflowNode) -> str:
     """The version that answers for a node; `deleted` where its model is gone."""
     if node.version_id:
         return node.version_id
-    if public := public_model(node.model_id):
+    if public := public_model(caller.app, node.model_id):
         return public.version_id
     try:
         return shown_version(caller, caller.app.model(node.model_id), None).id

@@ -226,6 +226,8 @@ def _inner_products(query: FloatArray, vectors: FloatArray, slots: NDArray[np.in
     assert slots.dtype == np.int64
     assert len(slots) == 0 or (slots.min() >= 0 and slots.max() < len(vectors))
     slots, query = np.ascontiguousarray(slots), np.ascontiguousarray(query)
+    # One query is one thread's work: a team would be woken for nothing, and on busy cores is waited for.
+    faiss.omp_set_num_threads(1)
     out = np.empty(len(slots), dtype=np.float32)
     faiss.fvec_inner_products_by_idx(  # type: ignore[attr-defined]  # made at import
         faiss.swig_ptr(out),

@@ -307,6 +307,14 @@ class Library:
         """One page, in the order in which they were made; name may have * for any run of characters."""
         return self._catalog.concepts.page(self.id, *offset(page, per_page), name)
 
+    def concepts_by_id(self) -> Mapping[str, Concept]:
+        """All of them."""
+        return self._catalog.concepts.by_id(self.id)
+
+    def concept_names(self) -> Mapping[str, str]:
+        """Id -> name of all concepts."""
+        return self._catalog.concepts.names(self.id)
+
     def concept(self, id: str) -> Concept:
         """Raises ConceptNotFound."""
         return self._catalog.concepts.get(self.id, id)

@@ -70,6 +70,14 @@ class Models(Library):
             created_at=self.created_at,
         )
 
+    def has_model(self, id: str) -> bool:
+        """Whether `model` gives one."""
+        try:
+            self.model(id)
+        except ModelNotFound:
+            return False
+        return True
+
     def models(self, page: int = 1, per_page: int = 100) -> list[Model]:
         """One page of the models that were made, in that order; the built-in one is not among them."""
         return self._catalog.models.page(self.id, *offset(page, per_page))

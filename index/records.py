@@ -162,6 +162,8 @@ class InputChange:
     geo: Geo | None = None
     regions: Sequence[Mapping[str, Any]] | None = None
     concepts: Mapping[str, bool | None] = field(default_factory=dict)
+    no_geo: bool = False
+    """Takes the place away."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -93,3 +94,10 @@ def test_every_picture_and_file_that_it_names_is_there() -> None:
     assert named
     assert all((ROOT / name).exists() for name in named), named
     assert max(map(len, README.splitlines())) <= 150
+
+
+def test_the_page_for_who_comes_from_clarifai_names_every_limit_of_the_clients() -> None:
+    page = (ROOT / "docs" / "clarifai.md").read_text()
+    for limit in tomllib.loads((ROOT / "tests" / "clients" / "limits.toml").read_text())["limit"]:
+        cells = (limit["client"], limit["what"], limit["why"], limit.get("instead", ""))
+        assert f"| {' | '.join(cells)} |" in page

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from . import bench_http
 from .console import errors, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine, beside named baselines in the same run.")
@@ -31,12 +32,8 @@ class Timing:
 
 def register(main: typer.Typer) -> None:
     """Adds these commands."""
+    app.command()(bench_http.http)
     main.add_typer(app, name="bench")
-
-
-@app.callback()
-def _bench() -> None:
-    """A group, also while there is only one measurement."""
 
 
 @app.command()

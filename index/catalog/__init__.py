@@ -7,7 +7,7 @@ from sqlalchemy import select
 from . import schema
 from .apps import Apps
 from .concepts import Concepts
-from .database import Database, chunks
+from .database import Database, begin_moment, chunks
 from .evaluations import Evaluations
 from .feedback import FeedbackLog
 from .inputs import Inputs
@@ -57,6 +57,10 @@ class Catalog:
                 for chunk in chunks(sorted(left)):
                     left -= set(connection.scalars(select(column).where(column.in_(chunk))))
         return sorted(left)
+
+    def begin_moment(self) -> None:
+        """From here on this context (a request) sees what others had committed by now, and asks SQL less often."""
+        begin_moment()
 
     def close(self) -> None:
         self._database.close()

@@ -1,6 +1,6 @@
 """Concepts in SQL."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,6 +47,19 @@ class Concepts:
         """In the order in which they were made. name: any case, * for any run of characters."""
         key = ("concepts", app_id, offset, limit, name)
         return self._database.cached(key, lambda: self._page(app_id, offset, limit, name))
+
+    def by_id(self, app_id: str) -> Mapping[str, Concept]:
+        """All of them."""
+        return self._database.cached(("concepts by id", app_id), lambda: {one.id: one for one in self._all(app_id)})
+
+    def names(self, app_id: str) -> Mapping[str, str]:
+        """Id -> name of all of them."""
+        return self._database.cached(("concept names", app_id), lambda: {one.id: one.name for one in self._all(app_id)})
+
+    def _all(self, app_id: str) -> list[Concept]:
+        query = select(_concepts).where(_concepts.c.app_id == app_id).order_by(_concepts.c.key)
+        with self._database.read() as connection:
+            return [_record(row) for row in connection.execute(query)]
 
     def _page(self, app_id: str, offset: int, limit: int, name: str | None) -> list[Concept]:
         query = select(_concepts).where(_concepts.c.app_id == app_id)

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -63,8 +65,11 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """All of it, or nothing."""
-        with self._engine.connect().execution_options(write=True) as connection, connection.begin():
-            yield connection
+        try:
+            with self._engine.connect().execution_options(write=True) as connection, connection.begin():
+                yield connection
+        finally:
+            self._cache.wrote()
 
     def cached(self, key: Hashable, load: Callable[[], T]) -> T:
         """What load reads, remembered until anybody commits anything. The values must not be changed."""
@@ -77,6 +82,25 @@ class Database:
     def close(self) -> None:
         self._cache.close()
         self._engine.dispose()
+
+
+@dataclass
+class _Moment:
+    """What one request has found to be valid."""
+
+    values: dict[Hashable, Any] | None = None
+    writes: int = -1
+
+
+_moment: ContextVar[_Moment | None] = ContextVar("moment", default=None)
+
+
+def begin_moment() -> None:
+    """What other processes commit from now on, this context need not see: it asks SQLite once instead of each time.
+
+    For a request, which sees all that was committed before it came; what this process writes is seen at once always.
+    """
+    _moment.set(_Moment())
 
 
 class ReadCache:
@@ -92,6 +116,7 @@ class ReadCache:
         self._watcher: Any = None
         self._version: object = None
         self._values: dict[Hashable, Any] = {}
+        self._writes = 0
 
     def get(self, key: Hashable, load: Callable[[], T]) -> T:
         if self._engine.dialect.name != "sqlite":
@@ -119,8 +144,22 @@ class ReadCache:
                 self._watcher.close()
                 self._watcher = None
 
+    def wrote(self) -> None:
+        """This process has committed something."""
+        with self._lock:
+            self._writes += 1
+
     def _valid(self) -> dict[Hashable, Any]:
         """What was remembered since the last commit."""
+        moment = _moment.get()
+        if moment is None:
+            return self._checked()
+        writes = self._writes
+        if moment.values is None or moment.writes != writes:
+            moment.values, moment.writes = self._checked(), writes
+        return moment.values
+
+    def _checked(self) -> dict[Hashable, Any]:
         with self._lock:
             version = self._current()
             if version != self._version or len(self._values) > _MOST_CACHED:

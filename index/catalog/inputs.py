@@ -218,6 +218,8 @@ class Inputs:
                     values["metadata"] = dict(change.metadata)
                 if change.geo is not None:
                     values |= {"longitude": change.geo.longitude, "latitude": change.geo.latitude}
+                elif change.no_geo:
+                    values |= {"longitude": None, "latitude": None}
                 if change.regions is not None:
                     values["regions"] = [dict(region) for region in change.regions]
                 connection.execute(

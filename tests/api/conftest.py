@@ -14,6 +14,7 @@ from tenshot import Store
 from tenshot.api.keys import new_key
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
+from tenshot.index.app import App
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 class Tenant:
     """An app of its own, with a client that has its key."""
 
-    id: str
-    name: str
+    app: App
     key: str
     client: httpx.Client
+
+    @property
+    def id(self) -> str:
+        return self.app.id
 
     def call(self, method: str, path: str, body: Any = None, expect: tuple[int, int] = (200, 10000)) -> Any:
         """The answer's JSON; its HTTP status and code are as expected."""
@@ -72,7 +76,7 @@ def tenant_of(server: Server, request: pytest.FixtureRequest) -> Iterator[Callab
         app = server.store.create_app(name, workflow, dim=dim)
         key = new_key(server.store.catalog, app.id, scopes=scopes).secret
         clients.append(server.client(key))
-        return Tenant(app.id, name, key, clients[-1])
+        return Tenant(app, key, clients[-1])
 
     yield make
     for client in clients:

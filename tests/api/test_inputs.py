@@ -112,3 +112,42 @@ def test_ids_with_slashes_and_other_scripts_travel_in_paths(tenant: Any) -> None
     for id, path in (("a/b", "a%2Fb"), ("我", "%E6%88%91"), ("50%", "50%25"), ("two words", "two%20words")):
         tenant.call("POST", "/v2/inputs", {"inputs": [vector_input(1, id=id)]})
         assert tenant.call("GET", f"/v2/inputs/{path}")["input"]["id"] == id
+
+
+def test_inputs_are_looked_up_by_several_ids_in_their_order(taught: Any) -> None:
+    found = taught.call("GET", "/v2/inputs?ids=x7&ids=nobody&ids=x3&ids=x7")["inputs"]
+    assert [one["id"] for one in found] == ["x7", "x3"]
+
+
+def test_a_crop_that_is_none_is_a_bad_argument(tenant_of: Callable[..., Any]) -> None:
+    upload = _upload("checks", 1)
+    upload["data"]["image"]["crop"] = [0.5, 0.5, 0.2, 0.9]
+    answer = tenant_of("general-fast", None).call("POST", "/v2/inputs", {"inputs": [upload]}, (400, 10020))
+    assert answer["inputs"][0]["status"]["code"] == 30104
+
+
+def test_a_batch_takes_an_id_and_a_url_once(tenant: Any) -> None:
+    answer = tenant.call(
+        "POST", "/v2/inputs", {"inputs": [vector_input(0, id="x"), vector_input(1, id="x")]}, (207, 10010)
+    )
+    assert [one["status"]["code"] for one in answer["inputs"]] == [30000, 30100]
+    [stored] = tenant.call("POST", "/v2/searches", {"query": {"ands": []}})["hits"]
+    assert stored["input"]["id"] == "x"
+
+
+def test_zeros_that_a_client_dropped_are_zeros(tenant: Any) -> None:
+    one = vector_input(0, id="x")
+    one["data"] |= {"geo": {"geo_point": {}}, "regions": [{"region_info": {"bounding_box": {"right_col": 0.5}}}]}
+    [made] = tenant.call("POST", "/v2/inputs", {"inputs": [one]})["inputs"]
+    assert made["data"]["geo"] == {"geo_point": {"longitude": 0, "latitude": 0}}
+    box = {"top_row": 0, "left_col": 0, "bottom_row": 0, "right_col": 0.5}
+    assert made["data"]["regions"][0]["region_info"]["bounding_box"] == box
+    assert made["data"]["regions"][0]["id"]
+
+
+def test_null_is_absent(tenant: Any) -> None:
+    one = vector_input(0, id=None)
+    one["data"] |= {"image": None, "concepts": [{"id": "k", "name": None, "value": None}], "geo": None, "regions": None}
+    [made] = tenant.call("POST", "/v2/inputs", {"inputs": [one]})["inputs"]
+    assert [(label["id"], label["value"]) for label in made["data"]["concepts"]] == [("k", 1)]
+    assert not {"geo", "regions", "metadata"} & made["data"].keys()

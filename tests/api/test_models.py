@@ -1,9 +1,13 @@
 """Concepts, models, versions and predictions over HTTP."""
 
+import time
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 from vectors import vector_input
+
+from tenshot.api.metrics import MetricsOut
 
 QUERY = {"inputs": [vector_input(axis) for axis in range(3)]}
 
@@ -129,3 +133,83 @@ def test_concepts_are_made_found_and_renamed(taught: Any) -> None:
     )
     assert renamed["concepts"][0]["name"] == "Hound"
     taught.call("PATCH", "/v2/concepts", {"action": "merge", "concepts": [{"id": "dog", "name": "x"}]}, (400, 40001))
+
+
+def test_an_app_s_own_model_comes_before_a_public_one_of_that_name(taught: Any) -> None:
+    assert taught.call("GET", "/v2/models/general")["model"]["app_id"] == "main"
+    info = {"data": {"concepts": [{"id": "a"}]}}
+    taught.call("POST", "/v2/models", {"model": {"id": "general", "output_info": info}})
+    assert taught.call("GET", "/v2/models/general")["model"]["app_id"] == taught.id
+    [output] = taught.call("POST", "/v2/models/general/outputs", {"inputs": [vector_input(0)]})["outputs"]
+    assert [concept["id"] for concept in output["data"]["concepts"]] == ["a"]
+
+
+def test_the_ids_of_public_models_and_workflows_are_taken(taught: Any) -> None:
+    taught.call("POST", "/v2/models", {"model": {"id": "aaa03c23b3724a16a56b629203edc62c"}}, (400, 21202))
+    workflow = {"id": "General", "nodes": [{"id": "n", "model": {"id": "abc"}}]}
+    taught.call("POST", "/v2/workflows", {"workflows": [workflow]}, (400, 40010))
+
+
+def test_a_predicted_input_is_answered_with_where_its_picture_is(taught: Any) -> None:
+    there = taught.call("GET", "/v2/inputs/x0")["input"]["data"]["image"]
+    [output] = taught.call("POST", "/v2/models/abc/outputs", {"inputs": [{"id": "x0"}]})["outputs"]
+    assert output["input"] == {"id": "x0", "data": {"image": there}}
+
+
+def _evaluated(taught: Any, path: str) -> Any:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        metrics = taught.call("GET", path)["model_version"]["metrics"]
+        if metrics["status"]["code"] != 21303:
+            return metrics
+        time.sleep(0.02)
+    raise AssertionError("not evaluated")
+
+
+def test_metrics_are_asked_for_made_in_the_background_and_given_in_parts(taught: Any) -> None:
+    version = taught.call("POST", "/v2/models/abc/versions")["model"]["model_version"]["id"]
+    path = f"/v2/models/abc/versions/{version}/metrics"
+    assert taught.call("GET", path)["model_version"]["metrics"]["status"]["code"] == 21302
+    asked = taught.call("POST", path, {})["model_version"]["metrics"]
+    assert asked["status"]["code"] == 21303
+    metrics = _evaluated(taught, path)
+    assert TypeAdapter(MetricsOut).validate_python(metrics, strict=True) == metrics
+    assert metrics["summary"]["top1_accuracy"] == 1
+    counts = {(cell["actual"], cell["predicted"]): cell["value"] for cell in metrics["confusion_matrix"]["matrix"]}
+    assert counts["a", "a"] == 2
+    assert sum(counts.values()) == 6
+    assert [one["count"] for one in metrics["label_counts"]["positive_label_counts"]] == [2, 2, 2]
+    assert [(one["num_pos"], one["num_neg"], one["num_tot"]) for one in metrics["binary_metrics"]] == [(2, 4, 6)] * 3
+    assert {one["id"]: one["ground_truth_concepts"][0]["id"] for one in metrics["test_set"]}["x10"] == "b"
+    assert all(one["url"].startswith("http") for one in metrics["test_set"])
+    some = taught.call("GET", f"{path}?fields.summary=true&fields.test_set=false")["model_version"]["metrics"]
+    assert some == {"status": metrics["status"], "summary": metrics["summary"]}
+    whole = taught.call("GET", f"/v2/models/abc/versions/{version}")["model_version"]
+    assert whole["metrics"] == metrics
+
+
+@pytest.mark.parametrize(("concepts", "code"), [(["a"], 21315), (["a", "z"], 21316)])
+def test_too_little_to_evaluate_is_said(taught: Any, concepts: list[str], code: int) -> None:
+    info = {"data": {"concepts": [{"id": id} for id in concepts]}}
+    taught.call("POST", "/v2/models", {"model": {"id": "small", "output_info": info}})
+    version = taught.call("GET", "/v2/models/small")["model"]["model_version"]["id"]
+    path = f"/v2/models/small/versions/{version}/metrics"
+    taught.call("POST", path, {})
+    assert _evaluated(taught, path)["status"]["code"] == code
+
+
+def test_going_back_is_a_new_version_that_predicts_as_the_old_one(taught: Any) -> None:
+    def freeze(**body: str) -> str:
+        return str(taught.call("POST", "/v2/models/abc/versions", body)["model"]["model_version"]["id"])
+
+    def values(version: str) -> Any:
+        return _values(taught.call("POST", f"/v2/models/abc/versions/{version}/outputs", QUERY))
+
+    old = freeze()
+    taught.call("PATCH", "/v2/inputs", {"inputs": [{"id": "x0", "data": {"concepts": [{"id": "a", "value": 0}]}}]})
+    new = freeze()
+    assert values(new) != values(old)
+    back = freeze(from_version_id=old)
+    assert len({old, new, back}) == 3
+    assert values(back) == values(old)
+    taught.call("POST", "/v2/models/abc/versions", {"from_version_id": "nobody"}, (404, 21200))

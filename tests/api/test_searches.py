@@ -1,8 +1,12 @@
 """Searches over HTTP: each term alone, together, negated."""
 
+from base64 import b64encode
 from typing import Any
 
+import open_clip
 import pytest
+import torch
+from pictures import KINDS, png
 from vectors import vector_input
 
 
@@ -87,3 +91,46 @@ def test_terms_are_anded_and_pages_advance(taught: Any) -> None:
 )
 def test_a_bad_term_is_refused(taught: Any, term: Any, expect: tuple[int, int]) -> None:
     taught.call("POST", "/v2/searches", {"query": {"ands": [term]}}, expect)
+
+
+def test_a_term_with_both_a_picture_and_a_label_needs_both(taught: Any) -> None:
+    near = {"input": {"id": "x0", "data": {"image": {}}}}
+    both = {"output": near, "input": {"data": {"concepts": [{"id": "b"}]}}}
+    assert {id for id, _ in _search(taught, both)} == {"x10", "x11"}
+
+
+def test_what_stands_beside_the_picture_of_a_visual_search_narrows_it(taught: Any) -> None:
+    box = {"geo_box": [{"geo_point": {}}, {"geo_point": {"longitude": 9}}]}
+    data = {"image": {}, "metadata": {"odd": True}, "geo": box}
+    hits = _search(taught, {"output": {"input": {"id": "x0", "data": data}}})
+    assert {id for id, _ in hits} == {"x1", "x3", "x5", "x7", "x9"}
+
+
+def test_negated_filters_find_the_rest(taught: Any) -> None:
+    labelled = {"input": {"data": {"concepts": [{"id": "a"}]}}, "negate": True}
+    odd = {"input": {"data": {"metadata": {"odd": True}}}, "negate": True}
+    assert [id for id, _ in _search(taught, labelled, odd, per_page=5)] == ["x2", "x4", "x6", "x8", "x10"]
+
+
+def test_a_plain_url_is_a_filter_and_languages_are_ignored_kindly(taught: Any) -> None:
+    assert _search(taught, {"input": {"data": {"url": "http://nowhere/x.png"}}}) == []
+    body = {"query": {"ands": [], "language": "zh"}}
+    assert len(taught.call("POST", "/v2/searches", body)["hits"]) == 20
+
+
+def test_a_concept_that_only_the_base_workflow_knows_is_searched_by_its_words(
+    tenant_of: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A CLIP with random weights: what it says is nonsense, but the same nonsense as a search by words."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = open_clip.create_model("ViT-S-32-alt")
+    path = tmp_path_factory.mktemp("clip") / "small.pt"
+    torch.save(model.state_dict(), path)
+    tenant = tenant_of(f"open_clip:ViT-S-32-alt:{path}", None)
+    uploads = [{"id": f"{kind}", "data": {"image": {"base64": b64encode(png(kind, 0)).decode()}}} for kind in KINDS]
+    tenant.call("POST", "/v2/inputs", {"inputs": uploads})
+    wanted = [hit.input_id for hit in tenant.app.search(text="stripes")]
+    term = {"output": {"data": {"concepts": [{"name": "stripes"}]}}}
+    assert [id for id, _ in _search(tenant, term)] == wanted
+    assert [id for id, _ in _search(tenant, {**term, "negate": True})] == wanted[::-1]

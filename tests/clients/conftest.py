@@ -27,7 +27,7 @@ PYTHON_PINS = ("clarifai==2.6.2", "protobuf==3.19.6", "googleapis-common-protos=
 NODE_PINS = ("clarifai@2.9.1",)
 SEEDS = range(6)
 INSTALL_SECONDS = 400
-RUN_SECONDS = 180
+RUN_SECONDS = 600
 
 
 @dataclass(frozen=True)

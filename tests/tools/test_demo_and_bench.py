@@ -45,3 +45,13 @@ def test_the_bench_times_every_method(tenshot: Callable[..., Any], monkeypatch: 
     timings = tenshot("bench", "latency", "--sizes", "50", "--dim", "16", "--repeats", "3", "--json").json
     assert len(timings) == 4
     assert all(0 < one["p50_ms"] <= one["p95_ms"] for one in timings)
+
+
+def test_the_bench_asks_a_live_server_and_the_same_in_process(tenshot: Callable[..., Any]) -> None:
+    options = ("--inputs", 200, "--dim", 16, "--seconds", 0.2, "--rounds", 1)
+    loads = tenshot("bench", "http", *options, "--json").json
+    ways = {(one["call"], one["through"]) for one in loads}
+    calls = ("predict a stored input", "search by id")
+    assert {(call, "in-process") for call in calls} < ways
+    assert len(ways) == 2 + 2 * 3
+    assert all(one["per_second"] > 0 and 0 < one["p50_ms"] <= one["p95_ms"] for one in loads)

@@ -50,13 +50,17 @@ function post(where, body, key) {
 
 let apps = 0;
 
-async function newApp(options = {}) {
+async function newKey() {
   const name = `node-${apps++}`;
   const made = await post('users/me/apps', { apps: [{ name, default_workflow_id: 'general-fast' }] }, world.admin);
   const { id } = made.apps[0];
   const keys = { keys: [{ description: '', scopes: ['All'], apps: [{ id, user_id: 'me' }] }] };
-  const key = (await post('users/me/keys', keys, world.admin)).keys[0].id;
-  return new Clarifai.App({ apiKey: key, apiEndpoint: world.server, ...(options.named ? { userId: 'me', appId: id } : {}) });
+  return { id, api: (await post('users/me/keys', keys, world.admin)).keys[0].id };
+}
+
+async function newApp(options = {}) {
+  const { id, api } = await newKey();
+  return new Clarifai.App({ apiKey: api, apiEndpoint: world.server, ...(options.named ? { userId: 'me', appId: id } : {}) });
 }
 
 const url = (kind, seed) => `${world.pictures}/${kind}-${seed}.png`;
@@ -79,6 +83,13 @@ async function refused(promise, status, code) {
   assert.strictEqual(answer.data.status.code, code);
 }
 
+// Waits as scripts do, until nothing is left to process.
+async function settle(app) {
+  while ((await app.inputs.getStatus()).counts.to_process) {
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+  }
+}
+
 async function taught(options) {
   const app = await newApp(options);
   const inputs = [];
@@ -94,6 +105,7 @@ async function taught(options) {
     }
   }
   await app.inputs.create(inputs);
+  await settle(app);
   await app.models.create('kinds', KINDS.map((id) => ({ id })));
   return app;
 }
@@ -209,6 +221,7 @@ const CASES = {
     const value = async () => values((await app.models.predict('kinds', url('discs', 5))).outputs[0]).stripes;
     const before = await value();
     await app.inputs.create({ url: url('discs', 4), concepts: [{ id: 'stripes' }] });
+    await settle(app);
     assert(await value() > before);
   },
   async 'training freezes a version'() {
@@ -256,6 +269,14 @@ const CASES = {
     await app.workflows.delete('one');
     await app.workflow.delete('two', config);
     assert.strictEqual((await app.workflows.list()).length, 0);
+  },
+  async 'a client id and secret'() {
+    const { api } = await newKey();
+    const app = new Clarifai.App('any id', api, { apiEndpoint: world.server });
+    assert.strictEqual((await app.inputs.list()).length, 0);
+    const token = await app.getToken();
+    assert(app.setToken(token));
+    await refused(new Clarifai.App('any id', 'no key', { apiEndpoint: world.server }).inputs.list(), 401, 11009);
   },
   async 'paths with the user and the app in them'() {
     const app = await taught({ named: true });
