@@ -60,6 +60,7 @@ class ConceptOut(TypedDict):
     name: str
     value: float
     app_id: str
+    decision: NotRequired[bool]
     created_at: NotRequired[str]
     language: NotRequired[str]
 
