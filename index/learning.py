@@ -19,8 +19,8 @@ _MORE = 10
 """So many labels more a concept, is asked."""
 _WORTH_WHILE = 0.01
 _HELD_OUT = 0.25
-_MOST_HELD_OUT = 1000
-_MOST_TAUGHT = 2000
+_MOST_HELD_OUT = 500
+_MOST_TAUGHT = 1000
 """Inputs that a draw is taught with, at most: beyond, curves are flat and fits take long."""
 
 
@@ -164,7 +164,7 @@ def _gain(points: Sequence[LearningPoint], present: int, held_out: int) -> float
 
 def _verdict(gain: float | None, helps: bool | None, points: Sequence[LearningPoint]) -> str:
     if gain is None:
-        return "too few labels to tell: each concept needs three yes labels or more"
+        return "too few labels to tell: concepts need three yes labels or more"
     what = "accuracy" if points[-1].accuracy is not None else "average precision"
     ends = "label them" if helps else "the labels there are do"
     return f"ten more labels a concept would add about {100 * gain:.1f} points of {what}: {ends}"

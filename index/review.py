@@ -35,9 +35,9 @@ _COMPARED = 5000
 """Inputs that two versions are compared on, where none are named."""
 _MOST = 1000
 """Items in one answer."""
-_POOL = 8192
+_POOL = 4096
 """Unlabelled inputs that suggestions are chosen from, at most; with many labels fewer, for each costs more then."""
-_POOL_KERNEL = 1 << 23
+_POOL_KERNEL = 1 << 22
 _TAUGHT = 2048
 """Labelled inputs that a suggestion is kept away from."""
 _RARE = 8

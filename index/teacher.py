@@ -152,6 +152,10 @@ class Teacher:
             # Examples of its own: others would be scored along, and these would stay.
             examples = Examples(known.space, known.background, self._vectors)
             scorer = _scorer(examples, model, tuple(labels), labels)
+            if model.mutually_exclusive and model.closed_environment and not _any_taught(labels, keys):
+                # Without a background there is nothing to leave out.
+                predictor = scorer.predictor()
+                return predictor.concept_ids, predictor.values(self._vectors(keys)).astype(np.float64)
             return _left_out(scorer.predictor(), scorer, keys)
 
         return judge
@@ -288,6 +292,10 @@ def _left_out(predictor: Predictor, scorer: Scorer, keys: KeyArray) -> tuple[tup
     if not predictor.concept_ids:
         return (), np.empty((len(keys), 0))
     return predictor.concept_ids, scorer.leave_one_out(keys)
+
+
+def _any_taught(labels: Mapping[str, Mapping[int, bool]], keys: KeyArray) -> bool:
+    return any(not given.keys().isdisjoint(keys.tolist()) for given in labels.values())
 
 
 def evenly(keys: KeyArray, most: int) -> KeyArray:

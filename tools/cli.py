@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import admin, bench, demo, work
+from . import admin, bench, demo, judging, models, work
 from .console import Context, errors
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 _WITH_VALUE = ("--data", "--database-url")
 
-for commands in (admin, work, demo, bench):
+for commands in (admin, work, judging, models, demo, bench):
     commands.register(app)
 
 

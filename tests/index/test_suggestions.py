@@ -124,7 +124,7 @@ def test_of_a_large_app_a_sample_is_looked_at_with_the_likely_ones_of_the_whole(
     rare = np.flatnonzero(truth == 2)
     teach(app, truth, [f"y{i}" for i in np.flatnonzero(truth != 2)[:20]] + [f"y{rare[0]}"])
     found = app.suggest(n=10, strategy="rare")
-    # A sample of 8,192 alone would hold about five of the twenty.
+    # A sample of 4,096 alone would hold about three of the twenty.
     assert sum(truth[int(one.input_id[1:])] == 2 for one in found) >= 8
 
 
