@@ -163,3 +163,21 @@ def test_the_order_of_concepts_does_not_matter_for_uncertainty(order: list[int],
     assert permuted == pytest.approx(plain)
     assert np.array_equal(np.array(order)[places], columns)
     assert ((plain >= 0) & (plain <= 1)).all()
+
+
+def test_the_order_in_which_labels_came_does_not_matter(store: Store) -> None:
+    found = {}
+    for way in ("forward", "backward"):
+        app = store.create_app(way, workflow="vectors", dim=8)
+        truth = crowd(app, (30, 30, 30))
+        taught = [f"y{i}" for i in range(20)]
+        for id in taught if way == "forward" else reversed(taught):
+            teach(app, truth, [id])
+        app.create_model("m", ["c0", "c1", "c2"])
+        doubted = [(one.input_id, one.concept_id) for one in app.doubts("m", limit=0.9)]
+        found[way] = (
+            [(one.input_id, one.strategy) for one in app.suggest("m", 12)],
+            doubted,
+            app.evaluate("m").accuracy,
+        )
+    assert found["forward"] == found["backward"]

@@ -45,3 +45,17 @@ def test_the_bench_times_every_method(tenshot: Callable[..., Any], monkeypatch: 
     timings = tenshot("bench", "latency", "--sizes", "50", "--dim", "16", "--repeats", "3", "--json").json
     assert len(timings) == 4
     assert all(0 < one["p50_ms"] <= one["p95_ms"] for one in timings)
+
+
+def test_the_bench_follows_suggestions_and_doubts(tenshot: Callable[..., Any], folders: Path) -> None:
+    options = ["--workflow", "general-fast", "--draws", "1", "--json"]
+    labelled = tenshot("bench", "suggestions", folders, *options).json
+    assert {(one["form"], one["way"]) for one in labelled} == {
+        (form, way)
+        for form in ("independent", "exclusive")
+        for way in ("random", "auto", "uncertain", "diverse", "rare")
+    }
+    assert all(len(one["accuracy"]) == 8 and 0 <= min(one["accuracy"]) <= 1 for one in labelled)
+    doubted = tenshot("bench", "doubts", folders, *options).json
+    assert [one["shots"] for one in doubted] == [5, 10, 20] * 2
+    assert all(one["found"] <= min(one["listed"], one["planted"]) for one in doubted)

@@ -11,7 +11,7 @@ from tenshot import Store
 
 COMMANDS = (
     *("explain", "suggest", "doubt", "thresholds", "models create", "models list", "models delete"),
-    *("versions freeze", "versions list", "versions compare", "versions rollback"),
+    *("versions freeze", "versions list", "versions compare", "versions rollback", "bench suggestions", "bench doubts"),
 )
 
 
