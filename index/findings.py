@@ -185,7 +185,7 @@ class Change:
 
 @dataclass(frozen=True)
 class VersionQuality:
-    """Leave-one-out quality of one version, on the labels of today."""
+    """Leave-one-out quality of one version, on the labels of today; a concept that it doesn't know counts as a no."""
 
     accuracy: float | None
     mean_average_precision: float | None
@@ -195,13 +195,14 @@ class VersionQuality:
 
 @dataclass(frozen=True)
 class ConceptChange:
-    """One concept under two versions; None where a version doesn't know it."""
+    """One concept under two versions."""
 
     concept_id: str
     average_precision_before: float | None
+    """None where nothing is labelled with it today."""
     average_precision_after: float | None
     mean_value_change: float | None
-    """Mean of |value after - value before| over the inputs."""
+    """Mean of |value after - value before| over the inputs; None where one of the two doesn't know the concept."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import comparison, doubt, suggestion
-from .errors import BadRequest, ConceptNotFound, InputNotFound, InputNotReady
+from .errors import BadRequest, ConceptNotFound
 from .evaluation import WANTED_PRECISION, evaluate
 from .findings import Comparison, Doubt, Evaluation, LearningCurve, Strategy, Suggestion
 from .learning import DRAWS, learning_curve
@@ -16,7 +16,6 @@ from .records import (
     THRESHOLD,
     EvaluationState,
     FloatArray,
-    InputStatus,
     KeyArray,
     Model,
     ModelVersion,
@@ -186,14 +185,13 @@ class Review(Models):
         """What changed between two versions, and how good each is on the labels of today.
 
         after: None for the labels of this moment. inputs: ids, else up to 5,000 of the app's, evenly spread. Both are
-        judged on the same labelled inputs, each by the version's labels without its own. Raises VersionNotFound or
-        InputNotFound.
+        judged on the same labelled inputs, each by the version's labels without its own. Raises VersionNotFound,
+        InputNotFound or InputNotReady.
         """
         _check_count(n, _MOST)
         after = None if after == CURRENT else after
         found, versions = self.model(model), [self.version(model, before), after and self.version(model, after)]
-        keys, names = self._compared(inputs)
-        vectors = self._collection.get(keys)
+        names, vectors = self._compared(inputs)
         old, new = (self._scores(found, version, vectors) for version in (before, after))
         changed = comparison.differences(old, new, names, n)
         judged = [self._judged_today(found, version or None) for version in versions]
@@ -201,7 +199,7 @@ class Review(Models):
             model_id=model,
             before=before,
             after=after or CURRENT,
-            inputs=len(keys),
+            inputs=len(names),
             changed=changed.changed,
             changes=changed.changes,
             judged=judged[0].inputs,
@@ -242,28 +240,34 @@ class Review(Models):
         """A version's labels held against the present ones, on all inputs that have one now."""
         judge = self._teacher.leave_one_out_with(self._labels_of(model, version))
         today = self._teacher.labels_of(model.concept_ids)
+        shown = tuple(concept for concept, labels in today.items() if any(labels.values()))
+
+        def of_all(model: Model, keys: KeyArray) -> tuple[tuple[str, ...], Array]:
+            """The same concepts for every version: one that it doesn't know counts as a no."""
+            known, found = judge(model, keys)
+            values = np.zeros((len(keys), len(shown)))
+            for column, concept in enumerate(shown):
+                if concept in known:
+                    values[:, column] = found[:, known.index(concept)]
+            return shown, values
+
         thresholds = self._thresholds.get(model.id, {}) if version is None else version.thresholds
-        return self._evaluated(model, today, judge, thresholds)
+        return self._evaluated(model, today, of_all, thresholds)
 
     def _scores(self, model: Model, version: str | None, vectors: FloatArray) -> Scores:
         predictor = self._predictor_for(model, version)
         concepts = list(predictor.concept_ids)
         return Scores(concepts, predictor.values(vectors), self._thresholds_for(model, version, concepts))
 
-    def _compared(self, inputs: Sequence[str] | None) -> tuple[KeyArray, list[str]]:
-        """Keys and ids of the inputs to compare versions on."""
-        if inputs is None:
-            keys = evenly(self._collection.keys(), _COMPARED)
-            names = self._ids(keys)
-            keys = np.array([key for key in keys.tolist() if key in names], dtype=np.int64)
-            return keys, [names[key] for key in keys.tolist()]
-        found = self.inputs_by_id(inputs)
-        for id in inputs:
-            if id not in found:
-                raise InputNotFound(f"no input {id!r}")
-            if found[id].status is not InputStatus.READY:
-                raise InputNotReady(f"input {id!r} is {found[id].status.value}")
-        return np.array([found[id].key for id in inputs], dtype=np.int64), list(inputs)
+    def _compared(self, inputs: Sequence[str] | None) -> tuple[list[str], FloatArray]:
+        """Ids of the inputs to compare versions on, and their vectors (n, dim)."""
+        if inputs is not None:
+            return list(inputs), self.vectors(inputs)
+        keys, vectors = self._teacher.present(evenly(self._collection.keys(), _COMPARED))
+        names = self._ids(keys)
+        # One that is being deleted has no name any more.
+        there = [place for place, key in enumerate(keys.tolist()) if key in names]
+        return [names[key] for key in keys[there].tolist()], vectors[there]
 
     def _pool(
         self, model: Model, predictor: Predictor, positives: NDArray[np.int64], labelled: KeyArray, rare: Sequence[str]

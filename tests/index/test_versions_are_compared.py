@@ -70,6 +70,19 @@ def test_more_labels_are_found_to_be_better(store: Store) -> None:
     assert (again.changed, again.quality_before) == (0, again.quality_after)
 
 
+def test_a_version_that_lacks_a_concept_is_judged_on_it_all_the_same(taught: App, model: str) -> None:
+    old = taught.create_version(model)
+    taught.update_model(model, concepts=["a", "b", "c", "d"])
+    taught.label_many({f"x{i}": {"a": None, "d": True} for i in range(5)} | {"x10": {"a": True}, "x11": {"a": True}})
+    found = taught.compare(model, old.id)
+    assert [one.concept_id for one in found.concepts] == ["a", "b", "c", "d"]
+    assert found.judged == 17
+    assert known(found.quality_before.accuracy) <= 12 / 17
+    assert known(found.quality_after.accuracy) > known(found.quality_before.accuracy)
+    assert found.concepts[3].mean_value_change is None
+    assert found.quality_after.accuracy == taught.evaluate(model).accuracy
+
+
 def test_changed_thresholds_are_changed_decisions(taught: App) -> None:
     taught.create_model("m", list("abc"))
     old = taught.create_version("m")
