@@ -254,7 +254,7 @@ class Models(Library):
         given = self._thresholds.get(id, {})
         if version is not None:
             record = self.version(id, version)
-            given = record.thresholds if record.frozen else given
+            given = given if record.follows_labels else record.thresholds
         return np.array([given.get(concept, THRESHOLD) for concept in concept_ids], dtype=np.float32)
 
     def _predictor(self, model: Model) -> Predictor:

@@ -236,6 +236,11 @@ class ModelVersion:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Concept id -> threshold, where one was set when it was frozen."""
 
+    @property
+    def follows_labels(self) -> bool:
+        """The head, and one that had nothing to learn from."""
+        return self.predictor_sha256 is None
+
 
 @dataclass(frozen=True)
 class WorkflowNode:

@@ -231,8 +231,8 @@ class Review(Models):
         )
 
     def _labels_of(self, model: Model, version: ModelVersion | None) -> Mapping[str, Mapping[int, bool]]:
-        """What a version was taught: of a frozen one the labels of its moment, else the present ones."""
-        if version is None or not version.frozen:
+        """What a version predicts by: the labels of its moment, or the present ones."""
+        if version is None or version.follows_labels:
             return self._teacher.labels_of(model.concept_ids)
         return self._catalog.labels.at(self.id, version.concept_ids, version.label_seq)
 
@@ -251,8 +251,9 @@ class Review(Models):
                     values[:, column] = found[:, known.index(concept)]
             return shown, values
 
-        thresholds = self._thresholds.get(model.id, {}) if version is None else version.thresholds
-        return self._evaluated(model, today, of_all, thresholds)
+        if version is None or version.follows_labels:
+            return self._evaluated(model, today, of_all, self._thresholds.get(model.id, {}))
+        return self._evaluated(model, today, of_all, version.thresholds)
 
     def _scores(self, model: Model, version: str | None, vectors: FloatArray) -> Scores:
         predictor = self._predictor_for(model, version)

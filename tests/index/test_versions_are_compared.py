@@ -90,6 +90,9 @@ def test_changed_thresholds_are_changed_decisions(taught: App) -> None:
     found = taught.compare("m", old.id)
     assert found.changed
     assert all(one.decided == {"a": True} and one.best_before == one.best_after for one in found.changes)
+    [head] = [one for one in taught.versions("m") if one.follows_labels]
+    same = taught.compare("m", head.id)
+    assert (same.changed, same.quality_before) == (0, same.quality_after)
 
 
 def test_where_nothing_is_left_there_is_nothing_to_compare(taught: App, model: str) -> None:
