@@ -61,6 +61,7 @@ class ConceptOut(TypedDict):
     name: str
     value: float
     app_id: str
+    decision: NotRequired[bool]
     created_at: NotRequired[datetime]
     language: NotRequired[str]
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..index.records import FloatArray, Model
 from . import status
@@ -28,7 +29,7 @@ from .public import (
 )
 from .route import new_router
 from .status import FAILURE, MIXED, MODEL_BAD, Status, WireError
-from .wire import MOST_ITEMS, OutputConfigIn, PredictIn
+from .wire import MOST_ITEMS, ConceptIn, OutputConfigIn, PredictIn
 
 router = new_router("/v2/models", "outputs")
 _DEFAULT_CONCEPTS = 20
@@ -59,6 +60,22 @@ def overall(asked: Asked) -> Status:
     if not asked.errors:
         return status.OK
     return FAILURE if len(asked.errors) == len(asked.inputs) else MIXED
+
+
+def selected(
+    asked: Sequence[ConceptIn], ids: Sequence[str], names: Mapping[str, str], *, must_exist: bool = True
+) -> set[str] | None:
+    """Those of the ids that are asked for, by id or name; None where none is asked for. names: concept id -> name.
+
+    Raises WireError where none of those asked for is known but one must be.
+    """
+    if not asked:
+        return None
+    keys = {concept.key for concept in asked}
+    found = {id for id in ids if id in keys or names.get(id) in keys}
+    if not found and must_exist:
+        raise WireError(MODEL_BAD, "the model has none of the concepts in select_concepts")
+    return found
 
 
 def step_of(caller: Caller, id: str, version_id: str | None, config: OutputConfigIn, *, alone: bool = True) -> "Step":
@@ -112,7 +129,7 @@ class Step:
         names = {name: name for name in classes}
         wanted = self._selected(classes, names)
         return {
-            place: {"concepts": self._concepts(classes, row, wanted, names, "main")}
+            place: {"concepts": self._concepts(classes, row, None, wanted, names, "main")}
             for place, row in zip(images, values, strict=True)
         }
 
@@ -124,29 +141,24 @@ class Step:
             return {}
         scores = caller.app.predict_vectors(np.stack(list(vectors.values())), model, version=self.version_id)
         return {
-            place: {"concepts": self._concepts(scores.concept_ids, row, wanted, names, caller.app.id)}
-            for place, row in zip(vectors, scores.values, strict=True)
+            place: {"concepts": self._concepts(scores.concept_ids, row, decided, wanted, names, caller.app.id)}
+            for place, row, decided in zip(vectors, scores.values, scores.decisions, strict=True)
         }
 
     def _selected(self, ids: Sequence[str], names: Mapping[str, str]) -> set[str] | None:
-        """Those of the ids that are asked for, by id or name; None for all."""
-        if not self.config.select_concepts:
-            return None
-        asked = {concept.key for concept in self.config.select_concepts}
-        found = {id for id in ids if id in asked or names.get(id) in asked}
-        if not found and self.alone:
-            raise WireError(MODEL_BAD, "the model has none of the concepts in select_concepts")
-        return found
+        """Those of the ids that are asked for; None for all."""
+        return selected(self.config.select_concepts, ids, names, must_exist=self.alone)
 
     def _concepts(
         self,
         ids: Sequence[str],
         values: FloatArray,
+        decided: NDArray[np.bool_] | None,
         wanted: set[str] | None,
         names: Mapping[str, str],
         app_id: str,
     ) -> list[ConceptOut]:
-        """Best first."""
+        """Best first; with decisions where the model has any."""
         best: list[ConceptOut] = []
         for place in np.argsort(-values, kind="stable").tolist():
             value = float(values[place])
@@ -155,4 +167,6 @@ class Step:
             if wanted is None or ids[place] in wanted:
                 id = ids[place]
                 best.append({"id": id, "name": names.get(id, id), "value": value, "app_id": app_id})
+                if decided is not None:
+                    best[-1]["decision"] = bool(decided[place])
         return best

@@ -14,7 +14,22 @@ from starlette.routing import Match
 
 from .. import __version__
 from ..index.store import Store
-from . import apps, concepts, feedback, health, inputs, models, outputs, searches, tokens, versions, workflows
+from . import (
+    apps,
+    concepts,
+    evaluations,
+    explanations,
+    feedback,
+    health,
+    inputs,
+    models,
+    outputs,
+    searches,
+    suggestions,
+    tokens,
+    versions,
+    workflows,
+)
 from .access import SESSION
 from .answers import Json
 from .fetch import fetch
@@ -35,7 +50,10 @@ from .status import (
 
 _log = logging.getLogger("tenshot.api")
 # Routes are tried in this order: what is asked most comes first, and feedback before ids could take its place.
-_RESOURCES = (outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, tokens, health)
+_RESOURCES = (
+    *(outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, tokens, health),
+    *(suggestions, explanations, evaluations),
+)
 _BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE}
 
 

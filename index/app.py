@@ -1,10 +1,10 @@
-"""App: one tenant's pictures, labels and models. Everything that it answers: predict, explain, evaluate, search.
+"""App: one tenant's pictures, labels and models. What it answers about pictures: predict, explain, search.
 
-Its inputs and labels are in `library.py`, its models and versions in `models.py`. Thread-safe.
+Its inputs and labels are in `library.py`, its models and versions in `models.py`, what it makes of them in `review.py`.
+Thread-safe.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,13 @@ from ..embeddings.base import WorkflowError
 from ..embeddings.batcher import Batcher
 from ..embeddings.images import ImageError, open_image
 from ..embeddings.images import crop as crop_image
-from . import evaluation, explanation
+from . import explanation
 from .collection import KeyFilter
-from .errors import BadRequest, NotSupported
+from .errors import BadRequest, NothingToLearn, NotSupported
 from .intake import check_vectors
-from .models import Models
 from .ranking import Ranking, Term, rank
 from .records import (
     Crop,
-    Evaluation,
-    EvaluationState,
     Explanation,
     FloatArray,
     Hit,
@@ -34,16 +31,15 @@ from .records import (
     Picture,
     Prediction,
     Scores,
-    StoredEvaluation,
     Where,
 )
-from .teacher import LeaveOneOut
+from .review import Review
+from .scoring.predictor import Predictor
 
-_JUDGED = 1000
-"""Inputs of an evaluation that are kept one by one."""
+_MOST_NEIGHBOURS = 100
 
 
-class App(Models):
+class App(Review):
     """Opened by a `Store`, never made directly."""
 
     def __repr__(self) -> str:
@@ -103,67 +99,52 @@ class App(Models):
         self, vectors: object, model: Model | str | None = None, *, version: str | None = None
     ) -> Scores:
         """What many vectors (n, dim) of this app's base workflow show."""
-        predictor = self._predictor_for(model, version)
-        return Scores(list(predictor.concept_ids), predictor.values(check_vectors(vectors, self.dim)))
+        return self._scores(self._model(model), version, check_vectors(vectors, self.dim))
 
     def explain(
         self,
-        concept: str,
+        concept: str | None = None,
         *,
         image: Picture | None = None,
         input_id: str | None = None,
         vector: object = None,
         model: Model | str | None = None,
+        version: str | None = None,
         neighbours: int = 5,
     ) -> Explanation:
-        """Why this concept gets its value for a picture, an input or a vector."""
+        """Why this concept (None: the best one) gets its value for a picture, an input or a vector."""
         query = self._query(image=image, input_id=input_id, vector=vector)
         if query is None:
             raise BadRequest("explain needs an image, an input_id or a vector")
-        return explanation.explain(
-            self._predictor_for(model, None), concept, query, neighbours, lambda keys: self._ids(keys)
-        )
+        wanted = None if concept is None else [concept]
+        found = self._explained(query, wanted, self._predictor_for(model, version), neighbours, 1)
+        if not found:
+            raise NothingToLearn("the model has no concept with a positive label: there is nothing to explain")
+        return found[0]
 
-    def evaluate(self, model: Model | str | None = None) -> Evaluation:
-        """Leave-one-out quality over every input with a label for one of the model's concepts."""
-        model = self._model(model)
-        return self._evaluated(model, self._teacher.labels_of(model.concept_ids), self._teacher.leave_one_out)
+    def explain_vector(
+        self,
+        vector: object,
+        concepts: Sequence[str] | None = None,
+        model: Model | str | None = None,
+        *,
+        version: str | None = None,
+        neighbours: int = 5,
+        most: int = 5,
+    ) -> list[Explanation]:
+        """The same for several concepts at once, (None: the best ones, at most so many), in that order."""
+        [query] = check_vectors([vector], self.dim)
+        return self._explained(query, concepts, self._predictor_for(model, version), neighbours, most)
 
-    def evaluate_version(self, model: str, version: str) -> Evaluation:
-        """The same with the labels that the version was frozen with, and kept with it; see `evaluation`."""
-        record = self.version(model, version)
-        try:
-            if record.frozen:
-                labels = self._catalog.labels.at(self.id, record.concept_ids, record.label_seq)
-                found = self._evaluated(self.model(model), labels, self._teacher.leave_one_out_with(labels))
-            else:
-                found = self.evaluate(model)
-        except Exception as error:
-            reason = {"reason": str(error)}
-            self._catalog.evaluations.set(self.id, model, version, EvaluationState.FAILED, reason)
-            raise
-        self._catalog.evaluations.set(self.id, model, version, EvaluationState.DONE, asdict(found))
-        return found
-
-    def request_evaluation(self, model: str, version: str) -> None:
-        """Notes that somebody wants `evaluate_version`; whoever serves the app makes it."""
-        self._catalog.evaluations.set(self.id, model, version, EvaluationState.QUEUED, None)
-
-    def evaluation(self, model: str, version: str) -> StoredEvaluation | None:
-        """What is known of a version's evaluation; None where nobody asked for one. Raises VersionNotFound."""
-        return self._catalog.evaluations.get(self.id, model, version)
-
-    def _evaluated(self, model: Model, labels: Mapping[str, Mapping[int, bool]], judge: LeaveOneOut) -> Evaluation:
-        keys = np.array(sorted({key for given in labels.values() for key in given}), dtype=np.int64)
-        concept_ids, probabilities = judge(model, keys)
-        truth = np.zeros(probabilities.shape, dtype=np.int8)
-        for column, concept in enumerate(concept_ids):
-            given = labels[concept]
-            truth[:, column] = [{True: 1, False: -1, None: 0}[given.get(key)] for key in keys.tolist()]
-        first = keys[:_JUDGED]
-        names = self._ids(first)
-        ids = [names.get(key, "") for key in first.tolist()]
-        return evaluation.evaluate(model.id, concept_ids, probabilities, truth, ids)
+    def _explained(
+        self, query: FloatArray, concepts: Sequence[str] | None, predictor: Predictor, neighbours: int, most: int
+    ) -> list[Explanation]:
+        if not 0 <= neighbours <= _MOST_NEIGHBOURS:
+            raise BadRequest(f"neighbours must be between 0 and {_MOST_NEIGHBOURS}, not {neighbours}")
+        if concepts is None:
+            best = np.argsort(-predictor.values(query[None])[0], kind="stable")[:most]
+            concepts = [predictor.concept_ids[column] for column in best]
+        return explanation.explain(predictor, concepts, query, neighbours, self._ids)
 
     # Searching
 
@@ -270,9 +251,13 @@ class App(Models):
         return found[0] if found else None
 
     def _predictions(self, vectors: FloatArray, model: Model | str | None, version: str | None) -> list[Prediction]:
-        predictor = self._predictor_for(model, version)
-        values = predictor.values(vectors)[0].tolist()
-        found = [Prediction(concept, value) for concept, value in zip(predictor.concept_ids, values, strict=True)]
+        scores = self._scores(self._model(model), version, vectors)
+        found = [
+            Prediction(concept, value, decision)
+            for concept, value, decision in zip(
+                scores.concept_ids, scores.values[0].tolist(), scores.decisions[0].tolist(), strict=True
+            )
+        ]
         return sorted(found, key=lambda prediction: (-prediction.value, prediction.concept_id))
 
 

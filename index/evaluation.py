@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from .records import ConceptQuality, Curve, Evaluation, Judged
+from .findings import Bin, ConceptQuality, Curve, Evaluation, Judged, Reliability, ThresholdChoice
+from .records import THRESHOLD
 
-_THRESHOLD = 0.5
+WANTED_PRECISION = 0.9
 _MOST_POINTS = 101
 """Of a curve: so many are kept, evenly spread."""
+_BINS = 10
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -22,10 +24,15 @@ def evaluate(
     probabilities: Floats,
     truth: NDArray[np.int8],
     input_ids: Sequence[str] = (),
+    *,
+    thresholds: Sequence[float] = (),
+    wanted_precision: float = WANTED_PRECISION,
+    exclusive: bool = False,
 ) -> Evaluation:
     """probabilities (n, C), truth (n, C): 1 labelled yes, -1 labelled no, 0 not labelled; input_ids of the first ones.
 
-    An input that is labelled for other concepts only counts as a no: it was looked at, and this was not said of it.
+    thresholds (C,), else 0.5 for each. exclusive: at most one concept is true of an input. An input that is labelled
+    for other concepts only counts as a no: it was looked at, and this was not said of it.
     """
     shown = truth == 1
     single = shown.sum(axis=1) == 1
@@ -37,8 +44,15 @@ def evaluate(
         model_id=model_id,
         inputs=len(truth),
         accuracy=float(np.mean(best[single] == actual[single])) if single.any() else None,
+        wanted_precision=wanted_precision,
+        reliability=_top_reliability(probabilities[single], best[single] == actual[single])
+        if exclusive
+        else reliability(probabilities.ravel(), shown.ravel()),
         concepts=tuple(
-            _quality(concept, probabilities[:, column], shown[:, column]) for column, concept in enumerate(concept_ids)
+            _quality(concept, probabilities[:, column], shown[:, column], threshold, wanted_precision)
+            for column, (concept, threshold) in enumerate(
+                zip(concept_ids, thresholds or [THRESHOLD] * len(concept_ids), strict=True)
+            )
         ),
         confusion=confusion.tolist(),
         cooccurrence=(shown.T.astype(np.int64) @ shown.astype(np.int64)).tolist(),
@@ -78,14 +92,56 @@ def average_precision(values: Floats, shown: Bools) -> float | None:
     return float(np.sum(np.diff(right, prepend=0) * right / (right + wrong)) / shown.sum())
 
 
-def _quality(concept: str, values: Floats, shown: Bools) -> ConceptQuality:
-    said = values >= _THRESHOLD
+def reliability(values: Floats, shown: Bools) -> Reliability:
+    """Values (n,) held against what came true, in ten bins of equal width (Guo et al., ICML 2017, section 2)."""
+    if not len(values):
+        return Reliability(None, ())
+    place = np.minimum((values * _BINS).astype(np.int64), _BINS - 1)
+    counts = np.bincount(place, minlength=_BINS)
+    said = np.bincount(place, values, minlength=_BINS) / np.maximum(counts, 1)
+    true = np.bincount(place, shown, minlength=_BINS) / np.maximum(counts, 1)
+    return Reliability(
+        expected_calibration_error=float(counts @ np.abs(said - true) / len(values)),
+        bins=tuple(
+            Bin(b / _BINS, (b + 1) / _BINS, int(counts[b]), float(said[b]), float(true[b]))
+            for b in np.flatnonzero(counts).tolist()
+        ),
+    )
+
+
+def choose_threshold(values: Floats, shown: Bools, precision: float) -> ThresholdChoice | None:
+    """The lowest threshold whose precision is at least so high, and so the highest recall; None if none is.
+
+    It lies in the middle between the last value that it takes in and the next one, so that rounding can't move either.
+    """
+    thresholds, right, wrong = (column[1:] for column in _steps(values, shown))
+    reached = right / np.maximum(right + wrong, 1)
+    good = np.flatnonzero((reached >= precision) & (right > 0))
+    if not len(good):
+        return None
+    last = good[-1]
+    below = thresholds[last + 1] if last + 1 < len(thresholds) else 0.0
+    return ThresholdChoice(
+        threshold=float((thresholds[last] + below) / 2),
+        precision=float(reached[last]),
+        recall=float(right[last] / shown.sum()),
+    )
+
+
+def _top_reliability(values: Floats, right: Bools) -> Reliability:
+    """Of the best concept of each input alone, as is usual where one is true; values (n, C), right (n,)."""
+    return reliability(values.max(axis=1, initial=0), right) if values.size else Reliability(None, ())
+
+
+def _quality(concept: str, values: Floats, shown: Bools, threshold: float, wanted: float) -> ConceptQuality:
+    said = values >= threshold
     right = int((said & shown).sum())
     positives = int(shown.sum())
     return ConceptQuality(
         concept_id=concept,
         positives=positives,
         negatives=len(shown) - positives,
+        threshold=threshold,
         precision=right / int(said.sum()) if said.any() else None,
         recall=right / positives if positives else None,
         f1=2 * right / (int(said.sum()) + positives) if positives or said.any() else None,
@@ -93,6 +149,8 @@ def _quality(concept: str, values: Floats, shown: Bools) -> ConceptQuality:
         average_precision=average_precision(values, shown),
         roc=roc_curve(values, shown),
         precision_recall=precision_recall_curve(values, shown),
+        reliability=reliability(values, shown),
+        choice=choose_threshold(values, shown, wanted),
     )
 
 

@@ -1,56 +1,136 @@
-"""Why a concept got its value. Pure functions on a predictor."""
+"""Why concepts got their values. Pure functions on a predictor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import ConceptNotFound
-from .records import Explanation, FloatArray, KeyArray, Neighbour
-from .scoring.examples import similarity_kernel
+from .records import CalibrationBasis, Confidence, Explanation, FloatArray, KeyArray, Neighbour
+from .scoring.examples import Array, similarity_kernel
+from .scoring.large import cache_kernel
 from .scoring.predictor import Predictor
+
+_LOW, _MEDIUM = 5, 20
 
 
 def explain(
     predictor: Predictor,
-    concept_id: str,
+    concept_ids: Sequence[str],
     vector: FloatArray,
     neighbours: int,
     ids_of: Callable[[KeyArray], dict[int, str]],
-) -> Explanation:
-    """Takes the score of one raw unit vector (dim,) apart; ids_of names the inputs of keys."""
-    if concept_id not in predictor.concept_ids:
-        raise ConceptNotFound(f"the model has no labels for the concept {concept_id!r}")
-    column = predictor.concept_ids.index(concept_id)
+) -> list[Explanation]:
+    """Takes the scores of one raw unit vector (dim,) apart, one explanation for each concept.
+
+    ids_of names the inputs of keys; an input that has been deleted since has no name, and is left out. Raises
+    ConceptNotFound.
+    """
+    for concept in concept_ids:
+        if concept not in predictor.concept_ids:
+            raise ConceptNotFound(f"the model has no labels for the concept {concept!r}")
+    if not concept_ids:
+        return []
     prepared = predictor.space.prepare(vector[None])
-    scores = predictor.scores(prepared)
-    parts = predictor.parts(prepared)
+    scores, parts = predictor.scores(prepared)[0], predictor.parts(prepared)
+    values = predictor.probabilities(scores[None])[0]
     similarities = predictor.rows @ prepared[0]
-    all_votes = predictor.votes[:, [column]].toarray()[:, 0] * similarity_kernel(similarities)
-    signs = predictor.positive[:, [column]].toarray()[:, 0]
-    total = float(np.abs(all_votes).sum()) or 1.0
-    labelled = np.flatnonzero(signs)
-    nearest = labelled[np.argsort(-similarities[labelled], kind="stable")[:neighbours]]
-    names = ids_of(predictor.keys[nearest])
-    return Explanation(
-        concept_id=concept_id,
-        value=float(predictor.probabilities(scores)[0, column]),
-        score=float(scores[0, column]),
-        prototype=float(parts.prototype[0, column]),
-        neighbours=float(parts.neighbours[0, column]),
-        background=float(parts.background[0, column]),
-        prototype_similarity=float(predictor.prototypes[column] @ prepared[0]),
-        nearest=tuple(
-            Neighbour(
-                input_id=names[int(predictor.keys[row])],
-                label=bool(signs[row] > 0),
-                similarity=float(np.clip(similarities[row], -1, 1)),
-                vote=float(all_votes[row]),
-                share=float(abs(all_votes[row]) / total),
+    explained = []
+    for concept in concept_ids:
+        column = predictor.concept_ids.index(concept)
+        signs = _column(predictor.positive, column)
+        votes = _votes(predictor, column, similarities)
+        near = _nearest(similarities, np.flatnonzero((signs != 0) | (votes != 0)), neighbours)
+        known = prototype, neighbour_part, background = (
+            float(parts.prototype[0, column]),
+            float(parts.neighbours[0, column]),
+            float(parts.background[0, column]),
+        )
+        explained.append(
+            Explanation(
+                concept_id=concept,
+                value=float(values[column]),
+                score=float(scores[column]),
+                prototype=prototype,
+                neighbours=neighbour_part,
+                background=background,
+                text_prior=float(scores[column]) - sum(known),
+                prototype_similarity=float(np.clip(predictor.prototypes[column] @ prepared[0], -1, 1)),
+                nearest=_named(predictor, near, similarities, votes, signs, ids_of),
+                positives=int((signs > 0).sum()),
+                negatives=int((signs < 0).sum()),
+                low_confidence=bool(predictor.low_confidence[column]),
+                calibration=_basis(predictor, column, signs),
             )
-            for row in nearest
-            if int(predictor.keys[row]) in names
-        ),
-        positives=int((signs > 0).sum()),
-        negatives=int((signs < 0).sum()),
-        low_confidence=bool(predictor.low_confidence[column]),
+        )
+    return explained
+
+
+def _nearest(similarities: FloatArray, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Those of the rows that are most similar, best first."""
+    return rows[np.argsort(-similarities[rows], kind="stable")[:count]]
+
+
+def _votes(predictor: Predictor, column: int, similarities: FloatArray) -> Array:
+    """(n,): the signed part of each example in the score.
+
+    Of a concept with very many labels neighbours count by the log of their side's mean, so their parts are those to
+    first order: the share of each in its side's kernel sum.
+    """
+    votes = _column(predictor.votes, column) * similarity_kernel(similarities, predictor.sharpness)
+    large = predictor.large
+    if large is None or column not in large.columns:
+        return votes
+    place = int(np.flatnonzero(large.columns == column)[0])
+    kernel = cache_kernel(similarities)
+    for sign, side in ((1, large.members), (-1, large.others)):
+        mass = _column(side, place) * kernel
+        votes += sign * large.neighbour_scale[place] * mass / (float(mass.sum()) or 1.0)
+    return votes
+
+
+def _named(
+    predictor: Predictor,
+    rows: NDArray[np.int64],
+    similarities: FloatArray,
+    votes: Array,
+    signs: Array,
+    ids_of: Callable[[KeyArray], dict[int, str]],
+) -> tuple[Neighbour, ...]:
+    total = float(np.abs(votes).sum()) or 1.0
+    keys = predictor.keys[rows]
+    names = ids_of(keys)
+    shown = predictor.positive[rows].toarray() > 0
+    return tuple(
+        Neighbour(
+            input_id=names[key],
+            label=bool(signs[row] > 0),
+            concept_ids=tuple(predictor.concept_ids[c] for c in np.flatnonzero(labelled)),
+            similarity=float(np.clip(similarities[row], -1, 1)),
+            vote=float(votes[row]),
+            share=float(abs(votes[row]) / total),
+        )
+        for row, key, labelled in zip(rows.tolist(), keys.tolist(), shown, strict=True)
+        if key in names
     )
+
+
+def _basis(predictor: Predictor, column: int, signs: Array) -> CalibrationBasis:
+    positives = int((signs > 0).sum())
+    labels, background = int((signs != 0).sum()), len(predictor.background_rows)
+    if predictor.temperature is not None:
+        # One temperature for all concepts; the only image of a concept can't be judged by the others.
+        counts = np.asarray((predictor.positive > 0).sum(axis=0)).ravel()
+        labels, background = int(counts[counts >= 2].sum()), 0
+    if predictor.low_confidence[column]:
+        confidence = Confidence.NONE
+    elif positives < _LOW:
+        confidence = Confidence.LOW
+    else:
+        confidence = Confidence.MEDIUM if positives < _MEDIUM else Confidence.HIGH
+    return CalibrationBasis(confidence, labels, background)
+
+
+def _column(matrix: object, column: int) -> Array:
+    """One column of a sparse matrix, (n,)."""
+    return np.asarray(matrix[:, [column]].toarray()[:, 0], dtype=np.float64)  # type: ignore[index]

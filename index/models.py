@@ -5,14 +5,25 @@ from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
+
 from ..embeddings.base import Recipe
 from ..embeddings.batcher import Batcher
 from .blobs import Blobs
 from .catalog import Catalog
-from .errors import BadRequest, ModelNotFound, NothingToLearn
+from .errors import BadRequest, ConceptNotFound, ModelNotFound, NothingToLearn
 from .intake import check_id
 from .library import Library, offset
-from .records import BUILT_IN_MODEL, AppRecord, Model, ModelVersion, Workflow, WorkflowNode
+from .records import (
+    BUILT_IN_MODEL,
+    THRESHOLD,
+    AppRecord,
+    FloatArray,
+    Model,
+    ModelVersion,
+    Workflow,
+    WorkflowNode,
+)
 from .scoring.predictor import Predictor
 
 
@@ -25,6 +36,8 @@ class Models(Library):
         super().__init__(record, recipe, catalog, blobs, embedder)
         # A frozen version never changes, so its predictor is read once.
         self._frozen = lru_cache(maxsize=16)(lambda sha256: Predictor.from_bytes(self._blobs.get(sha256)))
+        # Model id -> concept id -> threshold. Never changed in place, so that readers need no lock.
+        self._thresholds: Mapping[str, Mapping[str, float]] = catalog.thresholds.all(self.id)
 
     def create_model(
         self,
@@ -115,6 +128,7 @@ class Models(Library):
             deleted, hashes = self._catalog.models.delete(self.id, chosen)
             for id in deleted:
                 self._teacher.drop(id)
+            self._thresholds = {id: given for id, given in self._thresholds.items() if id not in deleted}
         self._blobs.delete_unused(hashes, self._catalog.unused_blobs)
         return len(deleted)
 
@@ -146,6 +160,7 @@ class Models(Library):
                     predictor_sha256=self._blobs.put(predictor.to_bytes()) if usable else None,
                     concept_ids=predictor.concept_ids if usable else model.concept_ids,
                     input_count=len(self._teacher.labelled_keys(model.concept_ids)),
+                    thresholds=self._thresholds.get(model_id, {}),
                 )
 
     def _go_back(self, model: Model, version_id: str) -> ModelVersion:
@@ -160,7 +175,35 @@ class Models(Library):
                 predictor_sha256=old.predictor_sha256,
                 concept_ids=old.concept_ids,
                 input_count=old.input_count,
+                thresholds=old.thresholds,
             )
+
+    # Thresholds
+
+    def thresholds(self, model: Model | str | None = None) -> dict[str, float]:
+        """Concept id -> the value from which on the model decides that an input shows it; 0.5 where none was set."""
+        model = self._model(model)
+        given = self._thresholds.get(model.id, {})
+        return {concept: given.get(concept, THRESHOLD) for concept in model.concept_ids}
+
+    def set_thresholds(self, thresholds: Mapping[str, float | None], model: Model | str | None = None) -> None:
+        """Keeps thresholds in [0, 1] for some of the model's concepts; None goes back to 0.5.
+
+        All of them or, where one is wrong, none. Frozen versions keep those that they were frozen with. Raises
+        ConceptNotFound or BadRequest.
+        """
+        model = self._model(model)
+        for concept, value in thresholds.items():
+            if concept not in model.concept_ids:
+                raise ConceptNotFound(f"model {model.id!r} has no concept {concept!r}")
+            if value is not None and not _is_share(value):
+                raise BadRequest(f"the threshold of {concept!r} must be a number in [0, 1], not {value!r}")
+        with self._lock:
+            model = self.model(model.id)
+            self._catalog.thresholds.set(self.id, model.id, thresholds)
+            known = {**self._thresholds.get(model.id, {}), **thresholds}
+            kept = {concept: float(value) for concept, value in known.items() if value is not None}
+            self._thresholds = {**self._thresholds, model.id: kept}
 
     # Workflows
 
@@ -213,6 +256,15 @@ class Models(Library):
                 return self._frozen(record.predictor_sha256)
         return self._predictor(model)
 
+    def _thresholds_for(self, model: Model | str | None, version: str | None, concept_ids: Sequence[str]) -> FloatArray:
+        """(C,): those of a frozen version, else the present ones."""
+        id = model.id if isinstance(model, Model) else model or BUILT_IN_MODEL
+        given = self._thresholds.get(id, {})
+        if version is not None:
+            record = self.version(id, version)
+            given = given if record.follows_labels else record.thresholds
+        return np.array([given.get(concept, THRESHOLD) for concept in concept_ids], dtype=np.float32)
+
     def _predictor(self, model: Model) -> Predictor:
         predictor = self._teacher.predictor(model)
         if (space := self._teacher.space) is not None and space is not self._space_saved:
@@ -224,6 +276,10 @@ class Models(Library):
         if model is not None and not isinstance(model, str | Model):
             raise ModelNotFound(f"a model is named by its id, not by {model!r}")
         return model if isinstance(model, Model) else self.model(model)
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0 <= float(value) <= 1
 
 
 def _missing(model: Model, predictor: Predictor) -> str:

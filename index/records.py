@@ -22,6 +22,8 @@ Where = Mapping[str, Any]
 
 BUILT_IN_MODEL = "all"
 """The id that stands for an app's own model of all its concepts (`model=None`)."""
+THRESHOLD = 0.5
+"""From this value on a concept is said to be shown, where its model has no threshold for it."""
 
 
 class Failure(StrEnum):
@@ -233,6 +235,13 @@ class ModelVersion:
     concept_ids: tuple[str, ...]
     input_count: int
     created_at: datetime
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Concept id -> threshold, where one was set when it was frozen."""
+
+    @property
+    def follows_labels(self) -> bool:
+        """The head, and one that had nothing to learn from."""
+        return self.predictor_sha256 is None
 
 
 @dataclass(frozen=True)
@@ -258,6 +267,8 @@ class Prediction:
     concept_id: str
     value: float
     """Probability in [0, 1]."""
+    decision: bool
+    """Whether the value reaches the concept's threshold."""
 
 
 @dataclass(frozen=True)
@@ -267,6 +278,13 @@ class Scores:
     concept_ids: list[str]
     values: FloatArray
     """(n, C) in [0, 1]."""
+    thresholds: FloatArray
+    """(C,)"""
+
+    @property
+    def decisions(self) -> NDArray[np.bool_]:
+        """(n, C): whether each value reaches its concept's threshold."""
+        return self.values >= self.thresholds
 
 
 @dataclass(frozen=True)
@@ -290,6 +308,9 @@ class Neighbour:
 
     input_id: str
     label: bool
+    """Whether it shows the concept: labelled so, or (no) otherwise, or as showing another of exclusive concepts."""
+    concept_ids: Sequence[str]
+    """Concepts of the model that it is labelled yes for."""
     similarity: float
     """Cosine in the prepared space, [-1, 1]."""
     vote: float
@@ -298,9 +319,32 @@ class Neighbour:
     """|vote| over the sum of all |votes|, [0, 1]."""
 
 
+class Confidence(StrEnum):
+    """How much a probability can be trusted, by the labels behind it."""
+
+    NONE = "none"
+    """There is nothing to compare the yes labels with."""
+    LOW = "low"
+    """Fewer than five yes labels."""
+    MEDIUM = "medium"
+    """Fewer than twenty."""
+    HIGH = "high"
+
+
+@dataclass(frozen=True)
+class CalibrationBasis:
+    """What the step from a score to a probability was fitted on."""
+
+    confidence: Confidence
+    labels: int
+    """Leave-one-out scores of labelled inputs: of this concept, or of all concepts where they share one curve."""
+    background: int
+    """Scores of the app's own inputs that stand for what is not labelled."""
+
+
 @dataclass(frozen=True)
 class Explanation:
-    """Why a concept got its value: score = prototype + neighbours + background."""
+    """Why a concept got its value: score = prototype + neighbours + background + text prior."""
 
     concept_id: str
     value: float
@@ -311,6 +355,8 @@ class Explanation:
     """The part that near labelled images add one by one (kNN)."""
     background: float
     """The part of the app's unlabelled images; never above zero by much, zero without any."""
+    text_prior: float
+    """The part of the concept's name, zero where the base workflow has no words."""
     prototype_similarity: float
     """Cosine of the query to the plain mean of the concept's positive images, [-1, 1]."""
     nearest: Sequence[Neighbour]
@@ -318,6 +364,7 @@ class Explanation:
     negatives: int
     low_confidence: bool
     """True when only positives exist and no background: nothing to compare with."""
+    calibration: CalibrationBasis
 
 
 class EvaluationState(StrEnum):
@@ -332,61 +379,6 @@ class StoredEvaluation:
 
     state: EvaluationState
     result: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Points of a curve, and the threshold at each."""
-
-    x: Sequence[float]
-    y: Sequence[float]
-    thresholds: Sequence[float]
-
-
-@dataclass(frozen=True)
-class ConceptQuality:
-    """Leave-one-out quality of one concept at threshold 0.5. NaN is never used: None where undefined."""
-
-    concept_id: str
-    positives: int
-    negatives: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    roc_auc: float | None
-    average_precision: float | None
-    roc: Curve
-    """x: false positive rate, y: true positive rate."""
-    precision_recall: Curve
-    """x: recall, y: precision."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One labelled input, and what the model says of it that was taught without it."""
-
-    input_id: str
-    values: Sequence[float]
-    """(C,) in [0, 1]."""
-    labels: Sequence[int]
-    """(C,): 1 yes, -1 no, 0 not labelled."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Leave-one-out: every labelled input judged by the model without it."""
-
-    model_id: str
-    inputs: int
-    accuracy: float | None
-    """Share of inputs with exactly one positive concept whose highest value is that concept."""
-    concepts: Sequence[ConceptQuality]
-    confusion: Sequence[Sequence[int]]
-    """(C, C) over inputs with exactly one positive concept: row the true one, column the one of the highest value."""
-    cooccurrence: Sequence[Sequence[int]]
-    """(C, C): inputs that are labelled yes for both."""
-    judged: Sequence[Judged]
-    """Of the first inputs, at most 1,000."""
 
 
 @dataclass(frozen=True)

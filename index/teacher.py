@@ -142,17 +142,32 @@ class Teacher:
         """Concept ids and (n, C) probabilities, each labelled input judged by the model without it."""
         taught = self._taught(self._current_epoch(), model)
         with taught.lock:
-            predictor = self._catch_up(taught)
-            return predictor.concept_ids, taught.scorer.leave_one_out(keys)
+            return _left_out(self._catch_up(taught), taught.scorer, keys)
 
     def leave_one_out_with(self, labels: Mapping[str, Mapping[int, bool]]) -> LeaveOneOut:
         """The same for a model taught with other labels than the present ones."""
 
         def judge(model: Model, keys: KeyArray) -> tuple[tuple[str, ...], Array]:
-            scorer = _scorer(self._current_epoch().examples, model, tuple(labels), labels)
-            return scorer.predictor().concept_ids, scorer.leave_one_out(keys)
+            known = self._current_epoch().examples
+            # Examples of its own: others would be scored along, and these would stay.
+            examples = Examples(known.space, known.background, self._vectors)
+            scorer = _scorer(examples, model, tuple(labels), labels)
+            if model.mutually_exclusive and model.closed_environment and not _any_taught(labels, keys):
+                # Without a background there is nothing to leave out.
+                predictor = scorer.predictor()
+                return predictor.concept_ids, predictor.values(self._vectors(keys)).astype(np.float64)
+            return _left_out(scorer.predictor(), scorer, keys)
 
         return judge
+
+    def present(self, keys: KeyArray) -> tuple[KeyArray, FloatArray]:
+        """Those of the keys that are there, and their vectors; others may be deleted at any moment."""
+        while True:
+            present = keys[self._collection.contains(keys)]
+            try:
+                return present, self._collection.get(present)
+            except InputNotFound:
+                continue
 
     def _catch_up(self, taught: _Taught) -> Predictor:
         try:
@@ -231,7 +246,7 @@ class Teacher:
     def _fresh_epoch(self) -> _Epoch:
         self._background_lost = False
         keys = self._collection.keys()
-        _, vectors = self._present(_spread(keys, _MEAN_SAMPLE))
+        _, vectors = self.present(evenly(keys, _MEAN_SAMPLE))
         space = Space.fit(vectors, self._choose_power(vectors))
         return self._epoch_of(
             SpaceRecord(
@@ -239,30 +254,21 @@ class Teacher:
                 count=len(keys),
                 power=space.power,
                 mean=space.mean,
-                background=_spread(keys, BACKGROUND_SIZE),
+                background=evenly(keys, BACKGROUND_SIZE),
             )
         )
 
     def _epoch_of(self, record: SpaceRecord) -> _Epoch:
-        present, vectors = self._present(record.background)
+        present, vectors = self.present(record.background)
         space = Space(record.mean, record.power).smoothed(vectors)
         return _Epoch(record, Examples(space, Background(present, space.prepare(vectors)), self._vectors))
 
     def _vectors(self, keys: KeyArray) -> FloatArray:
         """(n, dim), zeros for inputs that are gone and whose labels are about to be forgotten."""
-        present, vectors = self._present(keys)
+        present, vectors = self.present(keys)
         rows = np.zeros((len(keys), self._collection.dim), dtype=np.float32)
         rows[np.isin(keys, present)] = vectors
         return rows
-
-    def _present(self, keys: KeyArray) -> tuple[KeyArray, FloatArray]:
-        """Those of the keys that are there, and their vectors; others may be deleted at any moment."""
-        while True:
-            present = keys[self._collection.contains(keys)]
-            try:
-                return present, self._collection.get(present)
-            except InputNotFound:
-                continue
 
     def _choose_power(self, vectors: FloatArray) -> float:
         if self._power is not None:
@@ -282,7 +288,17 @@ def _scorer(
     )
 
 
-def _spread(keys: KeyArray, most: int) -> KeyArray:
+def _left_out(predictor: Predictor, scorer: Scorer, keys: KeyArray) -> tuple[tuple[str, ...], Array]:
+    if not predictor.concept_ids:
+        return (), np.empty((len(keys), 0))
+    return predictor.concept_ids, scorer.leave_one_out(keys)
+
+
+def _any_taught(labels: Mapping[str, Mapping[int, bool]], keys: KeyArray) -> bool:
+    return any(not given.keys().isdisjoint(keys.tolist()) for given in labels.values())
+
+
+def evenly(keys: KeyArray, most: int) -> KeyArray:
     """At most so many of the keys, evenly spread over them, so that early and late inputs count alike."""
     if len(keys) <= most:
         return keys

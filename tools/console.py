@@ -74,6 +74,10 @@ def cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+def yes_or_no(value: bool) -> str:
+    return "yes" if value else "no"
+
+
 def fail(message: str) -> NoReturn:
     """One line on stderr, exit code 1."""
     errors.print(f"tenshot: {' '.join(message.split())}")

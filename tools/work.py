@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .console import Context, fail, progress, say, table
+from .console import Context, cell, fail, progress, say, table, yes_or_no
 
 AppName = Annotated[str, typer.Option("--app", help="The app's name or id.")]
 _LABELS = {"yes": True, "no": False, "remove": None}
@@ -39,7 +40,7 @@ def import_folder(
     found = find(path, labels)
     if not found:
         fail(f"there are no pictures below {path}")
-    with _app(context, app) as opened:
+    with opened_app(context, app) as opened:
         there = opened.existing([one.input_id for one in found])
         new = [one for one in found if one.input_id not in there]
         failed: list[dict[str, str]] = []
@@ -73,7 +74,7 @@ def label(
         if value not in _LABELS:
             raise typer.BadParameter(f"{text!r}: behind = comes yes, no or remove")
         given[concept] = _LABELS[value]
-    with _app(context, app) as opened:
+    with opened_app(context, app) as opened:
         opened.label(id, given)
         now = dict(opened.input(id).concepts)
     said = ", ".join(f"{concept}={'yes' if value else 'no'}" for concept, value in now.items())
@@ -85,13 +86,14 @@ def predict(
     file: Annotated[Path, typer.Argument(help="A picture.")],
     app: AppName,
     model: Annotated[str | None, typer.Option(help="A model's id; else all concepts.")] = None,
+    version: Annotated[str | None, typer.Option(help="A version of the model; else the labels as they are.")] = None,
 ) -> None:
     """Say what a picture shows. Example: tenshot predict new.jpg --app birds"""
-    with _app(context, app) as opened:
-        found = opened.predict(file, model)
-    rows = [{"concept_id": one.concept_id, "value": one.value} for one in found]
-    text = table(None, ["concept", "value"], [[one.concept_id, one.value] for one in found]) if found else "no concepts"
-    say(context.obj, rows, text)
+    with opened_app(context, app) as opened:
+        found = opened.predict(file, model, version=version)
+    rows = [asdict(one) for one in found]
+    shown = [[one.concept_id, one.value, yes_or_no(one.decision)] for one in found]
+    say(context.obj, rows, table(None, ["concept", "value", "decision"], shown) if found else "no concepts")
 
 
 def search(
@@ -110,7 +112,7 @@ def search(
         tree = None if where is None else json.loads(where)
     except ValueError as error:
         raise typer.BadParameter(f"--where is not JSON: {error}") from error
-    with _app(context, app) as opened:
+    with opened_app(context, app) as opened:
         hits = opened.search(image=image, text=text, concept=concept, k=k, where=tree)
         inputs = opened.inputs_by_id([hit.input_id for hit in hits])
     rows = [
@@ -133,20 +135,43 @@ def evaluate(
     context: typer.Context,
     app: AppName,
     model: Annotated[str | None, typer.Option(help="A model's id; else all concepts.")] = None,
+    precision: Annotated[float, typer.Option(help="Name the threshold of each concept that reaches it.")] = 0.9,
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="How good it was with fewer labels, and whether more would help.")
+    ] = False,
 ) -> None:
     """Judge every labelled input by the model without it (leave-one-out). Example: tenshot evaluate --app birds"""
-    with _app(context, app) as opened:
-        result = opened.evaluate(model)
+    with opened_app(context, app) as opened:
+        if learning_curve:
+            _say_curve(context, opened.learning_curve(model))
+            return
+        result = opened.evaluate(model, precision=precision)
     if not result.inputs:
         fail("there is nothing to evaluate: no input has a label for this model")
-    columns = ["concept", "positives", "negatives", "precision", "recall", "AUC"]
-    rows = [[q.concept_id, q.positives, q.negatives, q.precision, q.recall, q.roc_auc] for q in result.concepts]
-    accuracy = "-" if result.accuracy is None else f"{result.accuracy:.3f}"
-    say(context.obj, result, table(f"{result.inputs} labelled inputs, accuracy {accuracy}", columns, rows))
+    columns = ["concept", "positives", "negatives", "threshold", "precision", "recall", "AUC", "average precision"]
+    columns += ["calibration error", f"threshold for {precision:g}", "recall there"]
+    rows = [
+        [q.concept_id, q.positives, q.negatives, q.threshold, q.precision, q.recall, q.roc_auc, q.average_precision]
+        + [q.reliability.expected_calibration_error]
+        + ([q.choice.threshold, q.choice.recall] if q.choice else [None, None])
+        for q in result.concepts
+    ]
+    title = (
+        f"{result.inputs} labelled inputs, accuracy {cell(result.accuracy)}, "
+        f"calibration error {cell(result.reliability.expected_calibration_error)}"
+    )
+    say(context.obj, result, table(title, columns, rows))
+
+
+def _say_curve(context: typer.Context, found: Any) -> None:
+    rows = [[point.labels, point.accuracy, point.accuracy_spread, point.average_precision] for point in found.points]
+    columns = ["labels a concept", "accuracy", "+/-", "average precision"]
+    title = f"{found.verdict}\nMean of {found.draws} draws, each judged on {found.held_out} inputs held out"
+    say(context.obj, found, table(title, columns, rows) if rows else found.verdict)
 
 
 @contextmanager
-def _app(context: typer.Context, name: str) -> Iterator[Any]:
+def opened_app(context: typer.Context, name: str) -> Iterator[Any]:
     """The app, in a data folder that this process owns meanwhile."""
     from ..index.store import Store
 

@@ -15,6 +15,7 @@ from .keys import Keys
 from .labels import Labels
 from .models import Models
 from .spaces import Spaces
+from .thresholds import Thresholds
 from .vectors import Vectors
 from .versions import Versions
 from .workflows import Workflows
@@ -33,6 +34,7 @@ class Catalog:
         self.labels = Labels(database)
         self.models = Models(database)
         self.versions = Versions(database)
+        self.thresholds = Thresholds(database)
         self.spaces = Spaces(database)
         self.workflows = Workflows(database)
         self.evaluations = Evaluations(database)

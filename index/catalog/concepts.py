@@ -91,7 +91,7 @@ class Concepts:
 def concept_keys(connection: Connection, app_id: str, ids: Iterable[str]) -> dict[str, int]:
     """The key of each concept; those that don't exist are made, named as their id."""
     wanted = list(dict.fromkeys(ids))
-    known = _known(connection, app_id, wanted)
+    known = known_keys(connection, app_id, wanted)
     now = datetime.now(UTC)
     new = [
         {"app_id": app_id, "id": concept, "name": concept, "created_at": now}
@@ -100,11 +100,12 @@ def concept_keys(connection: Connection, app_id: str, ids: Iterable[str]) -> dic
     ]
     if new:
         connection.execute(insert(_concepts), new)
-        known = _known(connection, app_id, wanted)
+        known = known_keys(connection, app_id, wanted)
     return known
 
 
-def _known(connection: Connection, app_id: str, ids: Sequence[str]) -> dict[str, int]:
+def known_keys(connection: Connection, app_id: str, ids: Sequence[str]) -> dict[str, int]:
+    """The key of each concept that exists."""
     found: dict[str, int] = {}
     for chunk in chunks(ids):
         found.update((id, key) for id, key in connection.execute(_KNOWN, {"app": app_id, "ids": chunk}))

@@ -15,7 +15,7 @@ from .database import Database, chunks
 from .versions import add_head
 
 _models, _members, _concepts = schema.models, schema.model_concepts, schema.concepts
-_versions = schema.model_versions
+_versions, _thresholds = schema.model_versions, schema.thresholds
 
 # Built once, for every prediction of a named model asks them.
 _ONE = select(_models).where(_models.c.app_id == bindparam("app"), _models.c.id == bindparam("model"))
@@ -105,7 +105,7 @@ class Models:
             return _records(connection, [_row(connection, app_id, id)])[0]
 
     def delete(self, app_id: str, ids: Sequence[str] | None) -> tuple[list[str], set[str]]:
-        """Deletes models with their versions; None: all of the app. The ids that there were, the predictors' hashes."""
+        """Deletes models with versions and thresholds; None: all. The ids that there were, the predictors' hashes."""
         deleted: list[str] = []
         hashes: set[str] = set()
         with self._database.write() as connection:
@@ -117,6 +117,9 @@ class Models:
                 frozen = versions.where(wanted, _versions.c.predictor_sha256.is_not(None))
                 hashes |= {sha256 for sha256 in connection.scalars(frozen) if sha256}
                 deleted += connection.scalars(delete(_models).where(wanted).returning(_models.c.id))
+            for chunk in chunks(deleted):
+                gone = _thresholds.c.model_id.in_(chunk)
+                connection.execute(delete(_thresholds).where(_thresholds.c.app_id == app_id, gone))
         return deleted, hashes
 
 

@@ -192,6 +192,18 @@ model_versions = Table(
     Column("concept_ids", Json, nullable=False),
     Column("input_count", Integer, nullable=False),
     Column("created_at", Moment, nullable=False),
+    # Concept id -> threshold, as they were set at that moment; NULL for none.
+    Column("thresholds", Json),
+)
+
+thresholds = Table(
+    "thresholds",
+    metadata,
+    _app(primary_key=True),
+    # By id, for the built-in model has no row.
+    Column("model_id", Text, primary_key=True),
+    Column("concept_key", Key, ForeignKey("concepts.key", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("value", Float, nullable=False),
 )
 
 spaces = Table(

@@ -1,6 +1,6 @@
 """Model versions in SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -28,6 +28,7 @@ class Versions:
         predictor_sha256: str | None,
         concept_ids: Sequence[str],
         input_count: int,
+        thresholds: Mapping[str, float],
     ) -> ModelVersion:
         """A frozen version of a model that exists."""
         record = ModelVersion(
@@ -39,6 +40,7 @@ class Versions:
             concept_ids=tuple(concept_ids),
             input_count=input_count,
             created_at=datetime.now(UTC),
+            thresholds=dict(thresholds),
         )
         with self._database.write() as connection:
             key = connection.execute(
@@ -119,4 +121,5 @@ def _record(row: Row[Any], model_id: str) -> ModelVersion:
         concept_ids=tuple(row.concept_ids),
         input_count=row.input_count,
         created_at=row.created_at,
+        thresholds=row.thresholds or {},
     )

@@ -37,6 +37,10 @@ class Route:
         return {one["name"] for one in self.operation.get("parameters", ()) if one["in"] == "query"}
 
     @property
+    def required_queries(self) -> set[str]:
+        return {one["name"] for one in self.operation.get("parameters", ()) if one["in"] == "query" and one["required"]}
+
+    @property
     def keyed(self) -> bool:
         return bool(self.operation.get("security"))
 
@@ -71,6 +75,7 @@ UNKNOWN = {
 LEAST: dict[str, Any] = {
     "outputs": {"inputs": [vector_input(0)]},
     "results": {"inputs": [vector_input(0)]},
+    "thresholds": {"precision": 0.9},
     "feedback": {"input": {"id": "x0"}},
 }
 KINDS = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data", None)
@@ -174,6 +179,7 @@ def test_an_unknown_id_is_not_found(asked: Asked, route: Route) -> None:
         pytest.skip("the user of a path is whoever has the key")
     before = asked.state()
     body = {"json": LEAST.get(route.path.rsplit("/", 1)[1], {})} if route.body else {}
+    body["params"] = dict.fromkeys(route.required_queries, "none")
     code = next(code for start, code in UNKNOWN.items() if route.path.startswith(start))
     for unknown in ("nobody", "no%2Fbody", "%E6%88%91", "a" * 3000, "%00", "%25"):
         path = asked.known(route.path.replace("{version_id}", unknown)) if "version_id" in route.path else None

@@ -55,3 +55,17 @@ def test_the_bench_asks_a_live_server_and_the_same_in_process(tenshot: Callable[
     assert {(call, "in-process") for call in calls} < ways
     assert len(ways) == 2 + 2 * 3
     assert all(one["per_second"] > 0 and 0 < one["p50_ms"] <= one["p95_ms"] for one in loads)
+
+
+def test_the_bench_follows_suggestions_and_doubts(tenshot: Callable[..., Any], folders: Path) -> None:
+    options = ["--workflow", "general-fast", "--draws", "1", "--json"]
+    labelled = tenshot("bench", "suggestions", folders, *options).json
+    assert {(one["form"], one["way"]) for one in labelled} == {
+        (form, way)
+        for form in ("independent", "exclusive")
+        for way in ("random", "auto", "uncertain", "diverse", "rare")
+    }
+    assert all(len(one["accuracy"]) == 8 and 0 <= min(one["accuracy"]) <= 1 for one in labelled)
+    doubted = tenshot("bench", "doubts", folders, *options).json
+    assert [one["shots"] for one in doubted] == [5, 10, 20] * 2
+    assert all(one["found"] <= min(one["listed"], one["planted"]) for one in doubted)

@@ -1,0 +1,121 @@
+"""How good a model is by the labels of this moment, where it decides, and what changed between versions. Ours.
+
+What the wire itself knows of evaluations, the metrics of a version, is in `versions.py`.
+"""
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import Query
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from ..index.evaluation import WANTED_PRECISION
+from ..index.findings import Comparison, Evaluation, LearningCurve
+from ..index.learning import DRAWS
+from .access import MOST_PER_PAGE, Caller, Reader, Writer
+from .answers import Answer, Json, ok
+from .route import new_router
+from .status import INVALID_REQUEST, WireError
+from .wire import Body
+
+router = new_router("/v2/models", "evaluations")
+
+
+class EvaluationAnswer(Answer):
+    evaluation: Evaluation
+
+
+class LearningCurveAnswer(Answer):
+    learning_curve: LearningCurve
+
+
+class ComparisonAnswer(Answer):
+    comparison: Comparison
+
+
+class ThresholdOut(TypedDict):
+    id: str
+    name: str
+    threshold: float
+
+
+class ThresholdsAnswer(Answer):
+    thresholds: list[ThresholdOut]
+
+
+class ThresholdIn(Body):
+    id: str
+    threshold: float | None = Field(None, ge=0, le=1, strict=True)
+    """None goes back to 0.5."""
+
+
+class ThresholdsIn(Body):
+    thresholds: list[ThresholdIn] = Field(default_factory=list)
+    precision: float | None = Field(None, gt=0, le=1, strict=True)
+    """In the place of thresholds: chooses for each concept the lowest one that keeps to this precision."""
+
+
+@router.get("/{id}/evaluation", response_model=EvaluationAnswer)
+def evaluate(
+    id: str,
+    caller: Reader,
+    precision: Annotated[float, Query(gt=0, le=1, description="Names the threshold for it.")] = WANTED_PRECISION,
+) -> Json:
+    """Every labelled input judged by the model without it: accuracy, AUC, average precision, curves, calibration.
+
+    `choice` is, for each concept, the lowest threshold that keeps to the precision. The inputs one by one are in the
+    metrics of a version.
+    """
+    return ok(evaluation=replace(caller.app.evaluate(id, precision=precision), judged=()))
+
+
+@router.get("/{id}/learning_curve", response_model=LearningCurveAnswer)
+def learning_curve(id: str, caller: Reader, draws: Annotated[int, Query(ge=1, le=20)] = DRAWS) -> Json:
+    """How good the model was with 1, 2, 5, ... labels a concept on inputs held out, and whether ten more help."""
+    return ok(learning_curve=caller.app.learning_curve(id, draws=draws))
+
+
+@router.get("/{id}/comparison", response_model=ComparisonAnswer)
+def compare(
+    id: str,
+    caller: Reader,
+    before: Annotated[str, Query(description="The id of a version.")],
+    after: Annotated[str | None, Query(description="Another; left out: the labels of this moment.")] = None,
+    n: Annotated[int, Query(ge=1, le=MOST_PER_PAGE, description="Changed inputs that are listed.")] = 100,
+) -> Json:
+    """Two versions on the same inputs: where the best concept or a decision changed, and their quality side by side.
+
+    Both qualities are held against the labels of today, each labelled input judged without its own label.
+    """
+    return ok(comparison=caller.app.compare(id, before, after, n=n))
+
+
+@router.get("/{id}/thresholds", response_model=ThresholdsAnswer)
+def thresholds(id: str, caller: Reader) -> Json:
+    """From which value on the model decides that an input shows a concept: `decision` in its predictions."""
+    return _thresholds(caller, id)
+
+
+@router.patch("/{id}/thresholds", response_model=ThresholdsAnswer)
+def set_thresholds(id: str, body: ThresholdsIn, caller: Writer) -> Json:
+    """Sets thresholds by concept, or chooses them for a wanted precision. Frozen versions keep theirs.
+
+    They are chosen by leave-one-out; a concept for which no threshold is precise enough stays as it is.
+    """
+    if bool(body.thresholds) is (body.precision is not None):
+        raise WireError(INVALID_REQUEST, "give thresholds, or a precision to choose them for")
+    if body.precision is not None:
+        caller.app.choose_thresholds(id, precision=body.precision)
+    else:
+        caller.app.set_thresholds({one.id: one.threshold for one in body.thresholds}, id)
+    return _thresholds(caller, id)
+
+
+def _thresholds(caller: Caller, id: str) -> Json:
+    names = caller.names()
+    shown: list[ThresholdOut] = [
+        {"id": concept, "name": names.get(concept, concept), "threshold": value}
+        for concept, value in caller.app.thresholds(id).items()
+    ]
+    return ok(thresholds=shown)

@@ -1,0 +1,95 @@
+"""Why a model says what it says: nearest labelled inputs, prototype, background, calibration. Ours, not the wire's."""
+
+from datetime import UTC, datetime
+from typing import Any, NotRequired
+from uuid import uuid4
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from ..index.records import Explanation, FloatArray
+from . import status
+from .access import Caller, Reader
+from .answers import Answer, AskedOut, Json, answer
+from .asked import Asked
+from .inputs import error_status
+from .outputs import overall, selected
+from .route import new_router
+from .status import StatusOut
+from .wire import MOST_ITEMS, PredictIn
+
+_DEFAULT_CONCEPTS = 3
+
+router = new_router("/v2/models", "explanations")
+
+
+class ExplainIn(PredictIn):
+    """As for a prediction; max_concepts and select_concepts say which concepts are explained, else the best three."""
+
+    neighbours: int = Field(5, ge=0, le=100, strict=True)
+
+
+class ExplainedOut(TypedDict):
+    id: str
+    status: StatusOut
+    created_at: datetime
+    input: NotRequired[AskedOut]
+    explanations: list[Explanation]
+
+
+class ExplanationsAnswer(Answer):
+    outputs: list[ExplainedOut]
+
+
+_MIXED: dict[int | str, dict[str, Any]] = {207: {"model": ExplanationsAnswer}}
+
+
+@router.post("/{id}/explanations", response_model=ExplanationsAnswer, responses=_MIXED)
+def explain(id: str, body: ExplainIn, caller: Reader) -> Json:
+    """Why up to 128 pictures, stored inputs or vectors get their values, by the labels of this moment.
+
+    score = prototype + neighbours + background + text_prior; `nearest` names labelled inputs with their share of the
+    vote; `calibration` says how many labels stand behind the step from score to value.
+    """
+    return _explain(caller, id, None, body)
+
+
+@router.post("/{id}/versions/{version_id}/explanations", response_model=ExplanationsAnswer, responses=_MIXED)
+def explain_version(id: str, version_id: str, body: ExplainIn, caller: Reader) -> Json:
+    """The same by a version."""
+    return _explain(caller, id, version_id, body)
+
+
+def _explain(caller: Caller, id: str, version_id: str | None, body: ExplainIn) -> Json:
+    model = caller.app.model(id)
+    if version_id is not None:
+        # Before any picture is embedded.
+        caller.app.version(id, version_id)
+    asked = Asked(caller, body.inputs, MOST_ITEMS)
+    config = body.model.output_info.output_config
+    wanted = selected(config.select_concepts if config else [], model.concept_ids, caller.names())
+    most = (config and config.max_concepts) or _DEFAULT_CONCEPTS
+    now = datetime.now(UTC)
+
+    def of(vector: FloatArray) -> list[Explanation]:
+        return caller.app.explain_vector(
+            vector,
+            None if wanted is None else sorted(wanted),
+            model,
+            version=version_id,
+            neighbours=body.neighbours,
+            most=most,
+        )
+
+    found = {place: of(vector) for place, vector in asked.vectors().items()}
+    outputs: list[ExplainedOut] = [
+        {
+            "id": uuid4().hex,
+            "status": error_status(asked.errors[place]) if place in asked.errors else status.OK.body(),
+            "created_at": now,
+            "input": asked.shown(place),
+            "explanations": found.get(place, []),
+        }
+        for place in range(len(asked.inputs))
+    ]
+    return answer(overall(asked), outputs=outputs)
