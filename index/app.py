@@ -14,6 +14,7 @@ from ..embeddings.base import WorkflowError
 from ..embeddings.batcher import Batcher
 from ..embeddings.images import ImageError, open_image
 from ..embeddings.images import crop as crop_image
+from ..embeddings.parallel import side_by_side
 from . import evaluation, explanation
 from .collection import KeyFilter
 from .errors import BadRequest, NotSupported
@@ -61,13 +62,18 @@ class App(Models):
 
     def embed_each(self, images: Sequence[Picture], crops: Sequence[Crop | None]) -> "list[FloatArray | Exception]":
         """As `embed`, but a picture that can't be used gives its error in its place and stops none of the others."""
-        outcomes: list[Any] = []
-        for image, box in zip(images, crops, strict=True):
+        least_side = self._least_side() if images else None
+
+        def opened(asked: tuple[Picture, Crop | None]) -> Any:
+            image, box = asked
             try:
-                opened = open_image(image).image
-                outcomes.append(crop_image(opened, box) if box else opened)
+                return (
+                    crop_image(open_image(image).image, box) if box else open_image(image, least_side=least_side).image
+                )
             except ImageError as error:
-                outcomes.append(error)
+                return error
+
+        outcomes: list[Any] = side_by_side(opened, list(zip(images, crops, strict=True)))
         good = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Exception)]
         try:
             vectors: Sequence[FloatArray] = (

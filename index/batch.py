@@ -7,6 +7,7 @@ import numpy as np
 from ..embeddings.base import WorkflowError
 from ..embeddings.batcher import Batcher
 from ..embeddings.images import ImageError
+from ..embeddings.parallel import side_by_side
 from .errors import DuplicateUrl, InputExists, NotSupported, TenshotError
 from .intake import Prepared, prepare
 from .records import AddRequest, AddResult, FloatArray, Input, NewInput
@@ -15,17 +16,25 @@ from .records import AddRequest, AddResult, FloatArray, Input, NewInput
 class Batch:
     """Keeps the order of the requests; one that fails at any step is out of the later ones."""
 
-    def __init__(self, requests: Sequence[AddRequest], dim: int, *, later: bool = False) -> None:
-        """later: pictures with a URL come another time."""
+    def __init__(
+        self, requests: Sequence[AddRequest], dim: int, *, later: bool = False, least_side: int | None = None
+    ) -> None:
+        """later: pictures with a URL come another time. least_side: of a picture that the base workflow needs.
+
+        Several pictures are decoded on all cores.
+        """
         self._requests = requests
-        self._prepared: dict[int, Prepared] = {}
-        self._errors: dict[int, Exception] = {}
         self._vectors: dict[int, FloatArray] = {}
-        for place, request in enumerate(requests):
+
+        def prepared(request: AddRequest) -> Prepared | Exception:
             try:
-                self._prepared[place] = prepare(request, dim, later=later)
+                return prepare(request, dim, later=later, least_side=least_side)
             except (TenshotError, ImageError) as error:
-                self._errors[place] = error
+                return error
+
+        outcomes = dict(enumerate(side_by_side(prepared, requests)))
+        self._prepared = {place: one for place, one in outcomes.items() if isinstance(one, Prepared)}
+        self._errors = {place: one for place, one in outcomes.items() if isinstance(one, Exception)}
 
     @property
     def errors(self) -> Sequence[Exception]:

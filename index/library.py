@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from ..embeddings.base import Recipe
+from ..embeddings.base import Recipe, WorkflowError
 from ..embeddings.batcher import Batcher
 from .batch import Batch
 from .blobs import Blobs
@@ -154,7 +154,9 @@ class Library:
         found = self.inputs_by_id([id]).get(id)
         if found is None or found.status is not InputStatus.PENDING:
             return
-        batch = Batch([AddRequest(picture, id, url=found.url, crop=found.crop)], self.dim)
+        batch = Batch(
+            [AddRequest(picture, id, url=found.url, crop=found.crop)], self.dim, least_side=self._least_side()
+        )
         batch.embed(self._embedder)
         if batch.errors:
             self.never_arrived(id, failure_of(batch.errors[0]), str(batch.errors[0]))
@@ -172,7 +174,8 @@ class Library:
             self._catalog.inputs.fail(self.id, id, failure, reason)
 
     def _add_batch(self, requests: Sequence[AddRequest], *, later: bool) -> list[AddResult]:
-        batch = Batch(requests, self.dim, later=later)
+        pictures = any(request.image is not None for request in requests)
+        batch = Batch(requests, self.dim, later=later, least_side=self._least_side() if pictures else None)
         # Before the model runs, so that no time goes into what can't be stored; and again under the lock.
         self._refuse_taken(batch)
         batch.embed(self._embedder)
@@ -185,6 +188,13 @@ class Library:
                 for data in batch.pictures():
                     self._blobs.put(data)
                 return batch.results(self._store(batch.new_inputs()))
+
+    def _least_side(self) -> int | None:
+        """Pixels of a picture's shorter side that the base workflow needs; None: all, or it can't be opened."""
+        try:
+            return self._embedder().least_side
+        except WorkflowError:
+            return None  # which each picture will be told when it is embedded
 
     def _refuse_taken(self, batch: Batch) -> None:
         ids, urls = batch.ids_and_urls()
