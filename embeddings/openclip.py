@@ -141,6 +141,12 @@ class _Sight(nn.Module):
         return (nn.functional.normalize(vectors.float()),)
 
 
+def plain(recipe: Recipe) -> tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[Image], torch.Tensor]]:
+    """The model's features (n, dim) of a batch, and the library's transform of a picture: nothing of ours between."""
+    model, _ = _load(recipe)
+    return model.encode_image, image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+
+
 def _load(recipe: Recipe) -> tuple[Any, Callable[[list[str]], torch.Tensor]]:
     arch, weights = recipe.model.removeprefix(PREFIX), recipe.weights
     repo = None

@@ -1,7 +1,7 @@
 """Image models of timm as embedders: pooled features, unit length; and the classes their weights know."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,14 @@ class _Heads(nn.Module):
         maps = self.model.forward_features(images)
         features = nn.functional.normalize(self.model.forward_head(maps, pre_logits=True).float())
         return (features, self.model.forward_head(maps).float().softmax(dim=1)) if self.classes else (features,)
+
+
+def plain(recipe: Recipe) -> tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[Image], torch.Tensor]]:
+    """The model's features (n, dim) of a batch, and the library's transform of a picture: nothing of ours between."""
+    model = _load(recipe)
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
+    model.reset_classifier(0)
+    return model, transform
 
 
 def _load(recipe: Recipe) -> Any:

@@ -62,7 +62,7 @@ class App(Models):
 
     def embed_each(self, images: Sequence[Picture], crops: Sequence[Crop | None]) -> "list[FloatArray | Exception]":
         """As `embed`, but a picture that can't be used gives its error in its place and stops none of the others."""
-        least_side = self._least_side() if images else None
+        least_side = self.least_side if images else None
 
         def opened(asked: tuple[Picture, Crop | None]) -> Any:
             image, box = asked

@@ -154,9 +154,7 @@ class Library:
         found = self.inputs_by_id([id]).get(id)
         if found is None or found.status is not InputStatus.PENDING:
             return
-        batch = Batch(
-            [AddRequest(picture, id, url=found.url, crop=found.crop)], self.dim, least_side=self._least_side()
-        )
+        batch = Batch([AddRequest(picture, id, url=found.url, crop=found.crop)], self.dim, least_side=self.least_side)
         batch.embed(self._embedder)
         if batch.errors:
             self.never_arrived(id, failure_of(batch.errors[0]), str(batch.errors[0]))
@@ -175,7 +173,7 @@ class Library:
 
     def _add_batch(self, requests: Sequence[AddRequest], *, later: bool) -> list[AddResult]:
         pictures = any(request.image is not None for request in requests)
-        batch = Batch(requests, self.dim, later=later, least_side=self._least_side() if pictures else None)
+        batch = Batch(requests, self.dim, later=later, least_side=self.least_side if pictures else None)
         # Before the model runs, so that no time goes into what can't be stored; and again under the lock.
         self._refuse_taken(batch)
         batch.embed(self._embedder)
@@ -189,7 +187,8 @@ class Library:
                     self._blobs.put(data)
                 return batch.results(self._store(batch.new_inputs()))
 
-    def _least_side(self) -> int | None:
+    @property
+    def least_side(self) -> int | None:
         """Pixels of a picture's shorter side that the base workflow needs; None: all, or it can't be opened."""
         try:
             return self._embedder().least_side
