@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from .. import __version__
 from ..index.store import Store
-from . import apps, concepts, feedback, health, inputs, models, outputs, searches, versions, workflows
+from . import apps, base_workflows, concepts, feedback, health, inputs, models, outputs, searches, versions, workflows
 from .answers import Json
 from .fetch import fetch
 from .paths import PlainRequests
@@ -33,7 +33,7 @@ from .status import (
 
 _log = logging.getLogger("tenshot.api")
 # Routes are tried in this order: what is asked most comes first, and feedback before ids could take its place.
-_RESOURCES = (outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, health)
+_RESOURCES = (outputs, searches, feedback, inputs, models, versions, concepts, workflows, base_workflows, apps, health)
 _BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import huggingface_hub
 import numpy as np
 import open_clip
 import torch
@@ -22,6 +23,7 @@ from .pixels import Preprocessing
 
 PREFIX = "open_clip:"
 _HUB_PREFIX = "hf-hub:"
+_HUB_FILE_PREFIX = "hub-file:"
 _TAG_PREFIX = "tag:"
 _FILE_PREFIX = "file:"
 _DIGEST = "#sha256="
@@ -153,6 +155,9 @@ def _load(recipe: Recipe) -> tuple[Any, Callable[[list[str]], torch.Tensor]]:
     options: dict[str, Any] = {}
     if weights.startswith(_HUB_PREFIX):
         what = repo = weights.removeprefix(_HUB_PREFIX)
+    elif weights.startswith(_HUB_FILE_PREFIX):
+        repo, _, file = weights.removeprefix(_HUB_FILE_PREFIX).rpartition("/")
+        what = f"{repo}/{file}"
     elif weights.startswith(_TAG_PREFIX):
         tag = weights.removeprefix(_TAG_PREFIX)
         published = open_clip.get_pretrained_cfg(arch, tag)
@@ -165,6 +170,8 @@ def _load(recipe: Recipe) -> tuple[Any, Callable[[list[str]], torch.Tensor]]:
         options = {"pretrained": what, "force_preprocess_cfg": _published_preprocessing(arch)}
 
     def load() -> tuple[Any, Any]:
+        if weights.startswith(_HUB_FILE_PREFIX):
+            options["pretrained"] = huggingface_hub.hf_hub_download(*what.rsplit("/", 1))
         tokenize = open_clip.get_tokenizer(arch)  # first, since it may lack a package, and weights are a long download
         return open_clip.create_model(arch, require_pretrained=True, **options).eval(), tokenize
 

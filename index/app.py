@@ -19,7 +19,6 @@ from . import evaluation, explanation
 from .collection import KeyFilter
 from .errors import BadRequest, NotSupported
 from .intake import check_vectors
-from .models import Models
 from .ranking import Ranking, Term, rank
 from .records import (
     Crop,
@@ -38,13 +37,14 @@ from .records import (
     StoredEvaluation,
     Where,
 )
+from .sight import Sight
 from .teacher import LeaveOneOut
 
 _JUDGED = 1000
 """Inputs of an evaluation that are kept one by one."""
 
 
-class App(Models):
+class App(Sight):
     """Opened by a `Store`, never made directly."""
 
     def __repr__(self) -> str:
@@ -97,13 +97,13 @@ class App(Models):
         self, image: Picture, model: Model | str | None = None, *, version: str | None = None, crop: Crop | None = None
     ) -> list[Prediction]:
         """What a picture shows, best first."""
-        return self._predictions(self.embed([image], [crop]), model, version)
+        return self._steadily(lambda: self._predictions(self.embed([image], [crop]), model, version))
 
     def predict_input(
         self, id: str, model: Model | str | None = None, *, version: str | None = None
     ) -> list[Prediction]:
         """What a stored input shows, best first."""
-        return self._predictions(self.vectors([id]), model, version)
+        return self._steadily(lambda: self._predictions(self.vectors([id]), model, version))
 
     def predict_vectors(
         self, vectors: object, model: Model | str | None = None, *, version: str | None = None
@@ -123,12 +123,15 @@ class App(Models):
         neighbours: int = 5,
     ) -> Explanation:
         """Why this concept gets its value for a picture, an input or a vector."""
-        query = self._query(image=image, input_id=input_id, vector=vector)
-        if query is None:
-            raise BadRequest("explain needs an image, an input_id or a vector")
-        return explanation.explain(
-            self._predictor_for(model, None), concept, query, neighbours, lambda keys: self._ids(keys)
-        )
+
+        def explained() -> Explanation:
+            query = self._query(image=image, input_id=input_id, vector=vector)
+            if query is None:
+                raise BadRequest("explain needs an image, an input_id or a vector")
+            predictor = self._predictor_for(model, None)
+            return explanation.explain(predictor, concept, query, neighbours, lambda keys: self._ids(keys))
+
+        return self._steadily(explained)
 
     def evaluate(self, model: Model | str | None = None) -> Evaluation:
         """Leave-one-out quality over every input with a label for one of the model's concepts."""
@@ -203,11 +206,15 @@ class App(Models):
         With none of these, the inputs that `where` matches, in the order in which they were added, with score 1.
         """
         _check_k(k)
-        query = self._query(image=image, crop=crop, text=text, vector=vector, input_id=input_id, concept=concept)
-        if query is not None:
-            matches = self.search_vectors(query[None], k, where)
-            return [Hit(id, float(score)) for id, score in zip(matches.ids[0], matches.scores[0], strict=False)]
-        return self.rank([] if concept is None else [Term(concept=concept)], k, where)
+
+        def found() -> list[Hit]:
+            query = self._query(image=image, crop=crop, text=text, vector=vector, input_id=input_id, concept=concept)
+            if query is not None:
+                matches = self.search_vectors(query[None], k, where)
+                return [Hit(id, float(score)) for id, score in zip(matches.ids[0], matches.scores[0], strict=False)]
+            return self.rank([] if concept is None else [Term(concept=concept)], k, where)
+
+        return self._steadily(found)
 
     def search_vectors(self, vectors: object, k: int = 10, where: Where | None = None) -> Matches:
         """The k nearest inputs of many vectors (n, dim)."""

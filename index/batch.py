@@ -1,6 +1,6 @@
 """Requests on their way in together: each ends as a stored input or as the error that says why not."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from ..embeddings.base import WorkflowError
 from ..embeddings.batcher import Batcher
 from ..embeddings.images import ImageError
 from ..embeddings.parallel import side_by_side
+from .catalog.vectors import PictureKey
 from .errors import DuplicateUrl, InputExists, NotSupported, TenshotError
 from .intake import Prepared, prepare
 from .records import AddRequest, AddResult, FloatArray, Input, NewInput
@@ -59,12 +60,24 @@ class Batch:
                 ids.add(one.id)
                 urls |= {url} if url else set()
 
-    def embed(self, embedder: Callable[[], Batcher]) -> None:
-        """Runs the pictures through the base workflow, all at once."""
+    def embed(
+        self,
+        embedder: Callable[[], Batcher],
+        embedded: Callable[[Iterable[PictureKey]], Mapping[PictureKey, FloatArray]],
+    ) -> None:
+        """Runs the pictures through the base workflow, all at once, but for those that embedded knows."""
         pictures = {place: one.pixels for place, one in self._prepared.items() if one.pixels is not None}
         for place, one in self._prepared.items():
             if one.request.vector is not None:
                 self._vectors[place] = np.asarray(one.request.vector, dtype=np.float32)
+        if not pictures:
+            return
+        keys = {place: (self._prepared[place].sha256 or "", self._prepared[place].request.crop) for place in pictures}
+        known = embedded(keys.values())
+        for place, key in keys.items():
+            if key in known:
+                self._vectors[place] = known[key]
+                del pictures[place]
         if not pictures:
             return
         try:

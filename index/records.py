@@ -318,6 +318,31 @@ class Explanation:
     """True when only positives exist and no background: nothing to compare with."""
 
 
+class ChangeState(StrEnum):
+    """How far the change of an app's base workflow is."""
+
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class WorkflowChange:
+    """An app's inputs on their way into another base workflow; the old one serves until all are there."""
+
+    key: int
+    old_recipe: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    state: ChangeState
+    failure: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    done: int = 0
+    """Inputs that have a vector of the new workflow."""
+    total: int = 0
+
+
 class EvaluationState(StrEnum):
     QUEUED = "queued"
     DONE = "done"

@@ -126,9 +126,7 @@ class Store:
 
     def _open_app(self, record: AppRecord) -> App:
         recipe = Recipe(**record.recipe)
-        return self._apps.get(
-            record.id, lambda: App(record, recipe, self.catalog, self._blobs, lambda: self._embedder_of(recipe))
-        )
+        return self._apps.get(record.id, lambda: App(record, recipe, self.catalog, self._blobs, self._embedder_of))
 
     def _embedder_of(self, recipe: Recipe) -> Batcher:
         return self._embedders.get(recipe, lambda: Batcher(open_embedder(recipe)))

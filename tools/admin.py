@@ -176,9 +176,12 @@ def workflows(context: typer.Context) -> None:
             "id": entry.id,
             "title": entry.title,
             "good_for": entry.good_for,
+            "model": entry.model,
+            "weights": entry.weights,
             "dim": entry.dim,
             "text": entry.has_text,
             "licence": entry.licence,
+            "download_mb": entry.download_mb,
             "offline": entry.offline,
             "availability": availability(entry).note,
         }

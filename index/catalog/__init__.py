@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from . import schema
 from .apps import Apps
+from .changes import Changes
 from .concepts import Concepts
 from .database import Database, chunks
 from .evaluations import Evaluations
@@ -35,6 +36,7 @@ class Catalog:
         self.versions = Versions(database)
         self.spaces = Spaces(database)
         self.workflows = Workflows(database)
+        self.changes = Changes(database)
         self.evaluations = Evaluations(database)
         self.feedback = FeedbackLog(database)
 
