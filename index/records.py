@@ -343,6 +343,31 @@ class WorkflowChange:
     total: int = 0
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """How well an app's labelled inputs are told apart under one base workflow."""
+
+    workflow: str
+    dim: int
+    inputs: int
+    """That show one of the concepts, and have a picture."""
+    concepts: int
+    shots: Sequence[int]
+    """Labels a concept."""
+    accuracy: Sequence[float | None]
+    """For each of the shots; None where inputs are too few."""
+    interval: Sequence[float | None]
+    """Half the 95 % interval of each."""
+    ms_per_image: float
+    """Decoding and embedding, measured here on some of the inputs."""
+
+    @property
+    def mean_accuracy(self) -> float | None:
+        """Over the shots that could be judged."""
+        known = [value for value in self.accuracy if value is not None]
+        return sum(known) / len(known) if known else None
+
+
 class EvaluationState(StrEnum):
     QUEUED = "queued"
     DONE = "done"

@@ -1,4 +1,4 @@
-"""Sight: an app's base workflow, and changing it while the app serves.
+"""Sight: an app's base workflow, how others would do in its place, and changing it while the app serves.
 
 All inputs are embedded again in the background; what SQL holds of new vectors is the progress, so it survives whatever
 ends the process. When none is missing, one transaction makes the app see with the new workflow. Labels, concepts and
@@ -7,26 +7,33 @@ models belong to inputs and carry over. Readers who were caught by the switch ar
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TypeVar
 
-from ..embeddings.base import Recipe, WorkflowError
+import numpy as np
+from numpy.typing import NDArray
+
+from ..embeddings.base import Pixels, Recipe, WorkflowError
 from ..embeddings.batcher import Batcher, BatcherClosed, Busy
 from ..embeddings.images import ImageError, crop, open_image
 from ..embeddings.parallel import side_by_side
 from ..embeddings.workflows import VECTORS, recipe_of
 from .blobs import Blobs
 from .catalog import Catalog
-from .errors import BadRequest, TenshotError
+from .comparison import learning_curve
+from .errors import BadRequest, NothingToLearn, TenshotError
 from .models import Models
-from .records import AppRecord, ChangeState, Crop, FloatArray, WorkflowChange
+from .records import AppRecord, ChangeState, Comparison, Crop, FloatArray, Model, WorkflowChange
 
 _log = logging.getLogger("tenshot.index")
 _BATCH = 32
 _RETRY_S = 1.0
 
 T = TypeVar("T")
+StoredKey = tuple[int, str, Crop | None]
+"""An input's key, its picture's sha256, and the part of it that counts."""
 
 
 class Sight(Models):
@@ -81,6 +88,63 @@ class Sight(Models):
             self._worker.join()
         super().close()
 
+    def compare(
+        self,
+        workflows: Sequence[str],
+        model: Model | str | None = None,
+        *,
+        shots: Sequence[int] = (1, 2, 5, 10),
+        draws: int = 10,
+    ) -> list[Comparison]:
+        """How many labels each of these base workflows would need here, and what it costs; nothing is changed.
+
+        Judged on the inputs that show exactly one of the model's concepts. Raises NothingToLearn without two concepts
+        of two such inputs each, and WorkflowError for a workflow that can't be opened.
+        """
+        recipes = [recipe_of(workflow) for workflow in dict.fromkeys(workflows)]
+        pictures, labels = self._labelled_pictures(self._model(model))
+        if len(labels) == 0 or np.sum(np.bincount(labels) >= 2) < 2:
+            raise NothingToLearn("to compare, two concepts need two pictures each that show only one of them")
+        return [self._compared(recipe, pictures, labels, shots, draws) for recipe in recipes]
+
+    def _labelled_pictures(self, model: Model) -> tuple[list[StoredKey], NDArray[np.int64]]:
+        """Inputs with a picture that show exactly one of the model's concepts, and the number of that concept."""
+        shown: dict[int, list[int]] = {}
+        for number, given in enumerate(self._teacher.labels_of(model.concept_ids).values()):
+            for key, value in given.items():
+                if value:
+                    shown.setdefault(key, []).append(number)
+        keys = np.array(sorted(key for key, numbers in shown.items() if len(numbers) == 1), dtype=np.int64)
+        inputs = self._catalog.inputs.by_key(keys)
+        pictures = [(key, one.sha256, one.crop) for key in keys.tolist() if (one := inputs.get(key)) and one.sha256]
+        return pictures, np.array([shown[key][0] for key, _, _ in pictures], dtype=np.int64)
+
+    def _compared(
+        self, recipe: Recipe, pictures: list[StoredKey], labels: NDArray[np.int64], shots: Sequence[int], draws: int
+    ) -> Comparison:
+        embedder = self._embedders(recipe)
+        timed = pictures[:_BATCH]
+        embedder.embed_pixels(self._prepared(embedder, timed[:2]))  # warm
+        start = time.perf_counter()
+        embedder.embed_pixels(self._prepared(embedder, timed))
+        seconds = (time.perf_counter() - start) / len(timed)
+        found: dict[int, FloatArray] = {}
+        for first in range(0, len(pictures), _BATCH):
+            found |= self._embed_stored(recipe, pictures[first : first + _BATCH])
+        vectors = np.stack([found[key] for key, _, _ in pictures])
+        power = 0.5 if (vectors.min() >= 0 if recipe.nonnegative is None else recipe.nonnegative) else 1.0
+        accuracy, interval = learning_curve(vectors, labels, power, shots, draws)
+        return Comparison(
+            workflow=recipe.workflow,
+            dim=recipe.dim,
+            inputs=len(pictures),
+            concepts=len(np.unique(labels)),
+            shots=tuple(shots),
+            accuracy=accuracy,
+            interval=interval,
+            ms_per_image=1000 * seconds,
+        )
+
     def _steadily(self, answer: Callable[[], T]) -> T:
         """What answer gives while the app sees with one base workflow: asked again if that was changed meanwhile."""
         while True:
@@ -116,32 +180,35 @@ class Sight(Models):
                 _log.exception("changing the base workflow of app %s failed", self.name)
                 self._catalog.changes.give_up(self.id, ChangeState.FAILED, type(error).__name__)
 
-    def _embed_again(self, change: WorkflowChange, missing: list[tuple[int, str, Crop | None]]) -> bool:
+    def _embed_again(self, change: WorkflowChange, missing: list[StoredKey]) -> bool:
         """False: the change has ended."""
-        recipe = Recipe(**change.recipe)
-        known = self._catalog.vectors.of_pictures(change.recipe, [(sha256, box) for _, sha256, box in missing])
-        vectors: dict[int, FloatArray] = {
-            key: known[sha256, box] for key, sha256, box in missing if (sha256, box) in known
-        }
-        left = [one for one in missing if one[0] not in vectors]
+        try:
+            vectors = self._embed_stored(Recipe(**change.recipe), missing)
+        except (Busy, BatcherClosed):
+            self._stopping.wait(_RETRY_S)  # those who wait for an answer go first
+            return True
+        return self._catalog.changes.store(change, vectors)
+
+    def _embed_stored(self, recipe: Recipe, pictures: Sequence[StoredKey]) -> dict[int, FloatArray]:
+        """(dim,) by input key under any base workflow, without embedding again what some app has embedded."""
+        known = self._catalog.vectors.of_pictures(asdict(recipe), [(sha256, box) for _, sha256, box in pictures])
+        vectors = {key: known[sha256, box] for key, sha256, box in pictures if (sha256, box) in known}
+        left = [one for one in pictures if one[0] not in vectors]
         if left:
             embedder = self._embedders(recipe)
-
-            def opened(one: tuple[int, str, Crop | None]) -> object:
-                _, sha256, box = one
-                data = self._blobs.get(sha256)
-                return embedder.prepare(
-                    crop(open_image(data).image, box) if box else open_image(data, least_side=embedder.least_side).image
-                )
-
-            pixels = side_by_side(opened, left)
-            try:
-                made = embedder.embed_pixels(pixels)  # type: ignore[arg-type]
-            except (Busy, BatcherClosed):
-                self._stopping.wait(_RETRY_S)  # those who wait for an answer go first
-                return True
+            made = embedder.embed_pixels(self._prepared(embedder, left))
             vectors |= {key: vector for (key, _, _), vector in zip(left, made, strict=True)}
-        return self._catalog.changes.store(change, vectors)
+        return vectors
+
+    def _prepared(self, embedder: Batcher, pictures: Sequence[StoredKey]) -> list[Pixels]:
+        def prepared(one: StoredKey) -> Pixels:
+            _, sha256, box = one
+            data = self._blobs.get(sha256)
+            if box:
+                return embedder.prepare(crop(open_image(data).image, box))
+            return embedder.prepare(open_image(data, least_side=embedder.least_side).image)
+
+        return side_by_side(prepared, pictures)
 
     def _switch(self, change: WorkflowChange) -> bool:
         recipe = Recipe(**change.recipe)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ..index.errors import StoreInUse, TenshotError
+from .compare import change
 from .console import Context, errors, fail, say, table
 
 _PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pillow", "sqlalchemy", "fastapi")
@@ -107,6 +108,9 @@ def delete_app(
             typer.confirm(f"Delete {record.name!r} with all that it has?", abort=True)
         delete_app_record(catalog, Blobs(options.data / "blobs"), record.id)
     say(options, {"deleted": record.id}, f"deleted {record.name}")
+
+
+apps.command("change")(change)
 
 
 @keys.command("create")

@@ -1,14 +1,13 @@
 """Commands for working with an app: import, label, predict, search, evaluate."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from .console import Context, fail, progress, say, table
+from .compare import compare
+from .console import Context, fail, open_app, progress, say, table
 
 AppName = Annotated[str, typer.Option("--app", help="The app's name or id.")]
 _LABELS = {"yes": True, "no": False, "remove": None}
@@ -39,7 +38,7 @@ def import_folder(
     found = find(path, labels)
     if not found:
         fail(f"there are no pictures below {path}")
-    with _app(context, app) as opened:
+    with open_app(context, app) as opened:
         there = opened.existing([one.input_id for one in found])
         new = [one for one in found if one.input_id not in there]
         failed: list[dict[str, str]] = []
@@ -73,7 +72,7 @@ def label(
         if value not in _LABELS:
             raise typer.BadParameter(f"{text!r}: behind = comes yes, no or remove")
         given[concept] = _LABELS[value]
-    with _app(context, app) as opened:
+    with open_app(context, app) as opened:
         opened.label(id, given)
         now = dict(opened.input(id).concepts)
     said = ", ".join(f"{concept}={'yes' if value else 'no'}" for concept, value in now.items())
@@ -87,7 +86,7 @@ def predict(
     model: Annotated[str | None, typer.Option(help="A model's id; else all concepts.")] = None,
 ) -> None:
     """Say what a picture shows. Example: tenshot predict new.jpg --app birds"""
-    with _app(context, app) as opened:
+    with open_app(context, app) as opened:
         found = opened.predict(file, model)
     rows = [{"concept_id": one.concept_id, "value": one.value} for one in found]
     text = table(None, ["concept", "value"], [[one.concept_id, one.value] for one in found]) if found else "no concepts"
@@ -110,7 +109,7 @@ def search(
         tree = None if where is None else json.loads(where)
     except ValueError as error:
         raise typer.BadParameter(f"--where is not JSON: {error}") from error
-    with _app(context, app) as opened:
+    with open_app(context, app) as opened:
         hits = opened.search(image=image, text=text, concept=concept, k=k, where=tree)
         inputs = opened.inputs_by_id([hit.input_id for hit in hits])
     rows = [
@@ -133,9 +132,19 @@ def evaluate(
     context: typer.Context,
     app: AppName,
     model: Annotated[str | None, typer.Option(help="A model's id; else all concepts.")] = None,
+    workflows: Annotated[
+        str | None, typer.Option(help="Compare these base workflows instead, such as `general,general-fast`.")
+    ] = None,
+    shots: Annotated[str, typer.Option(help="Labels a concept, for the comparison.")] = "1,2,5,10",
 ) -> None:
-    """Judge every labelled input by the model without it (leave-one-out). Example: tenshot evaluate --app birds"""
-    with _app(context, app) as opened:
+    """Judge every labelled input by the model without it (leave-one-out). Example: tenshot evaluate --app birds
+
+    With --workflows: how many labels each base workflow needs on these inputs, and what embedding costs.
+    """
+    if workflows is not None:
+        compare(context, app, model, workflows, shots)
+        return
+    with open_app(context, app) as opened:
         result = opened.evaluate(model)
     if not result.inputs:
         fail("there is nothing to evaluate: no input has a label for this model")
@@ -143,13 +152,3 @@ def evaluate(
     rows = [[q.concept_id, q.positives, q.negatives, q.precision, q.recall, q.roc_auc] for q in result.concepts]
     accuracy = "-" if result.accuracy is None else f"{result.accuracy:.3f}"
     say(context.obj, result, table(f"{result.inputs} labelled inputs, accuracy {accuracy}", columns, rows))
-
-
-@contextmanager
-def _app(context: typer.Context, name: str) -> Iterator[Any]:
-    """The app, in a data folder that this process owns meanwhile."""
-    from ..index.store import Store
-
-    options: Context = context.obj
-    with Store.open(options.data, database_url=options.database_url) as store:
-        yield store.app(name)
