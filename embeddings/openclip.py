@@ -122,7 +122,8 @@ class OpenClipEmbedder(LooksAtPictures):
         return self._towers
 
     def _raise(self, model: Any, tokenize: Callable[[list[str]], torch.Tensor]) -> _Towers:
-        key = f"{self.recipe.model} {self.recipe.weights}"
+        # Of a checkpoint file the content counts, wherever it lies.
+        key = f"{self.recipe.model} {self.recipe.weights.rpartition(_DIGEST)[2]}"
         engine = open_engine(key, lambda: _Sight(model.visual), self._preprocessing)
         # From here on the engine has the tower that sees; the one that reads stays with torch.
         model.visual = None

@@ -15,10 +15,11 @@ from ..embeddings.batcher import Batcher
 from ..embeddings.images import ImageError, open_image
 from ..embeddings.images import crop as crop_image
 from ..embeddings.parallel import side_by_side
+from ..embeddings.zero_shot import zero_shot
 from . import evaluation, explanation
 from .collection import KeyFilter
 from .errors import BadRequest, NotSupported
-from .intake import check_vectors
+from .intake import check_id, check_vectors
 from .ranking import Ranking, Term, rank
 from .records import (
     Crop,
@@ -98,6 +99,23 @@ class App(Sight):
     ) -> list[Prediction]:
         """What a picture shows, best first."""
         return self._steadily(lambda: self._predictions(self.embed([image], [crop]), model, version))
+
+    def zero_shot(self, image: Picture, names: Sequence[str], *, crop: Crop | None = None) -> list[Prediction]:
+        """Which of these names a picture shows, untaught, best first. NotSupported by a base workflow without words."""
+        for name in names:
+            check_id(name, "name")
+        if not names:
+            return []
+
+        def named() -> list[Prediction]:
+            try:
+                [values] = zero_shot(self._embedder(), self.embed([image], [crop]), names)
+            except WorkflowError as error:
+                raise NotSupported(str(error)) from error
+            found = [Prediction(name, value) for name, value in zip(names, values.tolist(), strict=True)]
+            return sorted(found, key=lambda prediction: (-prediction.value, prediction.concept_id))
+
+        return self._steadily(named)
 
     def predict_input(
         self, id: str, model: Model | str | None = None, *, version: str | None = None

@@ -1,6 +1,7 @@
 """`tenshot bench embed`: pictures per second, beside the loop that people would write, in the same run."""
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -55,6 +56,8 @@ def embed(
         fail("the bench makes its pictures of scikit-image's photographs: pip install 'tenshot[demo]'")
     speeds: list[Speed] = []
     with tempfile.TemporaryDirectory() as folder:
+        # A compiled model of random weights is of no use to anybody later.
+        os.environ["TENSHOT_CACHE"] = folder
         files = _pictures(Path(folder), count)
         for name in workflows.split(","):
             workflow = random_clip(Path(folder)) if name == "random" else name
