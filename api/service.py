@@ -1,6 +1,7 @@
 """The HTTP service, put together from its settings."""
 
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -47,9 +48,12 @@ def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
         service.state.store = opened
         service.state.pictures = pictures_queue(opened, fetch)
         service.state.evaluations = evaluations_queue(opened)
+        warming = threading.Thread(target=opened.warm_up, name="tenshot-warm-up", daemon=True)
+        warming.start()
         try:
             yield
         finally:
+            warming.join()
             service.state.pictures.close()
             service.state.evaluations.close()
             if store is None:

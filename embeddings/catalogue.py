@@ -227,3 +227,8 @@ ALIASES: Mapping[str, str | None] = {
 """Clarifai's names in small letters -> what is nearest here; None: nothing is. Food, weddings and textures have no
 model of their own here: `general` knows ImageNet's dishes and materials, and ten labels of yours teach it the rest.
 """
+
+
+def with_words() -> str:
+    """The base workflows that understand words, for people."""
+    return ", ".join(entry.id for entry in CATALOGUE if entry.has_text)

@@ -16,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from . import hub, words
 from .base import FloatArray, LooksAtPictures, Pixels, Recipe, WorkflowError
+from .catalogue import with_words
 from .engine import Engine, open_engine
 from .pixels import Preprocessing
 
@@ -82,7 +83,9 @@ class TimmEmbedder(LooksAtPictures):
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         if not self.classes:
-            raise WorkflowError(f"workflow {self.recipe.workflow!r} understands images only, not words")
+            raise WorkflowError(
+                f"workflow {self.recipe.workflow!r} understands images only, not words; these do: {with_words()}"
+            )
         if not self.has_text:
             raise WorkflowError(
                 f"workflow {self.recipe.workflow!r} understands words by the extra {words.EXTRA!r}, which is not "

@@ -6,6 +6,7 @@ from typing import NoReturn
 from PIL.Image import Image
 
 from .base import LooksAtPictures, Pixels, Recipe, WorkflowError
+from .catalogue import with_words
 
 
 class VectorsEmbedder(LooksAtPictures):
@@ -40,5 +41,6 @@ class VectorsEmbedder(LooksAtPictures):
     def _refusal(self, what: str) -> WorkflowError:
         return WorkflowError(
             f"workflow 'vectors' has no model to see {what} with: hand in your own vectors of {self.recipe.dim} "
-            f"numbers (add_vectors, predict_vectors, search_vectors), or create the app with another workflow"
+            f"numbers (add_vectors, predict_vectors, search_vectors), or create the app with another workflow; "
+            f"words are understood by {with_words()}"
         )

@@ -221,11 +221,15 @@ class App(Sight):
     ) -> list[Hit]:
         """The k best inputs for one of: a picture, words, a vector, another input (cosine), a concept (probability).
 
+        Where the base workflow has no words, a concept's id or name finds what the concept would.
+
         With none of these, the inputs that `where` matches, in the order in which they were added, with score 1.
         """
         _check_k(k)
 
         def found() -> list[Hit]:
+            if text is not None and (named := self._concept_for(text)):
+                return self.rank([Term(concept=named)], k, where)
             query = self._query(image=image, crop=crop, text=text, vector=vector, input_id=input_id, concept=concept)
             if query is not None:
                 matches = self.search_vectors(query[None], k, where)
@@ -233,6 +237,12 @@ class App(Sight):
             return self.rank([] if concept is None else [Term(concept=concept)], k, where)
 
         return self._steadily(found)
+
+    def _concept_for(self, text: str) -> str | None:
+        """A concept of this id or name where the base workflow has no words: then that is all that can be found."""
+        if self.has_text:
+            return None
+        return next((one.id for one in self.concepts(per_page=1_000_000) if text in (one.id, one.name)), None)
 
     def search_vectors(self, vectors: object, k: int = 10, where: Where | None = None) -> Matches:
         """The k nearest inputs of many vectors (n, dim)."""
