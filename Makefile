@@ -20,7 +20,7 @@ EXTRA ?= cpu
 .venv/.ready: pyproject.toml
 	@echo "Setting up .venv (a few minutes the first time: PyTorch is large) ..."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --progress-bar on --editable '.[$(EXTRA),demo,dev]'
+	$(BIN)/python -m pip install --progress-bar on --editable '.[$(EXTRA),words,demo,dev]'
 	touch $@
 
 clean:

@@ -77,7 +77,9 @@ class Asked:
             opened = open_image(self._caller.app.picture(stored.id)).image
             opened = crop(opened, stored.crop) if stored.crop else opened
         else:
-            opened = open_image(self._caller.picture(one.data)).image
+            # The pixels of a crop count as they are; else no more is decoded than a model sees.
+            least_side = None if box else self._caller.app.least_side
+            opened = open_image(self._caller.picture(one.data), least_side=least_side).image
         return crop(opened, box) if box else opened
 
     def _untried(self, done: Mapping[int, object]) -> list[int]:

@@ -125,7 +125,8 @@ class Step:
             return {place: colours_out(image) for place, image in images.items()}
         if not images:
             return {}
-        classes, values = classified(caller.store, caller.app, list(images.values()))
+        words = [concept.key for concept in self.config.select_concepts or () if concept.key]
+        classes, values = classified(caller.store, caller.app, list(images.values()), words)
         names = {name: name for name in classes}
         wanted = self._selected(classes, names)
         return {

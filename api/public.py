@@ -9,6 +9,7 @@ from PIL.Image import Image
 
 from ..embeddings.colours import dominant_colours
 from ..embeddings.workflows import DEFAULT
+from ..embeddings.zero_shot import zero_shot
 from ..index.app import App
 from ..index.errors import ModelNotFound
 from ..index.records import FloatArray
@@ -68,9 +69,17 @@ def public_out(model: PublicModel) -> ModelOut:
     }
 
 
-def classified(store: Store, app: App, images: Sequence[Image]) -> tuple[Sequence[str], FloatArray]:
-    """The classes of the app's base workflow, and their probabilities (n, C); the default workflow's if it has none."""
+def classified(
+    store: Store, app: App, images: Sequence[Image], words: Sequence[str]
+) -> tuple[Sequence[str], FloatArray]:
+    """The classes of the app's base workflow, and their probabilities (n, C).
+
+    Where it has words instead of classes, those that are asked for; else the default workflow's classes.
+    """
     embedder = app.base_workflow()
+    if words and embedder.has_text and not embedder.classes:
+        names = list(dict.fromkeys(words))
+        return names, zero_shot(embedder, embedder.embed_images(images), names)
     if not embedder.classes:
         embedder = store.embedder(DEFAULT)
     return embedder.classes, embedder.classify_images(images)

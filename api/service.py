@@ -1,6 +1,7 @@
 """The HTTP service, put together from its settings."""
 
 import logging
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from .. import __version__
 from ..index.store import Store
 from . import (
     apps,
+    base_workflows,
     concepts,
     evaluations,
     explanations,
@@ -52,7 +54,7 @@ _log = logging.getLogger("tenshot.api")
 # Routes are tried in this order: what is asked most comes first, and feedback before ids could take its place.
 _RESOURCES = (
     *(outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, tokens, health),
-    *(suggestions, explanations, evaluations),
+    *(suggestions, explanations, evaluations, base_workflows),
 )
 _BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE}
 
@@ -67,9 +69,12 @@ def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
         service.state.store = opened
         service.state.pictures = pictures_queue(opened, fetch)
         service.state.evaluations = evaluations_queue(opened)
+        warming = threading.Thread(target=opened.warm_up, name="tenshot-warm-up", daemon=True)
+        warming.start()
         try:
             yield
         finally:
+            warming.join()
             service.state.pictures.close()
             service.state.evaluations.close()
             if store is None:

@@ -19,6 +19,7 @@ from .answers import (
     workflow_out,
 )
 from .asked import Asked
+from .base_workflows import AllWorkflowsAnswer, base_workflows_out
 from .inputs import error_status
 from .models import shown_version
 from .outputs import overall, step_of
@@ -43,10 +44,11 @@ def create(body: WorkflowsIn, caller: Writer) -> Json:
     return ok(workflows=[_shown(caller, one) for one in made])
 
 
-@router.get("/workflows", response_model=WorkflowsAnswer)
+@router.get("/workflows", response_model=AllWorkflowsAnswer)
 def page(caller: Reader, page: Paged) -> Json:
-    """In the order in which they were made."""
-    return ok(workflows=[_shown(caller, one) for one in caller.app.workflows(page.page, page.per_page)])
+    """In the order in which they were made; beside them the base workflows that an app can see with."""
+    made = caller.app.workflows(page.page, page.per_page)
+    return ok(workflows=[_shown(caller, one) for one in made], base_workflows=base_workflows_out())
 
 
 @router.get("/public_workflows", response_model=WorkflowsAnswer)

@@ -1,5 +1,6 @@
 """What an embedder is: pictures (and, for some, words) in, unit vectors out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 FloatArray = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+"""(3, height, width): a picture as a model looks at it, of that model's size."""
 
 
 class WorkflowError(Exception):
@@ -44,16 +47,61 @@ class Embedder(Protocol):
         """What the model can name untaught: different names for people, in the order of its head; empty if none."""
         ...
 
+    @property
+    def text_scale(self) -> float | None:
+        """What the model multiplies cosines of pictures and words by, before a softmax; None: nothing is known."""
+        ...
+
+    @property
+    def least_side(self) -> int | None:
+        """Pixels: a picture whose shorter side is this long shows the model all that it can see; None: no pictures."""
+        ...
+
+    def prepare(self, image: Image) -> Pixels:
+        """An upright RGB image of any size as the model looks at it. Many threads may prepare at once."""
+        ...
+
+    def embed_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
+        """(n, dim) float32, unit length, for n prepared images."""
+        ...
+
+    def classify_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
+        """(n, len(classes)) float32, the model's own probabilities; a row sums to 1. WorkflowError without classes."""
+        ...
+
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
-        """(n, dim) float32, unit length, for n upright RGB images of any size."""
+        """The same for images that are prepared here, one after the other."""
         ...
 
     def classify_images(self, images: Sequence[Image]) -> FloatArray:
-        """(n, len(classes)) float32, the model's own probabilities; a row sums to 1. WorkflowError without classes."""
+        """The same for images that are prepared here, one after the other."""
         ...
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         """(n, dim) float32, unit length, in the space of the images. WorkflowError if `has_text` is false."""
         ...
 
+    def unload(self) -> None:
+        """Lets the model's memory go until it is asked again."""
+        ...
+
     def close(self) -> None: ...
+
+
+class LooksAtPictures(ABC):
+    """What embedders of pictures share."""
+
+    @abstractmethod
+    def prepare(self, image: Image) -> Pixels: ...
+
+    @abstractmethod
+    def embed_pixels(self, pixels: Sequence[Pixels]) -> FloatArray: ...
+
+    @abstractmethod
+    def classify_pixels(self, pixels: Sequence[Pixels]) -> FloatArray: ...
+
+    def embed_images(self, images: Sequence[Image]) -> FloatArray:
+        return self.embed_pixels([self.prepare(image) for image in images])
+
+    def classify_images(self, images: Sequence[Image]) -> FloatArray:
+        return self.classify_pixels([self.prepare(image) for image in images])

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from PIL.Image import Image
 
-from .base import Embedder, FloatArray, Recipe
+from .base import Embedder, FloatArray, Pixels, Recipe
+from .parallel import side_by_side
 
 _Compute = Callable[[Sequence[Any]], FloatArray]
 
@@ -33,15 +34,18 @@ class _Call:
 class Batcher:
     """An embedder for many threads, in front of one that wants big batches. Closing it closes that one.
 
-    One thread works. Whenever it is free it takes all that waits, up to `max_batch` items, and starts at once: when
-    idle nobody waits for company, and under load batches grow by themselves. No more than `max_queue` items wait,
-    except that a single call of any size may always wait on its own.
+    Callers prepare their pictures in their own threads, those of many pictures on all cores. One thread computes.
+    Whenever it is free it takes all that waits, up to `max_batch` items, and starts at once: when idle nobody waits for
+    company, and under load batches grow by themselves. No more than `max_queue` items wait, except that a single call
+    of any size may always wait on its own. When nobody has asked for `idle_s` seconds the model is unloaded; the next
+    call loads it again.
     """
 
-    def __init__(self, embedder: Embedder, *, max_batch: int = 32, max_queue: int = 1024) -> None:
+    def __init__(self, embedder: Embedder, *, max_batch: int = 32, max_queue: int = 1024, idle_s: float = 1800) -> None:
         self._embedder = embedder
         self._max_batch = max_batch
         self._max_queue = max_queue
+        self._idle_s = idle_s
         self._calls: deque[_Call] = deque()
         self._waiting = 0
         self._closed = False
@@ -61,13 +65,32 @@ class Batcher:
     def classes(self) -> Sequence[str]:
         return self._embedder.classes
 
+    @property
+    def text_scale(self) -> float | None:
+        return self._embedder.text_scale
+
+    @property
+    def least_side(self) -> int | None:
+        return self._embedder.least_side
+
+    def prepare(self, image: Image) -> Pixels:
+        return self._embedder.prepare(image)
+
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
         """(n, dim) float32, unit length, in the order given; returns when they are done. Raises Busy."""
-        return self._submit(_Call(self._embedder.embed_images, images))
+        return self.embed_pixels(self._prepared(images))
 
     def classify_images(self, images: Sequence[Image]) -> FloatArray:
         """(n, len(classes)) float32 probabilities, in the order given; returns when they are done. Raises Busy."""
-        return self._submit(_Call(self._embedder.classify_images, images))
+        return self.classify_pixels(self._prepared(images))
+
+    def embed_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
+        """The same for pictures that are prepared already. Raises Busy."""
+        return self._submit(_Call(self._embedder.embed_pixels, pixels))
+
+    def classify_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
+        """The same for pictures that are prepared already. Raises Busy."""
+        return self._submit(_Call(self._embedder.classify_pixels, pixels))
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         """(n, dim) float32, unit length, in the order given; returns when they are done. Raises Busy."""
@@ -83,12 +106,28 @@ class Batcher:
         if first:
             self._embedder.close()
 
+    def unload(self) -> None:
+        """Lets the model's memory go when what waits is done."""
+        self._submit(_Call(self._unload, ()))
+
+    def _unload(self, _nothing: Sequence[Any] = ()) -> FloatArray:
+        self._embedder.unload()
+        return np.empty((0, 0), dtype=np.float32)
+
+    def _prepared(self, images: Sequence[Image]) -> list[Pixels]:
+        with self._changed:
+            self._check_room(len(images))  # before any work goes into what is refused
+        return side_by_side(self._embedder.prepare, images)
+
+    def _check_room(self, count: int) -> None:
+        if self._closed:
+            raise BatcherClosed(f"the embedder of workflow {self.recipe.workflow!r} is closed")
+        if self._waiting and self._waiting + count > self._max_queue:
+            raise Busy(f"{self._waiting} pictures or texts wait already; try again later")
+
     def _submit(self, call: _Call) -> FloatArray:
         with self._changed:
-            if self._closed:
-                raise BatcherClosed(f"the embedder of workflow {self.recipe.workflow!r} is closed")
-            if self._waiting and self._waiting + len(call.items) > self._max_queue:
-                raise Busy(f"{self._waiting} pictures or texts wait already; try again later")
+            self._check_room(len(call.items))
             self._calls.append(call)
             self._waiting += len(call.items)
             self._changed.notify()
@@ -101,7 +140,9 @@ class Batcher:
     def _next_calls(self) -> list[_Call]:
         """The oldest call, and those right behind it that ask the same and fit in its batch; none: closed and empty."""
         with self._changed:
-            self._changed.wait_for(lambda: self._calls or self._closed)
+            if not self._changed.wait_for(lambda: self._calls or self._closed, self._idle_s):
+                self._unload()
+                self._changed.wait_for(lambda: self._calls or self._closed)
             taken: list[_Call] = []
             size = 0
             while self._calls and (

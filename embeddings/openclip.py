@@ -4,23 +4,30 @@ import difflib
 import hashlib
 import os.path
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import huggingface_hub
 import numpy as np
 import open_clip
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL.Image import Image
+from torch import nn
 
 from . import hub
-from .base import FloatArray, Recipe, WorkflowError
+from .base import FloatArray, LooksAtPictures, Pixels, Recipe, WorkflowError
 from .device import device
+from .engine import Engine, open_engine
+from .pixels import Preprocessing
 
 PREFIX = "open_clip:"
 _HUB_PREFIX = "hf-hub:"
+_HUB_FILE_PREFIX = "hub-file:"
 _TAG_PREFIX = "tag:"
 _FILE_PREFIX = "file:"
 _DIGEST = "#sha256="
+_TEXTS = 64
 
 
 def describe(name: str) -> Recipe:
@@ -52,7 +59,16 @@ def describe(name: str) -> Recipe:
     return Recipe(workflow, PREFIX + arch, weights, config["embed_dim"], nonnegative=False)
 
 
-class OpenClipEmbedder:
+@dataclass(frozen=True)
+class _Towers:
+    """What is in memory of a model: an engine that sees, and what reads."""
+
+    engine: Engine
+    model: Any
+    tokenize: Callable[[list[str]], torch.Tensor]
+
+
+class OpenClipEmbedder(LooksAtPictures):
     """The two towers of an open_clip model."""
 
     has_text = True
@@ -60,38 +76,78 @@ class OpenClipEmbedder:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        model, self._tokenize = _load(recipe)
-        self._transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
-        self._device = device()
-        self._batch = 64 if self._device.type == "cuda" else 16
-        self._model = model.to(self._device)
+        model, tokenize = _load(recipe)
+        self.text_scale = float(model.logit_scale.detach().exp())
+        transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+        self._preprocessing = Preprocessing.of(transform)
+        self.least_side = self._preprocessing.least_side
+        self._towers: _Towers | None = self._raise(model, tokenize)
 
-    def embed_images(self, images: Sequence[Image]) -> FloatArray:
-        return self._embed(images, self._model.encode_image, self._pixels)
+    @property
+    def engine(self) -> str:
+        """What computes pictures, for people."""
+        return self._loaded().engine.name
 
-    def classify_images(self, images: Sequence[Image]) -> NoReturn:
+    def prepare(self, image: Image) -> Pixels:
+        return self._preprocessing(image)
+
+    def embed_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
+        return self._loaded().engine.run(pixels)[0] if len(pixels) else np.empty((0, self.recipe.dim), dtype=np.float32)
+
+    def classify_pixels(self, pixels: Sequence[Pixels]) -> NoReturn:
         raise WorkflowError(f"workflow {self.recipe.workflow!r} has no classes of its own; it compares with any words")
 
-    def embed_texts(self, texts: Sequence[str]) -> FloatArray:
-        return self._embed(texts, self._model.encode_text, self._tokenize)
-
-    def close(self) -> None:
-        del self._model
-
-    def _pixels(self, images: Sequence[Image]) -> torch.Tensor:
-        return torch.stack([self._transform(image) for image in images])
-
     @torch.inference_mode()
-    def _embed(self, items: Sequence[Any], encode: Callable[..., torch.Tensor], prepare: Any) -> FloatArray:
-        vectors = np.empty((len(items), self.recipe.dim), dtype=np.float32)
-        for start in range(0, len(items), self._batch):
-            batch = list(items[start : start + self._batch])
+    def embed_texts(self, texts: Sequence[str]) -> FloatArray:
+        vectors = np.empty((len(texts), self.recipe.dim), dtype=np.float32)
+        towers = self._loaded()
+        for start in range(0, len(texts), _TEXTS):
+            tokens = towers.tokenize(list(texts[start : start + _TEXTS])).to(device())
             try:
-                encoded = encode(prepare(batch).to(self._device), normalize=True)
+                encoded = towers.model.encode_text(tokens, normalize=True)
             except torch.OutOfMemoryError as error:
                 raise MemoryError(str(error)) from error
-            vectors[start : start + len(batch)] = encoded.float().cpu().numpy()
+            vectors[start : start + len(tokens)] = encoded.float().cpu().numpy()
         return vectors
+
+    def unload(self) -> None:
+        self._towers = None
+
+    def close(self) -> None:
+        self.unload()
+
+    def _loaded(self) -> _Towers:
+        if self._towers is None:
+            self._towers = self._raise(*_load(self.recipe))
+        return self._towers
+
+    def _raise(self, model: Any, tokenize: Callable[[list[str]], torch.Tensor]) -> _Towers:
+        # Of a checkpoint file the content counts, wherever it lies.
+        key = f"{self.recipe.model} {self.recipe.weights.rpartition(_DIGEST)[2]}"
+        engine = open_engine(key, lambda: _Sight(model.visual), self._preprocessing)
+        # From here on the engine has the tower that sees; the one that reads stays with torch.
+        model.visual = None
+        return _Towers(engine, model.to(device()), tokenize)
+
+
+class _Sight(nn.Module):
+    """Unit vectors of the tower that sees."""
+
+    def __init__(self, visual: nn.Module) -> None:
+        super().__init__()
+        self.visual = visual
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+        seen = self.visual(images)
+        # Some give the tokens too.
+        vectors = seen[0] if isinstance(seen, tuple) else seen
+        return (nn.functional.normalize(vectors.float()),)
+
+
+def plain(recipe: Recipe) -> tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[Image], torch.Tensor]]:
+    """The model's features (n, dim) of a batch, and the library's transform of a picture: nothing of ours between."""
+    model, _ = _load(recipe)
+    return model.encode_image, image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
 
 
 def _load(recipe: Recipe) -> tuple[Any, Callable[[list[str]], torch.Tensor]]:
@@ -100,6 +156,9 @@ def _load(recipe: Recipe) -> tuple[Any, Callable[[list[str]], torch.Tensor]]:
     options: dict[str, Any] = {}
     if weights.startswith(_HUB_PREFIX):
         what = repo = weights.removeprefix(_HUB_PREFIX)
+    elif weights.startswith(_HUB_FILE_PREFIX):
+        repo, _, file = weights.removeprefix(_HUB_FILE_PREFIX).rpartition("/")
+        what = f"{repo}/{file}"
     elif weights.startswith(_TAG_PREFIX):
         tag = weights.removeprefix(_TAG_PREFIX)
         published = open_clip.get_pretrained_cfg(arch, tag)
@@ -112,6 +171,8 @@ def _load(recipe: Recipe) -> tuple[Any, Callable[[list[str]], torch.Tensor]]:
         options = {"pretrained": what, "force_preprocess_cfg": _published_preprocessing(arch)}
 
     def load() -> tuple[Any, Any]:
+        if weights.startswith(_HUB_FILE_PREFIX):
+            options["pretrained"] = huggingface_hub.hf_hub_download(*what.rsplit("/", 1))
         tokenize = open_clip.get_tokenizer(arch)  # first, since it may lack a package, and weights are a long download
         return open_clip.create_model(arch, require_pretrained=True, **options).eval(), tokenize
 

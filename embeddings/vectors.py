@@ -5,26 +5,35 @@ from typing import NoReturn
 
 from PIL.Image import Image
 
-from .base import Recipe, WorkflowError
+from .base import LooksAtPictures, Pixels, Recipe, WorkflowError
+from .catalogue import with_words
 
 
-class VectorsEmbedder:
+class VectorsEmbedder(LooksAtPictures):
     """Refuses pictures and words, and says what to do instead."""
 
     has_text = False
+    text_scale = None
     classes = ()
+    least_side = None
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
-    def embed_images(self, images: Sequence[Image]) -> NoReturn:
+    def prepare(self, image: Image) -> NoReturn:
         raise self._refusal("pictures")
 
-    def classify_images(self, images: Sequence[Image]) -> NoReturn:
+    def embed_pixels(self, pixels: Sequence[Pixels]) -> NoReturn:
+        raise self._refusal("pictures")
+
+    def classify_pixels(self, pixels: Sequence[Pixels]) -> NoReturn:
         raise self._refusal("pictures")
 
     def embed_texts(self, texts: Sequence[str]) -> NoReturn:
         raise self._refusal("words")
+
+    def unload(self) -> None:
+        """Nothing is held."""
 
     def close(self) -> None:
         """Nothing is held."""
@@ -32,5 +41,6 @@ class VectorsEmbedder:
     def _refusal(self, what: str) -> WorkflowError:
         return WorkflowError(
             f"workflow 'vectors' has no model to see {what} with: hand in your own vectors of {self.recipe.dim} "
-            f"numbers (add_vectors, predict_vectors, search_vectors), or create the app with another workflow"
+            f"numbers (add_vectors, predict_vectors, search_vectors), or create the app with another workflow; "
+            f"words are understood by {with_words()}"
         )

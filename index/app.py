@@ -14,12 +14,15 @@ from ..embeddings.base import WorkflowError
 from ..embeddings.batcher import Batcher
 from ..embeddings.images import ImageError, open_image
 from ..embeddings.images import crop as crop_image
+from ..embeddings.parallel import side_by_side
+from ..embeddings.zero_shot import zero_shot
 from . import explanation
 from .collection import KeyFilter
 from .errors import BadRequest, NothingToLearn, NotSupported
-from .intake import check_vectors
+from .intake import check_id, check_vectors
 from .ranking import Ranking, Term, rank
 from .records import (
+    THRESHOLD,
     Crop,
     Explanation,
     FloatArray,
@@ -33,13 +36,13 @@ from .records import (
     Scores,
     Where,
 )
-from .review import Review
 from .scoring.predictor import Predictor
+from .sight import Sight
 
 _MOST_NEIGHBOURS = 100
 
 
-class App(Review):
+class App(Sight):
     """Opened by a `Store`, never made directly."""
 
     def __repr__(self) -> str:
@@ -57,13 +60,18 @@ class App(Review):
 
     def embed_each(self, images: Sequence[Picture], crops: Sequence[Crop | None]) -> "list[FloatArray | Exception]":
         """As `embed`, but a picture that can't be used gives its error in its place and stops none of the others."""
-        outcomes: list[Any] = []
-        for image, box in zip(images, crops, strict=True):
+        least_side = self.least_side if images else None
+
+        def opened(asked: tuple[Picture, Crop | None]) -> Any:
+            image, box = asked
             try:
-                opened = open_image(image).image
-                outcomes.append(crop_image(opened, box) if box else opened)
+                return (
+                    crop_image(open_image(image).image, box) if box else open_image(image, least_side=least_side).image
+                )
             except ImageError as error:
-                outcomes.append(error)
+                return error
+
+        outcomes: list[Any] = side_by_side(opened, list(zip(images, crops, strict=True)))
         good = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Exception)]
         try:
             vectors: Sequence[FloatArray] = (
@@ -87,13 +95,32 @@ class App(Review):
         self, image: Picture, model: Model | str | None = None, *, version: str | None = None, crop: Crop | None = None
     ) -> list[Prediction]:
         """What a picture shows, best first."""
-        return self._predictions(self.embed([image], [crop]), model, version)
+        return self._steadily(lambda: self._predictions(self.embed([image], [crop]), model, version))
+
+    def zero_shot(self, image: Picture, names: Sequence[str], *, crop: Crop | None = None) -> list[Prediction]:
+        """Which of these names a picture shows, untaught, best first. NotSupported by a base workflow without words."""
+        for name in names:
+            check_id(name, "name")
+        if not names:
+            return []
+
+        def named() -> list[Prediction]:
+            try:
+                [values] = zero_shot(self._embedder(), self.embed([image], [crop]), names)
+            except WorkflowError as error:
+                raise NotSupported(str(error)) from error
+            found = [
+                Prediction(name, value, value >= THRESHOLD) for name, value in zip(names, values.tolist(), strict=True)
+            ]
+            return sorted(found, key=lambda prediction: (-prediction.value, prediction.concept_id))
+
+        return self._steadily(named)
 
     def predict_input(
         self, id: str, model: Model | str | None = None, *, version: str | None = None
     ) -> list[Prediction]:
         """What a stored input shows, best first."""
-        return self._predictions(self.vectors([id]), model, version)
+        return self._steadily(lambda: self._predictions(self.vectors([id]), model, version))
 
     def predict_vectors(
         self, vectors: object, model: Model | str | None = None, *, version: str | None = None
@@ -113,11 +140,15 @@ class App(Review):
         neighbours: int = 5,
     ) -> Explanation:
         """Why this concept (None: the best one) gets its value for a picture, an input or a vector."""
-        query = self._query(image=image, input_id=input_id, vector=vector)
-        if query is None:
-            raise BadRequest("explain needs an image, an input_id or a vector")
-        wanted = None if concept is None else [concept]
-        found = self._explained(query, wanted, self._predictor_for(model, version), neighbours, 1)
+
+        def explained() -> list[Explanation]:
+            query = self._query(image=image, input_id=input_id, vector=vector)
+            if query is None:
+                raise BadRequest("explain needs an image, an input_id or a vector")
+            wanted = None if concept is None else [concept]
+            return self._explained(query, wanted, self._predictor_for(model, version), neighbours, 1)
+
+        found = self._steadily(explained)
         if not found:
             raise NothingToLearn("the model has no concept with a positive label: there is nothing to explain")
         return found[0]
@@ -175,14 +206,28 @@ class App(Review):
     ) -> list[Hit]:
         """The k best inputs for one of: a picture, words, a vector, another input (cosine), a concept (probability).
 
+        Where the base workflow has no words, a concept's id or name finds what the concept would.
+
         With none of these, the inputs that `where` matches, in the order in which they were added, with score 1.
         """
         _check_k(k)
-        query = self._query(image=image, crop=crop, text=text, vector=vector, input_id=input_id, concept=concept)
-        if query is not None:
-            matches = self.search_vectors(query[None], k, where)
-            return [Hit(id, float(score)) for id, score in zip(matches.ids[0], matches.scores[0], strict=False)]
-        return self.rank([] if concept is None else [Term(concept=concept)], k, where)
+
+        def found() -> list[Hit]:
+            if text is not None and (named := self._concept_for(text)):
+                return self.rank([Term(concept=named)], k, where)
+            query = self._query(image=image, crop=crop, text=text, vector=vector, input_id=input_id, concept=concept)
+            if query is not None:
+                matches = self.search_vectors(query[None], k, where)
+                return [Hit(id, float(score)) for id, score in zip(matches.ids[0], matches.scores[0], strict=False)]
+            return self.rank([] if concept is None else [Term(concept=concept)], k, where)
+
+        return self._steadily(found)
+
+    def _concept_for(self, text: str) -> str | None:
+        """A concept of this id or name where the base workflow has no words: then that is all that can be found."""
+        if self.has_text:
+            return None
+        return next((one.id for one in self.concepts(per_page=1_000_000) if text in (one.id, one.name)), None)
 
     def search_vectors(self, vectors: object, k: int = 10, where: Where | None = None) -> Matches:
         """The k nearest inputs of many vectors (n, dim)."""

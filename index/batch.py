@@ -1,12 +1,14 @@
 """Requests on their way in together: each ends as a stored input or as the error that says why not."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from ..embeddings.base import WorkflowError
 from ..embeddings.batcher import Batcher
 from ..embeddings.images import ImageError
+from ..embeddings.parallel import side_by_side
+from .catalog.vectors import PictureKey
 from .errors import DuplicateUrl, InputExists, NotSupported, TenshotError
 from .intake import Prepared, prepare
 from .records import AddRequest, AddResult, FloatArray, Input, NewInput
@@ -15,17 +17,25 @@ from .records import AddRequest, AddResult, FloatArray, Input, NewInput
 class Batch:
     """Keeps the order of the requests; one that fails at any step is out of the later ones."""
 
-    def __init__(self, requests: Sequence[AddRequest], dim: int, *, later: bool = False) -> None:
-        """later: pictures with a URL come another time."""
+    def __init__(
+        self, requests: Sequence[AddRequest], dim: int, *, later: bool = False, least_side: int | None = None
+    ) -> None:
+        """later: pictures with a URL come another time. least_side: of a picture that the base workflow needs.
+
+        Several pictures are decoded on all cores.
+        """
         self._requests = requests
-        self._prepared: dict[int, Prepared] = {}
-        self._errors: dict[int, Exception] = {}
         self._vectors: dict[int, FloatArray] = {}
-        for place, request in enumerate(requests):
+
+        def prepared(request: AddRequest) -> Prepared | Exception:
             try:
-                self._prepared[place] = prepare(request, dim, later=later)
+                return prepare(request, dim, later=later, least_side=least_side)
             except (TenshotError, ImageError) as error:
-                self._errors[place] = error
+                return error
+
+        outcomes = dict(enumerate(side_by_side(prepared, requests)))
+        self._prepared = {place: one for place, one in outcomes.items() if isinstance(one, Prepared)}
+        self._errors = {place: one for place, one in outcomes.items() if isinstance(one, Exception)}
 
     @property
     def errors(self) -> Sequence[Exception]:
@@ -50,12 +60,24 @@ class Batch:
                 ids.add(one.id)
                 urls |= {url} if url else set()
 
-    def embed(self, embedder: Callable[[], Batcher]) -> None:
-        """Runs the pictures through the base workflow, all at once."""
+    def embed(
+        self,
+        embedder: Callable[[], Batcher],
+        embedded: Callable[[Iterable[PictureKey]], Mapping[PictureKey, FloatArray]],
+    ) -> None:
+        """Runs the pictures through the base workflow, all at once, but for those that embedded knows."""
         pictures = {place: one.pixels for place, one in self._prepared.items() if one.pixels is not None}
         for place, one in self._prepared.items():
             if one.request.vector is not None:
                 self._vectors[place] = np.asarray(one.request.vector, dtype=np.float32)
+        if not pictures:
+            return
+        keys = {place: (self._prepared[place].sha256 or "", self._prepared[place].request.crop) for place in pictures}
+        known = embedded(keys.values())
+        for place, key in keys.items():
+            if key in known:
+                self._vectors[place] = known[key]
+                del pictures[place]
         if not pictures:
             return
         try:

@@ -41,8 +41,10 @@ class Prepared:
     """Upright, cropped RGB."""
 
 
-def prepare(request: AddRequest, dim: int, *, later: bool = False) -> Prepared:
+def prepare(request: AddRequest, dim: int, *, later: bool = False, least_side: int | None = None) -> Prepared:
     """Checks everything about one request that needs no database. later: the picture behind its URL comes another time.
+
+    least_side: of a whole picture no more is decoded than the base workflow sees (`open_image`).
 
     Raises ImageError for the picture, BadVector for the vector, BadRequest for the rest.
     """
@@ -61,7 +63,7 @@ def prepare(request: AddRequest, dim: int, *, later: bool = False) -> Prepared:
         return Prepared(request, input_id)
     if request.image is None:
         raise BadRequest(f"input {input_id!r} has neither a picture nor a vector")
-    data, decoded = open_picture(request.image)
+    data, decoded = open_picture(request.image, None if request.crop else least_side)
     return Prepared(
         request,
         input_id,
@@ -72,7 +74,7 @@ def prepare(request: AddRequest, dim: int, *, later: bool = False) -> Prepared:
     )
 
 
-def open_picture(picture: Picture) -> tuple[bytes, Decoded]:
+def open_picture(picture: Picture, least_side: int | None = None) -> tuple[bytes, Decoded]:
     """The file behind a picture, and what it shows. A PIL image becomes a PNG of its upright pixels."""
     if isinstance(picture, Image.Image):
         upright = open_image(picture).image
@@ -80,7 +82,7 @@ def open_picture(picture: Picture) -> tuple[bytes, Decoded]:
         upright.save(out, "PNG")
         return out.getvalue(), Decoded(upright, "image/png")
     data = picture if isinstance(picture, bytes) else read_file(picture)
-    return data, open_image(data)
+    return data, open_image(data, least_side=least_side)
 
 
 def check_id(value: object, what: str) -> str:

@@ -6,6 +6,7 @@ answer. Reads never wait for that lock, and it is not held while a model runs.
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -13,11 +14,12 @@ from uuid import uuid4
 
 import numpy as np
 
-from ..embeddings.base import Recipe
+from ..embeddings.base import Recipe, WorkflowError
 from ..embeddings.batcher import Batcher
 from .batch import Batch
 from .blobs import Blobs
 from .catalog import Catalog
+from .catalog.vectors import PictureKey
 from .collection import Collection
 from .errors import BadRequest, InputNotFound, InputNotReady
 from .intake import check_concepts, check_geo, check_id, check_metadata, check_regions, check_vectors, failure_of
@@ -51,25 +53,36 @@ class Library:
     """The part of an `App` that remembers."""
 
     def __init__(
-        self, record: AppRecord, recipe: Recipe, catalog: Catalog, blobs: Blobs, embedder: Callable[[], Batcher]
+        self, record: AppRecord, recipe: Recipe, catalog: Catalog, blobs: Blobs, embedders: Callable[[Recipe], Batcher]
     ) -> None:
-        """embedder opens the base workflow; it is called when the first picture or words come."""
+        """embedders opens a base workflow; it is called when the first picture or words come."""
         self.id, self.name, self.recipe, self.dim = record.id, record.name, recipe, record.dim
         self.created_at: datetime = record.created_at
         self._catalog = catalog
         self._blobs = blobs
-        self._embedder = embedder
+        self._embedders = embedders
         self._lock = threading.RLock()
-        self._collection = Collection(record.dim)
-        for keys, vectors in catalog.vectors.scan(self.id, recipe.workflow):
-            self._collection.upsert(keys, vectors)
-        self._collection.applied_seq = record.seq
-        table = catalog.labels.all(self.id)
-        self._teacher = Teacher(self._collection, _power(recipe), table.by_concept())
+        self._collection, self._teacher = self._remembered(recipe, record.seq)
         self._space_saved: object = None
         if space := catalog.spaces.load(self.id):
             self._teacher.resume(space)
             self._space_saved = space
+
+    def _remembered(self, recipe: Recipe, seq: int) -> tuple[Collection, Teacher]:
+        """What SQL holds for a base workflow, in memory."""
+        collection = Collection(recipe.dim)
+        for keys, vectors in self._catalog.vectors.scan(self.id, recipe.workflow):
+            collection.upsert(keys, vectors)
+        collection.applied_seq = seq
+        labels = self._catalog.labels.all(self.id).by_concept()
+        return collection, Teacher(collection, _power(recipe), labels)
+
+    def _embedder(self) -> Batcher:
+        return self._embedders(self.recipe)
+
+    def _embedded(self, pictures: Iterable[PictureKey]) -> dict[PictureKey, FloatArray]:
+        """Vectors of pictures that were embedded before, here or in another app of the same base workflow."""
+        return self._catalog.vectors.of_pictures(asdict(self.recipe), pictures)
 
     # Adding
 
@@ -140,6 +153,7 @@ class Library:
             input_id = check_id(ids[i], "input id") if ids else uuid4().hex
             new.append(NewInput(id=input_id, vector=row, concepts=labels, metadata=facts))
         with self._lock:
+            check_vectors(rows, self.dim, ids)  # again, for the base workflow may have been changed
             return self._store(new)
 
     def pending(self) -> list[str]:
@@ -154,17 +168,22 @@ class Library:
         found = self.inputs_by_id([id]).get(id)
         if found is None or found.status is not InputStatus.PENDING:
             return
-        batch = Batch([AddRequest(picture, id, url=found.url, crop=found.crop)], self.dim)
-        batch.embed(self._embedder)
+        batch = Batch([AddRequest(picture, id, url=found.url, crop=found.crop)], self.dim, least_side=self.least_side)
+        recipe = self.recipe
+        batch.embed(self._embedder, self._embedded)
         if batch.errors:
             self.never_arrived(id, failure_of(batch.errors[0]), str(batch.errors[0]))
             return
         [new] = batch.new_inputs()
         with self._lock, self._blobs.kept():
-            for data in batch.pictures():
-                self._blobs.put(data)
-            if self._catalog.inputs.complete(self.id, new):
-                self._remember(list(self.inputs_by_id([id]).values()), [new])
+            current = self.recipe is recipe
+            if current:
+                for data in batch.pictures():
+                    self._blobs.put(data)
+                if self._catalog.inputs.complete(self.id, new):
+                    self._remember(list(self.inputs_by_id([id]).values()), [new])
+        if not current:  # the base workflow was changed while the model ran
+            self.arrived(id, picture)
 
     def never_arrived(self, id: str, failure: Failure, reason: str) -> None:
         """The picture of a pending input can't be had: it is kept as failed, with the reason."""
@@ -172,19 +191,32 @@ class Library:
             self._catalog.inputs.fail(self.id, id, failure, reason)
 
     def _add_batch(self, requests: Sequence[AddRequest], *, later: bool) -> list[AddResult]:
-        batch = Batch(requests, self.dim, later=later)
+        recipe = self.recipe
+        pictures = any(request.image is not None for request in requests)
+        batch = Batch(requests, self.dim, later=later, least_side=self.least_side if pictures else None)
         # Before the model runs, so that no time goes into what can't be stored; and again under the lock.
         self._refuse_taken(batch)
-        batch.embed(self._embedder)
+        batch.embed(self._embedder, self._embedded)
         for data in batch.pictures():
             self._blobs.put(data)
         with self._lock:
-            self._refuse_taken(batch)
-            with self._blobs.kept():
-                # Once more, for another app may have deleted the same picture since.
-                for data in batch.pictures():
-                    self._blobs.put(data)
-                return batch.results(self._store(batch.new_inputs()))
+            if self.recipe is recipe:
+                self._refuse_taken(batch)
+                with self._blobs.kept():
+                    # Once more, for another app may have deleted the same picture since.
+                    for data in batch.pictures():
+                        self._blobs.put(data)
+                    return batch.results(self._store(batch.new_inputs()))
+        # The base workflow was changed while the model ran.
+        return self._add_batch(requests, later=later)
+
+    @property
+    def least_side(self) -> int | None:
+        """Pixels of a picture's shorter side that the base workflow needs; None: all, or it can't be opened."""
+        try:
+            return self._embedder().least_side
+        except WorkflowError:
+            return None  # which each picture will be told when it is embedded
 
     def _refuse_taken(self, batch: Batch) -> None:
         ids, urls = batch.ids_and_urls()

@@ -11,7 +11,7 @@ from ..embeddings.base import Recipe
 from ..embeddings.batcher import Batcher
 from .blobs import Blobs
 from .catalog import Catalog
-from .errors import BadRequest, ConceptNotFound, ModelNotFound, NothingToLearn
+from .errors import BadRequest, ConceptNotFound, ModelNotFound, NothingToLearn, NotSupported
 from .intake import check_id
 from .library import Library, offset
 from .records import (
@@ -31,9 +31,10 @@ class Models(Library):
     """The part of an `App` that knows which concepts are scored together, and what was frozen when."""
 
     def __init__(
-        self, record: AppRecord, recipe: Recipe, catalog: Catalog, blobs: Blobs, embedder: Callable[[], Batcher]
+        self, record: AppRecord, recipe: Recipe, catalog: Catalog, blobs: Blobs, embedders: Callable[[Recipe], Batcher]
     ) -> None:
-        super().__init__(record, recipe, catalog, blobs, embedder)
+        super().__init__(record, recipe, catalog, blobs, embedders)
+        self._changes = catalog.changes.done(self.id)
         # A frozen version never changes, so its predictor is read once.
         self._frozen = lru_cache(maxsize=16)(lambda sha256: Predictor.from_bytes(self._blobs.get(sha256)))
         # Model id -> concept id -> threshold. Never changed in place, so that readers need no lock.
@@ -168,6 +169,7 @@ class Models(Library):
             old = self.version(model.id, version_id)
             if old.predictor_sha256 is None:
                 raise BadRequest(f"version {version_id!r} follows the labels: there is nothing to go back to")
+            self._check_seen_alike(old)
             return self._catalog.versions.add(
                 self.id,
                 model.id,
@@ -253,6 +255,7 @@ class Models(Library):
             record = self.version(model.id, version)
             # One that had nothing to learn from follows the labels, as the head does.
             if record.predictor_sha256 is not None:
+                self._check_seen_alike(record)
                 return self._frozen(record.predictor_sha256)
         return self._predictor(model)
 
@@ -265,10 +268,21 @@ class Models(Library):
             given = given if record.follows_labels else record.thresholds
         return np.array([given.get(concept, THRESHOLD) for concept in concept_ids], dtype=np.float32)
 
+    def _check_seen_alike(self, version: ModelVersion) -> None:
+        """Raises NotSupported for one that was frozen among the vectors of another base workflow."""
+        later = [one for one in self._changes if one.finished_at and one.finished_at > version.created_at]
+        if later and Recipe(**later[0].old_recipe) != self.recipe:
+            raise NotSupported(
+                f"version {version.id!r} was frozen under the base workflow {later[0].old_recipe['workflow']!r}, and "
+                f"the app now sees with {self.recipe.workflow!r}: freeze a new version (the labels are all there), or "
+                f"change the base workflow back"
+            )
+
     def _predictor(self, model: Model) -> Predictor:
-        predictor = self._teacher.predictor(model)
-        if (space := self._teacher.space) is not None and space is not self._space_saved:
-            self._catalog.spaces.save(self.id, space)
+        workflow, teacher = self.recipe.workflow, self._teacher
+        predictor = teacher.predictor(model)
+        if (space := teacher.space) is not None and space is not self._space_saved:
+            self._catalog.spaces.save(self.id, space, workflow)
             self._space_saved = space
         return predictor
 

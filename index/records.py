@@ -367,6 +367,56 @@ class Explanation:
     calibration: CalibrationBasis
 
 
+class ChangeState(StrEnum):
+    """How far the change of an app's base workflow is."""
+
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class WorkflowChange:
+    """An app's inputs on their way into another base workflow; the old one serves until all are there."""
+
+    key: int
+    old_recipe: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    state: ChangeState
+    failure: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    done: int = 0
+    """Inputs that have a vector of the new workflow."""
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class WorkflowComparison:
+    """How well an app's labelled inputs are told apart under one base workflow."""
+
+    workflow: str
+    dim: int
+    inputs: int
+    """That show one of the concepts, and have a picture."""
+    concepts: int
+    shots: Sequence[int]
+    """Labels a concept."""
+    accuracy: Sequence[float | None]
+    """For each of the shots; None where inputs are too few."""
+    interval: Sequence[float | None]
+    """Half the 95 % interval of each."""
+    ms_per_image: float
+    """Decoding and embedding, measured here on some of the inputs."""
+
+    @property
+    def mean_accuracy(self) -> float | None:
+        """Over the shots that could be judged."""
+        known = [value for value in self.accuracy if value is not None]
+        return sum(known) / len(known) if known else None
+
+
 class EvaluationState(StrEnum):
     QUEUED = "queued"
     DONE = "done"

@@ -1,5 +1,6 @@
 """Store: a data folder. Opens it, makes and finds its apps, shares opened base workflows among them."""
 
+import logging
 import os
 import threading
 from dataclasses import asdict
@@ -10,7 +11,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from ..embeddings.base import Recipe
+from ..embeddings.base import Recipe, WorkflowError
 from ..embeddings.batcher import Batcher
 from ..embeddings.workflows import open_embedder, recipe_of
 from .app import App
@@ -21,6 +22,8 @@ from .errors import StoreClosed, StoreInUse
 from .intake import check_id
 from .records import AppRecord
 from .shelf import Shelf
+
+_log = logging.getLogger("tenshot.index")
 
 
 def open_catalog(path: str | os.PathLike[str], database_url: str | None = None) -> Catalog:
@@ -112,6 +115,14 @@ class Store:
         """A base workflow that needs no settings, opened and shared. Raises WorkflowError."""
         return self._embedder_of(recipe_of(workflow))
 
+    def warm_up(self) -> None:
+        """Opens the base workflows of all apps, so that nobody has to wait for them; what can't be opened is left."""
+        for record in self.apps():
+            try:
+                self._embedder_of(Recipe(**record.recipe))
+            except (WorkflowError, StoreClosed) as error:
+                _log.warning("the base workflow of app %s is not ready: %s", record.name, error)
+
     def apps(self) -> list[AppRecord]:
         """What SQL holds about each app, oldest first."""
         self._check_open()
@@ -126,9 +137,7 @@ class Store:
 
     def _open_app(self, record: AppRecord) -> App:
         recipe = Recipe(**record.recipe)
-        return self._apps.get(
-            record.id, lambda: App(record, recipe, self.catalog, self._blobs, lambda: self._embedder_of(recipe))
-        )
+        return self._apps.get(record.id, lambda: App(record, recipe, self.catalog, self._blobs, self._embedder_of))
 
     def _embedder_of(self, recipe: Recipe) -> Batcher:
         return self._embedders.get(recipe, lambda: Batcher(open_embedder(recipe)))

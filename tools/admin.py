@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ..index.errors import StoreInUse, TenshotError
+from .compare import change
 from .console import Context, errors, fail, say, table
 
 _PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pillow", "sqlalchemy", "fastapi")
@@ -109,6 +110,9 @@ def delete_app(
     say(options, {"deleted": record.id}, f"deleted {record.name}")
 
 
+apps.command("change")(change)
+
+
 @keys.command("create")
 def create_key(
     context: typer.Context,
@@ -176,9 +180,12 @@ def workflows(context: typer.Context) -> None:
             "id": entry.id,
             "title": entry.title,
             "good_for": entry.good_for,
+            "model": entry.model,
+            "weights": entry.weights,
             "dim": entry.dim,
             "text": entry.has_text,
             "licence": entry.licence,
+            "download_mb": entry.download_mb,
             "offline": entry.offline,
             "availability": availability(entry).note,
         }

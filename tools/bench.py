@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import bench_http
+from . import bench_embed, bench_http
 from .console import errors, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine, beside named baselines in the same run.")
@@ -33,6 +33,7 @@ class Timing:
 def register(main: typer.Typer) -> None:
     """Adds these commands."""
     app.command()(bench_http.http)
+    app.command()(bench_embed.embed)
     main.add_typer(app, name="bench")
 
 

@@ -104,6 +104,16 @@ def progress(title: str, total: int | None) -> Iterator[Rate]:
             raise
 
 
+@contextmanager
+def open_app(context: typer.Context, name: str) -> Iterator[Any]:
+    """The app, in a data folder that this process owns meanwhile."""
+    from ..index.store import Store
+
+    options: Context = context.obj
+    with Store.open(options.data, database_url=options.database_url) as store:
+        yield store.app(name)
+
+
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)

@@ -40,6 +40,15 @@ class Result:
 
 
 @dataclass(frozen=True)
+class _Words:
+    """How well the labels' names find their pictures."""
+
+    words: Sequence[str]
+    mean_average_precision: float
+    chance: float
+
+
+@dataclass(frozen=True)
 class _Set:
     """A task's inputs as they are in the app: ids, the number of each one's label, vectors."""
 
@@ -68,6 +77,7 @@ def demo(
     data = Path("tenshot-demo") if str(options.data) == "tenshot-data" else options.data
     with Store.open(data, database_url=options.database_url) as store:
         results, rows = [], []
+        words: dict[str, _Words] = {}
         for name, title, requests in _sources(folder):
             _check(name, [str((request.metadata or {})["label"]) for request in requests])
             known = {record.name for record in store.apps()}
@@ -82,6 +92,8 @@ def demo(
             # Once more, for some may not have been pictures.
             _check(name, [things.names[label] for label in things.labels])
             results.append(_judge(app, name, things))
+            if found := _by_words(app, things):
+                words[name] = found
             rows += _search_rows(app, things)
             _show_predictions(options, app, things)
     from .chart import accuracy_chart
@@ -105,9 +117,19 @@ def demo(
             for r in results
         ],
     )
-    document = {"results": [asdict(r) for r in results], "contact_sheet": str(sheet), "chart": str(chart)}
+    document = {
+        "results": [asdict(r) for r in results],
+        "words": {task: asdict(found) for task, found in words.items()},
+        "contact_sheet": str(sheet),
+        "chart": str(chart),
+    }
     say(options, document, shown)
     if not options.json:
+        for task, found in words.items():
+            errors.print(
+                f"\nFound by words alone, untaught ({task}): mean average precision {found.mean_average_precision:.2f} "
+                f"over {len(found.words)} words ({', '.join(found.words)}); by chance {found.chance:.2f}"
+            )
         errors.print(f"\nA visual search to look at: {sheet}, and the accuracies: {chart}")
         errors.print(f"To go on with this data over HTTP: tenshot --data {data} serve")
 
@@ -209,6 +231,23 @@ def _judge(app: "App", name: str, things: _Set) -> Result:
         five_nn=float(np.mean(scores[NAMES[1]])),
         ms=1000 * float(np.median(waited)),
     )
+
+
+def _by_words(app: "App", things: _Set) -> _Words | None:
+    """Searches each label's name; None where the base workflow has no words, or the labels are no words."""
+    from ..index.evaluation import average_precision
+
+    names = [name for name in things.names if name.isalpha()]
+    if not names or not app.has_text:
+        return None
+    found, chance = [], []
+    for name in names:
+        shown = things.labels == things.names.index(name)
+        scores = {hit.input_id: hit.score for hit in app.search(text=name, k=len(things.ids))}
+        values = np.array([scores[id] for id in things.ids])
+        found.append(average_precision(values, shown) or 0.0)
+        chance.append(float(shown.mean()))
+    return _Words(names, float(np.mean(found)), float(np.mean(chance)))
 
 
 def _model(app: "App", things: _Set) -> "Model":

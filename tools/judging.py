@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import say, table, yes_or_no
-from .work import AppName, opened_app
+from .console import open_app, say, table, yes_or_no
+from .work import AppName
 
 ModelName = Annotated[str | None, typer.Option("--model", help="A model's id; else all concepts.")]
 
@@ -31,7 +31,7 @@ def explain(
     """Say why a picture gets its value for a concept. Example: tenshot explain new.jpg --concept robin --app birds"""
     if (file is None) is (id is None):
         raise typer.BadParameter("name a picture, or a stored input by --input")
-    with opened_app(context, app) as opened:
+    with open_app(context, app) as opened:
         found = opened.explain(concept, image=file, input_id=id, model=model, version=version, neighbours=neighbours)
     basis = found.calibration
     title = "\n".join(
@@ -61,7 +61,7 @@ def suggest(
     model: ModelName = None,
 ) -> None:
     """Say what to label next, and why. Example: tenshot suggest --app birds -n 20"""
-    with opened_app(context, app) as opened:
+    with open_app(context, app) as opened:
         found = opened.suggest(model, n, strategy=strategy, concept=concept)
         files = _files(opened, [one.input_id for one in found])
     rows = [asdict(one) | {"file": files[one.input_id]} for one in found]
@@ -78,7 +78,7 @@ def doubt(
     model: ModelName = None,
 ) -> None:
     """List labels that look wrong, by the model taught without them. Example: tenshot doubt --app birds"""
-    with opened_app(context, app) as opened:
+    with open_app(context, app) as opened:
         found = opened.doubts(model, n, limit=limit)
         files = _files(opened, [one.input_id for one in found])
     rows = [asdict(one) | {"file": files[one.input_id]} for one in found]
@@ -102,7 +102,7 @@ def thresholds(
     if given and precision is not None:
         raise typer.BadParameter("give thresholds, or a precision to choose them for")
     wanted = dict(_threshold(text) for text in given or ())
-    with opened_app(context, app) as opened:
+    with open_app(context, app) as opened:
         if wanted:
             opened.set_thresholds(wanted, model)
         if precision is not None:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .console import say, table, yes_or_no
-from .work import AppName, opened_app
+from .console import open_app, say, table, yes_or_no
+from .work import AppName
 
 models = typer.Typer(no_args_is_help=True, help="Make, list and delete models: concepts that are scored together.")
 versions = typer.Typer(no_args_is_help=True, help="Freeze, list, compare and bring back versions of a model.")
@@ -30,7 +30,7 @@ def create_model(
     closed: Annotated[bool, typer.Option("--closed", help="Every picture shows one of them.")] = False,
 ) -> None:
     """Make a model of some concepts. Example: tenshot models create birds robin wren --exclusive --app birds"""
-    with opened_app(context, app) as opened:
+    with open_app(context, app) as opened:
         made = opened.create_model(id, concepts, mutually_exclusive=exclusive, closed_environment=closed)
     say(context.obj, made, f"made {made.id} of {', '.join(made.concept_ids)}")
 
@@ -38,7 +38,7 @@ def create_model(
 @models.command("list")
 def list_models(context: typer.Context, app: AppName) -> None:
     """List the models that were made. Example: tenshot models list --app birds"""
-    with opened_app(context, app) as opened:
+    with open_app(context, app) as opened:
         found = opened.models(per_page=1_000_000)
     rows = [
         [one.id, yes_or_no(one.mutually_exclusive), yes_or_no(one.closed_environment), ", ".join(one.concept_ids)]
@@ -54,7 +54,7 @@ def delete_model(
     app: AppName,
 ) -> None:
     """Delete a model with its versions; labels stay. Example: tenshot models delete birds --app birds"""
-    with opened_app(context, app) as opened:
+    with open_app(context, app) as opened:
         opened.model(id)
         opened.delete_models(id)
     say(context.obj, {"deleted": id}, f"deleted {id}")
@@ -66,7 +66,7 @@ def freeze(context: typer.Context, model: ModelId, app: AppName) -> None:
 
     Example: tenshot versions freeze birds --app birds
     """
-    with opened_app(context, app) as opened:
+    with open_app(context, app) as opened:
         made = opened.create_version(model)
     say(context.obj, made, f"froze {made.id}: {len(made.concept_ids)} concepts, {made.input_count} labelled inputs")
 
@@ -74,7 +74,7 @@ def freeze(context: typer.Context, model: ModelId, app: AppName) -> None:
 @versions.command("list")
 def list_versions(context: typer.Context, model: ModelId, app: AppName) -> None:
     """List the versions of a model, newest first. Example: tenshot versions list birds --app birds"""
-    with opened_app(context, app) as opened:
+    with open_app(context, app) as opened:
         found = opened.versions(model, per_page=1_000_000)
     rows = [
         [
@@ -101,7 +101,7 @@ def compare(
 
     Example: tenshot versions compare birds 1f0c... --app birds
     """
-    with opened_app(context, app) as opened:
+    with open_app(context, app) as opened:
         found = opened.compare(model, before, after, n=n)
     old, new = found.quality_before, found.quality_after
     measures = [
@@ -137,7 +137,7 @@ def rollback(
 
     Example: tenshot versions rollback birds 1f0c... --app birds
     """
-    with opened_app(context, app) as opened:
+    with open_app(context, app) as opened:
         made = opened.create_version(model, like=version)
     say(context.obj, made, f"{made.id} predicts as {version} does")
 

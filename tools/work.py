@@ -1,15 +1,14 @@
 """Commands for working with an app: import, label, predict, search, evaluate."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .console import Context, cell, fail, progress, say, table, yes_or_no
+from .compare import compare
+from .console import Context, cell, fail, open_app, progress, say, table, yes_or_no
 
 AppName = Annotated[str, typer.Option("--app", help="The app's name or id.")]
 _LABELS = {"yes": True, "no": False, "remove": None}
@@ -40,7 +39,7 @@ def import_folder(
     found = find(path, labels)
     if not found:
         fail(f"there are no pictures below {path}")
-    with opened_app(context, app) as opened:
+    with open_app(context, app) as opened:
         there = opened.existing([one.input_id for one in found])
         new = [one for one in found if one.input_id not in there]
         failed: list[dict[str, str]] = []
@@ -74,7 +73,7 @@ def label(
         if value not in _LABELS:
             raise typer.BadParameter(f"{text!r}: behind = comes yes, no or remove")
         given[concept] = _LABELS[value]
-    with opened_app(context, app) as opened:
+    with open_app(context, app) as opened:
         opened.label(id, given)
         now = dict(opened.input(id).concepts)
     said = ", ".join(f"{concept}={'yes' if value else 'no'}" for concept, value in now.items())
@@ -89,7 +88,7 @@ def predict(
     version: Annotated[str | None, typer.Option(help="A version of the model; else the labels as they are.")] = None,
 ) -> None:
     """Say what a picture shows. Example: tenshot predict new.jpg --app birds"""
-    with opened_app(context, app) as opened:
+    with open_app(context, app) as opened:
         found = opened.predict(file, model, version=version)
     rows = [asdict(one) for one in found]
     shown = [[one.concept_id, one.value, yes_or_no(one.decision)] for one in found]
@@ -112,7 +111,7 @@ def search(
         tree = None if where is None else json.loads(where)
     except ValueError as error:
         raise typer.BadParameter(f"--where is not JSON: {error}") from error
-    with opened_app(context, app) as opened:
+    with open_app(context, app) as opened:
         hits = opened.search(image=image, text=text, concept=concept, k=k, where=tree)
         inputs = opened.inputs_by_id([hit.input_id for hit in hits])
     rows = [
@@ -139,9 +138,19 @@ def evaluate(
     learning_curve: Annotated[
         bool, typer.Option("--learning-curve", help="How good it was with fewer labels, and whether more would help.")
     ] = False,
+    workflows: Annotated[
+        str | None, typer.Option(help="Compare these base workflows instead, such as `general,general-fast`.")
+    ] = None,
+    shots: Annotated[str, typer.Option(help="Labels a concept, for the comparison.")] = "1,2,5,10",
 ) -> None:
-    """Judge every labelled input by the model without it (leave-one-out). Example: tenshot evaluate --app birds"""
-    with opened_app(context, app) as opened:
+    """Judge every labelled input by the model without it (leave-one-out). Example: tenshot evaluate --app birds
+
+    With --workflows: how many labels each base workflow needs on these inputs, and what embedding costs.
+    """
+    if workflows is not None:
+        compare(context, app, model, workflows, shots)
+        return
+    with open_app(context, app) as opened:
         if learning_curve:
             _say_curve(context, opened.learning_curve(model))
             return
@@ -168,13 +177,3 @@ def _say_curve(context: typer.Context, found: Any) -> None:
     columns = ["labels a concept", "accuracy", "+/-", "average precision"]
     title = f"{found.verdict}\nMean of {found.draws} draws, each judged on {found.held_out} inputs held out"
     say(context.obj, found, table(title, columns, rows) if rows else found.verdict)
-
-
-@contextmanager
-def opened_app(context: typer.Context, name: str) -> Iterator[Any]:
-    """The app, in a data folder that this process owns meanwhile."""
-    from ..index.store import Store
-
-    options: Context = context.obj
-    with Store.open(options.data, database_url=options.database_url) as store:
-        yield store.app(name)

@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from . import schema
 from .apps import Apps
+from .changes import Changes
 from .concepts import Concepts
 from .database import Database, begin_moment, chunks
 from .evaluations import Evaluations
@@ -37,6 +38,7 @@ class Catalog:
         self.thresholds = Thresholds(database)
         self.spaces = Spaces(database)
         self.workflows = Workflows(database)
+        self.changes = Changes(database)
         self.evaluations = Evaluations(database)
         self.feedback = FeedbackLog(database)
 

@@ -217,6 +217,19 @@ spaces = Table(
     Column("background", LargeBinary, nullable=False),
 )
 
+workflow_changes = Table(
+    "workflow_changes",
+    metadata,
+    Column("key", Key, primary_key=True, autoincrement=True),
+    _app(index=True),
+    Column("old_recipe", Json, nullable=False),
+    Column("recipe", Json, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("failure", Text),
+    Column("created_at", Moment, nullable=False),
+    Column("finished_at", Moment),
+)
+
 evaluations = Table(
     "evaluations",
     metadata,

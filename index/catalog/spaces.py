@@ -7,15 +7,15 @@ from ..records import SpaceRecord
 from . import schema
 from .database import Database
 
-_spaces = schema.spaces
+_apps, _spaces = schema.apps, schema.spaces
 
 
 class Spaces:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def save(self, app_id: str, space: SpaceRecord) -> None:
-        """Replaces the one before."""
+    def save(self, app_id: str, space: SpaceRecord, workflow: str) -> None:
+        """Replaces the one before. Nothing happens if the app sees with another base workflow by now."""
         row = {
             "app_id": app_id,
             "seq": space.seq,
@@ -25,6 +25,9 @@ class Spaces:
             "background": space.background.astype("<i8").tobytes(),
         }
         with self._database.write() as connection:
+            recipe = connection.execute(select(_apps.c.recipe).where(_apps.c.id == app_id)).scalar_one_or_none()
+            if recipe is None or recipe["workflow"] != workflow:
+                return
             connection.execute(delete(_spaces).where(_spaces.c.app_id == app_id))
             connection.execute(insert(_spaces).values(row))
 

@@ -65,8 +65,12 @@ def general_fast() -> Iterator[Embedder]:
 
 
 @pytest.fixture(scope="session")
-def clip(clip_checkpoint: Path) -> Iterator[Embedder]:
-    yield from _opened(f"open_clip:{CLIP_ARCH}:{clip_checkpoint}")
+def clip(clip_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedder]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TENSHOT_CACHE", str(tmp_path_factory.mktemp("compiled")))
+        embedder = open_embedder(recipe_of(f"open_clip:{CLIP_ARCH}:{clip_checkpoint}"))
+    yield embedder
+    embedder.close()
 
 
 @pytest.fixture(scope="session", params=["general", "general_fast", "clip"])

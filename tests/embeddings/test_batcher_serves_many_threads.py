@@ -4,12 +4,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tenshot.embeddings.base import Embedder, FloatArray, Recipe
+from tenshot.embeddings.base import Embedder, FloatArray, Pixels, Recipe
 from tenshot.embeddings.batcher import Batcher, BatcherClosed, Busy
 
 
@@ -18,6 +19,9 @@ class Widths:
 
     recipe = Recipe("widths", "widths", "none", 2, nonnegative=True)
     has_text = True
+    text_scale = 10.0
+    classes = ()
+    least_side = 1
 
     def __init__(self, capacity: int = 1000) -> None:
         self.capacity = capacity
@@ -25,13 +29,21 @@ class Widths:
         self.gate = threading.Event()
         self.started = threading.Event()
         self.closed = 0
+        self.unloaded = threading.Event()
         self.gate.set()
 
-    def embed_images(self, images: Sequence[Image.Image]) -> FloatArray:
-        return self._embed([image.width for image in images])
+    def prepare(self, image: Image.Image) -> Pixels:
+        """Its first row: as long as the picture is wide."""
+        return np.asarray(image)[:1].transpose(2, 0, 1)
+
+    def embed_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
+        return self._embed([one.shape[2] for one in pixels])
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         return self._embed([len(text) for text in texts])
+
+    def unload(self) -> None:
+        self.unloaded.set()
 
     def close(self) -> None:
         self.closed += 1
@@ -181,3 +193,28 @@ def test_close_finishes_what_waits_and_refuses_what_comes(threads: ThreadPoolExe
     assert [call.result(10)[0, 0] for call in calls] == [20] * 6
     batcher.close()
     assert widths.closed == 1
+
+
+def test_an_idle_model_is_unloaded_and_answers_again(widths: Widths) -> None:
+    batcher = Batcher(widths, idle_s=0.05)
+    assert widths.unloaded.wait(10)
+    assert batcher.embed_images([picture(3)])[0, 0] == 3
+    widths.unloaded.clear()
+    assert widths.unloaded.wait(10)
+    batcher.close()
+
+
+def test_a_full_queue_refuses_before_any_picture_is_prepared(
+    batcher: Batcher, widths: Widths, threads: ThreadPoolExecutor
+) -> None:
+    widths.gate.clear()
+    calls = [threads.submit(batcher.embed_images, [picture(1)])]
+    assert widths.started.wait(10)
+    calls += [threads.submit(batcher.embed_images, [picture(2)] * 20)]
+    until(lambda: batcher._waiting == 20)
+    unpreparable: Any = None
+    with pytest.raises(Busy):
+        batcher.embed_images([unpreparable, unpreparable])
+    widths.gate.set()
+    for call in calls:
+        call.result(10)

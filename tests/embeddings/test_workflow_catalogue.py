@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import open_clip
 import pytest
@@ -52,7 +53,8 @@ def test_what_it_says_of_a_timm_model_is_what_timm_says() -> None:
 
 def test_what_it_says_of_text_and_sign_is_what_the_embedder_does(general: Embedder, general_fast: Embedder) -> None:
     for embedder in (general, general_fast):
-        assert embedder.has_text == workflow(embedder.recipe.workflow).has_text
+        entry = workflow(embedder.recipe.workflow)
+        assert embedder.has_text == (entry.has_text and all(map(find_spec, entry.text_needs)))
         assert embedder.recipe == recipe_of(embedder.recipe.workflow)
 
 
@@ -60,6 +62,26 @@ def test_offline_workflows_are_available_and_others_say_what_they_download() -> 
     assert all(availability(entry).ready for entry in CATALOGUE if entry.offline)
     clip = availability(workflow("clip"))
     assert clip.ready or "downloads about 605 MB" in clip.note
+
+
+def test_every_purpose_of_the_design_has_an_entry() -> None:
+    purposes = {"fashion", "product", "biology", "medical", "satellite", "place", "clip", "clip-large", "multilingual"}
+    assert purposes <= {entry.id for entry in CATALOGUE}
+    assert all(entry.good_for and entry.licence for entry in CATALOGUE)
+    assert all(entry.download_mb > 100 for entry in CATALOGUE if entry.source)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [("General", "general"), ("Food", "general"), ("Apparel", "fashion"), ("Travel", "place")]
+)
+def test_clarifais_names_mean_what_is_nearest(theirs: str, ours: str) -> None:
+    assert recipe_of(theirs) == recipe_of(ours)
+
+
+@pytest.mark.parametrize("theirs", ["Face", "Moderation"])
+def test_where_nothing_is_near_it_says_so(theirs: str) -> None:
+    with pytest.raises(WorkflowError, match=f"'{theirs}' has no counterpart here"):
+        recipe_of(theirs)
 
 
 def test_an_unknown_id_lists_what_exists_and_a_close_match() -> None:

@@ -84,3 +84,9 @@ def test_what_cannot_be_searched_is_refused(taught: App) -> None:
         taught.search(vector=QUERY[0], concept="a")
     with pytest.raises(BadRequest):
         taught.search_vectors(QUERY, k=0)
+
+
+def test_where_there_are_no_words_a_concepts_name_finds_what_the_concept_does(taught: App) -> None:
+    assert taught.search(text="b", k=5) == taught.search(concept="b", k=5)
+    with pytest.raises(NotSupported, match="words are understood by general, general-fast, clip"):
+        taught.search(text="something else")

@@ -26,6 +26,10 @@ def test_the_demo_works_on_a_folder_of_folders_again_and_again(tenshot: Callable
         assert (result["concepts"], result["labels"], result["held_out"]) == (3, 30, 9)
         assert all(0 <= result[method] <= 1 for method in ("tenshot", "logistic_regression", "five_nn"))
         assert result["ms"] > 0
+        for found in shown["words"].values():  # where the extra `words` is installed
+            assert found["words"] == ["checks", "discs", "stripes"]
+            assert found["chance"] == pytest.approx(1 / 3, abs=0.01)
+            assert 0 < found["mean_average_precision"] <= 1
         with Image.open(shown["contact_sheet"]) as sheet:
             assert sheet.width > 500
         drawn = ElementTree.parse(shown["chart"])
@@ -69,3 +73,11 @@ def test_the_bench_follows_suggestions_and_doubts(tenshot: Callable[..., Any], f
     doubted = tenshot("bench", "doubts", folders, *options).json
     assert [one["shots"] for one in doubted] == [5, 10, 20] * 2
     assert all(one["found"] <= min(one["listed"], one["planted"]) for one in doubted)
+
+
+def test_the_bench_of_embedding_compares_with_the_plain_loop_and_over_http(tenshot: Callable[..., Any]) -> None:
+    speeds = tenshot("bench", "embed", "--workflows", "general-fast", "--count", "2", "--rounds", "1", "--json").json
+    methods = {one["method"]: one for one in speeds}
+    assert len(methods) == 7
+    assert methods["plain loop (torch, one by one)"]["ratio"] == methods["HTTP, one client"]["ratio"] == 1
+    assert all(one["per_second"] > 0 and one["workflow"] == "general-fast" for one in speeds)

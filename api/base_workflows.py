@@ -1,0 +1,127 @@
+"""What an app sees with: the base workflows that there are, and changing an app's own while it serves."""
+
+from datetime import datetime
+
+from typing_extensions import TypedDict
+
+from ..embeddings.workflows import CATALOGUE, Workflow, availability
+from ..index.records import WorkflowChange
+from .access import Caller, Reader, Writer
+from .answers import Answer, Json, WorkflowsAnswer, ok
+from .route import new_router
+from .wire import Body
+
+router = new_router("/v2/base_workflow", "base workflow")
+
+
+class NamedIn(Body):
+    id: str
+
+
+class BaseWorkflowIn(Body):
+    base_workflow: NamedIn
+
+
+class BaseWorkflowOut(TypedDict):
+    """A model that an app can see with."""
+
+    id: str
+    title: str
+    good_for: str
+    model: str
+    weights: str
+    dim: int | None
+    text: bool
+    licence: str
+    download_mb: int
+    ready: bool
+    """Whether it works here without a network."""
+    availability: str
+
+
+class AllWorkflowsAnswer(WorkflowsAnswer):
+    base_workflows: list[BaseWorkflowOut]
+
+
+class ChangeOut(TypedDict):
+    """A change of an app's base workflow."""
+
+    id: str
+    state: str
+    """`running`, `done`, `cancelled` or `failed`."""
+    done: int
+    total: int
+    failure: str | None
+    created_at: datetime
+
+
+class CurrentOut(TypedDict):
+    id: str
+    dim: int
+    change: ChangeOut | None
+    """The latest one."""
+
+
+class CurrentAnswer(Answer):
+    base_workflow: CurrentOut
+
+
+@router.get("", response_model=CurrentAnswer)
+def get(caller: Reader) -> Json:
+    """What the app sees with, and how far the latest change of it is."""
+    return ok(base_workflow=_current(caller))
+
+
+@router.post("", response_model=CurrentAnswer)
+def change(body: BaseWorkflowIn, caller: Writer) -> Json:
+    """Begins to embed all inputs with another base workflow. The present one serves until that is done."""
+    caller.app.change_workflow(body.base_workflow.id)
+    return ok(base_workflow=_current(caller))
+
+
+@router.delete("", response_model=CurrentAnswer)
+def cancel(caller: Writer) -> Json:
+    """Ends a change that is under way: everything stays as it is."""
+    caller.app.cancel_workflow_change()
+    return ok(base_workflow=_current(caller))
+
+
+def base_workflow_out(entry: Workflow) -> BaseWorkflowOut:
+    here = availability(entry)
+    return {
+        "id": entry.id,
+        "title": entry.title,
+        "good_for": entry.good_for,
+        "model": entry.model,
+        "weights": entry.weights,
+        "dim": entry.dim,
+        "text": entry.has_text,
+        "licence": entry.licence,
+        "download_mb": entry.download_mb,
+        "ready": here.ready,
+        "availability": here.note,
+    }
+
+
+def base_workflows_out() -> list[BaseWorkflowOut]:
+    return [base_workflow_out(entry) for entry in CATALOGUE]
+
+
+def _current(caller: Caller) -> CurrentOut:
+    change = caller.app.workflow_change()
+    return {
+        "id": caller.app.recipe.workflow,
+        "dim": caller.app.dim,
+        "change": None if change is None else _shown(change),
+    }
+
+
+def _shown(change: WorkflowChange) -> ChangeOut:
+    return {
+        "id": change.recipe["workflow"],
+        "state": change.state.value,
+        "done": change.done,
+        "total": change.total,
+        "failure": change.failure,
+        "created_at": change.created_at,
+    }

@@ -1,0 +1,148 @@
+"""Changes of base workflows in SQL: what is under way, and the vectors that are there already are its progress."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, func, insert, select, update
+
+from ..errors import BadRequest
+from ..records import ChangeState, Crop, FloatArray, InputStatus, WorkflowChange
+from . import schema
+from .database import Database
+
+_apps, _inputs, _vectors, _changes = schema.apps, schema.inputs, schema.vectors, schema.workflow_changes
+
+
+class Changes:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, app_id: str, recipe: Mapping[str, Any]) -> WorkflowChange:
+        """Raises BadRequest where one is under way, or where inputs have no picture to embed again."""
+        with self._database.write() as connection:
+            if connection.execute(_latest(app_id, ChangeState.RUNNING)).one_or_none():
+                raise BadRequest("the base workflow is being changed already; cancel that first")
+            bare = select(func.count()).where(*_ready(app_id), _inputs.c.sha256.is_(None))
+            if count := connection.execute(bare).scalar_one():
+                raise BadRequest(f"{count} inputs have a vector, but no picture that another base workflow could see")
+            old = connection.execute(select(_apps.c.recipe).where(_apps.c.id == app_id)).scalar_one()
+            row = {
+                "app_id": app_id,
+                "old_recipe": old,
+                "recipe": dict(recipe),
+                "state": ChangeState.RUNNING.value,
+                "created_at": datetime.now(UTC),
+            }
+            made = connection.execute(insert(_changes).values(row).returning(_changes)).one()
+            return _with_progress(connection, app_id, _record(made))
+
+    def latest(self, app_id: str) -> WorkflowChange | None:
+        """With its progress; None where the base workflow was never changed."""
+        with self._database.read() as connection:
+            row = connection.execute(_latest(app_id)).one_or_none()
+            return None if row is None else _with_progress(connection, app_id, _record(row))
+
+    def done(self, app_id: str) -> list[WorkflowChange]:
+        """Those that were carried through, oldest first."""
+        query = select(_changes).where(_changes.c.app_id == app_id, _changes.c.state == ChangeState.DONE.value)
+        with self._database.read() as connection:
+            return [_record(row) for row in connection.execute(query.order_by(_changes.c.key))]
+
+    def missing(self, app_id: str, workflow: str, most: int) -> list[tuple[int, str, Crop | None]]:
+        """(key, sha256, crop) of inputs that have no vector of that workflow yet, oldest first."""
+        query = select(_inputs.c.key, _inputs.c.sha256, _inputs.c.crop).where(*_missing(app_id, workflow))
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(_inputs.c.key).limit(most))
+            return [(row.key, row.sha256, tuple(row.crop) if row.crop else None) for row in rows]
+
+    def store(self, change: WorkflowChange, vectors: Mapping[int, FloatArray]) -> bool:
+        """Vectors (dim,) by input key; inputs that were deleted meanwhile don't count. False: the change has ended."""
+        with self._database.write() as connection:
+            if not _is_running(connection, change.key):
+                return False
+            there = connection.scalars(select(_inputs.c.key).where(_inputs.c.key.in_(list(vectors))))
+            rows = [
+                {
+                    "input_key": key,
+                    "workflow": change.recipe["workflow"],
+                    "vector": vectors[key].astype("<f4").tobytes(),
+                }
+                for key in there
+            ]
+            if rows:
+                connection.execute(insert(_vectors), rows)
+        return True
+
+    def switch(self, app_id: str, change: WorkflowChange) -> bool:
+        """The app sees with the new workflow, and the vectors of the old one go. False: some have no new vector yet."""
+        with self._database.write() as connection:
+            if not _is_running(connection, change.key):
+                raise BadRequest("the change of the base workflow has ended")
+            if connection.execute(select(exists().where(*_missing(app_id, change.recipe["workflow"])))).scalar_one():
+                return False
+            values = {"recipe": dict(change.recipe), "dim": change.recipe["dim"]}
+            connection.execute(update(_apps).where(_apps.c.id == app_id).values(values))
+            connection.execute(_forget(app_id, change.old_recipe["workflow"]))
+            connection.execute(delete(schema.spaces).where(schema.spaces.c.app_id == app_id))
+            _end(connection, change.key, ChangeState.DONE, None)
+        return True
+
+    def give_up(self, app_id: str, state: ChangeState, failure: str | None = None) -> bool:
+        """Ends the change under way, and its vectors go. False: there is none."""
+        with self._database.write() as connection:
+            row = connection.execute(_latest(app_id, ChangeState.RUNNING)).one_or_none()
+            if row is None:
+                return False
+            connection.execute(_forget(app_id, row.recipe["workflow"]))
+            _end(connection, row.key, state, failure)
+        return True
+
+
+def _ready(app_id: str) -> Sequence[ColumnElement[bool]]:
+    return (_inputs.c.app_id == app_id, _inputs.c.status == InputStatus.READY.value)
+
+
+def _missing(app_id: str, workflow: str) -> Sequence[ColumnElement[bool]]:
+    has = exists().where(_vectors.c.input_key == _inputs.c.key, _vectors.c.workflow == workflow)
+    return (*_ready(app_id), ~has)
+
+
+def _forget(app_id: str, workflow: str) -> Any:
+    keys = select(_inputs.c.key).where(_inputs.c.app_id == app_id)
+    return delete(_vectors).where(_vectors.c.workflow == workflow, _vectors.c.input_key.in_(keys))
+
+
+def _latest(app_id: str, state: ChangeState | None = None) -> Select[Any]:
+    query = select(_changes).where(_changes.c.app_id == app_id).order_by(_changes.c.key.desc()).limit(1)
+    return query if state is None else query.where(_changes.c.state == state.value)
+
+
+def _is_running(connection: Connection, key: int) -> bool:
+    state = connection.execute(select(_changes.c.state).where(_changes.c.key == key)).scalar_one_or_none()
+    return state == ChangeState.RUNNING.value
+
+
+def _end(connection: Connection, key: int, state: ChangeState, failure: str | None) -> None:
+    values = {"state": state.value, "failure": failure, "finished_at": datetime.now(UTC)}
+    connection.execute(update(_changes).where(_changes.c.key == key).values(values))
+
+
+def _with_progress(connection: Connection, app_id: str, change: WorkflowChange) -> WorkflowChange:
+    ready = select(func.count()).where(*_ready(app_id))
+    total = connection.execute(ready).scalar_one()
+    missing = select(func.count()).where(*_missing(app_id, change.recipe["workflow"]))
+    return replace(change, total=total, done=total - connection.execute(missing).scalar_one())
+
+
+def _record(row: Row[Any]) -> WorkflowChange:
+    return WorkflowChange(
+        key=row.key,
+        old_recipe=row.old_recipe,
+        recipe=row.recipe,
+        state=ChangeState(row.state),
+        failure=row.failure,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+    )

@@ -1,0 +1,225 @@
+"""Sight: an app's base workflow, how others would do in its place, and changing it while the app serves.
+
+All inputs are embedded again in the background; what SQL holds of new vectors is the progress, so it survives whatever
+ends the process. When none is missing, one transaction makes the app see with the new workflow. Labels, concepts and
+models belong to inputs and carry over. Readers who were caught by the switch are asked again.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..embeddings.base import Pixels, Recipe, WorkflowError
+from ..embeddings.batcher import Batcher, BatcherClosed, Busy
+from ..embeddings.images import ImageError, crop, open_image
+from ..embeddings.parallel import side_by_side
+from ..embeddings.workflows import VECTORS, recipe_of
+from .blobs import Blobs
+from .catalog import Catalog
+from .errors import BadRequest, NothingToLearn, TenshotError
+from .records import AppRecord, ChangeState, Crop, FloatArray, Model, WorkflowChange, WorkflowComparison
+from .review import Review
+from .workflow_comparison import accuracies
+
+_log = logging.getLogger("tenshot.index")
+_BATCH = 32
+_RETRY_S = 1.0
+
+T = TypeVar("T")
+StoredKey = tuple[int, str, Crop | None]
+"""An input's key, its picture's sha256, and the part of it that counts."""
+
+
+class Sight(Review):
+    """The part of an `App` that knows what it sees with."""
+
+    def __init__(
+        self, record: AppRecord, recipe: Recipe, catalog: Catalog, blobs: Blobs, embedders: Callable[[Recipe], Batcher]
+    ) -> None:
+        super().__init__(record, recipe, catalog, blobs, embedders)
+        self._turn = 0
+        self._switching = threading.Lock()
+        self._stopping = threading.Event()
+        self._worker: threading.Thread | None = None
+        latest = catalog.changes.latest(self.id)
+        if latest and latest.state is ChangeState.RUNNING:
+            self._work_on(latest)
+
+    def change_workflow(self, workflow: str, *, wait: bool = False) -> WorkflowChange:
+        """Begins to embed all inputs with another base workflow; the present one serves until that is done.
+
+        wait: returns when it is done, cancelled or failed. Else the app works on it in the background, also after a
+        restart, whenever it is open. Raises WorkflowError, or BadRequest where that can't be.
+        """
+        recipe = recipe_of(workflow) if workflow != VECTORS else None
+        if recipe is None or self.recipe.workflow == VECTORS:
+            raise BadRequest("vectors that were made elsewhere can't be embedded again: make another app for them")
+        if recipe.workflow == self.recipe.workflow:
+            raise BadRequest(f"the app sees with {workflow!r} already")
+        self._embedders(recipe)  # before anything is noted: weights that can't be had are told at once
+        with self._lock:
+            change = self._catalog.changes.begin(self.id, asdict(recipe))
+            worker = self._work_on(change)
+        if wait:
+            worker.join()
+        found = self.workflow_change()
+        assert found
+        return found
+
+    def workflow_change(self) -> WorkflowChange | None:
+        """The latest change of the base workflow, with its progress; None if there never was one."""
+        with self._lock:  # so that one which is done has been switched to in memory too
+            return self._catalog.changes.latest(self.id)
+
+    def cancel_workflow_change(self) -> bool:
+        """Ends the change under way; what it made goes, and everything stays as it is. False: there is none."""
+        return self._catalog.changes.give_up(self.id, ChangeState.CANCELLED)
+
+    def close(self) -> None:
+        """Stops a change where it is; the next one who opens the app goes on with it."""
+        self._stopping.set()
+        if self._worker:
+            self._worker.join()
+        super().close()
+
+    def compare_workflows(
+        self,
+        workflows: Sequence[str],
+        model: Model | str | None = None,
+        *,
+        shots: Sequence[int] = (1, 2, 5, 10),
+        draws: int = 10,
+    ) -> list[WorkflowComparison]:
+        """How many labels each of these base workflows would need here, and what it costs; nothing is changed.
+
+        Judged on the inputs that show exactly one of the model's concepts. Raises NothingToLearn without two concepts
+        of two such inputs each, and WorkflowError for a workflow that can't be opened.
+        """
+        recipes = [recipe_of(workflow) for workflow in dict.fromkeys(workflows)]
+        pictures, labels = self._labelled_pictures(self._model(model))
+        if len(labels) == 0 or np.sum(np.bincount(labels) >= 2) < 2:
+            raise NothingToLearn("to compare, two concepts need two pictures each that show only one of them")
+        return [self._compared_workflow(recipe, pictures, labels, shots, draws) for recipe in recipes]
+
+    def _labelled_pictures(self, model: Model) -> tuple[list[StoredKey], NDArray[np.int64]]:
+        """Inputs with a picture that show exactly one of the model's concepts, and the number of that concept."""
+        shown: dict[int, list[int]] = {}
+        for number, given in enumerate(self._teacher.labels_of(model.concept_ids).values()):
+            for key, value in given.items():
+                if value:
+                    shown.setdefault(key, []).append(number)
+        keys = np.array(sorted(key for key, numbers in shown.items() if len(numbers) == 1), dtype=np.int64)
+        inputs = self._catalog.inputs.by_key(keys)
+        pictures = [(key, one.sha256, one.crop) for key in keys.tolist() if (one := inputs.get(key)) and one.sha256]
+        return pictures, np.array([shown[key][0] for key, _, _ in pictures], dtype=np.int64)
+
+    def _compared_workflow(
+        self, recipe: Recipe, pictures: list[StoredKey], labels: NDArray[np.int64], shots: Sequence[int], draws: int
+    ) -> WorkflowComparison:
+        embedder = self._embedders(recipe)
+        timed = pictures[:_BATCH]
+        embedder.embed_pixels(self._prepared(embedder, timed[:2]))  # warm
+        start = time.perf_counter()
+        embedder.embed_pixels(self._prepared(embedder, timed))
+        seconds = (time.perf_counter() - start) / len(timed)
+        found: dict[int, FloatArray] = {}
+        for first in range(0, len(pictures), _BATCH):
+            found |= self._embed_stored(recipe, pictures[first : first + _BATCH])
+        vectors = np.stack([found[key] for key, _, _ in pictures])
+        power = 0.5 if (vectors.min() >= 0 if recipe.nonnegative is None else recipe.nonnegative) else 1.0
+        accuracy, interval = accuracies(vectors, labels, power, shots, draws)
+        return WorkflowComparison(
+            workflow=recipe.workflow,
+            dim=recipe.dim,
+            inputs=len(pictures),
+            concepts=len(np.unique(labels)),
+            shots=tuple(shots),
+            accuracy=accuracy,
+            interval=interval,
+            ms_per_image=1000 * seconds,
+        )
+
+    def _steadily(self, answer: Callable[[], T]) -> T:
+        """What answer gives while the app sees with one base workflow: asked again if that was changed meanwhile."""
+        while True:
+            with self._switching:
+                turn = self._turn
+            try:
+                found = answer()
+            except Exception:
+                if turn == self._turn:
+                    raise
+            else:
+                if turn == self._turn:
+                    return found
+
+    def _work_on(self, change: WorkflowChange) -> threading.Thread:
+        self._worker = threading.Thread(target=self._carry_through, args=(change,), name="tenshot-sight", daemon=True)
+        self._worker.start()
+        return self._worker
+
+    def _carry_through(self, change: WorkflowChange) -> None:
+        try:
+            while not self._stopping.is_set():
+                missing = self._catalog.changes.missing(self.id, change.recipe["workflow"], _BATCH)
+                if not missing:
+                    if self._switch(change):
+                        return
+                elif not self._embed_again(change, missing):
+                    return
+        except (TenshotError, ImageError, WorkflowError) as error:
+            self._catalog.changes.give_up(self.id, ChangeState.FAILED, str(error))
+        except Exception as error:
+            if not self._stopping.is_set():
+                _log.exception("changing the base workflow of app %s failed", self.name)
+                self._catalog.changes.give_up(self.id, ChangeState.FAILED, type(error).__name__)
+
+    def _embed_again(self, change: WorkflowChange, missing: list[StoredKey]) -> bool:
+        """False: the change has ended."""
+        try:
+            vectors = self._embed_stored(Recipe(**change.recipe), missing)
+        except (Busy, BatcherClosed):
+            self._stopping.wait(_RETRY_S)  # those who wait for an answer go first
+            return True
+        return self._catalog.changes.store(change, vectors)
+
+    def _embed_stored(self, recipe: Recipe, pictures: Sequence[StoredKey]) -> dict[int, FloatArray]:
+        """(dim,) by input key under any base workflow, without embedding again what some app has embedded."""
+        known = self._catalog.vectors.of_pictures(asdict(recipe), [(sha256, box) for _, sha256, box in pictures])
+        vectors = {key: known[sha256, box] for key, sha256, box in pictures if (sha256, box) in known}
+        left = [one for one in pictures if one[0] not in vectors]
+        if left:
+            embedder = self._embedders(recipe)
+            made = embedder.embed_pixels(self._prepared(embedder, left))
+            vectors |= {key: vector for (key, _, _), vector in zip(left, made, strict=True)}
+        return vectors
+
+    def _prepared(self, embedder: Batcher, pictures: Sequence[StoredKey]) -> list[Pixels]:
+        def prepared(one: StoredKey) -> Pixels:
+            _, sha256, box = one
+            data = self._blobs.get(sha256)
+            if box:
+                return embedder.prepare(crop(open_image(data).image, box))
+            return embedder.prepare(open_image(data, least_side=embedder.least_side).image)
+
+        return side_by_side(prepared, pictures)
+
+    def _switch(self, change: WorkflowChange) -> bool:
+        recipe = Recipe(**change.recipe)
+        with self._lock:
+            if not self._catalog.changes.switch(self.id, change):
+                return False
+            collection, teacher = self._remembered(recipe, self._catalog.apps.get(self.id).seq)
+            with self._switching:
+                self._turn += 1
+                old, self._collection, self._teacher = self._collection, collection, teacher
+                self.recipe, self.dim, self._space_saved = recipe, recipe.dim, None
+                self._changes = self._catalog.changes.done(self.id)
+        old.close()
+        return True

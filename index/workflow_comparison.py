@@ -1,0 +1,69 @@
+"""Base workflows side by side: how many labels each needs, and what it costs. Pure functions on vectors."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .records import FloatArray, WorkflowComparison
+from .scoring.examples import BACKGROUND_SIZE, Background, Examples
+from .scoring.scorer import scorer_of
+from .scoring.space import Space
+
+_MOST_ASKED = 15
+"""Of each concept's held-out images."""
+_TIE = 0.01
+"""Accuracies that differ by less are as good as equal."""
+
+Labels = NDArray[np.int64]
+
+
+def accuracies(
+    vectors: FloatArray, labels: Labels, power: float, shots: Sequence[int], draws: int
+) -> tuple[list[float | None], list[float | None]]:
+    """Mean accuracy, and half its 95 % interval, after so many labels a concept; None where images are too few.
+
+    vectors (n, dim) unit length, labels (n,) concept numbers, each image showing one. In each draw as many images as
+    shots of every concept are taught, chosen by the draw's number alone, so that several workflows get the same ones;
+    others are asked.
+    """
+    space = Space.fit(vectors, power)
+    found = [
+        [accuracy for draw in range(draws) if (accuracy := _draw(space, vectors, labels, few, draw)) is not None]
+        for few in shots
+    ]
+    means = [float(np.mean(drawn)) if drawn else None for drawn in found]
+    halves = [float(1.96 * np.std(drawn) / np.sqrt(len(drawn))) if drawn else None for drawn in found]
+    return means, halves
+
+
+def recommended(compared: Sequence[WorkflowComparison]) -> WorkflowComparison | None:
+    """The most accurate over all shots; of those as good as equal the fastest. None where nothing could be compared."""
+    judged = [one for one in compared if one.mean_accuracy is not None]
+    if not judged:
+        return None
+    best = max(one.mean_accuracy or 0.0 for one in judged)
+    return min((one for one in judged if (one.mean_accuracy or 0.0) >= best - _TIE), key=lambda one: one.ms_per_image)
+
+
+def _draw(space: Space, vectors: FloatArray, labels: Labels, shots: int, draw: int) -> float | None:
+    counts = np.bincount(labels)
+    usable = np.flatnonzero(counts > shots)
+    if len(usable) < 2:
+        return None
+    rng = np.random.default_rng([draw, shots])
+    taught: list[int] = []
+    asked: list[int] = []
+    for concept in usable:
+        rows = rng.permutation(np.flatnonzero(labels == concept)).tolist()
+        taught += rows[:shots]
+        asked += rows[shots : shots + _MOST_ASKED]
+    others = np.setdiff1d(np.arange(len(vectors)), [*taught, *asked])[:BACKGROUND_SIZE]
+    space = space.smoothed(vectors[others])
+    examples = Examples(space, Background(others, space.prepare(vectors[others])), lambda keys: vectors[keys])
+    concepts = [str(concept) for concept in usable]
+    given = {str(concept): {row: True for row in taught if labels[row] == concept} for concept in usable}
+    scorer = scorer_of(examples, concepts, given, mutually_exclusive=True, closed_environment=True)
+    predictor = scorer.predictor()
+    best = np.array([int(id) for id in predictor.concept_ids])[predictor.values(vectors[asked]).argmax(axis=1)]
+    return float(np.mean(best == labels[asked]))

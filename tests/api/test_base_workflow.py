@@ -1,0 +1,73 @@
+"""What an app sees with, over the wire: listed, changed, cancelled."""
+
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pictures import png
+
+
+@pytest.fixture
+def seeing(tenant_of: Callable[..., Any]) -> Any:
+    """An app of six pictures on `general`."""
+    tenant = tenant_of("general", None)
+    inputs = [
+        {
+            "id": f"x{i}",
+            "data": {"image": {"base64": b64encode(png("discs", i)).decode()}, "concepts": [{"id": "disc"}]},
+        }
+        for i in range(6)
+    ]
+    tenant.call("POST", "/v2/inputs", {"inputs": inputs})
+    return tenant
+
+
+def ended(tenant: Any) -> Any:
+    """The app's base workflow when no change is running any more."""
+    while True:
+        now = tenant.call("GET", "/v2/base_workflow")["base_workflow"]
+        if not now["change"] or now["change"]["state"] != "running":
+            return now
+        time.sleep(0.02)
+
+
+def test_they_are_listed_with_what_works_here(tenant: Any) -> None:
+    listed = {one["id"]: one for one in tenant.call("GET", "/v2/workflows")["base_workflows"]}
+    assert listed["general"]["availability"].startswith("works offline here")
+    assert listed["general"]["ready"]
+    assert "downloads about 605 MB on first use" in listed["clip"]["availability"] or listed["clip"]["ready"]
+    assert {"fashion", "medical", "satellite", "vectors"} <= set(listed)
+    assert all(one["licence"] and one["good_for"] for one in listed.values())
+
+
+def test_it_is_changed_while_the_app_serves(seeing: Any) -> None:
+    assert ended(seeing) == {"id": "general", "dim": 1280, "change": None}
+    begun = seeing.call("POST", "/v2/base_workflow", {"base_workflow": {"id": "general-fast"}})["base_workflow"]
+    assert begun["change"]["id"] == "general-fast"
+    now = ended(seeing)
+    assert now["id"] == "general-fast"
+    assert (now["change"]["state"], now["change"]["done"], now["change"]["total"]) == ("done", 6, 6)
+    assert seeing.call("GET", "/v2/inputs/x1")["input"]["data"]["concepts"][0]["id"] == "disc"
+
+
+def test_a_change_is_cancelled(seeing: Any) -> None:
+    seeing.call("POST", "/v2/base_workflow", {"base_workflow": {"id": "general-fast"}})
+    cancelled = seeing.call("DELETE", "/v2/base_workflow")["base_workflow"]
+    assert cancelled["change"]["state"] in ("cancelled", "done")
+    assert cancelled["id"] == ("general" if cancelled["change"]["state"] == "cancelled" else "general-fast")
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"base_workflow": {"id": "nonsense"}}, 40001),
+        ({"base_workflow": {"id": "vectors"}}, 40001),
+        ({"base_workflow": {}}, 11100),
+        ({}, 11100),
+    ],
+)
+def test_what_can_not_be_is_refused(tenant: Any, body: Any, code: int) -> None:
+    tenant.call("POST", "/v2/base_workflow", body, (400, code))
+    assert tenant.call("GET", "/v2/base_workflow")["base_workflow"]["change"] is None

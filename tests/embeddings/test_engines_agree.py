@@ -1,0 +1,162 @@
+"""Whatever computes a model: the vectors are those of float32 torch, and the compiled form is kept on the disk."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tenshot.embeddings import openvino
+from tenshot.embeddings.base import FloatArray, Pixels
+from tenshot.embeddings.engine import LEAST_COSINE, Engine, Looking, TorchEngine, least_cosine, open_engine
+from tenshot.embeddings.photographs import photographs
+from tenshot.embeddings.pixels import Preprocessing
+
+SIDE = 32
+PREPROCESSING = Preprocessing(lambda image: image.resize((SIDE, SIDE)), (SIDE, SIDE), 80, (0.5,) * 3, (0.25,) * 3)
+
+pytestmark = pytest.mark.skipif(not openvino.installed(), reason="the extra `cpu` is not installed")
+
+
+class Small(nn.Module):
+    """Unit vectors of 16 numbers, and three probabilities."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.look = nn.Conv2d(3, 16, 8, stride=4)
+            self.name = nn.Linear(16, 3)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.look(images).relu().mean(dim=(2, 3))
+        return nn.functional.normalize(features), self.name(features).softmax(dim=1)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TENSHOT_CACHE", str(tmp_path / "compiled"))
+    return tmp_path / "compiled"
+
+
+@pytest.fixture(scope="module")
+def seen() -> list[Pixels]:
+    return [PREPROCESSING(photograph) for photograph in photographs()]
+
+
+def reference(pixels: Sequence[Pixels]) -> list[FloatArray]:
+    return TorchEngine(Looking(Small(), PREPROCESSING).eval(), torch.device("cpu"), batch=4).run(pixels)
+
+
+def same(engine: Engine, pixels: Sequence[Pixels]) -> bool:
+    vectors, values = engine.run(pixels)
+    expected, expected_values = reference(pixels)
+    return least_cosine(vectors, expected) > LEAST_COSINE and bool(np.abs(values - expected_values).max() < 0.01)
+
+
+def test_the_compiled_form_computes_the_same(seen: list[Pixels]) -> None:
+    engine = open_engine("small", Small, PREPROCESSING)
+    assert engine.name.startswith("OpenVINO")
+    assert same(engine, seen)
+
+
+def test_it_is_read_from_the_disk_without_loading_the_model(cache: Path, seen: list[Pixels]) -> None:
+    first = open_engine("small", Small, PREPROCESSING).run(seen)
+
+    def load() -> nn.Module:
+        raise AssertionError("the model was loaded")
+
+    again = open_engine("small", load, PREPROCESSING).run(seen)
+    assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
+    with pytest.raises(AssertionError):
+        open_engine("other weights", load, PREPROCESSING)
+    assert len(list(cache.iterdir())) == 2
+
+
+@pytest.mark.parametrize("suffix", ["blob", "json"])
+def test_a_spoiled_file_is_made_again(cache: Path, seen: list[Pixels], suffix: str) -> None:
+    open_engine("small", Small, PREPROCESSING)
+    [file] = cache.glob(f"*.{suffix}")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert same(open_engine("small", Small, PREPROCESSING), seen)
+    assert len(file.read_bytes()) == len(whole)
+
+
+def test_a_model_that_can_not_be_compiled_is_computed_by_torch(
+    seen: list[Pixels], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd(Small):
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return super().forward(torch.from_numpy(images.numpy()))  # leaves what a tracer can follow
+
+    engine = open_engine("odd", Odd, PREPROCESSING)
+    assert engine.name == "torch on cpu, float32"
+    assert same(engine, seen)
+    assert "computing with torch" in caplog.text
+
+
+def test_a_shorter_format_is_taken_only_where_photographs_show_that_the_vectors_bear_it(seen: list[Pixels]) -> None:
+    def opened(key: str, tried: list[Pixels], least: float) -> openvino.Form:
+        load = lambda: Looking(Small(), PREPROCESSING).eval()  # noqa: E731
+        return openvino.open_engine(key, load, (SIDE, SIDE), lambda: tried, least).form
+
+    assert opened("no photographs", [], 0.0) == openvino.Form("f32", None, together=False)
+    assert opened("a bar that nothing passes", seen, 1.1).precision == "f32"
+    lax = opened("a lax bar", seen, 0.9)
+    assert lax.precision == "f32" or (lax.precision == "bf16" and lax.cosine is not None and lax.cosine > 0.9)
+
+
+def test_alone_or_together_in_any_order_a_picture_has_one_vector(seen: list[Pixels]) -> None:
+    engine = open_engine("small", Small, PREPROCESSING)
+    together = engine.run(seen)[0]
+    alone = np.concatenate([engine.run([one])[0] for one in seen])
+    backwards = engine.run(seen[::-1])[0][::-1]
+    assert least_cosine(together, alone) > 1 - 1e-3
+    assert least_cosine(together, backwards) > 1 - 1e-3
+
+
+def test_nothing_is_told_to_the_makers_of_openvino(tmp_path: Path) -> None:
+    """In a fresh process with a fresh home: no telemetry is loaded, no socket is opened, no identity is written."""
+    script = """
+import socket, sys
+def refuse(*_): raise AssertionError("a connection")
+socket.socket.connect = refuse
+from torch import nn
+from tenshot.embeddings.openvino import _library
+library = _library()
+from openvino.tools.ovc import telemetry_utils
+assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
+import torch
+library.convert_model(nn.Linear(2, 2), example_input=torch.zeros(1, 2))
+assert sys.modules["openvino_telemetry"] is None
+"""
+    home = tmp_path / "home"
+    home.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], env={"HOME": str(home)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(home.iterdir()) == []
+
+
+def test_where_its_telemetry_is_loaded_already_openvino_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino_telemetry", sys)
+    assert open_engine("small", Small, PREPROCESSING).name.startswith("torch")
+
+
+def test_torch_takes_batches_and_says_when_memory_is_short(seen: list[Pixels]) -> None:
+    class Greedy(Small):
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            if len(images) > 2:
+                raise torch.OutOfMemoryError("too many")
+            return super().forward(images)
+
+    module = Looking(Greedy(), PREPROCESSING).eval()
+    with pytest.raises(MemoryError, match="too many"):
+        TorchEngine(module, torch.device("cpu"), batch=3).run(seen)
+    assert same(TorchEngine(module, torch.device("cpu"), batch=2), seen)

@@ -1,0 +1,45 @@
+import numpy as np
+import open_clip
+import pytest
+import timm
+import timm.data
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from torchvision.transforms import Compose
+
+from tenshot.embeddings.pixels import Preprocessing
+
+
+def of_timm(name: str) -> Compose:
+    config = timm.get_pretrained_cfg(name).to_dict()
+    return timm.data.create_transform(**timm.data.resolve_data_config(pretrained_cfg=config), is_training=False)
+
+
+def of_open_clip(architecture: str, tag: str) -> Compose:
+    published = open_clip.get_pretrained_cfg(architecture, tag)
+    given = {key: published[key] for key in ("mean", "std", "interpolation", "resize_mode") if key in published}
+    size = open_clip.get_model_config(architecture)["vision_cfg"]["image_size"]
+    return image_transform_v2(PreprocessCfg(size=size, **given), is_train=False)
+
+
+TRANSFORMS = {
+    "general": of_timm("tf_efficientnet_lite2"),
+    "general-fast": of_timm("tf_efficientnet_lite0"),
+    "a timm transformer": of_timm("vit_base_patch16_224.augreg2_in21k_ft_in1k"),
+    "clip": of_open_clip("ViT-B-32", "datacomp_xl_s13b_b90k"),
+    "squashed": of_open_clip("ViT-B-16-SigLIP2-256", "webli"),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+@pytest.mark.parametrize("size", [(300, 400), (640, 480), (120, 300), (50, 60), (1000, 33), (292, 292)])
+def test_normalised_pixels_differ_by_less_than_1e_5(name: str, size: tuple[int, int]) -> None:
+    transform = TRANSFORMS[name]
+    ours = Preprocessing.of(transform)
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+    pixels = ours(image)
+    assert pixels.dtype == np.uint8
+    assert pixels.shape[1:] == ours.size
+    normalised = (pixels / 255 - np.reshape(ours.mean, (3, 1, 1))) / np.reshape(ours.std, (3, 1, 1))
+    np.testing.assert_allclose(normalised, transform(image).numpy(), atol=1e-5)
+    assert min(ours.size) < ours.least_side < 4 * max(ours.size)

@@ -1,0 +1,219 @@
+"""`tenshot bench embed`: pictures per second, beside the loop that people would write, in the same run."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import errors, fail, say, table
+
+_WIDTH, _HEIGHT = 2048, 1536
+_CHUNK = 32
+_CLIENTS = 16
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast one way of embedding was."""
+
+    workflow: str
+    method: str
+    per_second: float
+    """Pictures, median of the rounds."""
+    ratio: float
+    """To the plain loop of the same run; over HTTP to one client."""
+    cpu_ms: float | None
+    """Computing time of a picture, over all cores: what other programs on the machine disturb least."""
+
+
+def embed(
+    context: typer.Context,
+    workflows: Annotated[str, typer.Option(help="Base workflows; `random` is an untrained CLIP.")] = (
+        "general,general-fast,random"
+    ),
+    count: Annotated[int, typer.Option(min=2, help="Pictures of 3 megapixels.")] = 32,
+    rounds: Annotated[int, typer.Option(min=1, help="Each method is timed so often, in turns.")] = 3,
+    http: Annotated[bool, typer.Option(help="Over HTTP too, by one client and by sixteen.")] = True,
+) -> None:
+    """Pictures embedded per second, from JPEG files and over HTTP. Example: tenshot bench embed --workflows general"""
+    from ..embeddings.photographs import photographs
+    from ..embeddings.plain import random_clip
+
+    if not photographs():
+        fail("the bench makes its pictures of scikit-image's photographs: pip install 'tenshot[demo]'")
+    speeds: list[Speed] = []
+    with tempfile.TemporaryDirectory() as folder:
+        if "random" in workflows:
+            # A compiled model of random weights is of no use to anybody later.
+            os.environ["TENSHOT_CACHE"] = folder
+        files = _pictures(Path(folder), count)
+        for name in workflows.split(","):
+            workflow = random_clip(Path(folder)) if name == "random" else name
+            speeds += [_named(speed, name) for speed in _from_files(workflow, files, rounds)]
+            if http:
+                speeds += [_named(speed, name) for speed in _over_http(workflow, files, rounds, Path(folder) / "data")]
+    rows = [
+        [s.workflow, s.method, f"{s.per_second:.1f}", f"{s.ratio:.2f}", "-" if s.cpu_ms is None else f"{s.cpu_ms:.0f}"]
+        for s in speeds
+    ]
+    title = f"Pictures per second, {count} JPEG files of 3 megapixels, median of {rounds} rounds"
+    columns = ["workflow", "method", "per second", "times", "CPU ms"]
+    say(context.obj, [asdict(speed) for speed in speeds], table(title, columns, rows))
+
+
+def _from_files(workflow: str, files: Sequence[Path], rounds: int) -> list[Speed]:
+    from ..embeddings.batcher import Batcher
+    from ..embeddings.images import open_image
+    from ..embeddings.parallel import side_by_side
+    from ..embeddings.plain import PlainLoop
+    from ..embeddings.workflows import open_embedder, recipe_of
+
+    recipe = recipe_of(workflow)
+    errors.print(f"{workflow}: loading")
+    batcher = Batcher(open_embedder(recipe))
+    plain = PlainLoop(recipe)
+
+    def ours() -> None:
+        for start in range(0, len(files), _CHUNK):
+            chunk = files[start : start + _CHUNK]
+            pictures = side_by_side(lambda file: open_image(file, least_side=batcher.least_side).image, chunk)
+            batcher.embed_images(pictures)
+
+    decoded = [open_image(file, least_side=batcher.least_side).image for file in files]
+    prepared = [batcher.prepare(picture) for picture in decoded]
+    ways: dict[str, Callable[[], object]] = {
+        "plain loop (torch, one by one)": lambda: plain.run(files, 1),
+        "plain loop, batches of 16": lambda: plain.run(files, 16),
+        "tenshot, from files": ours,
+        "tenshot, decoded pictures": lambda: batcher.embed_images(decoded),
+        "the model alone": lambda: batcher.embed_pixels(prepared),
+    }
+    batcher.embed_pixels(prepared[:1])
+    took = _in_turns(ways, rounds)
+    batcher.close()
+    slowest = took["plain loop (torch, one by one)"].seconds
+    return [
+        Speed(workflow, way, len(files) / one.seconds, slowest / one.seconds, 1000 * one.cpu_seconds / len(files))
+        for way, one in took.items()
+    ]
+
+
+def _over_http(workflow: str, files: Sequence[Path], rounds: int, data: Path) -> list[Speed]:
+    """The public model that gives embeddings, asked by one client, then by sixteen at a time."""
+    from ..api.public import EMBEDDING
+
+    contents = [b64encode(file.read_bytes()).decode() for file in files]
+    bodies = [json.dumps({"inputs": [{"data": {"image": {"base64": content}}}]}) for content in contents]
+    errors.print(f"{workflow}: over HTTP")
+    with _server(workflow, data) as (port, key):
+
+        def ask(body: str) -> None:
+            connection = HTTPConnection("127.0.0.1", port, timeout=120)
+            connection.request(
+                "POST",
+                f"/v2/models/{EMBEDDING.id}/outputs",
+                body,
+                {"Authorization": f"Key {key}", "Content-Type": "application/json"},
+            )
+            answer = connection.getresponse()
+            answer.read()
+            connection.close()
+            if answer.status != 200:
+                raise OSError(f"the server answered {answer.status}")
+
+        def many() -> None:
+            with ThreadPoolExecutor(_CLIENTS) as clients:
+                list(clients.map(ask, bodies))
+
+        ask(bodies[0])
+        ways: dict[str, Callable[[], object]] = {
+            "HTTP, one client": lambda: list(map(ask, bodies)),
+            f"HTTP, {_CLIENTS} clients": many,
+        }
+        took = _in_turns(ways, rounds)
+    slowest = took["HTTP, one client"].seconds
+    return [Speed(workflow, way, len(files) / one.seconds, slowest / one.seconds, None) for way, one in took.items()]
+
+
+@contextmanager
+def _server(workflow: str, data: Path) -> Iterator[tuple[int, str]]:
+    """A server of its own process: its port, and the key of an app on the workflow."""
+    from ..api.keys import new_key
+    from ..index.store import create_app_record, open_catalog
+
+    with open_catalog(data) as catalog:
+        name = f"bench-{len(catalog.apps.list())}"
+        key = new_key(catalog, create_app_record(catalog, name, workflow).id, name).secret
+    main = "from tenshot.tools.cli import main; main()"
+    command = [sys.executable, "-c", main, "--data", str(data), "serve", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            for line in server.stderr:
+                if "listens on http://" in line:
+                    address = line.split("listens on http://")[1].split()[0]
+                    yield int(address.rstrip("/").rpartition(":")[2]), key
+                    break
+            else:
+                raise OSError("the server did not start")
+        finally:
+            server.terminate()
+
+
+@dataclass(frozen=True)
+class _Took:
+    seconds: float
+    cpu_seconds: float
+
+
+def _in_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, _Took]:
+    """Medians for each way; all of them take a turn in each round, so that what disturbs one disturbs all."""
+    taken: dict[str, list[_Took]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way, run in ways.items():
+            start, cpu_start = time.perf_counter(), time.process_time()
+            run()
+            taken[way].append(_Took(time.perf_counter() - start, time.process_time() - cpu_start))
+    return {
+        way: _Took(statistics.median(t.seconds for t in times), statistics.median(t.cpu_seconds for t in times))
+        for way, times in taken.items()
+    }
+
+
+def _pictures(folder: Path, count: int) -> list[Path]:
+    """JPEG files of 3 megapixels: mosaics of photographs at their own size, so that they are as detailed as those."""
+    import numpy as np
+    from PIL import Image
+
+    from ..embeddings.photographs import photographs
+
+    rng = np.random.default_rng(0)
+    tiles = photographs()
+    files = []
+    for number in range(count):
+        mosaic = Image.new("RGB", (_WIDTH, _HEIGHT))
+        for top in range(0, _HEIGHT, 256):
+            for left in range(0, _WIDTH, 256):
+                tile = tiles[int(rng.integers(len(tiles)))]
+                x, y = (int(rng.integers(max(side - 256, 0) + 1)) for side in tile.size)
+                mosaic.paste(tile.crop((x, y, x + 256, y + 256)), (left, top))
+        files.append(folder / f"{number}.jpg")
+        mosaic.save(files[-1], quality=90)
+    return files
+
+
+def _named(speed: Speed, name: str) -> Speed:
+    return replace(speed, workflow=name)
