@@ -89,7 +89,7 @@ def open_engine(key: str, load: Callable[[], nn.Module], preprocessing: Preproce
     """
     where = device()
     if where.type == "cuda":
-        return _on_gpu(Looking(load(), preprocessing).eval(), where, preprocessing)
+        return on_gpu(Looking(load(), preprocessing).eval(), where, preprocessing)
     loaded: list[nn.Module] = []
 
     def looking() -> nn.Module:
@@ -116,7 +116,8 @@ def least_cosine(vectors: FloatArray, reference: FloatArray) -> float:
     return float((vectors * reference).sum(axis=1).min(initial=1))
 
 
-def _on_gpu(module: nn.Module, where: torch.device, preprocessing: Preprocessing) -> TorchEngine:
+def on_gpu(module: nn.Module, where: torch.device, preprocessing: Preprocessing) -> TorchEngine:
+    """Torch in the shortest number format in which photographs keep their vectors."""
     exact = TorchEngine(module.to(where).to(memory_format=torch.channels_last), where, batch=64)
     if not (tried := _tried(preprocessing)):
         return exact

@@ -12,7 +12,7 @@ from torch import nn
 
 from tenshot.embeddings import openvino
 from tenshot.embeddings.base import FloatArray, Pixels
-from tenshot.embeddings.engine import LEAST_COSINE, Engine, Looking, TorchEngine, least_cosine, open_engine
+from tenshot.embeddings.engine import LEAST_COSINE, Engine, Looking, TorchEngine, least_cosine, on_gpu, open_engine
 from tenshot.embeddings.photographs import photographs
 from tenshot.embeddings.pixels import Preprocessing
 
@@ -160,3 +160,18 @@ def test_torch_takes_batches_and_says_when_memory_is_short(seen: list[Pixels]) -
     with pytest.raises(MemoryError, match="too many"):
         TorchEngine(module, torch.device("cpu"), batch=3).run(seen)
     assert same(TorchEngine(module, torch.device("cpu"), batch=2), seen)
+
+
+def test_a_gpus_engine_takes_the_shortest_format_that_the_vectors_bear(seen: list[Pixels]) -> None:
+    """The same steps on the CPU, which computes in float16 as well."""
+    engine = on_gpu(Looking(Small(), PREPROCESSING).eval(), torch.device("cpu"), PREPROCESSING)
+    assert engine.name == "torch on cpu, float16"
+    assert same(engine, seen)
+
+    class Loud(Small):
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return super().forward(images * 1e6)  # more than float16 can hold, so that it gives no numbers
+
+    loud = on_gpu(Looking(Loud(), PREPROCESSING).eval(), torch.device("cpu"), PREPROCESSING)
+    assert loud.name in ("torch on cpu, bfloat16", "torch on cpu, float32")
+    assert np.isfinite(loud.run(seen)[0]).all()

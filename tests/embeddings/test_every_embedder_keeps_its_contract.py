@@ -66,3 +66,16 @@ def test_words_are_embedded_or_refused(embedder: Embedder) -> None:
 
 def test_features_are_never_negative_where_the_recipe_says_so(embedder: Embedder, pictures: list[Image.Image]) -> None:
     assert (embedder.embed_images(pictures).min() >= 0) == embedder.recipe.nonnegative
+
+
+def test_unloaded_it_loads_again_when_it_is_asked(general_fast: Embedder, pictures: list[Image.Image]) -> None:
+    before = general_fast.embed_images(pictures)
+    general_fast.unload()
+    np.testing.assert_allclose(general_fast.embed_images(pictures), before, atol=1e-5)
+
+
+def test_pixels_that_were_prepared_before_are_the_same_as_pictures(
+    embedder: Embedder, pictures: list[Image.Image]
+) -> None:
+    prepared = [embedder.prepare(picture) for picture in pictures]
+    np.testing.assert_allclose(embedder.embed_pixels(prepared), embedder.embed_images(pictures), atol=1e-5)
