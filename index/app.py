@@ -15,7 +15,6 @@ from ..embeddings.batcher import Batcher
 from ..embeddings.images import ImageError, open_image
 from ..embeddings.images import crop as crop_image
 from . import evaluation, explanation
-from .collection import KeyFilter
 from .errors import BadRequest, NotSupported
 from .intake import check_vectors
 from .models import Models
@@ -37,6 +36,7 @@ from .records import (
     StoredEvaluation,
     Where,
 )
+from .segments.state import KeyFilter
 from .teacher import LeaveOneOut
 
 _JUDGED = 1000

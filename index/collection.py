@@ -1,91 +1,64 @@
-"""One app's vectors, searchable: the in-memory accelerator of what SQL holds. Exact so far.
+"""One app's vectors, searchable: the accelerator of what SQL holds.
 
-Everything that is asked goes by key, the int64 of `inputs`. A search sees every write that has returned.
+Everything that is asked goes by key, the int64 of `inputs`. A search sees every write that has returned. Up to some
+thousand rows every search looks at all of them; beyond, codes propose candidates (`segments/`), which are made and
+renewed in the background while the newest rows are still looked at one by one.
 """
 
+import logging
+import os
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from importlib import metadata
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import BadRequest, BadVector, InputNotFound, TenshotError
+from .errors import BadRequest, BadVector, InputNotFound
 from .records import FloatArray, KeyArray
-from .rows import Rows
+from .segments import sealing
+from .segments.bits import Slots
+from .segments.keymap import KeyMap
+from .segments.planner import nearest
+from .segments.rows import Rows
+from .segments.sealing import Sizes, Task
+from .segments.state import KeyFilter, State
 
-_SCORES = 1 << 23
-"""Scores held at once by a scan, 32 MB."""
-_GATHER = 3_000_000
-"""Up to this many components, matching rows are read one by one; beyond, a scan of all rows is cheaper."""
-_TIE = 1e-5
-"""Rows whose scanned scores differ by less are told apart by their exact ones."""
 _ZERO = 1e-12
-_FAISS_PACKAGES = {"faiss-cpu": "cpu", "faiss-gpu": "gpu", "faiss-gpu-cuvs": "gpu"}
-
-
-def installed_faiss() -> list[str]:
-    """The installed packages that provide FAISS."""
-    return [name for name in _FAISS_PACKAGES if any(True for _ in metadata.distributions(name=name))]
-
-
-def check_faiss(installed: Iterable[str] | None = None) -> str:
-    """The one package that provides FAISS. Raises TenshotError if there are none or several."""
-    found = installed_faiss() if installed is None else list(installed)
-    if not found:
-        raise TenshotError("FAISS is missing: pip install 'tenshot[cpu]', or 'tenshot[gpu]' with an NVIDIA GPU")
-    if len(found) > 1:
-        raise TenshotError(
-            f"{' and '.join(found)} are installed, and each brings a module `faiss`: keep one of them "
-            f"(pip uninstall {found[0]})"
-        )
-    return found[0]
-
-
-def gpu_count() -> int:
-    """How many GPUs the installed FAISS can use."""
-    import faiss
-
-    return int(faiss.get_num_gpus()) if hasattr(faiss, "get_num_gpus") else 0
-
-
-@dataclass(frozen=True)
-class KeyFilter:
-    """Which keys may be found: valid for any later state of the collection."""
-
-    keys: KeyArray
-    """Ascending."""
-    _slots: dict[int, tuple[Rows, NDArray[np.int64]]] = field(default_factory=dict, repr=False, compare=False)
-
-    def slots(self, rows: Rows) -> NDArray[np.int64]:
-        """The live slots of these keys in a state, worked out once."""
-        cached = self._slots.get(0)
-        if cached is None or cached[0] is not rows:
-            slots = rows.slots_of(self.keys)
-            cached = self._slots[0] = (rows, np.ascontiguousarray(slots[slots >= 0]))
-        return cached[1]
+_log = logging.getLogger("tenshot.index")
+# One collection at a time is sealed, whatever the number of collections.
+_sealing_turn = threading.Lock()
 
 
 class Collection:
     """Rows (key, unit vector), each key once. One writer at a time; readers never wait."""
 
-    kind = "exact"
-
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, sizes: Sizes | None = None) -> None:
+        """sizes: when its ways change, None as they were found to be best."""
         self.dim = dim
-        self.applied_seq = 0
-        """The app's sequence number up to which this holds what SQL does."""
-        self._rows = Rows.empty(dim)
-        self._slot: dict[int, int] = {}
+        self._sizes = sizes or Sizes()
+        self._state = State.empty(dim)
         self._write = threading.Lock()
+        self._sealer: threading.Thread | None = None
+        self._closed = False
 
     def __len__(self) -> int:
-        return self._rows.count
+        return self._state.rows.count
 
     def __repr__(self) -> str:
-        rows = self._rows
-        return f"Collection({self.kind}, dim={self.dim}, rows={rows.count}, dead={rows.size - rows.count})"
+        rows = self._state.rows
+        return f"Collection({self.kind}, dim={self.dim}, rows={rows.count}, dead={rows.dead})"
+
+    @property
+    def kind(self) -> str:
+        """`exact`, or the codes in use: `flat`, `ivf-rabitq`, `ivf-pq`."""
+        segments = self._state.segments
+        return segments[0].kind if segments else "exact"
+
+    @property
+    def applied_seq(self) -> int:
+        """The app's sequence number up to which this holds what SQL does."""
+        return self._state.seq
 
     def upsert(self, keys: KeyArray, vectors: FloatArray, seq: int | None = None) -> None:
         """Stores a vector (n, dim) for each key (n,), in place of the one it had; of a key given twice the last counts.
@@ -95,46 +68,53 @@ class Collection:
         keys, unit = np.asarray(keys, dtype=np.int64), self._unit(vectors)
         if keys.shape != (len(unit),):
             raise BadVector(f"{keys.shape} keys were given for {len(unit)} vectors")
-        last = {key: place for place, key in enumerate(keys.tolist())}
-        places = np.fromiter(last.values(), dtype=np.int64, count=len(last))
+        if len(keys) > 1:
+            # The first of the reversed is the last.
+            _, last = np.unique(keys[::-1], return_index=True)
+            places = np.sort(len(keys) - 1 - last)
+            keys, unit = keys[places], unit[places]
         with self._write:
-            rows = self._rows
-            old = np.array([self._slot.get(key, -1) for key in last], dtype=np.int64)
+            state = self._state
+            rows = state.rows
+            old = self._known_slots(state, keys)
             known = old >= 0
-            # The same vector again is no change.
-            same = known.copy()
-            same[known] = (rows.vectors[old[known]] == unit[places[known]]).all(axis=1)
-            places, old = places[~same], old[~same]
+            if known.any():
+                # The same vector again is no change.
+                same = known.copy()
+                same[known] = (rows.take(old[known]) == unit[known]).all(axis=1)
+                keys, unit, old = keys[~same], unit[~same], old[~same]
             start = rows.size
-            rows = rows.append(keys[places], unit[places])
+            rows = rows.append(keys, unit)
             if (old >= 0).any():
                 rows = rows.without(old[old >= 0])
-            self._slot.update(zip(keys[places].tolist(), range(start, rows.size), strict=True))
-            self._publish(rows, seq)
+            self._publish(state, rows, state.keymap.changed(keys, np.arange(start, rows.size)), seq)
 
     def delete(self, keys: KeyArray | Iterable[int], seq: int | None = None) -> int:
         """Forgets these keys; unknown ones don't count. How many there were."""
+        wanted = np.unique(np.array(keys if isinstance(keys, np.ndarray) else list(keys), dtype=np.int64))
         with self._write:
-            slots = [slot for key in keys if (slot := self._slot.pop(int(key), None)) is not None]
-            if slots:
-                self._publish(self._rows.without(np.array(slots, dtype=np.int64)), seq)
-            return len(slots)
+            state = self._state
+            slots = self._known_slots(state, wanted)
+            gone = wanted[slots >= 0]
+            if len(gone):
+                keymap = state.keymap.changed(gone, np.full(len(gone), -1))
+                self._publish(state, state.rows.without(slots[slots >= 0]), keymap, seq)
+            return len(gone)
 
     def keys(self) -> KeyArray:
         """(n,) ascending."""
-        return self._rows.live_keys
+        return self._state.keys
 
     def contains(self, keys: KeyArray) -> NDArray[np.bool_]:
         """(n,): which of the keys have a row."""
-        return self._rows.slots_of(np.asarray(keys, dtype=np.int64)) >= 0
+        return self._found(np.asarray(keys, dtype=np.int64))[1] >= 0
 
     def get(self, keys: KeyArray) -> FloatArray:
         """(n, dim): a copy of the vectors of these keys. Raises InputNotFound."""
-        rows = self._rows
-        slots = rows.slots_of(np.asarray(keys, dtype=np.int64))
+        state, slots = self._found(np.asarray(keys, dtype=np.int64))
         if len(slots) and slots.min() < 0:
             raise InputNotFound(f"no vector for key {int(np.asarray(keys)[slots < 0][0])}")
-        return rows.vectors[slots]
+        return state.rows.take(slots)
 
     def filter(self, keys: KeyArray) -> KeyFilter:
         """Restricts searches to these keys; unknown ones don't matter, also if they come later."""
@@ -147,50 +127,90 @@ class Collection:
         """
         if k < 1:
             raise BadRequest(f"k must be 1 or more, not {k}")
-        unit, rows = self._unit(queries), self._rows
-        slots = None if where is None else where.slots(rows)
-        width = min(k, rows.count if slots is None else len(slots))
-        found_keys = np.full((len(unit), k), -1, dtype=np.int64)
-        found_scores = np.full((len(unit), k), -np.inf, dtype=np.float32)
-        if width:
-            for query, chosen in enumerate(self._candidates(rows, unit, width, slots)):
-                scores = _inner_products(unit[query], rows.vectors, chosen)
-                keys = rows.keys[chosen]
-                best = np.lexsort((keys, -scores))[:width]
-                found_keys[query, :width], found_scores[query, :width] = keys[best], scores[best]
-        return found_keys, found_scores
+        unit = self._unit(queries)
+        while True:
+            state = self._state
+            selection = None if where is None else where.selection(state)
+            if where is None or selection is not None:
+                return nearest(state, unit, k, selection)
 
     def close(self) -> None:
         """Lets the memory go; nothing may be asked afterwards."""
+        self._closed = True
+        self.wait()
         with self._write:
-            self._rows = Rows.empty(self.dim)
-            self._slot = {}
+            self._state = State.empty(self.dim)
 
-    def _candidates(
-        self, rows: Rows, queries: FloatArray, k: int, slots: NDArray[np.int64] | None
-    ) -> Iterable[NDArray[np.int64]]:
-        """For each query, slots with at least its k best rows."""
-        if slots is not None and len(slots) * self.dim <= _GATHER:
-            return [slots] * len(queries)
-        hidden = ~rows.live
-        if slots is not None:
-            hidden[:] = True
-            hidden[slots] = False
-        step = max(_SCORES // rows.size, 1)
-        return (
-            _at_least_best(scores, k)
-            for start in range(0, len(queries), step)
-            for scores in _masked(queries[start : start + step] @ rows.vectors.T, hidden)
-        )
+    # In the background
 
-    def _publish(self, rows: Rows, seq: int | None) -> None:
-        dead = rows.size - rows.count
-        if dead > 1000 and dead > 0.2 * rows.size:
-            rows = rows.compacted()
-            self._slot = dict(rows.slot_map())
-        self._rows = rows
-        if seq is not None:
-            self.applied_seq = seq
+    def wait(self) -> None:
+        """Returns when nothing is being sealed."""
+        while (sealer := self._sealer) is not None:
+            sealer.join()
+
+    def _publish(self, before: State, rows: Rows, keymap: KeyMap, seq: int | None) -> None:
+        """The caller holds the write lock."""
+        state = replace(before, rows=rows, keymap=keymap, seq=before.seq if seq is None else seq)
+        task = sealing.due(state, self._sizes)
+        if task is Task.COMPACT and rows.size <= self._sizes.inline:
+            state = replace(state, segments=())
+            rows, keymap = sealing.compacted(state)
+            state = replace(state, rows=rows, keymap=keymap)
+            task = sealing.due(state, self._sizes)
+        self._state = state
+        if task and self._sealer is None and not self._closed:
+            self._sealer = threading.Thread(target=self._seal, name="tenshot-seal", daemon=True)
+            self._sealer.start()
+
+    def _seal(self) -> None:
+        _yield_to_others()
+        while True:
+            with self._write:
+                state = self._state
+                task = None if self._closed else sealing.due(state, self._sizes)
+                if task is None:
+                    self._sealer = None
+                    return
+            try:
+                with _sealing_turn:
+                    self._do(task, state)
+            except Exception:
+                # Searches stay right without: they look at every row of the tail.
+                _log.exception("sealing %r failed; it is tried again when the collection has doubled", self)
+                with self._write:
+                    self._state = sealing.without_segments(self._state, state.rows.size)
+
+    def _do(self, task: Task, state: State) -> None:
+        threads = max((os.cpu_count() or 1) - 1, 1)
+        if task is Task.COMPACT:
+            rows, keymap = sealing.compacted(state)
+            fresh = State(rows, keymap, seq=state.seq)
+            if (then := sealing.due(fresh, self._sizes)) is not None:
+                fresh = replace(fresh, segments=sealing.segments_after(fresh, then, self._sizes, threads) or ())
+            with self._write:
+                rows, keymap = sealing.caught_up(state, self._state, rows, keymap)
+                self._state = replace(self._state, rows=rows, keymap=keymap, segments=fresh.segments)
+            return
+        segments = sealing.segments_after(state, task, self._sizes, threads)
+        with self._write:
+            if segments is None:
+                self._state = sealing.without_segments(self._state, state.rows.size)
+            else:
+                self._state = replace(self._state, segments=segments)
+
+    def _found(self, keys: KeyArray) -> tuple[State, Slots]:
+        """A state, and the slots (n,) that the keys have in it."""
+        while True:
+            state = self._state
+            slots = state.slots_of(keys)
+            if slots is not None:
+                return state, slots
+
+    def _known_slots(self, state: State, keys: KeyArray) -> Slots:
+        """For the writer, whose state is the last one."""
+        slots = state.slots_of(keys)
+        assert slots is not None
+        return slots
 
     def _unit(self, vectors: FloatArray) -> FloatArray:
         array = np.ascontiguousarray(vectors, dtype=np.float32)
@@ -204,36 +224,7 @@ class Collection:
         return np.where(np.abs(norms - 1) < 1e-6, 1, 1 / norms).astype(np.float32)[:, None] * array
 
 
-def _masked(scores: FloatArray, hidden: NDArray[np.bool_]) -> FloatArray:
-    scores[:, hidden] = -np.inf
-    return scores
-
-
-def _at_least_best(scores: FloatArray, k: int) -> NDArray[np.int64]:
-    """Places of the k largest, and of all that might tie with the last of them: a scan's rounding depends on layout."""
-    if k >= len(scores):
-        return np.flatnonzero(np.isfinite(scores))
-    least = np.partition(scores, len(scores) - k)[len(scores) - k] - _TIE
-    return np.flatnonzero(scores >= max(least, np.finfo(np.float32).min))
-
-
-def _inner_products(query: FloatArray, vectors: FloatArray, slots: NDArray[np.int64]) -> FloatArray:
-    """(n,) exact, the same for a row wherever it lies and whatever is asked beside it."""
-    import faiss
-
-    # The native call checks nothing: a wrong slot or layout would end the process.
-    assert vectors.flags.c_contiguous
-    assert slots.dtype == np.int64
-    assert len(slots) == 0 or (slots.min() >= 0 and slots.max() < len(vectors))
-    slots, query = np.ascontiguousarray(slots), np.ascontiguousarray(query)
-    out = np.empty(len(slots), dtype=np.float32)
-    faiss.fvec_inner_products_by_idx(  # type: ignore[attr-defined]  # made at import
-        faiss.swig_ptr(out),
-        faiss.swig_ptr(query),
-        faiss.swig_ptr(vectors),
-        faiss.swig_ptr(slots),
-        vectors.shape[1],
-        1,
-        len(slots),
-    )
-    return out
+def _yield_to_others() -> None:
+    """The calling thread, and what FAISS starts for it, takes what searches leave of the processors."""
+    if hasattr(os, "setpriority"):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -62,8 +62,7 @@ class Library:
         self._lock = threading.RLock()
         self._collection = Collection(record.dim)
         for keys, vectors in catalog.vectors.scan(self.id, recipe.workflow):
-            self._collection.upsert(keys, vectors)
-        self._collection.applied_seq = record.seq
+            self._collection.upsert(keys, vectors, record.seq)
         table = catalog.labels.all(self.id)
         self._teacher = Teacher(self._collection, _power(recipe), table.by_concept())
         self._space_saved: object = None

@@ -16,10 +16,10 @@ from ..embeddings.workflows import open_embedder, recipe_of
 from .app import App
 from .blobs import Blobs
 from .catalog import Catalog
-from .collection import check_faiss
 from .errors import StoreClosed, StoreInUse
 from .intake import check_id
 from .records import AppRecord
+from .segments.native import check_faiss
 from .shelf import Shelf
 
 

@@ -195,7 +195,7 @@ def doctor(context: typer.Context) -> None:
     """Say what is installed and what works here. Example: tenshot doctor"""
     from ..embeddings.device import device_name
     from ..embeddings.workflows import CATALOGUE, availability
-    from ..index.collection import check_faiss, gpu_count
+    from ..index.segments.native import check_faiss, gpu_count
     from ..index.store import Store
 
     options: Context = context.obj
