@@ -51,18 +51,22 @@ class Library:
     """The part of an `App` that remembers."""
 
     def __init__(
-        self, record: AppRecord, recipe: Recipe, catalog: Catalog, blobs: Blobs, embedder: Callable[[], Batcher]
+        self,
+        record: AppRecord,
+        recipe: Recipe,
+        catalog: Catalog,
+        blobs: Blobs,
+        collection: Collection,
+        embedder: Callable[[], Batcher],
     ) -> None:
-        """embedder opens the base workflow; it is called when the first picture or words come."""
+        """collection holds the app's vectors; embedder opens the base workflow when the first picture or words come."""
         self.id, self.name, self.recipe, self.dim = record.id, record.name, recipe, record.dim
         self.created_at: datetime = record.created_at
         self._catalog = catalog
         self._blobs = blobs
         self._embedder = embedder
         self._lock = threading.RLock()
-        self._collection = Collection(record.dim)
-        for keys, vectors in catalog.vectors.scan(self.id, recipe.workflow):
-            self._collection.upsert(keys, vectors, record.seq)
+        self._collection = collection
         table = catalog.labels.all(self.id)
         self._teacher = Teacher(self._collection, _power(recipe), table.by_concept())
         self._space_saved: object = None
@@ -200,7 +204,8 @@ class Library:
         """Those that are ready can be found, and their labels teach."""
         vectors = {one.key: made.vector for one, made in zip(inputs, new, strict=True) if made.vector is not None}
         if vectors:
-            self._collection.upsert(np.fromiter(vectors, dtype=np.int64), np.stack(list(vectors.values())))
+            seq = max(one.seq for one in inputs)
+            self._collection.upsert(np.fromiter(vectors, dtype=np.int64), np.stack(list(vectors.values())), seq)
         self._teach(
             (one.key, concept, value) for one in inputs if one.key in vectors for concept, value in one.concepts.items()
         )
@@ -249,7 +254,7 @@ class Library:
     def _delete(self, ids: list[str] | None) -> int:
         with self._lock:
             deleted = self._catalog.inputs.delete(self.id, ids)
-            self._collection.delete(deleted.keys)
+            self._collection.delete(deleted.keys, deleted.seq)
             self._teacher.forget(deleted.keys.tolist())
         self._blobs.delete_unused(deleted.hashes, self._catalog.unused_blobs)
         return len(deleted.keys)

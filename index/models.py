@@ -9,6 +9,7 @@ from ..embeddings.base import Recipe
 from ..embeddings.batcher import Batcher
 from .blobs import Blobs
 from .catalog import Catalog
+from .collection import Collection
 from .errors import BadRequest, ModelNotFound, NothingToLearn
 from .intake import check_id
 from .library import Library, offset
@@ -20,9 +21,15 @@ class Models(Library):
     """The part of an `App` that knows which concepts are scored together, and what was frozen when."""
 
     def __init__(
-        self, record: AppRecord, recipe: Recipe, catalog: Catalog, blobs: Blobs, embedder: Callable[[], Batcher]
+        self,
+        record: AppRecord,
+        recipe: Recipe,
+        catalog: Catalog,
+        blobs: Blobs,
+        collection: Collection,
+        embedder: Callable[[], Batcher],
     ) -> None:
-        super().__init__(record, recipe, catalog, blobs, embedder)
+        super().__init__(record, recipe, catalog, blobs, collection, embedder)
         # A frozen version never changes, so its predictor is read once.
         self._frozen = lru_cache(maxsize=16)(lambda sha256: Predictor.from_bytes(self._blobs.get(sha256)))
 

@@ -16,6 +16,7 @@ from ..embeddings.workflows import open_embedder, recipe_of
 from .app import App
 from .blobs import Blobs
 from .catalog import Catalog
+from .collections import Collections
 from .errors import StoreClosed, StoreInUse
 from .intake import check_id
 from .records import AppRecord
@@ -51,6 +52,8 @@ class Store:
         self._folder_lock = lock
         self._blobs = blobs
         self._mutex = threading.Lock()
+        self._collections = Collections(path / "collections", catalog)
+        self._collections.sweep(record.id for record in catalog.apps.list())
         self._apps: Shelf[str, App] = Shelf(App.close)
         self._embedders: Shelf[Recipe, Batcher] = Shelf(Batcher.close)
         self._closed = False
@@ -123,12 +126,16 @@ class Store:
         record = self.catalog.apps.get(name)
         self._apps.remove(record.id)
         delete_app_record(self.catalog, self._blobs, record.id)
+        self._collections.delete(record.id)
 
     def _open_app(self, record: AppRecord) -> App:
         recipe = Recipe(**record.recipe)
-        return self._apps.get(
-            record.id, lambda: App(record, recipe, self.catalog, self._blobs, lambda: self._embedder_of(recipe))
-        )
+
+        def open_app() -> App:
+            collection = self._collections.open(record, recipe)
+            return App(record, recipe, self.catalog, self._blobs, collection, lambda: self._embedder_of(recipe))
+
+        return self._apps.get(record.id, open_app)
 
     def _embedder_of(self, recipe: Recipe) -> Batcher:
         return self._embedders.get(recipe, lambda: Batcher(open_embedder(recipe)))

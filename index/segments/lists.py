@@ -18,6 +18,7 @@ _TRAINING = 48
 """Rows a centroid is trained on."""
 _ROUNDS = 8
 _PROBES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+_KINDS = ("IndexIVFRaBitQFastScan", "IndexIVFPQFastScan")
 _MOST = 0.25
 """The share of the lists from which a scan of all codes is cheaper."""
 
@@ -58,8 +59,15 @@ class Lists:
                 best = index, found
         if best is None:
             return None
-        centroids = quantizer.reconstruct_n(0, number)
-        return cls(*best, centroids, _list_of(best[0]))
+        return cls.of_index(*best)
+
+    @classmethod
+    def of_index(cls, index: Any, effort: Effort) -> "Lists":
+        """Those of FAISS. Raises ValueError for an index of another kind, or one that doesn't hold places 0..n-1."""
+        if type(index).__name__ not in _KINDS:
+            raise ValueError(f"lists of the kind {type(index).__name__} are unknown")
+        centroids = faiss_on().downcast_index(index.quantizer).reconstruct_n(0, index.nlist)
+        return cls(index, effort, centroids, _list_of(index))
 
     def extended(self, rows: Rows, start: int, stop: int, threads: int) -> "Lists":
         """With the rows start..stop-1 behind the others, on a copy."""
@@ -176,9 +184,13 @@ def _plain_search(index: Any) -> Any:
 
 def _list_of(index: Any) -> NDArray[np.int32]:
     faiss = faiss_on()
-    lists, out = index.invlists, np.empty(index.ntotal, dtype=np.int32)
+    lists, out = index.invlists, np.full(index.ntotal, -1, dtype=np.int32)
     for number in range(index.nlist):
         size = lists.list_size(number)
-        if size:
-            out[faiss.rev_swig_ptr(lists.get_ids(number), size)] = number
+        places = faiss.rev_swig_ptr(lists.get_ids(number), size) if size else np.empty(0, dtype=np.int64)
+        if size and not 0 <= places.min() <= places.max() < len(out):
+            raise ValueError("a list names a row that isn't there")
+        out[places] = number
+    if len(out) and out.min() < 0:
+        raise ValueError("a row is in no list")
     return out

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import BadVector
 from ..records import FloatArray, KeyArray
 from . import bits
 from .bits import Bits, Slots
@@ -13,6 +14,20 @@ from .native import inner_products
 
 _MIN_CAPACITY = 256
 _CHUNK = 65_536
+_ZERO = 1e-12
+
+
+def unit_rows(vectors: FloatArray, dim: int) -> FloatArray:
+    """(n, dim) float32 of unit length. Raises BadVector for another shape, and for one that is zero or not finite."""
+    array = np.ascontiguousarray(vectors, dtype=np.float32)
+    if array.ndim != 2 or array.shape[1] != dim:
+        raise BadVector(f"vectors must have the shape (n, {dim}), not {array.shape}")
+    norms = np.linalg.norm(array, axis=1)
+    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > _ZERO)))
+    if len(bad):
+        raise BadVector(f"vector {bad[0]} is zero or not finite")
+    # Unit vectors come back bit by bit, so that storing what was read changes nothing.
+    return np.where(np.abs(norms - 1) < 1e-6, 1, 1 / norms).astype(np.float32)[:, None] * array
 
 
 @dataclass(frozen=True)
@@ -125,7 +140,7 @@ class Rows:
     def append(self, keys: KeyArray, vectors: FloatArray) -> "Rows":
         """With these rows behind the others."""
         start, end = self.size, self.size + len(keys)
-        rows = self._with_room(end) if end > len(self._keys) else self
+        rows = self._with_room(end) if end - len(self.mapped) > len(self._buffer) else self
         border = len(self.mapped)
         rows._buffer[start - border : end - border], rows._keys[start:end] = vectors, keys
         bits.add(rows._live, np.arange(start, end))
@@ -149,11 +164,11 @@ class Rows:
 
     def on_file(self, mapped: FloatArray) -> "Rows":
         """The same rows, the first ones read from a file that holds them: vectors (b, dim)."""
-        size, border, old = self.size, len(mapped), len(self.mapped)
-        rows = self.empty(self.dim, max(size, border) + _MIN_CAPACITY)
-        rows._keys[:size] = self.keys
-        rows._live[: (size + 7) // 8] = self._live[: (size + 7) // 8]
-        room = size - border + _MIN_CAPACITY
-        buffer = rows._buffer[:room]
-        buffer[: size - border] = self._buffer[border - old : size - old]
-        return replace(rows, mapped=mapped, _buffer=buffer, size=size, count=self.count)
+        behind = self.size - len(mapped)
+        buffer = np.empty((behind + _MIN_CAPACITY, self.dim), dtype=np.float32)
+        buffer[:behind] = self._buffer[len(mapped) - len(self.mapped) : self.size - len(self.mapped)]
+        keys = np.empty(len(mapped) + len(buffer), dtype=np.int64)
+        keys[: self.size] = self.keys
+        live = bits.zeros(len(keys))
+        live[: (self.size + 7) // 8] = self._live[: (self.size + 7) // 8]
+        return replace(self, mapped=mapped, _buffer=buffer, _keys=keys, _live=live)

@@ -27,6 +27,10 @@ class Sizes:
     """So many dead rows are cleared away when they are a fifth of all."""
     inline: int = 20_000
     """Up to so many, dead ones go while the writer waits: milliseconds."""
+    save: int = 4096
+    """So many changes are written into a snapshot, and a 50th of the rows; reading them from SQL takes a moment."""
+    save_at_end: int = 1000
+    """So many changes are when the collection is closed."""
 
 
 _MERGE = 32
@@ -44,6 +48,10 @@ class Task(Enum):
     """The first segment takes in the others, untrained."""
     SEAL = "seal"
     """A second segment over what the first doesn't have."""
+    CHECK = "check"
+    """Whether a loaded snapshot is what SQL says."""
+    SAVE = "save"
+    """A new snapshot."""
 
 
 def due(state: State, sizes: Sizes) -> Task | None:

@@ -1,0 +1,245 @@
+"""What looks after a collection in the background: sealing, compaction, snapshots, and checking them.
+
+A thread of its own that lives while something is due. It works on a state that it took, and puts what it made into the
+state of the moment under the write lock, which it holds for milliseconds.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from ..records import FloatArray, KeyArray
+from . import sealing
+from .rows import unit_rows
+from .sealing import Sizes, Task
+from .snapshot import DamagedSnapshot, Snapshots
+from .state import State
+
+_log = logging.getLogger("tenshot.index")
+# One collection at a time is sealed, whatever the number of collections.
+_turn = threading.Lock()
+_SHARE = 50
+"""A snapshot is written when so many-th of the rows have changed."""
+_PATIENCE = 10
+"""Seconds that closing waits for codes in the making; they are made again."""
+_LOOKS, _PAUSE = 5, 0.3
+
+
+class Source(Protocol):
+    """The truth that a collection is made of and held against."""
+
+    def seq(self) -> int:
+        """The number of the last change."""
+
+    def vectors(self, after: int | None) -> Iterator[tuple[KeyArray, FloatArray]]:
+        """Keys (m,) and vectors (m, dim) at a time: all, or those of later changes."""
+
+    def removed(self, after: int) -> KeyArray:
+        """Keys that later changes deleted."""
+
+    def forget_removed(self, until: int) -> None:
+        """Nobody will ask for deletions up to this change."""
+
+    def keys(self) -> KeyArray:
+        """(n,) ascending."""
+
+    def sample(self, keys: KeyArray) -> dict[int, FloatArray]:
+        """key -> vector (dim,) of those of the keys that exist."""
+
+
+class Current:
+    """The state of the moment. Readers take it, writers put another in its place while they hold the lock."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.lock = threading.Lock()
+
+
+class Keeper:
+    """Looks after one collection."""
+
+    def __init__(
+        self, current: Current, sizes: Sizes, snapshots: Snapshots | None = None, source: Source | None = None
+    ) -> None:
+        """snapshots and source: of a collection that can be opened again; else it lives in memory alone."""
+        self._current = current
+        self._sizes = sizes
+        self._snapshots = snapshots
+        self._source = source
+        self._thread: threading.Thread | None = None
+        self._unchecked = False
+        self._stopped = False
+        self._task: Task | None = None
+        self._saved = (0, 0)
+        self._next_save = sizes.save
+
+    def loaded(self, state: State) -> None:
+        """The state comes from a snapshot that was not read in full yet."""
+        self._unchecked = True
+        self._saved = state.rows.size, state.rows.dead
+
+    def wake(self) -> None:
+        """Sees to what is due; the caller holds the write lock."""
+        if self._thread is None and self._due() is not None:
+            self._thread = threading.Thread(target=self._work, name="tenshot-keeper", daemon=True)
+            self._thread.start()
+
+    def wait(self) -> None:
+        """Returns when nothing is due any more."""
+        while (thread := self._thread) is not None:
+            thread.join()
+
+    def close(self) -> None:
+        """Finishes what is being done, and writes a snapshot if much would have to be read again without."""
+        self._stopped = True
+        if (thread := self._thread) is not None:
+            thread.join(_PATIENCE)
+            while thread.is_alive() and self._task in (Task.SAVE, Task.CHECK):
+                thread.join(_PATIENCE)
+        if self._snapshots and self._changes() > self._sizes.save_at_end:
+            try:
+                self._save(self._current.state)
+            except (OSError, DamagedSnapshot) as error:
+                _log.warning("no snapshot was written at the end: %s", error)
+
+    def _due(self) -> Task | None:
+        if self._stopped:
+            return None
+        if self._unchecked:
+            return Task.CHECK
+        task = sealing.due(self._current.state, self._sizes)
+        if task is None and self._snapshots and self._changes() > max(self._next_save, self._saved[0] // _SHARE):
+            return Task.SAVE
+        return task
+
+    def _changes(self) -> int:
+        """Rows added and deleted since the last snapshot."""
+        rows, (size, dead) = self._current.state.rows, self._saved
+        return abs(rows.size - size) + abs(rows.dead - dead)
+
+    def _work(self) -> None:
+        # It, and what FAISS starts for it, takes what searches leave of the processors.
+        if hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        while True:
+            with self._current.lock:
+                state, self._task = self._current.state, self._due()
+                task = self._task
+                if task is None:
+                    self._thread = None
+                    return
+            with _turn:
+                self._do(task, state)
+
+    def _do(self, task: Task, state: State) -> None:
+        try:
+            if task is Task.CHECK:
+                self._check()
+            elif task is Task.SAVE:
+                self._save(state)
+            elif task is Task.COMPACT:
+                self._compact(state)
+            else:
+                self._seal(task, state)
+        except DamagedSnapshot as error:
+            self._rebuild(str(error))
+        except Exception as error:
+            # Searches stay right without: they look at every row that no segment has.
+            _log.warning("%s failed and waits until there is more to do: %r", task.value, error)
+            if task is Task.SAVE:
+                self._next_save = 2 * self._changes()
+            else:
+                self._replace(lambda now: sealing.without_segments(now, max(now.rows.size, 1)))
+
+    def _seal(self, task: Task, state: State) -> None:
+        segments = sealing.segments_after(state, task, self._sizes, _threads())
+        if segments is None:
+            self._replace(lambda now: sealing.without_segments(now, state.rows.size))
+        else:
+            self._replace(lambda now: replace(now, segments=segments), since=state)
+
+    def _compact(self, state: State) -> None:
+        rows, keymap = sealing.compacted(state)
+        fresh = State(rows, keymap, exact_until=state.exact_until)
+        then = sealing.due(fresh, self._sizes)
+        segments = sealing.segments_after(fresh, then, self._sizes, _threads()) if then else ()
+        with self._current.lock:
+            now = self._current.state
+            if not self._stopped and now.generation == state.generation:
+                rows, keymap = sealing.caught_up(state, now, rows, keymap)
+                self._current.state = replace(
+                    now, rows=rows, keymap=keymap, segments=segments or (), generation=now.generation + 1
+                )
+
+    def _replace(self, change: Callable[[State], State], since: State | None = None) -> None:
+        """since: only while slots mean what they did then."""
+        with self._current.lock:
+            now = self._current.state
+            if not self._stopped and (since is None or now.generation == since.generation):
+                self._current.state = change(now)
+
+    # Snapshots
+
+    def _save(self, state: State) -> None:
+        assert self._snapshots
+        mapped = self._snapshots.save(state)
+        self._saved, self._next_save = (state.rows.size, state.rows.dead), self._sizes.save
+        self._replace(lambda now: replace(now, rows=now.rows.on_file(mapped)), since=state)
+        if self._source:
+            self._source.forget_removed(self._snapshots.oldest_seq())
+
+    def _check(self) -> None:
+        """Raises DamagedSnapshot."""
+        assert self._snapshots
+        assert self._source
+        self._snapshots.check()
+        self._unchecked = False
+        # What is on its way from SQL into the collection differs for a moment.
+        differ = None
+        for _ in range(_LOOKS):
+            found = np.setxor1d(self._current.state.keys, self._source.keys(), assume_unique=True)
+            differ = found if differ is None else np.intersect1d(differ, found, assume_unique=True)
+            if not len(differ):
+                break
+            time.sleep(_PAUSE)
+        else:
+            raise DamagedSnapshot("its keys are not those of the database")
+        state = self._current.state
+        if not state.rows.count:
+            return
+        slots = state.rows.live_slots()
+        slots = slots[np.linspace(0, len(slots) - 1, min(1000, len(slots))).astype(np.int64)]
+        known = self._source.sample(state.rows.keys[slots])
+        rows = zip(state.rows.keys[slots].tolist(), state.rows.take(slots), strict=True)
+        if any(key in known and not np.allclose(row, known[key], atol=1e-5) for key, row in rows):
+            raise DamagedSnapshot("its vectors are not those of the database")
+
+    def _rebuild(self, reason: str) -> None:
+        """Everything anew from SQL, while the old state serves."""
+        assert self._snapshots
+        assert self._source
+        _log.warning("a snapshot in %s is damaged (%s): its collection is rebuilt", self._snapshots.folder, reason)
+        seq, dim = self._source.seq(), self._current.state.rows.dim
+        fresh = State.empty(dim)
+        for keys, vectors in self._source.vectors(None):
+            fresh = fresh.upserted(keys, unit_rows(vectors, dim))
+        with self._current.lock:
+            for keys, vectors in self._source.vectors(seq):
+                fresh = fresh.upserted(keys, unit_rows(vectors, dim))
+            fresh = fresh.deleted(self._source.removed(seq))
+            now = self._current.state
+            self._current.state = replace(fresh, seq=now.seq, generation=now.generation + 1)
+            self._unchecked = False
+        self._snapshots.clear()
+        self._saved = (0, 0)
+
+
+def _threads() -> int:
+    """All processors but one, for whoever builds."""
+    return max((os.cpu_count() or 1) - 1, 1)
