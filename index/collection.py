@@ -5,6 +5,7 @@ thousand rows every search looks at all of them; beyond, codes propose candidate
 renewed in the background while the newest rows are still looked at one by one.
 """
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from .errors import BadRequest, BadVector, InputNotFound
 from .records import FloatArray, KeyArray
 from .segments import sealing
 from .segments.bits import Slots
+from .segments.gate import Gate
 from .segments.keeper import Current, Keeper, Source
 from .segments.planner import nearest
 from .segments.rows import unit_rows
@@ -33,14 +35,16 @@ class Collection:
         *,
         snapshots: Snapshots | None = None,
         source: Source | None = None,
+        threads: int | None = None,
     ) -> None:
-        """sizes: when its ways change, None as they were found to be best.
+        """sizes: when its ways change, None as they were found to be best. threads: searches at once, None: processors.
 
         With snapshots and their source it opens with what the newest snapshot and the source hold, and keeps it so.
         """
         self.dim = dim
         self._sizes = sizes or Sizes()
         self._current = Current(State.empty(dim))
+        self._gate = Gate(self._search, threads or os.cpu_count() or 1)
         self._keeper = Keeper(self._current, self._sizes, snapshots, source)
         if snapshots and source:
             self._open(snapshots, source)
@@ -109,12 +113,8 @@ class Collection:
         """
         if k < 1:
             raise BadRequest(f"k must be 1 or more, not {k}")
-        unit = unit_rows(queries, self.dim)
-        while True:
-            state = self._current.state
-            selection = None if where is None else where.selection(state)
-            if where is None or selection is not None:
-                return nearest(state, unit, k, selection)
+        # Checked before, so that one wrong query fails nobody else's.
+        return self._gate.search(unit_rows(queries, self.dim), k, where)
 
     def wait(self) -> None:
         """Returns when nothing is left to do in the background."""
@@ -125,6 +125,13 @@ class Collection:
         self._keeper.close()
         with self._current.lock:
             self._current.state = State.empty(self.dim)
+
+    def _search(self, unit: FloatArray, k: int, where: KeyFilter | None) -> tuple[KeyArray, FloatArray]:
+        while True:
+            state = self._current.state
+            selection = None if where is None else where.selection(state)
+            if where is None or selection is not None:
+                return nearest(state, unit, k, selection)
 
     def _open(self, snapshots: Snapshots, source: Source) -> None:
         # Asked first: what is committed meanwhile is read now, and once more by whoever opens next.
