@@ -77,7 +77,8 @@ class Keeper:
         self._stopped = False
         self._task: Task | None = None
         self._saved = (0, 0)
-        self._next_save = sizes.save
+        self._rest = 0
+        """Nothing is tried before so many writes; set where something failed."""
 
     def loaded(self, state: State) -> None:
         """The state comes from a snapshot that was not read in full yet."""
@@ -109,14 +110,18 @@ class Keeper:
                 _log.warning("no snapshot was written at the end: %s", error)
 
     def _due(self) -> Task | None:
-        if self._stopped:
+        if self._stopped or self._writes() < self._rest:
             return None
         if self._unchecked:
             return Task.CHECK
         task = sealing.due(self._current.state, self._sizes)
-        if task is None and self._snapshots and self._changes() > max(self._next_save, self._saved[0] // _SHARE):
+        if task is None and self._snapshots and self._changes() > max(self._sizes.save, self._saved[0] // _SHARE):
             return Task.SAVE
         return task
+
+    def _writes(self) -> int:
+        """A number that grows with every row added and deleted, until dead ones are cleared away."""
+        return self._current.state.rows.size + self._current.state.rows.dead
 
     def _changes(self) -> int:
         """Rows added and deleted since the last snapshot."""
@@ -151,11 +156,9 @@ class Keeper:
             self._rebuild(str(error))
         except Exception as error:
             # Searches stay right without: they look at every row that no segment has.
-            _log.warning("%s failed and waits until there is more to do: %r", task.value, error)
-            if task is Task.SAVE:
-                self._next_save = 2 * self._changes()
-            else:
-                self._replace(lambda now: sealing.without_segments(now, max(now.rows.size, 1)))
+            _log.warning("%s failed and is put off: %r", task.value, error)
+            self._rest = self._writes() + max(self._sizes.save, state.rows.size // _SHARE)
+            self._unchecked = False
 
     def _seal(self, task: Task, state: State) -> None:
         segments = sealing.segments_after(state, task, self._sizes, _threads())
@@ -189,7 +192,7 @@ class Keeper:
     def _save(self, state: State) -> None:
         assert self._snapshots
         mapped = self._snapshots.save(state)
-        self._saved, self._next_save = (state.rows.size, state.rows.dead), self._sizes.save
+        self._saved = state.rows.size, state.rows.dead
         self._replace(lambda now: replace(now, rows=now.rows.on_file(mapped)), since=state)
         if self._source:
             self._source.forget_removed(self._snapshots.oldest_seq())
@@ -198,7 +201,10 @@ class Keeper:
         """Raises DamagedSnapshot."""
         assert self._snapshots
         assert self._source
-        self._snapshots.check()
+        try:
+            self._snapshots.check()
+        except OSError as error:
+            raise DamagedSnapshot(str(error)) from error
         self._unchecked = False
         # What is on its way from SQL into the collection differs for a moment.
         differ = None
