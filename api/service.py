@@ -12,6 +12,8 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 
 from .. import __version__
+from ..index.collections import CollectionSettings
+from ..index.segments.devices import DeviceSettings
 from ..index.store import Store
 from . import apps, concepts, feedback, health, inputs, models, outputs, searches, versions, workflows
 from .answers import Json
@@ -43,7 +45,14 @@ def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(service: FastAPI) -> AsyncIterator[None]:
         service.state.settings = settings
-        opened = store or Store.open(settings.data, database_url=settings.database_url)
+        opened = store or Store.open(
+            settings.data,
+            database_url=settings.database_url,
+            collections=CollectionSettings(
+                threads=settings.search_threads,
+                devices=DeviceSettings(count=settings.gpu_count, memory_bytes=settings.gpu_memory_bytes),
+            ),
+        )
         service.state.store = opened
         service.state.pictures = pictures_queue(opened, fetch)
         service.state.evaluations = evaluations_queue(opened)

@@ -7,7 +7,7 @@ renewed in the background while the newest rows are still looked at one by one.
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from .errors import BadRequest, BadVector, InputNotFound
 from .records import FloatArray, KeyArray
 from .segments import sealing
 from .segments.bits import Slots
+from .segments.devices import Devices
 from .segments.gate import Gate
 from .segments.keeper import Current, Keeper, Source
 from .segments.planner import nearest
@@ -23,6 +24,24 @@ from .segments.rows import unit_rows
 from .segments.sealing import Sizes
 from .segments.snapshot import Snapshots
 from .segments.state import KeyFilter, State
+
+
+@dataclass(frozen=True)
+class CollectionFacts:
+    """What a collection is made of."""
+
+    kind: str
+    place: str
+    """`gpu` or `cpu`: where most of a search happens."""
+    rows: int
+    dead: int
+    """Deleted, and not cleared away yet."""
+    tail: int
+    """New, and looked at one by one."""
+    mapped: int
+    """Read from the snapshot's file, by pages."""
+    code_bytes: int
+    gpu_bytes: int
 
 
 class Collection:
@@ -35,17 +54,19 @@ class Collection:
         *,
         snapshots: Snapshots | None = None,
         source: Source | None = None,
+        devices: Devices | None = None,
         threads: int | None = None,
     ) -> None:
         """sizes: when its ways change, None as they were found to be best. threads: searches at once, None: processors.
 
+        devices: the GPUs that it may lie on.
         With snapshots and their source it opens with what the newest snapshot and the source hold, and keeps it so.
         """
         self.dim = dim
         self._sizes = sizes or Sizes()
         self._current = Current(State.empty(dim))
         self._gate = Gate(self._search, threads or os.cpu_count() or 1)
-        self._keeper = Keeper(self._current, self._sizes, snapshots, source)
+        self._keeper = Keeper(self._current, self._sizes, snapshots, source, devices)
         if snapshots and source:
             self._open(snapshots, source)
 
@@ -61,6 +82,22 @@ class Collection:
         """`exact`, or the codes in use: `flat`, `ivf-rabitq`, `ivf-pq`."""
         segments = self._current.state.segments
         return segments[0].kind if segments else "exact"
+
+    def facts(self) -> CollectionFacts:
+        """How it is doing, for who runs the service."""
+        state = self._current.state
+        resident = state.segments[0].resident if state.segments else None
+        there = resident is not None and resident.there
+        return CollectionFacts(
+            kind=self.kind,
+            place="gpu" if there else "cpu",
+            rows=state.rows.count,
+            dead=state.rows.dead,
+            tail=state.rows.size - state.sealed,
+            mapped=len(state.rows.mapped),
+            code_bytes=sum(segment.nbytes for segment in state.segments),
+            gpu_bytes=resident.nbytes if resident and there else 0,
+        )
 
     @property
     def applied_seq(self) -> int:
@@ -131,7 +168,12 @@ class Collection:
             state = self._current.state
             selection = None if where is None else where.selection(state)
             if where is None or selection is not None:
-                return nearest(state, unit, k, selection)
+                break
+        answer = nearest(state, unit, k, selection)
+        if state.segments and (resident := state.segments[0].resident) and resident.wanted:
+            with self._current.lock:
+                self._keeper.wake()
+        return answer
 
     def _open(self, snapshots: Snapshots, source: Source) -> None:
         # Asked first: what is committed meanwhile is read now, and once more by whoever opens next.

@@ -3,15 +3,18 @@
 import hashlib
 import json
 import shutil
+import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..embeddings.base import Recipe
 from .catalog import Catalog
 from .collection import Collection
 from .records import AppRecord, FloatArray, KeyArray
+from .segments.devices import Devices, DeviceSettings
 from .segments.sealing import Sizes
-from .segments.snapshot import Snapshots
+from .segments.snapshot import SavedFacts, Snapshots, saved_facts
 
 
 class Source:
@@ -45,21 +48,47 @@ class Source:
         return self._vectors.of(keys, self._workflow)
 
 
+@dataclass(frozen=True)
+class CollectionSettings:
+    """What collections may take of the machine."""
+
+    threads: int | None = None
+    """Searches of one collection at once; None: one for each processor."""
+    devices: DeviceSettings = field(default_factory=DeviceSettings)
+    """GPUs, with faiss-gpu."""
+    sizes: Sizes = field(default_factory=Sizes)
+    """When a collection changes its ways."""
+
+
 class Collections:
     """Where the collections of one data folder are kept."""
 
-    def __init__(self, folder: Path, catalog: Catalog, sizes: Sizes | None = None) -> None:
-        """sizes: when a collection changes its ways, None as they were found to be best."""
+    def __init__(self, folder: Path, catalog: Catalog, settings: CollectionSettings | None = None) -> None:
         self._folder = folder
         self._catalog = catalog
-        self._sizes = sizes
+        self._settings = settings or CollectionSettings()
+        self._mutex = threading.Lock()
+        self._devices: Devices | None = None
 
     def open(self, record: AppRecord, recipe: Recipe) -> Collection:
         """The app's collection, with all that SQL holds."""
         origin = hashlib.sha256(json.dumps([record.id, record.epoch, record.recipe], sort_keys=True).encode())
         snapshots = Snapshots(self._folder / record.id, record.dim, origin.hexdigest())
         source = Source(self._catalog, record.id, recipe.workflow)
-        return Collection(record.dim, self._sizes, snapshots=snapshots, source=source)
+        with self._mutex:
+            self._devices = self._devices or Devices(self._settings.devices)
+        return Collection(
+            record.dim,
+            self._settings.sizes,
+            snapshots=snapshots,
+            source=source,
+            devices=self._devices,
+            threads=self._settings.threads,
+        )
+
+    def saved(self, app_id: str) -> SavedFacts | None:
+        """What an app's newest snapshot says of itself, without opening it."""
+        return saved_facts(self._folder / app_id)
 
     def delete(self, app_id: str) -> None:
         """Forgets an app's snapshots."""

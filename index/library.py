@@ -18,7 +18,7 @@ from ..embeddings.batcher import Batcher
 from .batch import Batch
 from .blobs import Blobs
 from .catalog import Catalog
-from .collection import Collection
+from .collection import Collection, CollectionFacts
 from .errors import BadRequest, InputNotFound, InputNotReady
 from .intake import check_concepts, check_geo, check_id, check_metadata, check_regions, check_vectors, failure_of
 from .records import (
@@ -338,6 +338,10 @@ class Library:
     def feedback(self, page: int = 1, per_page: int = 100) -> list[Feedback]:
         """One page, oldest first."""
         return self._catalog.feedback.page(self.id, *offset(page, per_page))
+
+    def collection_facts(self) -> CollectionFacts:
+        """How the searchable vectors are kept, and where."""
+        return self._collection.facts()
 
     def close(self) -> None:
         self._collection.close()

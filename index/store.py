@@ -16,11 +16,13 @@ from ..embeddings.workflows import open_embedder, recipe_of
 from .app import App
 from .blobs import Blobs
 from .catalog import Catalog
-from .collections import Collections
+from .collection import CollectionFacts
+from .collections import Collections, CollectionSettings
 from .errors import StoreClosed, StoreInUse
 from .intake import check_id
 from .records import AppRecord
 from .segments.native import check_faiss
+from .segments.snapshot import SavedFacts
 from .shelf import Shelf
 
 
@@ -46,27 +48,40 @@ def delete_app_record(catalog: Catalog, blobs: Blobs, id: str) -> None:
 class Store:
     """A data folder that this process owns while it is open. A context manager."""
 
-    def __init__(self, path: Path, lock: FileLock, catalog: Catalog, blobs: Blobs) -> None:
+    def __init__(
+        self,
+        path: Path,
+        lock: FileLock,
+        catalog: Catalog,
+        blobs: Blobs,
+        collections: CollectionSettings | None = None,
+    ) -> None:
         self.path = path
         self.catalog = catalog
         self._folder_lock = lock
         self._blobs = blobs
         self._mutex = threading.Lock()
-        self._collections = Collections(path / "collections", catalog)
+        self._collections = Collections(path / "collections", catalog, collections)
         self._collections.sweep(record.id for record in catalog.apps.list())
         self._apps: Shelf[str, App] = Shelf(App.close)
         self._embedders: Shelf[Recipe, Batcher] = Shelf(Batcher.close)
         self._closed = False
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, database_url: str | None = None) -> Self:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        database_url: str | None = None,
+        collections: CollectionSettings | None = None,
+    ) -> Self:
         """Creates or migrates the folder and takes it over. Raises StoreInUse, naming the process that has it."""
         check_faiss()
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         lock = _take(folder)
         try:
-            return cls(folder, lock, open_catalog(folder, database_url), Blobs(folder / "blobs"))
+            return cls(folder, lock, open_catalog(folder, database_url), Blobs(folder / "blobs"), collections)
         except BaseException:
             lock.release()
             raise
@@ -119,6 +134,14 @@ class Store:
         """What SQL holds about each app, oldest first."""
         self._check_open()
         return self.catalog.apps.list()
+
+    def collections(self) -> dict[str, CollectionFacts | SavedFacts | None]:
+        """App id -> how its collection is doing if it is open, else what its snapshot says; None: nothing is known."""
+        found: dict[str, CollectionFacts | SavedFacts | None] = {}
+        for record in self.apps():
+            app = self.opened_app(record.id)
+            found[record.id] = app.collection_facts() if app else self._collections.saved(record.id)
+        return found
 
     def delete_app(self, name: str) -> None:
         """Deletes an app with all that it has. Raises AppNotFound."""

@@ -1,6 +1,7 @@
 """`tenshot bench index`: recall, speed and memory of the collection beside other vector stores, in one run."""
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from .chart import speed_chart
 from .console import Context, errors, fail, say, table
-from .peers import PEERS, NotOffered, Peer, remove
+from .peer import NotOffered, Peer
+from .peers import PEERS
 from .threads import start_over_on_one_thread
 
 if TYPE_CHECKING:
@@ -144,7 +146,7 @@ def _measure(name: str, made: "VectorSet", truth: dict[str, NDArray[np.float32]]
     except Exception as error:
         measured.note = f"failed: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
     finally:
-        remove(folder)
+        shutil.rmtree(folder, ignore_errors=True)
     return measured
 
 
@@ -165,9 +167,11 @@ def _speed(
     except NotOffered:
         return None
     places = np.arange(_TUNING, len(made.queries))
-    best, best_cpu, found = np.inf, np.inf, []
+    best, best_cpu = np.inf, np.inf
+    found: list[NDArray[np.int64]] = []
     for number in range(_PASSES):
-        seconds, cpu, asked, out = 0.0, 0.0, 0, []
+        seconds, cpu, asked = 0.0, 0.0, 0
+        out: list[NDArray[np.int64]] = []
         for start in range(0, len(places), batch):
             chosen = made.queries[places[start : start + batch]]
             begun, begun_cpu = time.perf_counter(), time.process_time()

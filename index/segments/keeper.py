@@ -16,8 +16,10 @@ import numpy as np
 
 from ..records import FloatArray, KeyArray
 from . import sealing
+from .devices import Devices
 from .rows import unit_rows
 from .sealing import Sizes, Task
+from .segment import Segment
 from .snapshot import DamagedSnapshot, Snapshots
 from .state import State
 
@@ -65,13 +67,21 @@ class Keeper:
     """Looks after one collection."""
 
     def __init__(
-        self, current: Current, sizes: Sizes, snapshots: Snapshots | None = None, source: Source | None = None
+        self,
+        current: Current,
+        sizes: Sizes,
+        snapshots: Snapshots | None = None,
+        source: Source | None = None,
+        devices: Devices | None = None,
     ) -> None:
         """snapshots and source: of a collection that can be opened again; else it lives in memory alone."""
         self._current = current
         self._sizes = sizes
         self._snapshots = snapshots
         self._source = source
+        self._devices = devices if devices and devices.count else None
+        self._not_placed: Segment | None = None
+        """There was no room for it on a GPU."""
         self._thread: threading.Thread | None = None
         self._unchecked = False
         self._stopped = False
@@ -103,6 +113,7 @@ class Keeper:
             thread.join(_PATIENCE)
             while thread.is_alive() and self._task in (Task.SAVE, Task.CHECK):
                 thread.join(_PATIENCE)
+        self._let_go(self._current.state, ())
         if self._snapshots and self._changes() > self._sizes.save_at_end:
             try:
                 self._save(self._current.state)
@@ -115,9 +126,19 @@ class Keeper:
         if self._unchecked:
             return Task.CHECK
         task = sealing.due(self._current.state, self._sizes)
+        if task is None and self._to_place() is not None:
+            return Task.PLACE
         if task is None and self._snapshots and self._changes() > max(self._sizes.save, self._saved[0] // _SHARE):
             return Task.SAVE
         return task
+
+    def _to_place(self) -> Segment | None:
+        """The first segment, if it should lie on a GPU and doesn't."""
+        segments = self._current.state.segments
+        if not self._devices or not segments or segments[0] is self._not_placed:
+            return None
+        resident = segments[0].resident
+        return segments[0] if resident is None or resident.wanted else None
 
     def _writes(self) -> int:
         """A number that grows with every row added and deleted, until dead ones are cleared away."""
@@ -150,6 +171,8 @@ class Keeper:
                 self._save(state)
             elif task is Task.COMPACT:
                 self._compact(state)
+            elif task is Task.PLACE:
+                self._place(state)
             else:
                 self._seal(task, state)
         except DamagedSnapshot as error:
@@ -166,6 +189,7 @@ class Keeper:
             self._replace(lambda now: sealing.without_segments(now, state.rows.size))
         else:
             self._replace(lambda now: replace(now, segments=segments), since=state)
+            self._let_go(state, segments)
 
     def _compact(self, state: State) -> None:
         rows, keymap = sealing.compacted(state)
@@ -179,6 +203,14 @@ class Keeper:
                 self._current.state = replace(
                     now, rows=rows, keymap=keymap, segments=segments or (), generation=now.generation + 1
                 )
+        self._let_go(state, ())
+
+    def _let_go(self, state: State, segments: tuple[Segment, ...]) -> None:
+        """Of the GPU memory of segments that are no longer there; who still searches them goes on with their codes."""
+        for segment in state.segments:
+            resident = segment.resident
+            if self._devices and resident and all(resident is not other.resident for other in segments):
+                self._devices.evict(resident)
 
     def _replace(self, change: Callable[[State], State], since: State | None = None) -> None:
         """since: only while slots mean what they did then."""
@@ -186,6 +218,18 @@ class Keeper:
             now = self._current.state
             if not self._stopped and (since is None or now.generation == since.generation):
                 self._current.state = change(now)
+
+    def _place(self, state: State) -> None:
+        """The first segment's rows go onto a GPU; its codes serve until they are there, and when they are not."""
+        assert self._devices
+        first = state.segments[0]
+        resident = self._devices.place(state.rows, first.start, first.stop, first.resident)
+        placed = replace(first, resident=resident)
+        self._not_placed = placed if resident is None else None
+        self._replace(
+            lambda now: replace(now, segments=(placed, *now.segments[1:])) if now.segments[0] is first else now,
+            since=state,
+        )
 
     # Snapshots
 
@@ -242,6 +286,7 @@ class Keeper:
             now = self._current.state
             self._current.state = replace(fresh, seq=now.seq, generation=now.generation + 1)
             self._unchecked = False
+        self._let_go(now, ())
         self._snapshots.clear()
         self._saved = (0, 0)
 

@@ -97,6 +97,9 @@ def _proposed(
             return None
         slots, estimates, short = found
         doubt |= short
+        if allowed is not None:
+            # Also where a selector was given: some engines ignore it and don't say so.
+            slots = np.where((slots >= 0) & bits.has(allowed, np.maximum(slots, 0)), slots, -1)
         parts.append(slots)
         edges.append(estimates <= estimates[:, -1:])
     tail = rows.size - state.sealed

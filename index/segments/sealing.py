@@ -52,6 +52,8 @@ class Task(Enum):
     """Whether a loaded snapshot is what SQL says."""
     SAVE = "save"
     """A new snapshot."""
+    PLACE = "place"
+    """The first segment's rows go onto a GPU."""
 
 
 def due(state: State, sizes: Sizes) -> Task | None:

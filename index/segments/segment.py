@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ..records import FloatArray
 from .bits import Bits, Slots
 from .calibration import Effort, calibrated
+from .devices import Resident
 from .lists import Lists
 from .native import faiss_on, selecting
 from .rows import Rows
@@ -33,6 +34,8 @@ class Segment:
     codes: Any
     effort: Effort
     lists: Lists | None = None
+    resident: Resident | None = None
+    """Where it also lies on a GPU."""
 
     @classmethod
     def build(cls, rows: Rows, start: int, stop: int, *, with_lists: bool, threads: int) -> "Segment | None":
@@ -53,14 +56,14 @@ class Segment:
         codes = faiss_on(threads).clone_index(self.codes)
         _fill(codes, rows, self.stop, stop)
         lists = self.lists and self.lists.extended(rows, self.stop, stop, threads)
-        return replace(self, stop=stop, codes=codes, lists=lists)
+        return replace(self, stop=stop, codes=codes, lists=lists, resident=None)
 
     def beside(self, rows: Rows, stop: int, threads: int) -> "Segment":
         """A segment of the slots from this one's end up to stop, searched with this one's effort."""
         codes = faiss_on(threads).clone_index(self.codes)
         codes.reset()
         _fill(codes, rows, self.stop, stop)
-        return replace(self, start=self.stop, stop=stop, codes=codes, lists=None)
+        return replace(self, start=self.stop, stop=stop, codes=codes, lists=None, resident=None)
 
     def usual(self, k: float) -> float:
         """The exact score that a k-th neighbour has, but for queries that are farther off than most."""
@@ -89,6 +92,8 @@ class Segment:
         local = None if allowed is None else allowed[self.start // 8 : (self.stop + 7) // 8]
         found: tuple[FloatArray, Slots, NDArray[np.bool_]] | None = None
         sure = np.zeros(len(queries), dtype=np.bool_)
+        if self.resident and (held := self.resident.candidates(queries, k, self.stop, share, boost)):
+            return *held, sure
         if self.lists and (selection is None or local is None):
             found = self.lists.search(queries, k, local, share, boost)
         elif self.lists and local is not None and selection is not None and boost == 1:

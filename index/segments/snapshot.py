@@ -51,6 +51,26 @@ class _Rowfile:
     """SHA-256 of what is mapped, ready to go on; None while nobody has read all of it."""
 
 
+@dataclass(frozen=True)
+class SavedFacts:
+    """What a snapshot says of itself."""
+
+    kind: str
+    rows: int
+    """Dead ones included."""
+    seq: int
+
+
+def saved_facts(folder: Path) -> SavedFacts | None:
+    """Of the newest snapshot in a collection's folder; None if there is none that can be read."""
+    try:
+        meta = json.loads((folder / (folder / "CURRENT").read_text().strip() / "meta.json").read_text())
+        kinds = [segment["kind"] for segment in meta["segments"]]
+        return SavedFacts(kinds[0] if kinds else "exact", int(meta["size"]), int(meta["seq"]))
+    except (OSError, *_WRONG_SHAPE):
+        return None
+
+
 class Snapshots:
     """One collection's folder. Used by one thread at a time."""
 
@@ -205,6 +225,7 @@ class Snapshots:
         facts: dict[str, Any] = {
             "start": segment.start,
             "stop": segment.stop,
+            "kind": segment.kind,
             "trained_on": segment.trained_on,
             "effort": asdict(segment.effort),
             "codes": f"codes-{number}.faiss",

@@ -9,7 +9,7 @@ from clouds import SMALL
 from tenshot.embeddings.workflows import recipe_of
 from tenshot.index.catalog import Catalog
 from tenshot.index.collection import Collection
-from tenshot.index.collections import Collections
+from tenshot.index.collections import Collections, CollectionSettings
 from tenshot.index.records import NewInput
 
 EAGER = replace(SMALL, save=200, save_at_end=0)
@@ -30,7 +30,9 @@ class Shop:
 
     def open(self) -> Collection:
         self.record = self.catalog.apps.get("app")
-        return Collections(self.folder / "collections", self.catalog, EAGER).open(self.record, self.recipe)
+        return Collections(self.folder / "collections", self.catalog, CollectionSettings(sizes=EAGER)).open(
+            self.record, self.recipe
+        )
 
     def __enter__(self) -> "Shop":
         return self
