@@ -20,7 +20,7 @@ _FAR = 0.02
 _WIDTHS = (10, 100)
 """Effort is measured for these k."""
 _RANKS = (10, 30, 100, 300, 1000)
-_STEPS = (1, 1.5, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128)
+_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 24, 28, 32, 40, 48, 64, 96, 128)
 _LEAST_GAIN = 8
 """Candidates are at most this part of the rows; who needs more is better off with the rows themselves."""
 _MOST = 8192

@@ -51,19 +51,22 @@ def nearest(
         for boost in _BOOSTS:
             if k * boost * 4 > rows.size:
                 break
-            proposed = _proposed(state, queries[open_], k, width, selection, matching, boost)
+            asked = queries if boost == 1 else queries[open_]
+            proposed = _proposed(state, asked, k, width, selection, matching, boost)
             if proposed is None:
                 break
-            slots, edge, short = proposed
+            slots, edge, doubt = proposed
             if slots.shape[1] < width:
                 continue
-            keys[open_, :width], scores[open_, :width], doubt = _best(state, queries[open_], slots, edge, width)
+            best, values, unsure = _best(state, asked, slots, edge, width)
+            keys[open_, :width], scores[open_, :width] = best, values
+            doubt |= unsure
             if boost == 1:
                 # Far from everything that may come: estimates tell less apart there than where they were calibrated.
-                doubt |= scores[open_, width - 1] < state.segments[0].usual(k * rows.size / matching)
-            open_ = open_[doubt | short]
-            if not len(open_):
+                doubt |= values[:, -1] < state.segments[0].usual(k * rows.size / matching)
+            if not doubt.any():
                 return keys, scores
+            open_ = open_[doubt]
     for query, slots in zip(open_.tolist(), _scanned(state, queries[open_], width, selection), strict=True):
         asked = queries[query : query + 1]
         keys[query, :width], scores[query, :width], _ = _best(state, asked, slots[None], None, width)
@@ -107,6 +110,8 @@ def _proposed(
         slots, edge = _tail(state, queries, min(width + _SPARE, tail), selection)
         parts.append(slots)
         edges.append(edge)
+    if len(parts) == 1:
+        return parts[0], edges[0], doubt
     return np.concatenate(parts, axis=1), np.concatenate(edges, axis=1), doubt
 
 
