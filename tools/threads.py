@@ -3,7 +3,7 @@
 import os
 import sys
 
-_ONE_THREAD = (
+ONE_THREAD = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -15,6 +15,6 @@ _ONE_THREAD = (
 
 def start_over_on_one_thread() -> None:
     """Thread pools read these once, when their library is loaded: the command starts over with them, unless it has."""
-    if any(os.environ.get(name) != "1" for name in _ONE_THREAD):
-        os.environ |= dict.fromkeys(_ONE_THREAD, "1")
+    if any(os.environ.get(name) != "1" for name in ONE_THREAD):
+        os.environ |= dict.fromkeys(ONE_THREAD, "1")
         os.execv(sys.executable, [sys.executable, "-c", "from tenshot.tools.cli import main; main()", *sys.argv[1:]])

@@ -23,7 +23,7 @@ def test_each_size_has_its_kind_and_finds_the_neighbours(count: int, kinds: set[
     clouds = Clouds()
     collection, rows, _ = _sealed(count, clouds)
     assert collection.kind in kinds
-    queries = clouds.draw(100)[0]
+    queries = clouds.draw(300)[0]
     for k in (1, 10, 50):
         assert recall(*collection.search(queries, k), rows, queries) >= 0.95
 
@@ -38,7 +38,7 @@ def test_the_kind_changes_by_itself_as_rows_come() -> None:
         collection.wait()
         seen.append(collection.kind)
     assert list(dict.fromkeys(kind.split("-")[0] for kind in seen)) == ["exact", "flat", "ivf"]
-    queries = clouds.draw(100)[0]
+    queries = clouds.draw(300)[0]
     assert recall(*collection.search(queries, 10), rows, queries) >= 0.95
 
 
@@ -54,7 +54,7 @@ def test_a_filter_leaves_the_neighbours_findable(
     chosen = cloud < share * clouds.number if correlated else np.random.default_rng(1).random(count) < share
     keys = np.flatnonzero(chosen)
     left = {key: rows[key] for key in keys.tolist()}
-    queries = clouds.draw(100)[0]  # also from clouds that the filter leaves out
+    queries = clouds.draw(300)[0]  # also from clouds that the filter leaves out
     assert recall(*collection.search(queries, 10, collection.filter(keys)), left, queries) >= 0.95
 
 
@@ -87,7 +87,7 @@ def test_many_identical_rows_are_reachable_in_the_order_of_keys_and_hide_nobody(
     assert collection.kind != "exact"
     for k in (10, 300, 4999):
         assert collection.search(same, k)[0][0].tolist() == list(range(k))
-    queries = clouds.draw(100)[0]
+    queries = clouds.draw(300)[0]
     everybody = dict.fromkeys(range(5000), same[0]) | dict(zip(others.tolist(), rows, strict=True))
     assert recall(*collection.search(queries, 10), everybody, queries) >= 0.95
 
@@ -109,7 +109,7 @@ def test_rows_are_found_at_once_and_deleted_ones_never_while_segments_are_made()
         kinds.add(collection.kind)
     assert (missed, ghosts) == (0, 0)
     collection.wait()
-    queries = clouds.draw(100)[0]
+    queries = clouds.draw(300)[0]
     assert recall(*collection.search(queries, 10), rows, queries) >= 0.95
     assert len(collection) == len(rows)
 
@@ -122,7 +122,7 @@ def test_dead_rows_are_cleared_away_meanwhile_nobody_waits_and_nothing_changes()
     collection.wait()
     assert repr(collection).endswith("rows=2000, dead=0)")
     left = {key: rows[key] for key in range(2000, 4000)}
-    queries = clouds.draw(100)[0]
+    queries = clouds.draw(300)[0]
     assert recall(*collection.search(queries, 10), left, queries) >= 0.95
     np.testing.assert_array_equal(collection.get(np.arange(2000, 4000)), [rows[key] for key in range(2000, 4000)])
     assert collection.keys().tolist() == list(range(2000, 4000))
@@ -166,3 +166,40 @@ def test_data_on_which_codes_are_no_gain_stays_exact() -> None:
     collection.wait()
     queries = rows[:50]
     assert recall(*collection.search(queries, 10), dict(enumerate(rows)), queries) >= 0.95
+
+
+def test_a_large_collection_whose_rows_are_all_deleted_finds_nothing_and_starts_anew() -> None:
+    clouds = Clouds()
+    collection, rows, _ = _sealed(3000, clouds)
+    assert collection.delete(np.arange(3000)) == 3000
+    queries = clouds.draw(300)[0]
+    assert (collection.search(queries, 5)[0] == -1).all()
+    collection.wait()
+    assert (collection.search(queries, 5)[0] == -1).all()
+    again = {key + 5000: row for key, row in rows.items()}
+    collection.upsert(np.array(list(again)), np.stack(list(again.values())))
+    collection.wait()
+    assert recall(*collection.search(queries, 5), again, queries) >= 0.95
+
+
+def test_a_failure_in_the_background_is_said_once_and_searches_stay_right(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_arguments: object, **_options: object) -> None:
+        raise MemoryError("no room for codes")
+
+    monkeypatch.setattr("tenshot.index.segments.sealing.Segment.build", fails)
+    clouds = Clouds()
+    collection, rows, _ = _sealed(1500, clouds)
+    queries = clouds.draw(20)[0]
+    assert recall(*collection.search(queries, 10), rows, queries) == 1
+    assert caplog.text.count("no room for codes") == 1
+    monkeypatch.undo()
+    more = clouds.draw(EAGER_AGAIN)[0]
+    collection.upsert(np.arange(1500, 1500 + len(more)), more)
+    collection.wait()
+    assert collection.kind != "exact"
+
+
+EAGER_AGAIN = SMALL.save
+"""Writes after which what failed is tried again."""

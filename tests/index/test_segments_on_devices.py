@@ -66,7 +66,7 @@ def test_sealed_rows_lie_on_the_device_and_the_tail_and_deletions_are_seen_at_on
     gone = np.arange(0, 90)
     collection.delete(gone)
     rows = {key: row for key, row in rows.items() if key >= 90}
-    queries = clouds.draw(100)[0]
+    queries = clouds.draw(300)[0]
     assert recall(*collection.search(queries, 10), rows, queries) >= 0.99
     assert bench.made[-1].asked > 0
 
@@ -75,7 +75,7 @@ def test_sealed_rows_lie_on_the_device_and_the_tail_and_deletions_are_seen_at_on
 def test_filters_hold_also_where_the_device_knows_none(share: float) -> None:
     collection, rows, clouds = Bench(10_000).collection(3000)
     keys = np.flatnonzero(np.random.default_rng(1).random(3000) < share)
-    queries = clouds.draw(50)[0]
+    queries = clouds.draw(300)[0]
     left = {key: rows[key] for key in keys.tolist()}
     assert recall(*collection.search(queries, 10, collection.filter(keys)), left, queries) >= 0.95
 
@@ -93,7 +93,7 @@ def test_rows_follow_when_segments_grow_and_are_compacted() -> None:
     rows = {key: row for key, row in rows.items() if key >= 1500}
     assert collection.facts().place == "gpu"
     assert bench.devices.used_bytes == collection.facts().gpu_bytes <= 2500 * ROW
-    queries = clouds.draw(100)[0]
+    queries = clouds.draw(300)[0]
     assert recall(*collection.search(queries, 10), rows, queries) >= 0.95
 
 
@@ -122,7 +122,7 @@ def test_no_room_means_the_processor(caplog: pytest.LogCaptureFixture) -> None:
         collection, rows, clouds = bench.collection(1500)
         assert collection.facts().place == "cpu"
         assert bench.devices.used_bytes == 0
-        queries = clouds.draw(50)[0]
+        queries = clouds.draw(300)[0]
         assert recall(*collection.search(queries, 10), rows, queries) >= 0.95
     assert "no room on the GPU" in caplog.text
 
@@ -131,7 +131,7 @@ def test_memory_that_runs_out_in_a_search_fails_nobody(caplog: pytest.LogCapture
     bench = Bench(10_000)
     collection, rows, clouds = bench.collection(1500)
     bench.made[-1].full = True
-    queries = clouds.draw(50)[0]
+    queries = clouds.draw(300)[0]
     assert recall(*collection.search(queries, 10), rows, queries) >= 0.95
     assert collection.facts().place == "cpu"
     assert "failed on the GPU" in caplog.text
@@ -148,7 +148,7 @@ def test_several_devices_share_the_rows() -> None:
     collection.upsert(np.arange(1500), rows)
     collection.wait()
     assert collection.facts().place == "gpu"
-    queries = clouds.draw(50)[0]
+    queries = clouds.draw(300)[0]
     assert recall(*collection.search(queries, 10), dict(enumerate(rows)), queries) >= 0.99
 
 

@@ -36,7 +36,7 @@ def saved(original: Path, tmp_path: Path) -> Path:
 
 
 def _searches_well(shop: Shop) -> None:
-    queries = Clouds(seed=5).draw(50)[0]
+    queries = Clouds(seed=5).draw(300)[0]
     assert recall(*shop.collection.search(queries, 10), shop.in_sql(), queries) >= 0.95
 
 
