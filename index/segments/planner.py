@@ -16,14 +16,12 @@ from .state import State
 
 _SCORES = 1 << 23
 """Scores held at once by a scan, 32 MB."""
-_GATHER = 3_000_000
-"""Up to this many components, matching rows are read one by one; beyond, codes or a scan of all rows are cheaper."""
+_GATHER, _PART = 3_000_000, 50
+"""Up to this many components, or this part of all rows, matches are read one by one; beyond, codes are cheaper."""
 _TIE = 1e-5
 """Scanned scores that differ by less may be the other way round exactly."""
 _SPARE = 32
 """More of the tail's rows than k are scored, so that most ties are settled at once."""
-_RANK = 100
-"""A filter makes a search as careful as one for so many neighbours at most."""
 _BOOSTS = (1, 16, 64)
 """Times the usual effort, before every row is looked at."""
 
@@ -43,7 +41,7 @@ def nearest(
     if not width or not len(queries):
         return keys, scores
     open_ = np.arange(len(queries))
-    if selection is not None and matching * rows.dim <= _GATHER:
+    if selection is not None and (matching * rows.dim <= _GATHER or matching <= rows.size // _PART):
         chosen = np.broadcast_to(selection.slots, (len(queries), matching))
         keys[:, :width], scores[:, :width], _ = _best(state, queries, chosen, None, width)
         return keys, scores
@@ -89,13 +87,11 @@ def _proposed(
     rows = state.rows
     allowed = selection.allowed if selection else rows.live if rows.dead else None
     share = matching / rows.size
-    # What is k-th among the rows that a filter leaves stands further down among all, where estimates tell less apart.
-    rank = k if selection is None else max(k, min(int(k / share), _RANK))
     parts: list[Slots] = []
     edges: list[NDArray[np.bool_]] = []
     doubt = np.zeros(len(queries), dtype=np.bool_)
     for segment in state.segments:
-        found = segment.candidates(queries, rank, allowed, selection, share, boost)
+        found = segment.candidates(queries, k, allowed, selection, share, boost)
         if found is None:
             return None
         slots, estimates, short = found

@@ -17,6 +17,8 @@ from .selection import Selection
 
 _QUERY_BITS = 4
 _TRAINING = 50_000
+_RANK = 100
+"""A filter makes a search as careful as one for so many neighbours at most."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,13 @@ class Segment:
         return codes + (self.lists.nbytes if self.lists else 0)
 
     def candidates(
-        self, queries: FloatArray, k: int, allowed: Bits | None, selection: Selection | None, share: float, boost: int
+        self,
+        queries: FloatArray,
+        k: int,
+        allowed: Bits | None,
+        selection: Selection | None,
+        share: float,
+        boost: int,
     ) -> tuple[Slots, FloatArray, NDArray[np.bool_]] | None:
         """Slots (q, c) with most of the k best of each query, best first, -1 behind them; their estimates (q, c).
 
@@ -89,6 +97,8 @@ class Segment:
         them all in (0, 1]; selection: the same where a filter makes it. boost: how many times the usual effort. None
         where the effort for such a k isn't known.
         """
+        # What is k-th among the rows that a filter leaves stands further down among all, where codes tell less apart.
+        rank = k if selection is None else max(k, min(int(k / share), _RANK))
         local = None if allowed is None else allowed[self.start // 8 : (self.stop + 7) // 8]
         found: tuple[FloatArray, Slots, NDArray[np.bool_]] | None = None
         sure = np.zeros(len(queries), dtype=np.bool_)
@@ -97,9 +107,9 @@ class Segment:
         if self.lists and (selection is None or local is None):
             found = self.lists.search(queries, k, local, share, boost)
         elif self.lists and local is not None and selection is not None and boost == 1:
-            found = self.lists.search_selected(queries, k, local, selection, self.start)
+            found = self.lists.search_selected(queries, rank, local, selection, self.start)
         if found is None:
-            effort = self.effort.at(k)
+            effort = self.effort.at(rank)
             if effort is None:
                 return None
             found = (*_search(self.codes, queries, min(effort[1] * boost, self.stop - self.start), local), sure)
