@@ -113,28 +113,27 @@ class MilvusLite:
     efforts: Sequence[int] = EFS
 
     def __init__(self, dim: int, folder: Path) -> None:
-        from pymilvus import MilvusClient
+        from pymilvus import DataType, MilvusClient
 
         folder.mkdir(exist_ok=True)
         self._open: Callable[[], Any] = lambda: MilvusClient(str(folder / "milvus.db"))
-        self._client, self._dim = self._open(), dim
+        self._client, self._dim, self._types = self._open(), dim, DataType
 
     def build(self, rows: Vectors, facts: Facts) -> None:
         self._names = {name: f"f{number}" for number, name in enumerate(facts)}
-        self._client.create_collection(
-            "rows", dimension=self._dim, metric_type="IP", id_type="int", auto_id=False, enable_dynamic_field=True
-        )
+        schema = self._client.create_schema(auto_id=False, enable_dynamic_field=True)
+        schema.add_field("id", self._types.INT64, is_primary=True)
+        schema.add_field("vector", self._types.FLOAT_VECTOR, dim=self._dim)
+        index = self._client.prepare_index_params()
+        index.add_index("vector", index_type="HNSW", metric_type="IP", params={"M": GRAPH, "efConstruction": BUILD})
+        self._client.create_collection("rows", schema=schema, index_params=index)
         for start in range(0, len(rows), CHUNK):
             batch = [
                 {"id": key, "vector": rows[key]} | {self._names[name]: bool(on[key]) for name, on in facts.items()}
                 for key in range(start, min(start + CHUNK, len(rows)))
             ]
             self._client.upsert("rows", batch)
-        self._client.release_collection("rows")
-        self._client.drop_index("rows", "vector")
-        index = self._client.prepare_index_params()
-        index.add_index("vector", index_type="HNSW", metric_type="IP", params={"M": GRAPH, "efConstruction": BUILD})
-        self._client.create_index("rows", index)
+        self._client.flush("rows")
         self._client.load_collection("rows")
 
     def search(self, queries: Vectors, k: int, effort: int, where: str | None) -> NDArray[np.int64]:
