@@ -3,10 +3,12 @@
 import re
 
 from fastapi import Request, Response
+from fastapi.responses import PlainTextResponse
 
 from ..index.errors import NotFound
 from ..index.store import Store
 from .answers import Answer, Json, ok
+from .gauges import collection_lines
 from .route import new_router
 
 router = new_router("", "service", keyed=False)
@@ -23,6 +25,13 @@ def ready(request: Request) -> Json:
     """The data folder answers too."""
     store: Store = request.app.state.store
     return ok(apps=len(store.apps()))
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+def metrics(request: Request) -> str:
+    """The open collections for Prometheus: rows, kind, and where they lie."""
+    store: Store = request.app.state.store
+    return collection_lines(store.collections())
 
 
 @router.get("/", include_in_schema=False)

@@ -14,6 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from .. import __version__
+from ..index.collections import CollectionSettings
+from ..index.segments.devices import DeviceSettings
 from ..index.store import Store
 from . import (
     apps,
@@ -65,7 +67,14 @@ def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(service: FastAPI) -> AsyncIterator[None]:
         service.state.settings = settings
-        opened = store or Store.open(settings.data, database_url=settings.database_url)
+        opened = store or Store.open(
+            settings.data,
+            database_url=settings.database_url,
+            collections=CollectionSettings(
+                threads=settings.search_threads,
+                devices=DeviceSettings(count=settings.gpu_count, memory_bytes=settings.gpu_memory_bytes),
+            ),
+        )
         service.state.store = opened
         service.state.pictures = pictures_queue(opened, fetch)
         service.state.evaluations = evaluations_queue(opened)

@@ -20,6 +20,12 @@ class Settings(BaseSettings):
     """Whether inputs may name pictures by URL. Off until the guarded fetch exists; see `fetch.py`."""
     allow_private_urls: bool = False
     """Turns `fetch_urls` on, for addresses inside the network too."""
+    search_threads: int | None = None
+    """Searches of one app at once; None: one for each processor."""
+    gpu_count: int | None = None
+    """GPUs that collections may lie on, with faiss-gpu; None: all of them."""
+    gpu_memory_bytes: int = 0
+    """GPU memory for all collections together; 0: 4 GiB of each."""
     wait_seconds: float = 10
     """How long adding pictures by URL waits for them before it answers that they are pending."""
     cors_origins: list[str] = ["*"]

@@ -17,7 +17,6 @@ from ..embeddings.images import crop as crop_image
 from ..embeddings.parallel import side_by_side
 from ..embeddings.zero_shot import zero_shot
 from . import explanation
-from .collection import KeyFilter
 from .errors import BadRequest, NothingToLearn, NotSupported
 from .intake import check_id, check_vectors
 from .ranking import Ranking, Term, rank
@@ -37,6 +36,7 @@ from .records import (
     Where,
 )
 from .scoring.predictor import Predictor
+from .segments.state import KeyFilter
 from .sight import Sight
 
 _MOST_NEIGHBOURS = 100

@@ -1,140 +1,143 @@
-"""One app's vectors, searchable: the in-memory accelerator of what SQL holds. Exact so far.
+"""One app's vectors, searchable: the accelerator of what SQL holds.
 
-Everything that is asked goes by key, the int64 of `inputs`. A search sees every write that has returned.
+Everything that is asked goes by key, the int64 of `inputs`. A search sees every write that has returned. Up to some
+thousand rows every search looks at all of them; beyond, codes propose candidates (`segments/`), which are made and
+renewed in the background while the newest rows are still looked at one by one.
 """
 
-import threading
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from importlib import metadata
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import BadRequest, BadVector, InputNotFound, TenshotError
+from .errors import BadRequest, BadVector, InputNotFound
 from .records import FloatArray, KeyArray
-from .rows import Rows
-
-_SCORES = 1 << 23
-"""Scores held at once by a scan, 32 MB."""
-_GATHER = 3_000_000
-"""Up to this many components, matching rows are read one by one; beyond, a scan of all rows is cheaper."""
-_TIE = 1e-5
-"""Rows whose scanned scores differ by less are told apart by their exact ones."""
-_ZERO = 1e-12
-_FAISS_PACKAGES = {"faiss-cpu": "cpu", "faiss-gpu": "gpu", "faiss-gpu-cuvs": "gpu"}
-
-
-def installed_faiss() -> list[str]:
-    """The installed packages that provide FAISS."""
-    return [name for name in _FAISS_PACKAGES if any(True for _ in metadata.distributions(name=name))]
-
-
-def check_faiss(installed: Iterable[str] | None = None) -> str:
-    """The one package that provides FAISS. Raises TenshotError if there are none or several."""
-    found = installed_faiss() if installed is None else list(installed)
-    if not found:
-        raise TenshotError("FAISS is missing: pip install 'tenshot[cpu]', or 'tenshot[gpu]' with an NVIDIA GPU")
-    if len(found) > 1:
-        raise TenshotError(
-            f"{' and '.join(found)} are installed, and each brings a module `faiss`: keep one of them "
-            f"(pip uninstall {found[0]})"
-        )
-    return found[0]
-
-
-def gpu_count() -> int:
-    """How many GPUs the installed FAISS can use."""
-    import faiss
-
-    return int(faiss.get_num_gpus()) if hasattr(faiss, "get_num_gpus") else 0
+from .segments import sealing
+from .segments.bits import Slots
+from .segments.devices import Devices
+from .segments.gate import Gate
+from .segments.keeper import Current, Keeper, Source
+from .segments.planner import nearest
+from .segments.rows import unit_rows
+from .segments.sealing import Sizes
+from .segments.snapshot import Snapshots
+from .segments.state import KeyFilter, State
 
 
 @dataclass(frozen=True)
-class KeyFilter:
-    """Which keys may be found: valid for any later state of the collection."""
+class CollectionFacts:
+    """What a collection is made of."""
 
-    keys: KeyArray
-    """Ascending."""
-    _slots: dict[int, tuple[Rows, NDArray[np.int64]]] = field(default_factory=dict, repr=False, compare=False)
-
-    def slots(self, rows: Rows) -> NDArray[np.int64]:
-        """The live slots of these keys in a state, worked out once."""
-        cached = self._slots.get(0)
-        if cached is None or cached[0] is not rows:
-            slots = rows.slots_of(self.keys)
-            cached = self._slots[0] = (rows, np.ascontiguousarray(slots[slots >= 0]))
-        return cached[1]
+    kind: str
+    place: str
+    """`gpu` or `cpu`: where most of a search happens."""
+    rows: int
+    dead: int
+    """Deleted, and not cleared away yet."""
+    tail: int
+    """New, and looked at one by one."""
+    mapped: int
+    """Read from the snapshot's file, by pages."""
+    code_bytes: int
+    gpu_bytes: int
 
 
 class Collection:
     """Rows (key, unit vector), each key once. One writer at a time; readers never wait."""
 
-    kind = "exact"
+    def __init__(
+        self,
+        dim: int,
+        sizes: Sizes | None = None,
+        *,
+        snapshots: Snapshots | None = None,
+        source: Source | None = None,
+        devices: Devices | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """sizes: when its ways change, None as they were found to be best. threads: searches at once, None: processors.
 
-    def __init__(self, dim: int) -> None:
+        devices: the GPUs that it may lie on.
+        With snapshots and their source it opens with what the newest snapshot and the source hold, and keeps it so.
+        """
         self.dim = dim
-        self.applied_seq = 0
-        """The app's sequence number up to which this holds what SQL does."""
-        self._rows = Rows.empty(dim)
-        self._slot: dict[int, int] = {}
-        self._write = threading.Lock()
+        self._sizes = sizes or Sizes()
+        self._current = Current(State.empty(dim))
+        self._gate = Gate(self._search, threads or os.cpu_count() or 1)
+        self._keeper = Keeper(self._current, self._sizes, snapshots, source, devices)
+        if snapshots and source:
+            self._open(snapshots, source)
 
     def __len__(self) -> int:
-        return self._rows.count
+        return self._current.state.rows.count
 
     def __repr__(self) -> str:
-        rows = self._rows
-        return f"Collection({self.kind}, dim={self.dim}, rows={rows.count}, dead={rows.size - rows.count})"
+        rows = self._current.state.rows
+        return f"Collection({self.kind}, dim={self.dim}, rows={rows.count}, dead={rows.dead})"
+
+    @property
+    def kind(self) -> str:
+        """`exact`, or the codes in use: `flat`, `ivf-rabitq`, `ivf-pq`."""
+        segments = self._current.state.segments
+        return segments[0].kind if segments else "exact"
+
+    def facts(self) -> CollectionFacts:
+        """How it is doing, for who runs the service."""
+        state = self._current.state
+        resident = state.segments[0].resident if state.segments else None
+        there = resident is not None and resident.there
+        return CollectionFacts(
+            kind=self.kind,
+            place="gpu" if there else "cpu",
+            rows=state.rows.count,
+            dead=state.rows.dead,
+            tail=state.rows.size - state.sealed,
+            mapped=len(state.rows.mapped),
+            code_bytes=sum(segment.nbytes for segment in state.segments),
+            gpu_bytes=resident.nbytes if resident and there else 0,
+        )
+
+    @property
+    def applied_seq(self) -> int:
+        """The app's sequence number up to which this holds what SQL does."""
+        return self._current.state.seq
 
     def upsert(self, keys: KeyArray, vectors: FloatArray, seq: int | None = None) -> None:
         """Stores a vector (n, dim) for each key (n,), in place of the one it had; of a key given twice the last counts.
 
         Raises BadVector for a wrong shape and for a vector that is zero or not finite, and then stores none.
         """
-        keys, unit = np.asarray(keys, dtype=np.int64), self._unit(vectors)
+        keys, unit = np.asarray(keys, dtype=np.int64), unit_rows(vectors, self.dim)
         if keys.shape != (len(unit),):
             raise BadVector(f"{keys.shape} keys were given for {len(unit)} vectors")
-        last = {key: place for place, key in enumerate(keys.tolist())}
-        places = np.fromiter(last.values(), dtype=np.int64, count=len(last))
-        with self._write:
-            rows = self._rows
-            old = np.array([self._slot.get(key, -1) for key in last], dtype=np.int64)
-            known = old >= 0
-            # The same vector again is no change.
-            same = known.copy()
-            same[known] = (rows.vectors[old[known]] == unit[places[known]]).all(axis=1)
-            places, old = places[~same], old[~same]
-            start = rows.size
-            rows = rows.append(keys[places], unit[places])
-            if (old >= 0).any():
-                rows = rows.without(old[old >= 0])
-            self._slot.update(zip(keys[places].tolist(), range(start, rows.size), strict=True))
-            self._publish(rows, seq)
+        with self._current.lock:
+            self._publish(self._current.state.upserted(keys, unit), seq)
 
     def delete(self, keys: KeyArray | Iterable[int], seq: int | None = None) -> int:
         """Forgets these keys; unknown ones don't count. How many there were."""
-        with self._write:
-            slots = [slot for key in keys if (slot := self._slot.pop(int(key), None)) is not None]
-            if slots:
-                self._publish(self._rows.without(np.array(slots, dtype=np.int64)), seq)
-            return len(slots)
+        gone = np.array(keys if isinstance(keys, np.ndarray) else list(keys), dtype=np.int64)
+        with self._current.lock:
+            before = self._current.state
+            after = before.deleted(gone)
+            self._publish(after, seq)
+            return before.rows.count - after.rows.count
 
     def keys(self) -> KeyArray:
         """(n,) ascending."""
-        return self._rows.live_keys
+        return self._current.state.keys
 
     def contains(self, keys: KeyArray) -> NDArray[np.bool_]:
         """(n,): which of the keys have a row."""
-        return self._rows.slots_of(np.asarray(keys, dtype=np.int64)) >= 0
+        return self._found(np.asarray(keys, dtype=np.int64))[1] >= 0
 
     def get(self, keys: KeyArray) -> FloatArray:
         """(n, dim): a copy of the vectors of these keys. Raises InputNotFound."""
-        rows = self._rows
-        slots = rows.slots_of(np.asarray(keys, dtype=np.int64))
+        state, slots = self._found(np.asarray(keys, dtype=np.int64))
         if len(slots) and slots.min() < 0:
             raise InputNotFound(f"no vector for key {int(np.asarray(keys)[slots < 0][0])}")
-        return rows.vectors[slots]
+        return state.rows.take(slots)
 
     def filter(self, keys: KeyArray) -> KeyFilter:
         """Restricts searches to these keys; unknown ones don't matter, also if they come later."""
@@ -147,95 +150,61 @@ class Collection:
         """
         if k < 1:
             raise BadRequest(f"k must be 1 or more, not {k}")
-        unit, rows = self._unit(queries), self._rows
-        slots = None if where is None else where.slots(rows)
-        width = min(k, rows.count if slots is None else len(slots))
-        found_keys = np.full((len(unit), k), -1, dtype=np.int64)
-        found_scores = np.full((len(unit), k), -np.inf, dtype=np.float32)
-        if width:
-            for query, chosen in enumerate(self._candidates(rows, unit, width, slots)):
-                scores = _inner_products(unit[query], rows.vectors, chosen)
-                keys = rows.keys[chosen]
-                best = np.lexsort((keys, -scores))[:width]
-                found_keys[query, :width], found_scores[query, :width] = keys[best], scores[best]
-        return found_keys, found_scores
+        # Checked before, so that one wrong query fails nobody else's.
+        return self._gate.search(unit_rows(queries, self.dim), k, where)
+
+    def wait(self) -> None:
+        """Returns when nothing is left to do in the background."""
+        self._keeper.wait()
 
     def close(self) -> None:
         """Lets the memory go; nothing may be asked afterwards."""
-        with self._write:
-            self._rows = Rows.empty(self.dim)
-            self._slot = {}
+        self._keeper.close()
+        with self._current.lock:
+            self._current.state = State.empty(self.dim)
 
-    def _candidates(
-        self, rows: Rows, queries: FloatArray, k: int, slots: NDArray[np.int64] | None
-    ) -> Iterable[NDArray[np.int64]]:
-        """For each query, slots with at least its k best rows."""
-        if slots is not None and len(slots) * self.dim <= _GATHER:
-            return [slots] * len(queries)
-        hidden = ~rows.live
-        if slots is not None:
-            hidden[:] = True
-            hidden[slots] = False
-        step = max(_SCORES // rows.size, 1)
-        return (
-            _at_least_best(scores, k)
-            for start in range(0, len(queries), step)
-            for scores in _masked(queries[start : start + step] @ rows.vectors.T, hidden)
-        )
+    def _search(self, unit: FloatArray, k: int, where: KeyFilter | None) -> tuple[KeyArray, FloatArray]:
+        while True:
+            state = self._current.state
+            selection = None if where is None else where.selection(state)
+            if where is None or selection is not None:
+                break
+        answer = nearest(state, unit, k, selection)
+        if state.segments and (resident := state.segments[0].resident) and resident.wanted:
+            with self._current.lock:
+                self._keeper.wake()
+        return answer
 
-    def _publish(self, rows: Rows, seq: int | None) -> None:
-        dead = rows.size - rows.count
-        if dead > 1000 and dead > 0.2 * rows.size:
-            rows = rows.compacted()
-            self._slot = dict(rows.slot_map())
-        self._rows = rows
+    def _open(self, snapshots: Snapshots, source: Source) -> None:
+        # Asked first: what is committed meanwhile is read now, and once more by whoever opens next.
+        seq = source.seq()
+        state = snapshots.load(seq)
+        if state is not None:
+            self._keeper.loaded(state)
+        after = None if state is None else state.seq
+        state = state or self._current.state
+        for keys, vectors in source.vectors(after):
+            state = state.upserted(keys, unit_rows(vectors, self.dim))
+        if after is not None:
+            state = state.deleted(source.removed(after))
+        with self._current.lock:
+            self._publish(state, seq)
+
+    def _publish(self, state: State, seq: int | None) -> None:
+        """The caller holds the write lock."""
         if seq is not None:
-            self.applied_seq = seq
+            state = replace(state, seq=seq)
+        # A few dead rows go while the writer waits, rather than in the background.
+        if state.rows.size <= self._sizes.inline and sealing.due(state, self._sizes) is sealing.Task.COMPACT:
+            rows, keymap = sealing.compacted(state)
+            state = replace(state, rows=rows, keymap=keymap, segments=(), generation=state.generation + 1)
+        self._current.state = state
+        self._keeper.wake()
 
-    def _unit(self, vectors: FloatArray) -> FloatArray:
-        array = np.ascontiguousarray(vectors, dtype=np.float32)
-        if array.ndim != 2 or array.shape[1] != self.dim:
-            raise BadVector(f"vectors must have the shape (n, {self.dim}), not {array.shape}")
-        norms = np.linalg.norm(array, axis=1)
-        bad = np.flatnonzero(~(np.isfinite(norms) & (norms > _ZERO)))
-        if len(bad):
-            raise BadVector(f"vector {bad[0]} is zero or not finite")
-        # Unit vectors come back bit by bit, so that storing what was read changes nothing.
-        return np.where(np.abs(norms - 1) < 1e-6, 1, 1 / norms).astype(np.float32)[:, None] * array
-
-
-def _masked(scores: FloatArray, hidden: NDArray[np.bool_]) -> FloatArray:
-    scores[:, hidden] = -np.inf
-    return scores
-
-
-def _at_least_best(scores: FloatArray, k: int) -> NDArray[np.int64]:
-    """Places of the k largest, and of all that might tie with the last of them: a scan's rounding depends on layout."""
-    if k >= len(scores):
-        return np.flatnonzero(np.isfinite(scores))
-    least = np.partition(scores, len(scores) - k)[len(scores) - k] - _TIE
-    return np.flatnonzero(scores >= max(least, np.finfo(np.float32).min))
-
-
-def _inner_products(query: FloatArray, vectors: FloatArray, slots: NDArray[np.int64]) -> FloatArray:
-    """(n,) exact, the same for a row wherever it lies and whatever is asked beside it."""
-    import faiss
-
-    # The native call checks nothing: a wrong slot or layout would end the process.
-    assert vectors.flags.c_contiguous
-    assert slots.dtype == np.int64
-    assert len(slots) == 0 or (slots.min() >= 0 and slots.max() < len(vectors))
-    slots, query = np.ascontiguousarray(slots), np.ascontiguousarray(query)
-    # One query is one thread's work: a team would be woken for nothing, and on busy cores is waited for.
-    faiss.omp_set_num_threads(1)
-    out = np.empty(len(slots), dtype=np.float32)
-    faiss.fvec_inner_products_by_idx(  # type: ignore[attr-defined]  # made at import
-        faiss.swig_ptr(out),
-        faiss.swig_ptr(query),
-        faiss.swig_ptr(vectors),
-        faiss.swig_ptr(slots),
-        vectors.shape[1],
-        1,
-        len(slots),
-    )
-    return out
+    def _found(self, keys: KeyArray) -> tuple[State, Slots]:
+        """A state, and the slots (n,) that the keys have in it."""
+        while True:
+            state = self._current.state
+            slots = state.slots_of(keys)
+            if slots is not None:
+                return state, slots

@@ -20,7 +20,7 @@ from .batch import Batch
 from .blobs import Blobs
 from .catalog import Catalog
 from .catalog.vectors import PictureKey
-from .collection import Collection
+from .collection import Collection, CollectionFacts
 from .errors import BadRequest, InputNotFound, InputNotReady
 from .intake import check_concepts, check_geo, check_id, check_metadata, check_regions, check_vectors, failure_of
 from .records import (
@@ -53,29 +53,33 @@ class Library:
     """The part of an `App` that remembers."""
 
     def __init__(
-        self, record: AppRecord, recipe: Recipe, catalog: Catalog, blobs: Blobs, embedders: Callable[[Recipe], Batcher]
+        self,
+        record: AppRecord,
+        recipe: Recipe,
+        catalog: Catalog,
+        blobs: Blobs,
+        collections: Callable[[AppRecord], Collection],
+        embedders: Callable[[Recipe], Batcher],
     ) -> None:
-        """embedders opens a base workflow; it is called when the first picture or words come."""
+        """collections opens what SQL holds of an app's vectors; embedders a base workflow, once it is needed."""
         self.id, self.name, self.recipe, self.dim = record.id, record.name, recipe, record.dim
         self.created_at: datetime = record.created_at
         self._catalog = catalog
         self._blobs = blobs
         self._embedders = embedders
         self._lock = threading.RLock()
-        self._collection, self._teacher = self._remembered(recipe, record.seq)
+        self._collections = collections
+        self._collection, self._teacher = self._remembered(record)
         self._space_saved: object = None
         if space := catalog.spaces.load(self.id):
             self._teacher.resume(space)
             self._space_saved = space
 
-    def _remembered(self, recipe: Recipe, seq: int) -> tuple[Collection, Teacher]:
-        """What SQL holds for a base workflow, in memory."""
-        collection = Collection(recipe.dim)
-        for keys, vectors in self._catalog.vectors.scan(self.id, recipe.workflow):
-            collection.upsert(keys, vectors)
-        collection.applied_seq = seq
+    def _remembered(self, record: AppRecord) -> tuple[Collection, Teacher]:
+        """What SQL holds of the app, in memory."""
+        collection = self._collections(record)
         labels = self._catalog.labels.all(self.id).by_concept()
-        return collection, Teacher(collection, _power(recipe), labels)
+        return collection, Teacher(collection, _power(Recipe(**record.recipe)), labels)
 
     def _embedder(self) -> Batcher:
         return self._embedders(self.recipe)
@@ -233,7 +237,8 @@ class Library:
         """Those that are ready can be found, and their labels teach."""
         vectors = {one.key: made.vector for one, made in zip(inputs, new, strict=True) if made.vector is not None}
         if vectors:
-            self._collection.upsert(np.fromiter(vectors, dtype=np.int64), np.stack(list(vectors.values())))
+            seq = max(one.seq for one in inputs)
+            self._collection.upsert(np.fromiter(vectors, dtype=np.int64), np.stack(list(vectors.values())), seq)
         self._teach(
             (one.key, concept, value) for one in inputs if one.key in vectors for concept, value in one.concepts.items()
         )
@@ -282,7 +287,7 @@ class Library:
     def _delete(self, ids: list[str] | None) -> int:
         with self._lock:
             deleted = self._catalog.inputs.delete(self.id, ids)
-            self._collection.delete(deleted.keys)
+            self._collection.delete(deleted.keys, deleted.seq)
             self._teacher.forget(deleted.keys.tolist())
         self._blobs.delete_unused(deleted.hashes, self._catalog.unused_blobs)
         return len(deleted.keys)
@@ -374,6 +379,10 @@ class Library:
     def feedback(self, page: int = 1, per_page: int = 100) -> list[Feedback]:
         """One page, oldest first."""
         return self._catalog.feedback.page(self.id, *offset(page, per_page))
+
+    def collection_facts(self) -> CollectionFacts:
+        """How the searchable vectors are kept, and where."""
+        return self._collection.facts()
 
     def close(self) -> None:
         self._collection.close()

@@ -11,6 +11,7 @@ from ..embeddings.base import Recipe
 from ..embeddings.batcher import Batcher
 from .blobs import Blobs
 from .catalog import Catalog
+from .collection import Collection
 from .errors import BadRequest, ConceptNotFound, ModelNotFound, NothingToLearn, NotSupported
 from .intake import check_id
 from .library import Library, offset
@@ -31,9 +32,15 @@ class Models(Library):
     """The part of an `App` that knows which concepts are scored together, and what was frozen when."""
 
     def __init__(
-        self, record: AppRecord, recipe: Recipe, catalog: Catalog, blobs: Blobs, embedders: Callable[[Recipe], Batcher]
+        self,
+        record: AppRecord,
+        recipe: Recipe,
+        catalog: Catalog,
+        blobs: Blobs,
+        collections: Callable[[AppRecord], Collection],
+        embedders: Callable[[Recipe], Batcher],
     ) -> None:
-        super().__init__(record, recipe, catalog, blobs, embedders)
+        super().__init__(record, recipe, catalog, blobs, collections, embedders)
         self._changes = catalog.changes.done(self.id)
         # A frozen version never changes, so its predictor is read once.
         self._frozen = lru_cache(maxsize=16)(lambda sha256: Predictor.from_bytes(self._blobs.get(sha256)))

@@ -59,6 +59,8 @@ class AppRecord:
     seq: int
     teach_from_feedback: bool = False
     """Whether feedback on predictions becomes labels, or is only kept."""
+    epoch: str = ""
+    """Made anew when the database is restored: what was derived from its numbers before is void."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ class Input:
     concepts: Mapping[str, bool]
     created_at: datetime
     modified_at: datetime
+    seq: int = 0
+    """The number of the app's change that made it, or that brought its picture."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,8 @@ class Deleted:
     keys: KeyArray
     hashes: Set[str]
     """Of their pictures; others may have the same."""
+    seq: int = 0
+    """The number of this change of the app."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from ..embeddings.parallel import side_by_side
 from ..embeddings.workflows import VECTORS, recipe_of
 from .blobs import Blobs
 from .catalog import Catalog
+from .collection import Collection
 from .errors import BadRequest, NothingToLearn, TenshotError
 from .records import AppRecord, ChangeState, Crop, FloatArray, Model, WorkflowChange, WorkflowComparison
 from .review import Review
@@ -40,9 +41,15 @@ class Sight(Review):
     """The part of an `App` that knows what it sees with."""
 
     def __init__(
-        self, record: AppRecord, recipe: Recipe, catalog: Catalog, blobs: Blobs, embedders: Callable[[Recipe], Batcher]
+        self,
+        record: AppRecord,
+        recipe: Recipe,
+        catalog: Catalog,
+        blobs: Blobs,
+        collections: Callable[[AppRecord], Collection],
+        embedders: Callable[[Recipe], Batcher],
     ) -> None:
-        super().__init__(record, recipe, catalog, blobs, embedders)
+        super().__init__(record, recipe, catalog, blobs, collections, embedders)
         self._turn = 0
         self._switching = threading.Lock()
         self._stopping = threading.Event()
@@ -215,7 +222,7 @@ class Sight(Review):
         with self._lock:
             if not self._catalog.changes.switch(self.id, change):
                 return False
-            collection, teacher = self._remembered(recipe, self._catalog.apps.get(self.id).seq)
+            collection, teacher = self._remembered(self._catalog.apps.get(self.id))
             with self._switching:
                 self._turn += 1
                 old, self._collection, self._teacher = self._collection, collection, teacher

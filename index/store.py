@@ -17,10 +17,13 @@ from ..embeddings.workflows import open_embedder, recipe_of
 from .app import App
 from .blobs import Blobs
 from .catalog import Catalog
-from .collection import check_faiss
+from .collection import Collection, CollectionFacts
+from .collections import Collections, CollectionSettings
 from .errors import StoreClosed, StoreInUse
 from .intake import check_id
 from .records import AppRecord
+from .segments.native import check_faiss
+from .segments.snapshot import SavedFacts
 from .shelf import Shelf
 
 _log = logging.getLogger("tenshot.index")
@@ -48,25 +51,40 @@ def delete_app_record(catalog: Catalog, blobs: Blobs, id: str) -> None:
 class Store:
     """A data folder that this process owns while it is open. A context manager."""
 
-    def __init__(self, path: Path, lock: FileLock, catalog: Catalog, blobs: Blobs) -> None:
+    def __init__(
+        self,
+        path: Path,
+        lock: FileLock,
+        catalog: Catalog,
+        blobs: Blobs,
+        collections: CollectionSettings | None = None,
+    ) -> None:
         self.path = path
         self.catalog = catalog
         self._folder_lock = lock
         self._blobs = blobs
         self._mutex = threading.Lock()
+        self._collections = Collections(path / "collections", catalog, collections)
+        self._collections.sweep(record.id for record in catalog.apps.list())
         self._apps: Shelf[str, App] = Shelf(App.close)
         self._embedders: Shelf[Recipe, Batcher] = Shelf(Batcher.close)
         self._closed = False
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, database_url: str | None = None) -> Self:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        database_url: str | None = None,
+        collections: CollectionSettings | None = None,
+    ) -> Self:
         """Creates or migrates the folder and takes it over. Raises StoreInUse, naming the process that has it."""
         check_faiss()
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         lock = _take(folder)
         try:
-            return cls(folder, lock, open_catalog(folder, database_url), Blobs(folder / "blobs"))
+            return cls(folder, lock, open_catalog(folder, database_url), Blobs(folder / "blobs"), collections)
         except BaseException:
             lock.release()
             raise
@@ -128,16 +146,31 @@ class Store:
         self._check_open()
         return self.catalog.apps.list()
 
+    def collections(self) -> dict[str, CollectionFacts | SavedFacts | None]:
+        """App id -> how its collection is doing if it is open, else what its snapshot says; None: nothing is known."""
+        found: dict[str, CollectionFacts | SavedFacts | None] = {}
+        for record in self.apps():
+            app = self.opened_app(record.id)
+            found[record.id] = app.collection_facts() if app else self._collections.saved(record.id)
+        return found
+
     def delete_app(self, name: str) -> None:
         """Deletes an app with all that it has. Raises AppNotFound."""
         self._check_open()
         record = self.catalog.apps.get(name)
         self._apps.remove(record.id)
         delete_app_record(self.catalog, self._blobs, record.id)
+        self._collections.delete(record.id)
 
     def _open_app(self, record: AppRecord) -> App:
         recipe = Recipe(**record.recipe)
-        return self._apps.get(record.id, lambda: App(record, recipe, self.catalog, self._blobs, self._embedder_of))
+
+        def open_collection(record: AppRecord) -> Collection:
+            return self._collections.open(record, Recipe(**record.recipe))
+
+        return self._apps.get(
+            record.id, lambda: App(record, recipe, self.catalog, self._blobs, open_collection, self._embedder_of)
+        )
 
     def _embedder_of(self, recipe: Recipe) -> Batcher:
         return self._embedders.get(recipe, lambda: Batcher(open_embedder(recipe)))

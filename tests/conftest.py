@@ -2,5 +2,17 @@
 
 import os
 
+import pytest
+
 for name in ("NO_PROXY", "no_proxy"):
     os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"]))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="random tests with many times the operations, for minutes")
+
+
+@pytest.fixture
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether a random test may take minutes."""
+    return bool(request.config.getoption("--long"))

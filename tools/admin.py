@@ -202,7 +202,7 @@ def doctor(context: typer.Context) -> None:
     """Say what is installed and what works here. Example: tenshot doctor"""
     from ..embeddings.device import device_name
     from ..embeddings.workflows import CATALOGUE, availability
-    from ..index.collection import check_faiss, gpu_count
+    from ..index.segments.native import check_faiss, gpu_count
     from ..index.store import Store
 
     options: Context = context.obj
@@ -226,6 +226,7 @@ def doctor(context: typer.Context) -> None:
         try:
             with Store.open(options.data, database_url=options.database_url) as store:
                 report["data"] = f"{options.data}: {len(store.apps())} apps, free"
+                report["collections"] = {name: _collection(facts) for name, facts in _collections(store)}
         except StoreInUse as error:
             report["data"] = str(error)
         except TenshotError as error:
@@ -235,10 +236,29 @@ def doctor(context: typer.Context) -> None:
     flat = [(name, value) for name, value in report.items() if isinstance(value, str)]
     flat += [(name, version) for name, version in report["packages"].items()]
     flat += [(f"workflow {name}", note) for name, note in report["workflows"].items()]
+    flat += [(f"collection {name}", found) for name, found in report.get("collections", {}).items()]
     flat += [("problem", problem) for problem in problems]
     say(options, report, table(None, ["what", "found"], flat))
     if problems:
         raise typer.Exit(1)
+
+
+def _collections(store: Any) -> Any:
+    facts = store.collections()
+    return [(record.name, facts[record.id]) for record in store.apps()]
+
+
+def _collection(facts: Any) -> str:
+    """Where it lies, and how it is searched when it is opened."""
+    if facts is None:
+        return "no snapshot: read from SQL when it is opened"
+    return f"{facts.kind}, {facts.rows} rows in its snapshot, opened on the {'GPU' if _on_gpu(facts) else 'processor'}"
+
+
+def _on_gpu(facts: Any) -> bool:
+    from ..index.segments.native import gpu_count
+
+    return facts.kind != "exact" and gpu_count() > 0
 
 
 def _catalog(context: typer.Context) -> Any:

@@ -1,7 +1,5 @@
 """`tenshot bench`: how fast, measured in pairs with what people would do instead."""
 
-import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -11,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from . import bench_embed, bench_http
+from .bench_index import index
 from .console import errors, say, table
+from .threads import start_over_on_one_thread
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine, beside named baselines in the same run.")
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _CONCEPTS = 10
 
 
@@ -34,6 +33,7 @@ def register(main: typer.Typer) -> None:
     """Adds these commands."""
     app.command()(bench_http.http)
     app.command()(bench_embed.embed)
+    app.command()(index)
     main.add_typer(app, name="bench")
 
 
@@ -51,10 +51,7 @@ def latency(
         numbers = []
     if not numbers or min(numbers) < 1:
         raise typer.BadParameter(f"--sizes takes whole numbers from 1, separated by commas, not {sizes!r}")
-    if any(os.environ.get(name) != "1" for name in _ONE_THREAD):
-        # Thread pools read these once, when their library is loaded: start over with them.
-        os.environ |= dict.fromkeys(_ONE_THREAD, "1")
-        os.execv(sys.executable, [sys.executable, "-c", "from tenshot.tools.cli import main; main()", *sys.argv[1:]])
+    start_over_on_one_thread()
     timings = [timing for size in numbers for timing in _measure(size, dim, repeats)]
     columns = ["labels", "method", "p50 ms", "p95 ms", "times tenshot"]
     shown = [

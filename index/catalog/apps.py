@@ -4,6 +4,7 @@ import builtins
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -22,7 +23,9 @@ class Apps:
 
     def create(self, id: str, name: str, recipe: Mapping[str, Any], dim: int) -> AppRecord:
         """Raises AppExists."""
-        record = AppRecord(id=id, name=name, recipe=dict(recipe), dim=dim, created_at=datetime.now(UTC), seq=0)
+        record = AppRecord(
+            id=id, name=name, recipe=dict(recipe), dim=dim, created_at=datetime.now(UTC), seq=0, epoch=uuid4().hex
+        )
         try:
             with self._database.write() as connection:
                 connection.execute(insert(_apps).values(vars(record)))
@@ -52,6 +55,12 @@ class Apps:
         """Oldest first."""
         with self._database.read() as connection:
             return [_record(row) for row in connection.execute(select(_apps).order_by(_apps.c.created_at, _apps.c.id))]
+
+    def renew_epochs(self) -> None:
+        """To be called when the database was restored: its numbers may come to mean other changes than before."""
+        with self._database.write() as connection:
+            for id in connection.scalars(select(_apps.c.id)).all():
+                connection.execute(update(_apps).where(_apps.c.id == id).values(epoch=uuid4().hex))
 
     def delete(self, id: str) -> set[str]:
         """Deletes an app with all that it has. Returns the hashes of the blobs that it named. Raises AppNotFound."""

@@ -90,6 +90,7 @@ class Inputs:
                 concepts={concept: value for concept, value in one.concepts.items() if value is not None},
                 created_at=now,
                 modified_at=now,
+                seq=seq,
             )
             for key, one in zip(keys, new, strict=True)
         ]
@@ -237,13 +238,16 @@ class Inputs:
                 for part in parts
                 for row in connection.execute(select(_inputs.c.key, _inputs.c.id, _inputs.c.sha256).where(*part))
             ]
-            keys = [row.key for row in rows]
+            keys, seq = [row.key for row in rows], 0
             if keys:
                 forget_labels(connection, app_id, [row.id for row in rows])
-                take_seq(connection, app_id)
+                seq = take_seq(connection, app_id)
+                # What collections in memory and on the disk learn of it by.
+                stones = [{"app_id": app_id, "seq": seq, "input_key": key} for key in keys]
+                connection.execute(insert(schema.tombstones), stones)
             for chunk in chunks(keys):
                 connection.execute(delete(_inputs).where(_inputs.c.key.in_(chunk)))
-        return Deleted(np.array(keys, dtype=np.int64), {row.sha256 for row in rows if row.sha256})
+        return Deleted(np.array(keys, dtype=np.int64), {row.sha256 for row in rows if row.sha256}, seq)
 
     def _taken(
         self, app_id: str, column: ColumnElement[Any], values: Sequence[str], *also: ColumnElement[bool]
@@ -301,6 +305,7 @@ def _records(connection: Connection, rows: Sequence[Row[Any]]) -> list[Input]:
             concepts=labels.get(row.key, {}),
             created_at=row.created_at,
             modified_at=row.modified_at,
+            seq=row.seq,
         )
         for row in rows
     ]

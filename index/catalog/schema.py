@@ -68,6 +68,7 @@ apps = Table(
     Column("created_at", Moment, nullable=False),
     Column("seq", BigInteger, nullable=False, default=0),
     Column("teach_from_feedback", Boolean, nullable=False, server_default=false()),
+    Column("epoch", Text, nullable=False, server_default=""),
 )
 
 keys = Table(
@@ -105,6 +106,7 @@ inputs = Table(
     Column("modified_at", Moment, nullable=False),
     UniqueConstraint("app_id", "id"),
     Index(None, "app_id", "key"),
+    Index(None, "app_id", "seq"),
     Index(None, "app_id", "url"),
     Index(None, "status", "key"),
     # A key is never used again, so that what is remembered by key can't come to mean another input.
@@ -117,6 +119,15 @@ vectors = Table(
     Column("input_key", Key, ForeignKey("inputs.key", ondelete="CASCADE"), primary_key=True, autoincrement=False),
     Column("workflow", Text, primary_key=True),
     Column("vector", LargeBinary, nullable=False),
+)
+
+# Inputs that are gone, until no snapshot of a collection can know them.
+tombstones = Table(
+    "tombstones",
+    metadata,
+    _app(primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("input_key", BigInteger, primary_key=True, autoincrement=False),
 )
 
 concepts = Table(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from ..records import Crop, FloatArray, KeyArray
 from . import schema
@@ -13,20 +13,23 @@ from .database import Database, chunks
 PictureKey = tuple[str, Crop | None]
 """A picture's sha256 and the part of it that counts."""
 
+_apps, _inputs, _vectors, _tombstones = schema.apps, schema.inputs, schema.vectors, schema.tombstones
+
 
 class Vectors:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def scan(self, app_id: str, workflow: str, chunk: int = 4096) -> Iterator[tuple[KeyArray, FloatArray]]:
-        """All vectors of an app in the order of keys: (m,) and (m, dim) at a time."""
-        inputs, vectors = schema.inputs, schema.vectors
+    def scan(
+        self, app_id: str, workflow: str, after: int | None = None, chunk: int = 4096
+    ) -> Iterator[tuple[KeyArray, FloatArray]]:
+        """All vectors of an app by ascending key, (m,) and (m, dim) at a time; after: only those of later changes."""
         query = (
-            select(vectors.c.input_key, vectors.c.vector)
-            .join(inputs, inputs.c.key == vectors.c.input_key)
-            .where(inputs.c.app_id == app_id, vectors.c.workflow == workflow)
-            .order_by(inputs.c.key)
+            select(_vectors.c.input_key, _vectors.c.vector)
+            .join(_inputs, _inputs.c.key == _vectors.c.input_key)
+            .where(_inputs.c.app_id == app_id, _vectors.c.workflow == workflow)
         )
+        query = query.order_by(_inputs.c.key) if after is None else query.where(_inputs.c.seq > after)
         with self._database.read() as connection:
             for rows in connection.execution_options(yield_per=chunk).execute(query).partitions():
                 keys, blobs = zip(*rows, strict=True)
@@ -35,7 +38,7 @@ class Vectors:
 
     def of_pictures(self, recipe: Mapping[str, Any], pictures: Iterable[PictureKey]) -> dict[PictureKey, FloatArray]:
         """(dim,) of those of the pictures that some app of this recipe has embedded already."""
-        inputs, vectors, apps = schema.inputs, schema.vectors, schema.apps
+        inputs, vectors, apps = _inputs, _vectors, _apps
         wanted = set(pictures)
         found: dict[PictureKey, FloatArray] = {}
         with self._database.read() as connection:
@@ -57,3 +60,40 @@ class Vectors:
                     if key in wanted:
                         found[key] = np.frombuffer(blob, dtype="<f4").astype(np.float32)
         return found
+
+    def keys(self, app_id: str, workflow: str) -> KeyArray:
+        """(n,) ascending: the inputs that have a vector."""
+        query = (
+            select(_vectors.c.input_key)
+            .join(_inputs, _inputs.c.key == _vectors.c.input_key)
+            .where(_inputs.c.app_id == app_id, _vectors.c.workflow == workflow)
+        )
+        with self._database.read() as connection:
+            return np.sort(np.fromiter(connection.scalars(query), dtype=np.int64))
+
+    def of(self, keys: KeyArray, workflow: str) -> dict[int, FloatArray]:
+        """key -> vector (dim,) of those that exist."""
+        found = {}
+        with self._database.read() as connection:
+            for chunk in chunks(keys.tolist()):
+                query = select(_vectors.c.input_key, _vectors.c.vector)
+                query = query.where(_vectors.c.input_key.in_(chunk), _vectors.c.workflow == workflow)
+                for key, blob in connection.execute(query):
+                    found[key] = np.frombuffer(blob, dtype="<f4").astype(np.float32)
+        return found
+
+    def removed(self, app_id: str, after: int) -> KeyArray:
+        """(m,): the inputs that later changes deleted."""
+        query = select(_tombstones.c.input_key).where(_tombstones.c.app_id == app_id, _tombstones.c.seq > after)
+        with self._database.read() as connection:
+            return np.fromiter(connection.scalars(query), dtype=np.int64)
+
+    def forget_removed(self, app_id: str, until: int) -> None:
+        """Nobody will ask for what was deleted up to this change."""
+        with self._database.write() as connection:
+            connection.execute(delete(_tombstones).where(_tombstones.c.app_id == app_id, _tombstones.c.seq <= until))
+
+    def seq(self, app_id: str) -> int:
+        """The number of the app's last change; 0 if the app is gone."""
+        with self._database.read() as connection:
+            return int(connection.execute(select(_apps.c.seq).where(_apps.c.id == app_id)).scalar_one_or_none() or 0)

@@ -128,3 +128,41 @@ def test_a_closed_store_says_so(tmp_path: Path, call: Callable[[Store], object])
     store.close()
     with pytest.raises(StoreClosed):
         call(store)
+
+
+def test_two_apps_never_see_each_others_rows(tmp_path: Path) -> None:
+    rng, ids = np.random.default_rng(0), dict[str, set[str]](a=set(), b=set())
+    with Store.open(tmp_path) as store:
+        apps = {name: store.create_app(name, workflow="vectors", dim=4) for name in ids}
+        for step in range(60):
+            name = str(rng.choice(["a", "b"]))
+            made = [f"{step}-{i}" for i in range(int(rng.integers(1, 5)))]
+            apps[name].add_vectors(rng.normal(size=(len(made), 4)), made)
+            ids[name] |= set(made)
+            gone = set(rng.choice(sorted(ids[name]), 1).tolist())
+            apps[name].delete(gone)
+            ids[name] -= gone
+            for other in ids:
+                found = apps[other].search_vectors(rng.normal(size=(1, 4)), k=500).ids[0]
+                assert sorted(found) == sorted(ids[other])
+
+
+def test_the_snapshot_of_a_deleted_app_goes_with_it_also_one_that_was_deleted_beside(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(1200, 4))
+    with Store.open(tmp_path) as store:
+        made = [store.create_app(name, workflow="vectors", dim=4) for name in "abc"]
+        for app in made:
+            app.add_vectors(rows)
+    folders = {path.name for path in (tmp_path / "collections").iterdir()}
+    assert folders == {app.id for app in made}
+    with Store.open(tmp_path) as store:
+        facts = store.collections()[made[0].id]
+        assert facts is not None
+        assert (facts.kind, facts.rows) == ("exact", 1200)
+        store.delete_app("a")
+        assert not (tmp_path / "collections" / made[0].id).exists()
+        assert store.app("b").collection_facts().mapped == 1200
+    with open_catalog(tmp_path) as catalog:
+        catalog.apps.delete(made[1].id)
+    with Store.open(tmp_path):
+        assert [path.name for path in (tmp_path / "collections").iterdir()] == [made[2].id]

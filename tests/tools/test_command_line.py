@@ -158,8 +158,10 @@ def test_workflows_and_doctor_say_what_works_here(tenshot: Callable[..., Any]) -
     assert listed["general"]["offline"]
     assert not listed["clip"]["offline"]
     assert all(one["good_for"] and one["licence"] for one in listed.values())
+    tenshot("apps", "create", "mine", "--workflow", "vectors", "--dim", 8)
     report = tenshot("doctor", "--json").json
     assert report["problems"] == []
+    assert report["collections"] == {"mine": "no snapshot: read from SQL when it is opened"}
     assert report["faiss"].startswith("faiss-")
     assert report["device"]
 

@@ -1,0 +1,102 @@
+"""The collections of a data folder: opened from their snapshots and brought up to date from SQL."""
+
+import hashlib
+import json
+import shutil
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..embeddings.base import Recipe
+from .catalog import Catalog
+from .collection import Collection
+from .records import AppRecord, FloatArray, KeyArray
+from .segments.devices import Devices, DeviceSettings
+from .segments.sealing import Sizes
+from .segments.snapshot import SavedFacts, Snapshots, saved_facts
+
+
+class Source:
+    """What SQL holds of one app's vectors under one workflow: the truth that a collection is held against."""
+
+    def __init__(self, catalog: Catalog, app_id: str, workflow: str) -> None:
+        self._vectors, self._app, self._workflow = catalog.vectors, app_id, workflow
+
+    def seq(self) -> int:
+        """The number of the last change."""
+        return self._vectors.seq(self._app)
+
+    def vectors(self, after: int | None) -> Iterator[tuple[KeyArray, FloatArray]]:
+        """Keys (m,) and vectors (m, dim), all or those of later changes."""
+        return self._vectors.scan(self._app, self._workflow, after)
+
+    def removed(self, after: int) -> KeyArray:
+        """Keys that later changes deleted."""
+        return self._vectors.removed(self._app, after)
+
+    def forget_removed(self, until: int) -> None:
+        """Nobody will ask for deletions up to this change."""
+        self._vectors.forget_removed(self._app, until)
+
+    def keys(self) -> KeyArray:
+        """(n,) ascending."""
+        return self._vectors.keys(self._app, self._workflow)
+
+    def sample(self, keys: KeyArray) -> dict[int, FloatArray]:
+        """key -> vector (dim,) of those of the keys that exist."""
+        return self._vectors.of(keys, self._workflow)
+
+
+@dataclass(frozen=True)
+class CollectionSettings:
+    """What collections may take of the machine."""
+
+    threads: int | None = None
+    """Searches of one collection at once; None: one for each processor."""
+    devices: DeviceSettings = field(default_factory=DeviceSettings)
+    """GPUs, with faiss-gpu."""
+    sizes: Sizes = field(default_factory=Sizes)
+    """When a collection changes its ways."""
+
+
+class Collections:
+    """Where the collections of one data folder are kept."""
+
+    def __init__(self, folder: Path, catalog: Catalog, settings: CollectionSettings | None = None) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._settings = settings or CollectionSettings()
+        self._mutex = threading.Lock()
+        self._devices: Devices | None = None
+
+    def open(self, record: AppRecord, recipe: Recipe) -> Collection:
+        """The app's collection, with all that SQL holds."""
+        origin = hashlib.sha256(json.dumps([record.id, record.epoch, record.recipe], sort_keys=True).encode())
+        snapshots = Snapshots(self._folder / record.id, record.dim, origin.hexdigest())
+        source = Source(self._catalog, record.id, recipe.workflow)
+        with self._mutex:
+            self._devices = self._devices or Devices(self._settings.devices)
+        return Collection(
+            record.dim,
+            self._settings.sizes,
+            snapshots=snapshots,
+            source=source,
+            devices=self._devices,
+            threads=self._settings.threads,
+        )
+
+    def saved(self, app_id: str) -> SavedFacts | None:
+        """What an app's newest snapshot says of itself, without opening it."""
+        return saved_facts(self._folder / app_id)
+
+    def delete(self, app_id: str) -> None:
+        """Forgets an app's snapshots."""
+        shutil.rmtree(self._folder / app_id, ignore_errors=True)
+
+    def sweep(self, app_ids: Iterable[str]) -> None:
+        """Forgets the snapshots of all apps but these."""
+        kept = set(app_ids)
+        for path in self._folder.iterdir() if self._folder.is_dir() else ():
+            if path.name not in kept:
+                self.delete(path.name)

@@ -1,0 +1,141 @@
+"""How much effort a search needs, found on a segment's own rows: it differs several times between data sets."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..records import FloatArray
+from .bits import Slots
+from .rows import Rows
+
+Search = Callable[[FloatArray, int, int], tuple[FloatArray, Slots]]
+"""(queries, candidates, probes) -> estimates and places, both (q, candidates), best first."""
+_QUERIES = 128
+_TARGET = 0.97
+"""Of the true neighbours, the share that has to be among the candidates: 0.95 and a margin for the sample's luck."""
+_FAR = 0.02
+"""Queries that are farther from their neighbours than all but this share of the sample get more effort."""
+_WIDTHS = (10, 100)
+"""Effort is measured for these k."""
+_RANKS = (10, 30, 100, 300, 1000)
+_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 24, 28, 32, 40, 48, 64, 96, 128)
+_LEAST_GAIN = 8
+"""Candidates are at most this part of the rows; who needs more is better off with the rows themselves."""
+_MOST = 8192
+_PATIENCE = 3
+"""Numbers of probes tried after the first that suffices: more probes may need fewer candidates."""
+_CHUNK = 16_384
+_TIE = 1e-6
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Probes and candidates for the k of _WIDTHS that can be served, and the seconds of one query with the first."""
+
+    probes: tuple[int, ...]
+    candidates: tuple[int, ...]
+    usual: tuple[float, ...]
+    """For each k of _RANKS the exact score that the k-th neighbour had at least, for all but _FAR of the sample."""
+    seconds: float
+
+    def usual_at(self, k: float) -> float:
+        """For any k: of the nearest measured one above, else none."""
+        return next((score for rank, score in zip(_RANKS, self.usual, strict=False) if k <= rank), -1)
+
+    def at(self, k: int) -> tuple[int, int] | None:
+        """(probes, candidates) for any k: of the next measured one, beyond in proportion. None: look at all rows."""
+        for width, probes, candidates in zip(_WIDTHS, self.probes, self.candidates, strict=False):
+            if k <= width:
+                return probes, candidates
+        if len(self.probes) < len(_WIDTHS):
+            return None
+        factor = k / _WIDTHS[-1]
+        return int(np.ceil(self.probes[-1] * factor**0.5)), int(np.ceil(self.candidates[-1] * factor))
+
+
+def calibrated(rows: Rows, start: int, stop: int, search: Search, probes: Sequence[int]) -> Effort | None:
+    """The cheapest effort that finds _TARGET of the neighbours of a sample of the rows; None if none of these does.
+
+    probes: numbers to try, ascending.
+    """
+    sample = _sample(rows, start, stop)
+    queries = rows.take(sample)
+    least = _least_scores(rows, start, stop, sample, queries)
+    found = []
+    for k in _WIDTHS:
+        one = _cheapest(rows, start, stop, search, probes, sample, queries, k, least[k])
+        if one is None:
+            break
+        found.append(one)
+    if not found:
+        return None
+    usual = [float(np.quantile(least[rank], _FAR)) for rank in _RANKS]
+    return Effort(tuple(one[0] for one in found), tuple(one[1] for one in found), tuple(usual), found[0][2])
+
+
+def _sample(rows: Rows, start: int, stop: int) -> Slots:
+    """Slots spread evenly, no two of the same vector: copies are easily found, and would speak for the others."""
+    slots = np.linspace(start, stop - 1, min(8 * _QUERIES, stop - start)).astype(np.int64)
+    _, first = np.unique(rows.take(slots), axis=0, return_index=True)
+    first = np.sort(first)
+    return slots[first[np.linspace(0, len(first) - 1, min(_QUERIES, len(first))).astype(np.int64)]]
+
+
+def _least_scores(rows: Rows, start: int, stop: int, sample: Slots, queries: FloatArray) -> dict[int, FloatArray]:
+    """k -> (q,): the exact score of the k-th nearest other row of each query."""
+    most = min(max(_RANKS), stop - start - 1)
+    best = np.full((len(queries), most), -np.inf, dtype=np.float32)
+    for first in range(start, stop, _CHUNK):
+        for offset, block in rows.blocks(first, min(first + _CHUNK, stop)):
+            scores = queries @ block.T
+            own = (sample >= offset) & (sample < offset + len(block))
+            scores[np.flatnonzero(own), sample[own] - offset] = -np.inf
+            both = np.concatenate([best, scores], axis=1)
+            best = -np.partition(-both, most - 1, axis=1)[:, :most]
+    ordered = -np.sort(-best, axis=1)
+    return {k: ordered[:, min(k, most) - 1] for k in _RANKS}
+
+
+def _cheapest(
+    rows: Rows,
+    start: int,
+    stop: int,
+    search: Search,
+    probes: Sequence[int],
+    sample: Slots,
+    queries: FloatArray,
+    k: int,
+    least: FloatArray,
+) -> tuple[int, int, float] | None:
+    """Probes, candidates and the seconds of a query."""
+    found: list[tuple[int, int, float]] = []
+    since = 0
+    for number in probes:
+        _, places = search(queries, min(_MOST, (stop - start) // _LEAST_GAIN, int(k * _STEPS[-1])), number)
+        slots = np.where(places < 0, -1, places + start)
+        slots[slots == sample[:, None]] = -1
+        hits = (rows.scores(queries, slots) >= least[:, None] - _TIE).cumsum(axis=1)
+        recall = np.minimum(hits, k).mean(axis=0) / min(k, stop - start - 1)
+        enough = np.flatnonzero(recall >= _TARGET)
+        if len(enough):
+            # One more than needed: the sample's own row took a place.
+            candidates = next((int(k * step) for step in _STEPS if k * step > enough[0] + 1), 0)
+            if candidates:
+                found.append((number, candidates, _seconds(rows, search, queries, candidates, number, start)))
+        since += bool(found)
+        if since > _PATIENCE:
+            break
+    return min(found, key=lambda one: one[2], default=None)
+
+
+def _seconds(rows: Rows, search: Search, queries: FloatArray, candidates: int, probes: int, start: int) -> float:
+    """Of one query, asked alone, its candidates scored: the median."""
+    waited = []
+    for query in queries[:, None]:
+        begun = time.perf_counter()
+        _, places = search(query, candidates, probes)
+        rows.scores(query, np.where(places < 0, -1, places + start))
+        waited.append(time.perf_counter() - begun)
+    return float(np.median(waited))

@@ -1,0 +1,196 @@
+"""Inverted lists (IVF) over a run of rows: a query looks into the lists whose centroids are nearest to it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..records import FloatArray
+from .bits import Bits, Slots
+from .calibration import Effort, calibrated
+from .native import faiss_on, selecting
+from .rows import Rows
+from .selection import Selection
+
+_TRAINING = 48
+"""Rows a centroid is trained on."""
+_ROUNDS = 8
+_PROBES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+_KINDS = ("IndexIVFRaBitQFastScan", "IndexIVFPQFastScan")
+_MOST = 0.25
+"""The share of the lists from which a scan of all codes is cheaper."""
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Rows start..stop-1 by place 0..stop-start-1; immutable."""
+
+    index: Any
+    effort: Effort
+    centroids: FloatArray
+    """(number, dim)"""
+    list_of: NDArray[np.int32]
+    """(n,): the list that each place is in."""
+
+    @classmethod
+    def build(cls, rows: Rows, start: int, stop: int, threads: int) -> "Lists | None":
+        """With the kind of code that proves the cheapest: it differs between data sets. None: none will do."""
+        faiss = faiss_on(threads)
+        number = int(2 * np.sqrt(stop - start))
+        sample = rows.spread(start, stop, _TRAINING * number)
+        quantizer = faiss.IndexFlatIP(rows.dim)
+        clustering = faiss.Clustering(rows.dim, number)
+        clustering.niter, clustering.spherical = _ROUNDS, True
+        clustering.max_points_per_centroid, clustering.min_points_per_centroid = _TRAINING, 1
+        clustering.train(sample, quantizer)
+        best: tuple[Any, Effort] | None = None
+        probes = tuple(p for p in _PROBES if p <= number)
+        for made in _kinds(faiss, quantizer, rows.dim, number):
+            faiss_on(threads)
+            made.train(sample)
+            for block in rows.chunks(start, stop):
+                made.add(block)
+            # A copy owns its centroids, so that they live as long as it does.
+            index = faiss.clone_index(made)
+            found = calibrated(rows, start, stop, _plain_search(index), probes)
+            if found and (best is None or found.seconds < best[1].seconds):
+                best = index, found
+        if best is None:
+            return None
+        return cls.of_index(*best)
+
+    @classmethod
+    def of_index(cls, index: Any, effort: Effort) -> "Lists":
+        """Those of FAISS. Raises ValueError for an index of another kind, or one that doesn't hold places 0..n-1."""
+        if type(index).__name__ not in _KINDS:
+            raise ValueError(f"lists of the kind {type(index).__name__} are unknown")
+        centroids = faiss_on().downcast_index(index.quantizer).reconstruct_n(0, index.nlist)
+        return cls(index, effort, centroids, _list_of(index))
+
+    def extended(self, rows: Rows, start: int, stop: int, threads: int) -> "Lists":
+        """With the rows start..stop-1 behind the others, on a copy."""
+        index = faiss_on(threads).clone_index(self.index)
+        for block in rows.chunks(start, stop):
+            index.add(block)
+        return replace(self, index=index, list_of=_list_of(index))
+
+    @property
+    def kind(self) -> str:
+        return "ivf-pq" if "PQ" in type(self.index).__name__ else "ivf-rabitq"
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.index.ntotal * (self.index.code_size + 8 + 4) + self.centroids.nbytes)
+
+    def search(
+        self, queries: FloatArray, k: int, allowed: Bits | None, share: float, boost: int
+    ) -> tuple[FloatArray, Slots, NDArray[np.bool_]] | None:
+        """Estimates and places (q, c), best first, -1 behind them, and the queries (q,) that saw too little.
+
+        allowed: a bitmap of the places that may come, a share of them all. None where the effort isn't known.
+        """
+        effort = self.effort.at(k)
+        if effort is None:
+            return None
+        probes, count = effort
+        count = min(count * boost, self.index.ntotal)
+        looked_into = min(int(np.ceil(probes * boost / share)), self.index.nlist)
+        parameters = faiss_on().SearchParametersIVF()
+        parameters.nprobe = looked_into
+        with selecting(parameters, allowed):
+            estimates, places = self.index.search(queries, count, params=parameters)
+        # Lists that deletions emptied tell nothing of what lies behind them.
+        usual = min(count, probes * self.index.ntotal // (2 * self.index.nlist))
+        short = (places >= 0).sum(axis=1) < usual
+        return estimates, places, short & (allowed is not None) & (looked_into < self.index.nlist)
+
+    def search_selected(
+        self, queries: FloatArray, k: int, allowed: Bits, selection: Selection, start: int
+    ) -> tuple[FloatArray, Slots, NDArray[np.bool_]] | None:
+        """The same where a filter leaves some of the rows; None where a scan of all codes is cheaper.
+
+        Looks into as many lists as it takes to see as many rows that match as a search without a filter sees.
+        """
+        effort = self.effort.at(k)
+        if effort is None:
+            return None
+        probes, count = effort
+        number, total = self.index.nlist, self.index.ntotal
+        places = selection.within(start, start + total) - start
+        matching = selection.counts(self, lambda: np.bincount(self.list_of[places], minlength=number))
+        cover = probes * total / number
+        near = queries @ self.centroids.T
+        # Twice as many lists as rows evenly left by the filter would take; who needs more is better off with the codes.
+        width = int(2 * probes * total / max(len(places), 1)) + 2
+        if width >= _MOST * number:
+            return None
+        chosen = np.argpartition(-near, width, axis=1)[:, :width]
+        distances = np.take_along_axis(near, chosen, axis=1)
+        order = np.argsort(-distances, axis=1)
+        chosen, distances = np.take_along_axis(chosen, order, axis=1), np.take_along_axis(distances, order, axis=1)
+        seen = matching[chosen].cumsum(axis=1)
+        before = np.concatenate([np.zeros((len(queries), 1), dtype=seen.dtype), seen[:, :-1]], axis=1)
+        unwanted = (before >= cover) | (matching[chosen] == 0)
+        estimates, found = self._search_in(
+            queries, np.where(unwanted, -1, chosen), distances, min(count, total), allowed
+        )
+        return estimates, found, seen[:, -1] < cover
+
+    def _search_in(
+        self, queries: FloatArray, chosen: Slots, near: FloatArray, count: int, allowed: Bits
+    ) -> tuple[FloatArray, Slots]:
+        faiss = faiss_on()
+        parameters = faiss.SearchParametersIVF()
+        parameters.nprobe = chosen.shape[1]
+        chosen, near = np.ascontiguousarray(chosen), np.ascontiguousarray(near)
+        queries = np.ascontiguousarray(queries)
+        estimates = np.empty((len(queries), count), dtype=np.float32)
+        places = np.empty((len(queries), count), dtype=np.int64)
+        with selecting(parameters, allowed):
+            # The wrapper would take the number of probes from the index, which all threads share.
+            self.index.search_preassigned_c(
+                len(queries),
+                faiss.swig_ptr(queries),
+                count,
+                faiss.swig_ptr(chosen),
+                faiss.swig_ptr(near),
+                faiss.swig_ptr(estimates),
+                faiss.swig_ptr(places),
+                False,
+                parameters,
+            )
+        return estimates, places
+
+
+def _kinds(faiss: Any, quantizer: Any, dim: int, number: int) -> Iterator[Any]:
+    yield faiss.IndexIVFRaBitQFastScan(quantizer, dim, number, faiss.METRIC_INNER_PRODUCT)
+    if dim % 4 == 0:
+        product = faiss.IndexIVFPQFastScan(quantizer, dim, number, dim // 4, 4, faiss.METRIC_INNER_PRODUCT)
+        product.pq.cp.niter = _ROUNDS
+        yield product
+
+
+def _plain_search(index: Any) -> Any:
+    def search(queries: FloatArray, count: int, probes: int) -> Sequence[Any]:
+        parameters = faiss_on().SearchParametersIVF()
+        parameters.nprobe = probes
+        found: Sequence[Any] = index.search(queries, count, params=parameters)
+        return found
+
+    return search
+
+
+def _list_of(index: Any) -> NDArray[np.int32]:
+    faiss = faiss_on()
+    lists, out = index.invlists, np.full(index.ntotal, -1, dtype=np.int32)
+    for number in range(index.nlist):
+        size = lists.list_size(number)
+        places = faiss.rev_swig_ptr(lists.get_ids(number), size) if size else np.empty(0, dtype=np.int64)
+        if size and not 0 <= places.min() <= places.max() < len(out):
+            raise ValueError("a list names a row that isn't there")
+        out[places] = number
+    if len(out) and out.min() < 0:
+        raise ValueError("a row is in no list")
+    return out

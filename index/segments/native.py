@@ -1,0 +1,103 @@
+"""FAISS: which package brings it, how many threads it may take, and the calls that check nothing themselves."""
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import TenshotError
+from ..records import FloatArray
+
+_FAISS_PACKAGES = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs")
+_GEMM_FROM = 2048
+"""Queries times dimensions from which FAISS multiplies matrices; its own default is 250 queries of 512."""
+_BYTES_AT_MOST = 1 << 36
+"""No honest index of ours has a longer array; a damaged file may claim one."""
+_thread = threading.local()
+
+
+def installed_faiss() -> list[str]:
+    """The installed packages that provide FAISS."""
+    return [name for name in _FAISS_PACKAGES if any(True for _ in metadata.distributions(name=name))]
+
+
+def check_faiss(installed: Iterable[str] | None = None) -> str:
+    """The one package that provides FAISS. Raises TenshotError if there are none or several."""
+    found = installed_faiss() if installed is None else list(installed)
+    if not found:
+        raise TenshotError("FAISS is missing: pip install 'tenshot[cpu]', or 'tenshot[gpu]' with an NVIDIA GPU")
+    if len(found) > 1:
+        raise TenshotError(
+            f"{' and '.join(found)} are installed, and each brings a module `faiss`: keep one of them "
+            f"(pip uninstall {found[0]})"
+        )
+    return found[0]
+
+
+def gpu_count() -> int:
+    """How many GPUs the installed FAISS can use."""
+    import faiss
+
+    return int(faiss.get_num_gpus()) if hasattr(faiss, "get_num_gpus") else 0
+
+
+def faiss_on(threads: int = 1) -> Any:
+    """The module, which takes at most so many threads for what the calling thread asks of it.
+
+    One for a search: searches run beside each other, and FAISS remembers the number for each thread apart.
+    """
+    import faiss
+
+    if getattr(_thread, "threads", None) != threads:
+        faiss.omp_set_num_threads(threads)
+        faiss.cvar.distance_compute_blas_threshold = _GEMM_FROM
+        faiss.set_deserialization_vector_byte_limit(_BYTES_AT_MOST)
+        _thread.threads = threads
+    return faiss
+
+
+@contextmanager
+def selecting(parameters: Any, allowed: NDArray[np.uint8] | None) -> Iterator[None]:
+    """Search parameters that let only these come: a bitmap, lowest bit first; None lets all.
+
+    FAISS keeps bare pointers: the bitmap and the selector live until the answer is there.
+    """
+    if allowed is None:
+        yield
+        return
+    faiss, array = faiss_on(), np.ascontiguousarray(allowed)
+    selector = faiss.IDSelectorBitmap(len(array), faiss.swig_ptr(array))
+    parameters.sel = selector
+    yield
+
+
+def inner_products(queries: FloatArray, vectors: FloatArray, places: NDArray[np.int64]) -> FloatArray:
+    """(q, c) of queries (q, dim) with the rows of vectors (n, dim) at places (q, c); -inf where a place is -1.
+
+    The same for a row wherever it lies and whatever is asked beside it.
+    """
+    faiss = faiss_on()
+    # The native call checks nothing: a wrong place or layout would end the process.
+    assert vectors.flags.c_contiguous
+    assert vectors.dtype == queries.dtype == np.float32
+    assert places.ndim == queries.ndim == 2
+    assert len(places) == len(queries)
+    assert queries.shape[1] == vectors.shape[1]
+    assert places.size == 0 or (places.min() >= -1 and places.max() < len(vectors))
+    places, queries = np.ascontiguousarray(places, dtype=np.int64), np.ascontiguousarray(queries)
+    out = np.empty(places.shape, dtype=np.float32)
+    if places.size:
+        faiss.fvec_inner_products_by_idx(
+            faiss.swig_ptr(out),
+            faiss.swig_ptr(queries),
+            faiss.swig_ptr(vectors),
+            faiss.swig_ptr(places),
+            vectors.shape[1],
+            len(queries),
+            places.shape[1],
+        )
+    return out

@@ -1,0 +1,174 @@
+"""The rows of a collection, as immutable states that readers take by one reference."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BadVector
+from ..records import FloatArray, KeyArray
+from . import bits
+from .bits import Bits, Slots
+from .native import inner_products
+
+_MIN_CAPACITY = 256
+_CHUNK = 65_536
+_ZERO = 1e-12
+
+
+def unit_rows(vectors: FloatArray, dim: int) -> FloatArray:
+    """(n, dim) float32 of unit length. Raises BadVector for another shape, and for one that is zero or not finite."""
+    array = np.ascontiguousarray(vectors, dtype=np.float32)
+    if array.ndim != 2 or array.shape[1] != dim:
+        raise BadVector(f"vectors must have the shape (n, {dim}), not {array.shape}")
+    norms = np.linalg.norm(array, axis=1)
+    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > _ZERO)))
+    if len(bad):
+        raise BadVector(f"vector {bad[0]} is zero or not finite")
+    # Unit vectors come back bit by bit, so that storing what was read changes nothing.
+    return np.where(np.abs(norms - 1) < 1e-6, 1, 1 / norms).astype(np.float32)[:, None] * array
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows are named by slot 0..size-1; a slot belongs to one key for good, a dead slot's bit is off.
+
+    The first ones may lie in a mapped file, the others in a buffer. Buffers are longer than what they hold, and a later
+    state may write behind `size`, never before it: so a state stays as it was while appending costs nothing but the
+    new rows.
+    """
+
+    mapped: FloatArray
+    """(b, dim): slots below b, of a file that only grows."""
+    _buffer: FloatArray
+    _keys: KeyArray
+    _live: Bits
+    size: int
+    count: int
+    """How many slots are live."""
+
+    @classmethod
+    def empty(cls, dim: int, capacity: int = _MIN_CAPACITY) -> "Rows":
+        # Untouched pages of `np.empty` cost no memory.
+        return cls(
+            np.empty((0, dim), dtype=np.float32),
+            np.empty((capacity, dim), dtype=np.float32),
+            np.empty(capacity, dtype=np.int64),
+            bits.zeros(capacity),
+            size=0,
+            count=0,
+        )
+
+    @classmethod
+    def of_file(cls, mapped: FloatArray, keys: KeyArray, live: Bits) -> "Rows":
+        """Rows that a snapshot holds: vectors (n, dim), keys (n,), live bits."""
+        size, room = len(mapped), len(mapped) + _MIN_CAPACITY
+        rows = cls.empty(mapped.shape[1], room)
+        rows._keys[:size] = keys
+        rows._live[: len(live)] = live
+        count = int(np.bitwise_count(live).sum())
+        return replace(rows, mapped=mapped, _buffer=rows._buffer[:_MIN_CAPACITY], size=size, count=count)
+
+    @property
+    def dim(self) -> int:
+        return int(self._buffer.shape[1])
+
+    @property
+    def dead(self) -> int:
+        return self.size - self.count
+
+    @property
+    def keys(self) -> KeyArray:
+        """(size,) int64; dead ones included."""
+        return self._keys[: self.size]
+
+    @property
+    def live(self) -> Bits:
+        """Which slots are live; bits from `size` on mean nothing."""
+        return self._live
+
+    def live_mask(self) -> NDArray[np.bool_]:
+        """(size,)"""
+        return bits.mask(self._live, self.size)
+
+    def live_slots(self, start: int = 0) -> Slots:
+        """The live slots from start on, ascending."""
+        first = start // 8
+        slots = bits.members(self._live[first:], self.size - 8 * first) + 8 * first
+        return slots[slots >= start] if start % 8 else slots
+
+    def blocks(self, start: int, stop: int) -> Iterator[tuple[int, FloatArray]]:
+        """The vectors of slots start..stop-1 as contiguous arrays (m, dim), each with its first slot."""
+        border = len(self.mapped)
+        if start < border:
+            yield start, self.mapped[start : min(stop, border)]
+        if stop > border:
+            first = max(start, border)
+            yield first, self._buffer[first - border : stop - border]
+
+    def chunks(self, start: int, stop: int) -> Iterator[FloatArray]:
+        """The same in arrays of bounded size."""
+        for first in range(start, stop, _CHUNK):
+            for _, block in self.blocks(first, min(first + _CHUNK, stop)):
+                yield block
+
+    def spread(self, start: int, stop: int, most: int) -> FloatArray:
+        """At most so many of the vectors, evenly spread over the slots, so that early and late ones count alike."""
+        return self.take(np.linspace(start, stop - 1, min(most, stop - start)).astype(np.int64))
+
+    def take(self, slots: Slots) -> FloatArray:
+        """(n, dim): a copy of the vectors of slots (n,)."""
+        border = len(self.mapped)
+        if not border:
+            return self._buffer[slots]
+        out = np.empty((len(slots), self.dim), dtype=np.float32)
+        below = slots < border
+        out[below], out[~below] = self.mapped[slots[below]], self._buffer[slots[~below] - border]
+        return out
+
+    def scores(self, queries: FloatArray, slots: Slots) -> FloatArray:
+        """(q, c) exact inner products of queries (q, dim) with slots (q, c); -inf where a slot is -1."""
+        border = len(self.mapped)
+        if not border:
+            return inner_products(queries, self._buffer, slots)
+        below = inner_products(queries, self.mapped, np.where(slots < border, slots, -1))
+        if self.size == border:
+            return below
+        return np.maximum(below, inner_products(queries, self._buffer, np.where(slots < border, -1, slots - border)))
+
+    def append(self, keys: KeyArray, vectors: FloatArray) -> "Rows":
+        """With these rows behind the others."""
+        start, end = self.size, self.size + len(keys)
+        rows = self._with_room(end) if end - len(self.mapped) > len(self._buffer) else self
+        border = len(self.mapped)
+        rows._buffer[start - border : end - border], rows._keys[start:end] = vectors, keys
+        bits.add(rows._live, np.arange(start, end))
+        return replace(rows, size=end, count=self.count + len(keys))
+
+    def _with_room(self, needed: int) -> "Rows":
+        border, used = len(self.mapped), self.size - len(self.mapped)
+        room = max(needed - border, 2 * used, _MIN_CAPACITY)
+        rows = self.empty(self.dim, border + room)
+        rows._keys[: self.size] = self.keys
+        rows._live[: len(self._live)] = self._live
+        buffer = rows._buffer[:room]
+        buffer[:used] = self._buffer[:used]
+        return replace(rows, mapped=self.mapped, _buffer=buffer, size=self.size, count=self.count)
+
+    def without(self, slots: Slots) -> "Rows":
+        """With the bits of these live slots off."""
+        live = self._live.copy()
+        bits.discard(live, slots)
+        return replace(self, _live=live, count=self.count - len(slots))
+
+    def on_file(self, mapped: FloatArray) -> "Rows":
+        """The same rows, the first ones read from a file that holds them: vectors (b, dim)."""
+        behind = self.size - len(mapped)
+        buffer = np.empty((behind + _MIN_CAPACITY, self.dim), dtype=np.float32)
+        buffer[:behind] = self._buffer[len(mapped) - len(self.mapped) : self.size - len(self.mapped)]
+        keys = np.empty(len(mapped) + len(buffer), dtype=np.int64)
+        keys[: self.size] = self.keys
+        live = bits.zeros(len(keys))
+        live[: (self.size + 7) // 8] = self._live[: (self.size + 7) // 8]
+        return replace(self, mapped=mapped, _buffer=buffer, _keys=keys, _live=live)

@@ -1,0 +1,317 @@
+"""Snapshots of a collection on the disk: written beside the old one, checked before they are trusted, never needed.
+
+    rows-TOKEN.f32              the vectors by slot; it only grows, so that it can stay mapped
+    snap-SEQ-TOKEN/             keys.i64, live.bits, codes and lists of each segment, meta.json
+    CURRENT                     the name of the newest
+
+What is damaged, half written or from elsewhere is passed over; SQL has it all.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from ..records import FloatArray
+from .calibration import Effort
+from .keymap import KeyMap
+from .lists import Lists
+from .native import faiss_on
+from .rows import Rows
+from .segment import Segment
+from .state import State
+
+FORMAT = 1
+_KEPT = 2
+_BLOCK = 1 << 22
+_WRONG_SHAPE = (ValueError, LookupError, TypeError, AttributeError)
+"""What reading the facts of a damaged meta.json ends in."""
+_log = logging.getLogger("tenshot.index")
+
+
+class DamagedSnapshot(Exception):
+    """It can't be used, and the message says why. Never leaves the collection: it is rebuilt from SQL."""
+
+
+@dataclass(frozen=True)
+class _Rowfile:
+    """The file that the present rows are mapped from."""
+
+    name: str
+    mapped: FloatArray
+    digest: Any = None
+    """SHA-256 of what is mapped, ready to go on; None while nobody has read all of it."""
+
+
+@dataclass(frozen=True)
+class SavedFacts:
+    """What a snapshot says of itself."""
+
+    kind: str
+    rows: int
+    """Dead ones included."""
+    seq: int
+
+
+def saved_facts(folder: Path) -> SavedFacts | None:
+    """Of the newest snapshot in a collection's folder; None if there is none that can be read."""
+    try:
+        meta = json.loads((folder / (folder / "CURRENT").read_text().strip() / "meta.json").read_text())
+        kinds = [segment["kind"] for segment in meta["segments"]]
+        return SavedFacts(kinds[0] if kinds else "exact", int(meta["size"]), int(meta["seq"]))
+    except (OSError, *_WRONG_SHAPE):
+        return None
+
+
+class Snapshots:
+    """One collection's folder. Used by one thread at a time."""
+
+    def __init__(self, folder: Path, dim: int, origin: str) -> None:
+        """origin: whose vectors these are, made anew when a database is restored; another's snapshot is not used."""
+        self.folder = folder
+        self._dim = dim
+        self._origin = origin
+        self._rowfile: _Rowfile | None = None
+        self._meta: dict[str, Any] = {}
+        self._segments: tuple[Segment, ...] = ()
+        self._name = ""
+
+    def load(self, newest_seq: int) -> State | None:
+        """The newest usable state; its vectors are not checked yet. Clears everything away if there is none.
+
+        newest_seq: what SQL has got to; a snapshot that knows more belongs to another history.
+        """
+        for name in self._names():
+            try:
+                return self._load(name, newest_seq)
+            except (DamagedSnapshot, OSError, RuntimeError, *_WRONG_SHAPE) as error:
+                _log.warning("the snapshot %s is not used: %s", self.folder / name, error)
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+        self.clear()
+        return None
+
+    def check(self) -> None:
+        """Reads all vectors of the loaded snapshot, which also brings them into memory. Raises DamagedSnapshot."""
+        rowfile = self._rowfile
+        if rowfile is None or rowfile.digest is not None:
+            return
+        digest = hashlib.sha256()
+        with (self.folder / rowfile.name).open("rb") as file:
+            left = rowfile.mapped.nbytes
+            while left and (block := file.read(min(_BLOCK, left))):
+                digest.update(block)
+                left -= len(block)
+        if left or digest.hexdigest() != self._meta["rows"]["sha256"]:
+            raise DamagedSnapshot(f"{rowfile.name} is not what was written")
+        self._rowfile = _Rowfile(rowfile.name, rowfile.mapped, digest)
+
+    def save(self, state: State) -> FloatArray:
+        """Writes a state; its vectors (size, dim), mapped from the file. Raises OSError, and the old one stays."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        rows, rowfile, digest = state.rows, self._rowfile, hashlib.sha256()
+        if rowfile is not None and state.rows.mapped is rowfile.mapped:
+            self.check()
+            assert self._rowfile
+            digest = self._rowfile.digest.copy()
+            name, start = rowfile.name, len(rowfile.mapped)
+        else:
+            name, start = f"rows-{uuid4().hex}.f32", 0
+        draft = self.folder / f".draft-{uuid4().hex}"
+        draft.mkdir()
+        try:
+            self._append(name, start, rows, digest)
+            files = {"keys.i64": rows.keys.astype("<i8").tobytes(), "live.bits": _exact_bits(rows).tobytes()}
+            meta: dict[str, Any] = {
+                "format": FORMAT,
+                "dim": self._dim,
+                "origin": self._origin,
+                "seq": state.seq,
+                "size": rows.size,
+                "exact_until": state.exact_until,
+                "rows": {"name": name, "sha256": digest.hexdigest()},
+                "segments": [],
+                "files": {},
+            }
+            for file, content in files.items():
+                (draft / file).write_bytes(content)
+                meta["files"][file] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for number, segment in enumerate(state.segments):
+                meta["segments"].append(self._write_segment(draft, number, segment, meta["files"]))
+            (draft / "meta.json").write_text(json.dumps(meta))
+            for path in draft.iterdir():
+                _sync(path)
+            _sync(draft)
+            final = f"snap-{state.seq:020d}-{uuid4().hex[:8]}"
+            os.rename(draft, self.folder / final)
+            _sync(self.folder)
+            self._point_to(final)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        self._rowfile = _Rowfile(name, _map(self.folder / name, rows.size, self._dim), digest)
+        self._meta, self._segments, self._name = meta, state.segments, final
+        self._sweep()
+        return self._rowfile.mapped
+
+    def oldest_seq(self) -> int:
+        """Of the snapshots that may still be opened; what happened before is not asked for again."""
+        return min((int(name.split("-")[1]) for name in self._names()), default=0)
+
+    def clear(self) -> None:
+        """Forgets every snapshot; files that are mapped live on until nobody reads them."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._rowfile, self._meta, self._segments, self._name = None, {}, (), ""
+
+    def _names(self) -> list[str]:
+        """The current one first, then the newest."""
+        try:
+            found = sorted((path.name for path in self.folder.glob("snap-*-*")), reverse=True)
+            current = (self.folder / "CURRENT").read_text().strip()
+        except OSError:
+            return found if self.folder.is_dir() else []
+        return sorted(found, key=lambda name: name != current)
+
+    def _load(self, name: str, newest_seq: int) -> State:
+        folder = self.folder / name
+        meta = json.loads((folder / "meta.json").read_text())
+        wanted = {"format": FORMAT, "dim": self._dim, "origin": self._origin}
+        for field, value in wanted.items():
+            if meta[field] != value:
+                raise DamagedSnapshot(f"its {field} is {meta[field]!r}, not {value!r}")
+        if not 0 <= meta["seq"] <= newest_seq:
+            raise DamagedSnapshot(f"it holds change {meta['seq']}, and the database has {newest_seq}")
+        size = int(meta["size"])
+        for file, facts in meta["files"].items():
+            if _sha256(folder / file) != facts["sha256"]:
+                raise DamagedSnapshot(f"{file} is not what was written")
+        rows_name = Path(meta["rows"]["name"]).name
+        mapped = _map(self.folder / rows_name, size, self._dim)
+        keys = np.fromfile(folder / "keys.i64", dtype="<i8").astype(np.int64)
+        live = np.fromfile(folder / "live.bits", dtype=np.uint8)
+        if len(keys) != size or len(live) != (size + 7) // 8:
+            raise DamagedSnapshot("its files have different lengths")
+        rows = Rows.of_file(mapped, keys, live)
+        segments = tuple(self._read_segment(folder, facts, size) for facts in meta["segments"])
+        if any(before.stop != after.start for before, after in pairwise(segments)):
+            raise DamagedSnapshot("its segments leave gaps")
+        slots = rows.live_slots()
+        keymap = KeyMap(rows.keys[slots], slots)
+        self._rowfile = _Rowfile(rows_name, mapped)
+        self._meta, self._segments, self._name = meta, segments, name
+        return State(rows, keymap, segments, int(meta["seq"]), int(meta["exact_until"]))
+
+    def _append(self, name: str, start: int, rows: Rows, digest: Any) -> None:
+        """The vectors from slot start on, behind the first ones of the file."""
+        with (self.folder / name).open("r+b" if start else "wb") as file:
+            # What an attempt that failed has left behind; nobody maps it.
+            file.truncate(start * self._dim * 4)
+            file.seek(0, os.SEEK_END)
+            for block in rows.chunks(start, rows.size):
+                content = np.ascontiguousarray(block, dtype="<f4").data.cast("B")
+                file.write(content)
+                digest.update(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _write_segment(self, draft: Path, number: int, segment: Segment, files: dict[str, Any]) -> dict[str, Any]:
+        facts: dict[str, Any] = {
+            "start": segment.start,
+            "stop": segment.stop,
+            "kind": segment.kind,
+            "trained_on": segment.trained_on,
+            "effort": asdict(segment.effort),
+            "codes": f"codes-{number}.faiss",
+        }
+        self._write_index(draft, facts["codes"], segment.codes, segment, files)
+        if segment.lists:
+            facts |= {"lists": f"lists-{number}.faiss", "lists_effort": asdict(segment.lists.effort)}
+            self._write_index(draft, facts["lists"], segment.lists.index, segment, files)
+        return facts
+
+    def _write_index(self, draft: Path, file: str, index: Any, segment: Segment, files: dict[str, Any]) -> None:
+        old = self.folder / self._name / file
+        if any(segment is known for known in self._segments) and file in self._meta["files"] and old.exists():
+            # The same as in the last snapshot: no need to write it again.
+            os.link(old, draft / file)
+            files[file] = self._meta["files"][file]
+            return
+        faiss_on().write_index(index, str(draft / file))
+        files[file] = {"bytes": (draft / file).stat().st_size, "sha256": _sha256(draft / file)}
+
+    def _read_segment(self, folder: Path, facts: dict[str, Any], size: int) -> Segment:
+        faiss, start, stop = faiss_on(), int(facts["start"]), int(facts["stop"])
+        if not (0 <= start < stop <= size and start % 8 == 0):
+            raise DamagedSnapshot("a segment lies outside the rows")
+        codes = faiss.read_index(str(folder / Path(facts["codes"]).name))
+        lists = None
+        if "lists" in facts:
+            index = faiss.read_index(str(folder / Path(facts["lists"]).name))
+            lists = Lists.of_index(index, _effort(facts["lists_effort"]))
+        for index in (codes, *([lists.index] if lists else [])):
+            if index.ntotal != stop - start or index.d != self._dim:
+                raise DamagedSnapshot("codes and rows don't fit together")
+        return Segment(start, stop, int(facts["trained_on"]), codes, _effort(facts["effort"]), lists)
+
+    def _point_to(self, name: str) -> None:
+        draft = self.folder / ".draft-current"
+        draft.write_text(name)
+        _sync(draft)
+        os.replace(draft, self.folder / "CURRENT")
+        _sync(self.folder)
+
+    def _sweep(self) -> None:
+        """Old snapshots, what crashes left, and vectors that no snapshot needs."""
+        names = self._names()
+        for name in names[_KEPT:]:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        needed = {self._rowfile.name} if self._rowfile else set()
+        for name in names[:_KEPT]:
+            try:
+                needed.add(json.loads((self.folder / name / "meta.json").read_text())["rows"]["name"])
+            except (OSError, ValueError, KeyError):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+        for path in self.folder.glob("rows-*.f32"):
+            if path.name not in needed:
+                path.unlink(missing_ok=True)
+        for path in self.folder.glob(".draft-*"):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _effort(facts: dict[str, Any]) -> Effort:
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
+    return Effort(**fields)
+
+
+def _exact_bits(rows: Rows) -> Any:
+    """The live bits, with zeros behind the last slot."""
+    return np.packbits(rows.live_mask(), bitorder="little")
+
+
+def _map(path: Path, size: int, dim: int) -> FloatArray:
+    if path.stat().st_size < size * dim * 4:
+        raise DamagedSnapshot(f"{path.name} is too short")
+    if not size:
+        return np.empty((0, dim), dtype=np.float32)
+    return np.asarray(np.memmap(path, dtype="<f4", mode="r", shape=(size, dim)))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """What was written is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,171 @@
+"""Random operations, each answer held against NumPy: adds, updates, deletes, filters, seals, kills, reopens.
+
+`pytest tests/index/test_oracle.py --long` does a hundred thousand.
+"""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from clouds import SMALL, Clouds, recall
+from shop import Shop
+
+from tenshot.index.collection import Collection
+
+ROOT = Path(__file__).parents[2]
+
+
+class Oracle:
+    """What NumPy knows, and how well the searches did."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, np.ndarray] = {}
+        self.found: list[float] = []
+        self.filtered: list[float] = []
+
+    def search(self, collection: Collection, clouds: Clouds) -> None:
+        """One search: everything about it is checked but which near rows it found, which is counted."""
+        rng = clouds.rng
+        queries, k = clouds.draw(int(rng.integers(1, 4)))[0], int(rng.choice([1, 5, 10, 10, 10, 40]))
+        if rng.random() < 0.5:
+            self.found.append(recall(*collection.search(queries, k), self.rows, queries))
+            return
+        keys = np.array(sorted(self.rows), dtype=np.int64)
+        if rng.random() < 0.5:  # those near a direction, whether or not the queries are
+            near = np.array([self.rows[key] @ clouds.draw(1)[0][0] > 0.2 for key in keys.tolist()], dtype=bool)
+        else:
+            near = rng.random(len(keys)) < rng.choice([0.003, 0.05, 0.3, 0.8])
+        left = {key: self.rows[key] for key in keys[near].tolist()}
+        unknown = rng.integers(10**7, 10**8, 3)
+        answer = collection.search(queries, k, collection.filter(np.concatenate([keys[near], unknown])))
+        if left:
+            self.filtered.append(recall(*answer, left, queries))
+        else:
+            assert (answer[0] == -1).all()
+
+    def check(self, collection: Collection) -> None:
+        """Which rows there are, and what they are."""
+        keys = np.array(sorted(self.rows), dtype=np.int64)
+        np.testing.assert_array_equal(collection.keys(), keys)
+        assert len(collection) == len(keys)
+        assert collection.contains(np.array([-1, 10**9])).tolist() == [False, False]
+        if len(keys):
+            np.testing.assert_allclose(collection.get(keys), [self.rows[key] for key in keys.tolist()], atol=1e-6)
+
+    def judge(self) -> None:
+        """Nearly all neighbours were found."""
+        assert np.mean(self.found) >= 0.95
+        assert np.mean(self.filtered) >= 0.95
+
+
+def test_a_collection_in_memory_is_right_through_random_operations(long: bool) -> None:
+    clouds, oracle = Clouds(seed=1), Oracle()
+    collection, rng, kinds = Collection(clouds.dim, SMALL), clouds.rng, set[str]()
+    for step in range(60_000 if long else 1500):
+        kind = rng.random()
+        grow = step % 1000 < 600  # rows come for a while, then go
+        if kind < 0.5:
+            if grow:
+                keys = rng.integers(0, 20_000, rng.integers(1, 12))  # some are known: an update
+                made = clouds.draw(len(keys))[0]
+                collection.upsert(keys, made)
+                oracle.rows |= dict(zip(keys.tolist(), made, strict=True))
+            elif oracle.rows:
+                known = np.array(list(oracle.rows))
+                keys = np.append(rng.choice(known, min(8, len(known)), replace=False), 10**9)
+                assert collection.delete(keys) == len(keys) - 1
+                for key in keys[:-1].tolist():
+                    del oracle.rows[key]
+        elif kind < 0.55:
+            oracle.check(collection)
+        elif kind < 0.56:
+            collection.wait()
+        else:
+            oracle.search(collection, clouds)
+        kinds.add(collection.kind)
+    assert len(kinds) >= 2
+    oracle.judge()
+
+
+def test_a_collection_on_the_disk_is_right_through_random_operations_and_reopens(tmp_path: Path, long: bool) -> None:
+    clouds, oracle = Clouds(seed=2), Oracle()
+    rng, shop, kinds, reopened = clouds.rng, Shop(tmp_path), set[str](), 0
+    names: dict[int, str] = {}
+    for step in range(40_000 if long else 500):
+        kind = rng.random()
+        grow = step % 800 < 500
+        if kind < 0.4:
+            if grow:
+                made = clouds.draw(int(rng.integers(1, 40)))[0]
+                keys = shop.add(made)
+                oracle.rows |= dict(zip(keys.tolist(), made, strict=True))
+                seq = shop.catalog.vectors.seq("app") - 1
+                names |= {key: f"{seq}-{i}" for i, key in enumerate(keys.tolist())}
+            elif oracle.rows:
+                known = rng.choice(np.array(list(oracle.rows)), min(30, len(oracle.rows)), replace=False)
+                assert sorted(shop.delete([names[key] for key in known.tolist()]).tolist()) == sorted(known.tolist())
+                for key in known.tolist():
+                    del oracle.rows[key]
+        elif kind < 0.42:
+            shop.collection.wait()
+        elif kind < 0.43:
+            reopened += 1
+            if rng.random() < 0.5:
+                shop.collection.close()
+            else:  # nothing is written at the end
+                shop.collection._keeper._stopped = True
+                shop.collection.wait()
+            shop.collection = shop.open()
+            oracle.check(shop.collection)
+        elif kind < 0.47:
+            oracle.check(shop.collection)
+        else:
+            oracle.search(shop.collection, clouds)
+        kinds.add(shop.collection.kind)
+    assert reopened
+    assert len(kinds) >= 2
+    oracle.judge()
+    shop.__exit__()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from clouds import Clouds
+from shop import Shop
+clouds = Clouds(seed=int(sys.argv[3]))
+with Shop(Path(sys.argv[1])) as shop:
+    while True:
+        keys = shop.add(clouds.draw(60)[0])
+        print("added", *keys, flush=True)
+        if clouds.rng.random() < 0.6:
+            page = shop.catalog.inputs.page("app", int(clouds.rng.integers(0, 500)), 40)
+            print("deleted", *shop.delete([one.id for one in page]), flush=True)
+"""
+
+
+def test_what_a_killed_process_acknowledged_is_there_and_what_it_deleted_is_not(tmp_path: Path, long: bool) -> None:
+    there: set[int] = set()
+    for turn in range(40 if long else 2):
+        command = [sys.executable, "-c", WRITER, str(tmp_path), str(ROOT / "tests" / "support"), str(turn)]
+        lines = int(np.random.default_rng(turn).integers(20, 90))
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout
+            said = [writer.stdout.readline() for _ in range(lines)]
+            writer.send_signal(signal.SIGKILL)
+            said += writer.stdout.readlines()
+        for line in said:
+            what, *keys = line.split() if line.endswith("\n") else [""]
+            there = there | set(map(int, keys)) if what == "added" else there - set(map(int, keys))
+        with Shop(tmp_path) as shop:
+            shop.check()
+            left = set(shop.collection.keys().tolist())
+            # The last change may have been committed without anybody hearing of it.
+            assert len(there - left) <= 40
+            assert len(left - there) <= 60
+            there = left
+            shop.collection.wait()
+            shop.check()

@@ -1,0 +1,76 @@
+"""An app with vectors in SQL and its collection on the disk, without a store round it."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+from clouds import SMALL
+
+from tenshot.embeddings.workflows import recipe_of
+from tenshot.index.catalog import Catalog
+from tenshot.index.collection import Collection
+from tenshot.index.collections import Collections, CollectionSettings
+from tenshot.index.records import NewInput
+
+EAGER = replace(SMALL, save=200, save_at_end=0)
+"""Snapshots as often as there is anything to write."""
+
+
+class Shop:
+    """Writes as the core does: SQL first, then the collection. A context manager."""
+
+    def __init__(self, folder: Path, dim: int = 32) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self.catalog = Catalog.open(f"sqlite:///{folder / 'tenshot.db'}")
+        self.recipe = recipe_of("vectors", dim=dim)
+        known = self.catalog.apps.list()
+        self.record = known[0] if known else self.catalog.apps.create("app", "app", asdict(self.recipe), dim)
+        self.collection = self.open()
+
+    def open(self) -> Collection:
+        self.record = self.catalog.apps.get("app")
+        return Collections(self.folder / "collections", self.catalog, CollectionSettings(sizes=EAGER)).open(
+            self.record, self.recipe
+        )
+
+    def __enter__(self) -> "Shop":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.collection.close()
+        self.catalog.close()
+
+    @property
+    def snapshots(self) -> list[Path]:
+        """Oldest first."""
+        return sorted((self.folder / "collections" / "app").glob("snap-*"))
+
+    def add(self, vectors: np.ndarray) -> np.ndarray:
+        """The keys (n,) of unit vectors (n, dim)."""
+        start = self.catalog.vectors.seq("app")
+        made = self.catalog.inputs.add("app", [NewInput(f"{start}-{i}", row) for i, row in enumerate(vectors)])
+        keys = np.array([one.key for one in made])
+        self.collection.upsert(keys, vectors, made[0].seq)
+        return keys
+
+    def delete(self, ids: list[str]) -> np.ndarray:
+        deleted = self.catalog.inputs.delete("app", ids)
+        self.collection.delete(deleted.keys, deleted.seq)
+        return deleted.keys
+
+    def in_sql(self) -> dict[int, np.ndarray]:
+        """key -> vector (dim,)."""
+        return {
+            key: row
+            for keys, vectors in self.catalog.vectors.scan("app", "vectors")
+            for key, row in zip(keys.tolist(), vectors, strict=True)
+        }
+
+    def check(self) -> None:
+        """The collection is what SQL says."""
+        truth = self.in_sql()
+        keys = self.collection.keys()
+        assert keys.tolist() == sorted(truth)
+        if truth:
+            np.testing.assert_allclose(self.collection.get(keys), [truth[key] for key in keys.tolist()], atol=1e-6)

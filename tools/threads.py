@@ -1,0 +1,20 @@
+"""Measuring on one thread, whatever libraries a measurement loads."""
+
+import os
+import sys
+
+ONE_THREAD = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "TOKIO_WORKER_THREADS",
+    "LANCE_CPU_THREADS",
+)
+
+
+def start_over_on_one_thread() -> None:
+    """Thread pools read these once, when their library is loaded: the command starts over with them, unless it has."""
+    if any(os.environ.get(name) != "1" for name in ONE_THREAD):
+        os.environ |= dict.fromkeys(ONE_THREAD, "1")
+        os.execv(sys.executable, [sys.executable, "-c", "from tenshot.tools.cli import main; main()", *sys.argv[1:]])
