@@ -213,13 +213,12 @@ class ExclusiveScorer:
         )
 
     def leave_one_out(self, keys: KeyArray) -> Array:
-        predictor = self.predictor()
-        fit = self._refresh()
-        scores = predictor.scores(fit.examples.vectors(keys.tolist()))
-        without = centred(fit.ridge.leave_one_out(), self._labels.active())
-        for i, key in enumerate(keys.tolist()):
-            if key in fit.slot:
-                scores[i] = without[fit.slot[key]]
+        predictor, fit = self.predictor(), self._refresh()
+        taught = np.array([key in fit.slot for key in keys.tolist()], dtype=np.bool_)
+        slots = [fit.slot[key] for key in keys[taught].tolist()]
+        scores = np.empty((len(keys), len(predictor.concept_ids)))
+        scores[taught] = centred(fit.ridge.leave_one_out()[slots], self._labels.active())
+        scores[~taught] = predictor.scores(fit.examples.vectors(keys[~taught].tolist()))
         return predictor.probabilities(scores)
 
     def _refresh(self) -> ExclusiveFit:
@@ -327,12 +326,13 @@ class LargeExclusiveScorer:
         )
 
     def leave_one_out(self, keys: KeyArray) -> Array:
-        predictor = self.predictor()
-        columns = self._labels.active()
-        scores = predictor.scores(self._examples.vectors(keys.tolist()))
-        known = [i for i, key in enumerate(keys.tolist()) if key in self._fit]
-        without = self._fit.leave_one_out(keys[known].tolist())
-        scores[known] = _scores(without, columns, _scales(self._fit.judges(), columns))
+        predictor, columns = self.predictor(), self._labels.active()
+        taught = np.array([key in self._fit for key in keys.tolist()], dtype=np.bool_)
+        scores = np.empty((len(keys), len(predictor.concept_ids)))
+        if taught.any():
+            without = self._fit.leave_one_out(keys[taught].tolist())
+            scores[taught] = _scores(without, columns, _scales(self._fit.judges(), columns))
+        scores[~taught] = predictor.scores(self._examples.vectors(keys[~taught].tolist()))
         return predictor.probabilities(scores)
 
     def _refresh(self) -> None:

@@ -18,6 +18,7 @@ from .large import cache_kernel, log_means
 from .space import Smoothing, Space, unit
 
 _CHUNK = 1024
+_DENSE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ class Predictor:
 
     def scores(self, prepared: FloatArray) -> Array:
         """(q, C) scores of prepared vectors (q, dim): near 1 means yes, near 0 no."""
-        parts = self.parts(prepared)
-        return np.asarray(parts.prototype + parts.neighbours + parts.background)
+        chunks = [self._scores(prepared[i : i + _CHUNK]) for i in range(0, len(prepared), _CHUNK)]
+        return np.concatenate([np.empty((0, len(self.concept_ids))), *chunks])
 
     def probabilities(self, scores: Array) -> Array:
         """(q, C) in [0, 1] of scores (q, C)."""
@@ -118,8 +119,8 @@ class Predictor:
         prototype = np.zeros((len(prepared), len(self.concept_ids)))
         neighbours = prototype.copy()
         if self.votes.nnz:
-            prototype += linear_part(cosines, self.sharpness) @ self.votes
-            neighbours += similarity_kernel(cosines, self.sharpness) @ self.votes - prototype
+            prototype += linear_part(cosines, self.sharpness) @ self._votes
+            neighbours += similarity_kernel(cosines, self.sharpness) @ self._votes - prototype
         if self.large:
             large = self.large.parts(prepared, cosines)
             prototype[:, self.large.columns] += large[0]
@@ -131,9 +132,25 @@ class Predictor:
         )
 
     @cached_property
+    def _votes(self) -> Array | csc_array:
+        """(n, C): not sparse where that is small, for a plain product is faster than looking for zeros."""
+        return self.votes.toarray() if self.votes.shape[0] * self.votes.shape[1] <= _DENSE else self.votes
+
+    @cached_property
     def prototypes(self) -> FloatArray:
         """(C, dim) unit length: the plain mean of each concept's positive images."""
         return unit((self.positive.maximum(0).T @ self.rows).astype(np.float32))
+
+    def _scores(self, prepared: FloatArray) -> Array:
+        """The sum of the parts, without taking it apart."""
+        scores = similarity_kernel(prepared @ self.background_rows.T, self.sharpness) @ self.background_votes
+        if self.votes.nnz or self.large:
+            cosines = prepared @ self.rows.T
+            if self.votes.nnz:
+                scores += similarity_kernel(cosines, self.sharpness) @ self._votes
+            if self.large:
+                scores[:, self.large.columns] += sum(self.large.parts(prepared, cosines))
+        return np.asarray(scores)
 
     def _values(self, vectors: FloatArray) -> FloatArray:
         if not self.concept_ids:
