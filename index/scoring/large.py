@@ -63,6 +63,10 @@ class LargeFit:
     *Bystanders* are weak examples with target zero, in the last group; all of them are judges, and they never change.
     """
 
+    _judge_vectors: FloatArray
+    _leverage: Array
+    _sums: Array
+
     def __init__(
         self,
         examples: Examples,
@@ -84,6 +88,7 @@ class LargeFit:
         self._group[examples.rows(self._taught)] = [t.group for t in self._taught.values()]
         self._group[examples.rows(self._bystanders)] = groups - 1
         self.group_sizes = np.bincount(self._group + 1, minlength=groups + 1)[1:]
+        self._judges: list[int] = []
         self._choose_judges()
 
     def __contains__(self, key: int) -> bool:
@@ -161,11 +166,21 @@ class LargeFit:
             self.group_sizes[taught.group] += sign
 
     def _choose_judges(self) -> None:
+        """What is known of those who stay is kept."""
+        known = {key: i for i, key in enumerate(self._judges + self._bystanders)} if self._judges else {}
         keys = np.fromiter(self._taught, dtype=np.int64, count=len(self._taught))
-        self._judges: list[int] = keys[np.argsort(shuffled(keys))[:_JUDGES]].tolist()
-        self._judge_vectors = self._examples.vectors(self._judges + self._bystanders)
-        self._leverage = self._ridge.leverage(self._judge_vectors)
-        self._sums = self._sums_of(self._judge_vectors)
+        self._judges = keys[np.argsort(shuffled(keys))[:_JUDGES]].tolist()
+        everyone = self._judges + self._bystanders
+        stay = np.array([known.get(key, -1) for key in everyone], dtype=np.int64)
+        new = np.flatnonzero(stay < 0)
+        vectors = self._examples.vectors([everyone[i] for i in new.tolist()])
+        leverage, sums = self._ridge.leverage(vectors), self._sums_of(vectors)
+        if known:
+            # Those who stay are copied, then the new ones stand in their places.
+            all_vectors, all_leverage, all_sums = self._judge_vectors[stay], self._leverage[stay], self._sums[stay]
+            all_vectors[new], all_leverage[new], all_sums[new] = vectors, leverage, sums
+            vectors, leverage, sums = all_vectors, all_leverage, all_sums
+        self._judge_vectors, self._leverage, self._sums = vectors, leverage, sums
 
     def _follow_judges(self, key: int) -> None:
         """After a key came or went: the judges are again those that come first in the shuffled order."""

@@ -145,8 +145,10 @@ class LinearRidge:
 
     def leverage(self, rows: NDArray[np.float32]) -> Array:
         """(n,): z^T A z, how far each training row (n, dim) pulls its own prediction."""
-        full = np.triu(self._inverse) + np.triu(self._inverse, 1).T
-        return np.asarray(np.einsum("nd,nd->n", rows @ full, rows), dtype=np.float64)
+        if not len(rows):
+            return np.empty(0)
+        columns = np.asfortranarray(rows.T, dtype=np.float64)
+        return np.asarray(np.einsum("dn,dn->n", blas.dsymm(1.0, self._inverse, columns), columns), dtype=np.float64)
 
     def _step(self, row: NDArray[np.float32], target: Array, sign: float) -> Array:
         direction = blas.dsymv(1.0, self._inverse, row)

@@ -92,7 +92,9 @@ class Smoothing:
         far = np.partition(near, -_NEIGHBOURS - 1, axis=1)[:, [-_NEIGHBOURS - 1]]
         weights = np.maximum(near - np.maximum(far, 0), 0)
         weights /= np.maximum(weights.sum(axis=1, keepdims=True), _TINY)
-        return unit(np.asarray(rows + _EXPANSION * (weights @ self.neighbours), dtype=np.float32))
+        near_any = np.flatnonzero(weights.any(axis=0))
+        drawn = weights[:, near_any] @ self.neighbours[near_any]
+        return unit(np.asarray(rows + _EXPANSION * drawn, dtype=np.float32))
 
 
 @dataclass(frozen=True)
