@@ -174,7 +174,8 @@ def _opened(png: bytes) -> Image.Image:
 def _drawn_by(vendor: str, packages: Path) -> tuple[dict[str, bytes], list[dict[str, str]]]:
     """File -> PNG of 64 pixels, and what is known of each emoji."""
     package = f"emoji-datasource-{vendor}"
-    _run(["npm", "pack", "--silent", f"{package}@{_EMOJI_VERSION}"], packages)
+    # A cache of its own: npm would keep a second copy of what is needed once.
+    _run(["npm", "pack", "--silent", "--cache", "npm-cache", f"{package}@{_EMOJI_VERSION}"], packages)
     drawings, known = {}, []
     with tarfile.open(packages / f"{package}-{_EMOJI_VERSION}.tgz") as archive:
         for member in archive:
