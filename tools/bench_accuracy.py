@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,14 +65,16 @@ def accuracy(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FOLDER]...",
+            metavar="FOLDER",
             help="Folders with folder/<label>/<picture>, or names of public tasks; else all of these: "
             "tux, glyphs, emoji_vendors.",
         ),
     ] = None,
     shots: Annotated[str, typer.Option(help="Numbers of labels a concept.")] = "1,2,5,10,20",
     draws: Annotated[int, typer.Option(min=1, help="Episodes for each task and number of labels.")] = 20,
-    workflow: Annotated[list[str] | None, typer.Option(help="A base workflow; give it again for more.")] = None,
+    workflow: Annotated[
+        list[str] | None, typer.Option(help="A base workflow, else general; several with commas, or given again.")
+    ] = None,
     signed: Annotated[bool, typer.Option(help="Vectors centred and turned at random: features of both signs.")] = False,
     seed: Annotated[int, typer.Option(help="Another one draws other episodes.")] = 0,
     plot: Annotated[list[Path] | None, typer.Option(help="Draw the accuracies into this .png or .svg file.")] = None,
@@ -87,6 +90,9 @@ def accuracy(
     numbers = _numbers(shots)
     if wrong := [str(file) for file in plot or () if file.suffix.lower() not in SUFFIXES]:
         raise typer.BadParameter(f"--plot takes a .png or .svg file, not {wrong[0]!r}")
+    for module in ("sklearn", "matplotlib"):
+        if find_spec(module) is None:
+            fail("the baselines and the plot need more packages: pip install 'tenshot[demo]'")
     kept = cache or _user_cache()
     workflows = [name for given in workflow or ["general"] for name in given.split(",")]
     results: list[Result] = []
