@@ -15,6 +15,8 @@ Search = Callable[[FloatArray, int, int], tuple[FloatArray, Slots]]
 _QUERIES = 128
 _TARGET = 0.97
 """Of the true neighbours, the share that has to be among the candidates: 0.95 and a margin for the sample's luck."""
+_LOST = 0.85
+"""Below this share rows that came later are unlike those that the effort was measured on: not the sample's luck."""
 _FAR = 0.02
 """Queries that are farther from their neighbours than all but this share of the sample get more effort."""
 _WIDTHS = (10, 100)
@@ -73,6 +75,23 @@ def calibrated(rows: Rows, start: int, stop: int, search: Search, probes: Sequen
         return None
     usual = [float(np.quantile(least[rank], _FAR)) for rank in _RANKS]
     return Effort(tuple(one[0] for one in found), tuple(one[1] for one in found), tuple(usual), found[0][2])
+
+
+def still_finds(rows: Rows, start: int, stop: int, new: int, proposed: Callable[[FloatArray, int], Slots]) -> bool:
+    """Whether rows that were not there at the calibration, from slot new on, find their neighbours in start..stop-1.
+
+    proposed: (queries, k) -> slots (q, c), -1 where there is none, by the effort of then.
+    """
+    k = _WIDTHS[0]
+    sample = _sample(rows, new, stop)[: _QUERIES // 2]
+    queries = rows.take(sample)
+    slots = proposed(queries, k)
+    slots = np.where(slots == sample[:, None], -1, slots)
+    least = _least_scores(rows, start, stop, sample, queries)[k]
+    hits = (rows.scores(queries, slots) >= least[:, None] - _TIE).sum(axis=1)
+    wanted = min(k, stop - start - 1)
+    # Of k places one may have gone to the row itself.
+    return bool(np.minimum(hits + 1, wanted).mean() >= _LOST * wanted)
 
 
 def _sample(rows: Rows, start: int, stop: int) -> Slots:

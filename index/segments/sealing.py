@@ -74,11 +74,12 @@ def segments_after(state: State, task: Task, sizes: Sizes, threads: int) -> tupl
     """The segments that BUILD, MERGE or SEAL lead to; None where codes are no gain. Takes its time."""
     # A bitmap over all slots can be cut at whole bytes only.
     rows, stop = state.rows, state.rows.size // 8 * 8
-    if task is Task.MERGE:
-        return (state.segments[0].extended(rows, stop, threads),)
-    if task is Task.SEAL:
+    if task is not Task.BUILD:
         first = state.segments[0]
-        return first, first.beside(rows, stop, threads)
+        grown = first.extended(rows, stop, threads) if task is Task.MERGE else first.beside(rows, stop, threads)
+        if grown.still_finds(rows, first.stop):
+            return (grown,) if task is Task.MERGE else (first, grown)
+    # Trained anew, also where the new rows are unlike those that the first segment was calibrated on.
     made = Segment.build(rows, 0, stop, with_lists=rows.size >= sizes.lists, threads=threads)
     return None if made is None else (made,)
 

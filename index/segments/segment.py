@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..records import FloatArray
 from .bits import Bits, Slots
-from .calibration import Effort, calibrated
+from .calibration import Effort, calibrated, still_finds
 from .devices import Resident
 from .lists import Lists
 from .native import faiss_on, selecting
@@ -66,6 +66,15 @@ class Segment:
         codes.reset()
         _fill(codes, rows, self.stop, stop)
         return replace(self, start=self.stop, stop=stop, codes=codes, lists=None, resident=None)
+
+    def still_finds(self, rows: Rows, new: int) -> bool:
+        """Whether the effort suits the rows from slot new on too, which came after it was measured."""
+
+        def proposed(queries: FloatArray, k: int) -> Slots:
+            found = self.candidates(queries, k, None, None, 1.0, 1)
+            return np.full((len(queries), 1), -1) if found is None else found[0]
+
+        return still_finds(rows, self.start, self.stop, new, proposed)
 
     def usual(self, k: float) -> float:
         """The exact score that a k-th neighbour has, but for queries that are farther off than most."""

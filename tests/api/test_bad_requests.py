@@ -197,7 +197,10 @@ def test_a_page_far_past_the_end_is_empty_and_a_page_that_is_none_is_refused(ask
     for huge in ("999999999", "9" * 30):
         answer = asked.send(route, f"{path}?page={huge}&per_page={huge}")
         assert answer.status_code == 200
-        [items] = [value for value in answer.json().values() if isinstance(value, list)]
+        # The catalogue of base workflows stands beside the workflows, and has no pages.
+        [items] = [
+            value for name, value in answer.json().items() if isinstance(value, list) and name != "base_workflows"
+        ]
         assert items == []
     for query in ("page=0", "page=-1", "per_page=0", "page=x", "per_page=1.5", "page=" + "9" * 5000):
         asked.refused(asked.send(route, f"{path}?{query}"), 400, 11100)

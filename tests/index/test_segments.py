@@ -92,6 +92,20 @@ def test_many_identical_rows_are_reachable_in_the_order_of_keys_and_hide_nobody(
     assert recall(*collection.search(queries, 10), everybody, queries) >= 0.95
 
 
+def test_rows_unlike_those_that_a_segment_was_calibrated_on_are_found_too() -> None:
+    """Copies teach nothing of the effort that others need; these come when the copies are sealed already."""
+    clouds = Clouds()
+    same, rows = clouds.draw(1)[0], clouds.draw(2000)[0]
+    collection = Collection(clouds.dim, SMALL)
+    collection.upsert(np.arange(3000), np.repeat(same, 3000, axis=0))
+    collection.wait()
+    collection.upsert(np.arange(3000, 5000), rows)
+    collection.wait()
+    queries = clouds.draw(200)[0]
+    everybody = dict.fromkeys(range(3000), same[0]) | dict(enumerate(rows, start=3000))
+    assert recall(*collection.search(queries, 10), everybody, queries) >= 0.95
+
+
 def test_rows_are_found_at_once_and_deleted_ones_never_while_segments_are_made() -> None:
     clouds = Clouds()
     collection, rows, _ = _sealed(1000, clouds)
