@@ -43,8 +43,9 @@ class Effort:
     seconds: float
 
     def usual_at(self, k: float) -> float:
-        """For any k: of the nearest measured one above, else none."""
-        return next((score for rank, score in zip(_RANKS, self.usual, strict=False) if k <= rank), -1)
+        """For any k: between the measured ones on the logarithm of the rank; -1, which all have, beyond the last."""
+        ranks = _RANKS[: len(self.usual)]
+        return float(np.interp(np.log(k), np.log(ranks), self.usual)) if k <= ranks[-1] else -1.0
 
     def at(self, k: int) -> tuple[int, int] | None:
         """(probes, candidates) for any k: of the next measured one, beyond in proportion. None: look at all rows."""
