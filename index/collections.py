@@ -70,11 +70,11 @@ class Collections:
         self._mutex = threading.Lock()
         self._devices: Devices | None = None
 
-    def open(self, record: AppRecord, recipe: Recipe) -> Collection:
+    def open(self, record: AppRecord) -> Collection:
         """The app's collection, with all that SQL holds."""
         origin = hashlib.sha256(json.dumps([record.id, record.epoch, record.recipe], sort_keys=True).encode())
         snapshots = Snapshots(self._folder / record.id, record.dim, origin.hexdigest())
-        source = Source(self._catalog, record.id, recipe.workflow)
+        source = Source(self._catalog, record.id, Recipe(**record.recipe).workflow)
         with self._mutex:
             self._devices = self._devices or Devices(self._settings.devices)
         return Collection(

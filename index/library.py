@@ -55,14 +55,13 @@ class Library:
     def __init__(
         self,
         record: AppRecord,
-        recipe: Recipe,
         catalog: Catalog,
         blobs: Blobs,
         collections: Callable[[AppRecord], Collection],
         embedders: Callable[[Recipe], Batcher],
     ) -> None:
         """collections opens what SQL holds of an app's vectors; embedders a base workflow, once it is needed."""
-        self.id, self.name, self.recipe, self.dim = record.id, record.name, recipe, record.dim
+        self.id, self.name, self.recipe, self.dim = record.id, record.name, Recipe(**record.recipe), record.dim
         self.created_at: datetime = record.created_at
         self._catalog = catalog
         self._blobs = blobs

@@ -34,13 +34,12 @@ class Models(Library):
     def __init__(
         self,
         record: AppRecord,
-        recipe: Recipe,
         catalog: Catalog,
         blobs: Blobs,
         collections: Callable[[AppRecord], Collection],
         embedders: Callable[[Recipe], Batcher],
     ) -> None:
-        super().__init__(record, recipe, catalog, blobs, collections, embedders)
+        super().__init__(record, catalog, blobs, collections, embedders)
         self._changes = catalog.changes.done(self.id)
         # A frozen version never changes, so its predictor is read once.
         self._frozen = lru_cache(maxsize=16)(lambda sha256: Predictor.from_bytes(self._blobs.get(sha256)))

@@ -43,13 +43,12 @@ class Sight(Review):
     def __init__(
         self,
         record: AppRecord,
-        recipe: Recipe,
         catalog: Catalog,
         blobs: Blobs,
         collections: Callable[[AppRecord], Collection],
         embedders: Callable[[Recipe], Batcher],
     ) -> None:
-        super().__init__(record, recipe, catalog, blobs, collections, embedders)
+        super().__init__(record, catalog, blobs, collections, embedders)
         self._turn = 0
         self._switching = threading.Lock()
         self._stopping = threading.Event()

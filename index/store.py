@@ -17,7 +17,7 @@ from ..embeddings.workflows import open_embedder, recipe_of
 from .app import App
 from .blobs import Blobs
 from .catalog import Catalog
-from .collection import Collection, CollectionFacts
+from .collection import CollectionFacts
 from .collections import Collections, CollectionSettings
 from .errors import StoreClosed, StoreInUse
 from .intake import check_id
@@ -163,13 +163,8 @@ class Store:
         self._collections.delete(record.id)
 
     def _open_app(self, record: AppRecord) -> App:
-        recipe = Recipe(**record.recipe)
-
-        def open_collection(record: AppRecord) -> Collection:
-            return self._collections.open(record, Recipe(**record.recipe))
-
         return self._apps.get(
-            record.id, lambda: App(record, recipe, self.catalog, self._blobs, open_collection, self._embedder_of)
+            record.id, lambda: App(record, self.catalog, self._blobs, self._collections.open, self._embedder_of)
         )
 
     def _embedder_of(self, recipe: Recipe) -> Batcher:

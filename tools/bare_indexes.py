@@ -1,5 +1,6 @@
 """Index libraries without a database round them, as peers: FAISS, hnswlib, usearch."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from .peer import BUILD, EFS, GRAPH, Facts, NotOffered, Vectors
 
 
-class _Faiss:
+class _Faiss(ABC):
     """What the FAISS peers share; filters are bitmaps, made once."""
 
     efforts: Sequence[int]
@@ -23,8 +24,9 @@ class _Faiss:
         self._selectors: dict[str, Any] = {}
         self._index: Any = None
 
+    @abstractmethod
     def _made(self, rows: Vectors) -> Any:
-        raise NotImplementedError
+        """The index, trained on these rows and still empty."""
 
     def _parameters(self, effort: int) -> Any:
         return self._faiss.SearchParameters()

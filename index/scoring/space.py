@@ -46,8 +46,8 @@ def unit(vectors: FloatArray) -> FloatArray:
 class Smoothing:
     """What a sample of the app says of every vector, learned without any label.
 
-    The directions in which the whole app varies most are damped, each by (variance / mean variance + 1)^(-1/4): half
-    way to half of a whitening. Then a vector is drawn towards its nearest neighbours in the sample: average query
+    The directions in which the whole app varies most are damped, each by (variance / mean variance + 1)^(-1/4): half of
+    a whitening, and a soft one. Then a vector is drawn towards its nearest neighbours in the sample: average query
     expansion (Chum et al., ICCV 2007), weighted by similarity. With few labels this brings images of a kind together;
     on the tasks of `tenshot bench accuracy` each of the two helps some and hurts others, both together help.
     """

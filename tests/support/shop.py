@@ -30,9 +30,7 @@ class Shop:
 
     def open(self) -> Collection:
         self.record = self.catalog.apps.get("app")
-        return Collections(self.folder / "collections", self.catalog, CollectionSettings(sizes=EAGER)).open(
-            self.record, self.recipe
-        )
+        return Collections(self.folder / "collections", self.catalog, CollectionSettings(sizes=EAGER)).open(self.record)
 
     def __enter__(self) -> "Shop":
         return self
