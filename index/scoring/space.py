@@ -4,7 +4,10 @@ Stored vectors stay raw. A `Space` is a snapshot of the app's mean and of a samp
 grown, so that judging a vector never needs a pass over the others.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +25,8 @@ _EXPANSION = 0.5
 _SAME = 0.999
 """A neighbour this near is the image itself, or a copy."""
 _CHUNK = 1024
+_REMEMBERED = 1024
+"""Vectors that were asked about alone are asked about again, after each label: so many keep their prepared row."""
 
 
 def power_transform(vectors: FloatArray, power: float) -> FloatArray:
@@ -120,6 +125,20 @@ class Space:
 
     def prepare(self, vectors: FloatArray) -> FloatArray:
         """(n, dim) float32 of unit length, zero where a vector equals the mean (CL2N, Wang et al. 2019)."""
+        return self._remembered(vectors.tobytes(), vectors.dtype) if len(vectors) == 1 else self._prepared(vectors)
+
+    @cached_property
+    def _remembered(self) -> Callable[[bytes, np.dtype[Any]], FloatArray]:
+        """(1, dim), read-only, of the bytes of one vector."""
+
+        def prepared(raw: bytes, dtype: np.dtype[Any]) -> FloatArray:
+            row = self._prepared(np.frombuffer(raw, dtype=dtype)[None])
+            row.flags.writeable = False
+            return row
+
+        return lru_cache(_REMEMBERED)(prepared)
+
+    def _prepared(self, vectors: FloatArray) -> FloatArray:
         centred = power_transform(vectors, self.power) - self.mean
         norms = np.linalg.norm(centred, axis=1, keepdims=True)
         rows = np.asarray(np.where(norms < _TINY, 0, centred / np.maximum(norms, _TINY)), dtype=np.float32)

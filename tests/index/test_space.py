@@ -62,3 +62,11 @@ def test_identical_images_are_a_sample_too() -> None:
 def test_an_app_of_few_images_is_not_smoothed() -> None:
     few = PLACE.vectors[:19]
     assert Space.fit(few, 0.5).smoothed(few).smoothing is None
+
+
+def test_a_vector_asked_about_again_gives_the_same_row_which_nobody_can_change(space: Space) -> None:
+    first = space.prepare(PLACE.vectors[:1])
+    with pytest.raises(ValueError, match="read-only"):
+        first[0, 0] = 1
+    np.testing.assert_array_equal(space.prepare(PLACE.vectors[:1].copy()), first)
+    assert not np.array_equal(space.plain.prepare(PLACE.vectors[:1]), first)
