@@ -33,6 +33,8 @@ def explain(
         return []
     prepared = predictor.space.prepare(vector[None])
     scores, parts = predictor.scores(prepared)[0], predictor.parts(prepared)
+    said = predictor.text_prior(vector[None])[0]
+    scores += said
     values = predictor.probabilities(scores[None])[0]
     similarities = predictor.rows @ prepared[0]
     explained = []
@@ -41,20 +43,15 @@ def explain(
         signs = _column(predictor.positive, column)
         votes = _votes(predictor, column, similarities)
         near = _nearest(similarities, np.flatnonzero((signs != 0) | (votes != 0)), neighbours)
-        known = prototype, neighbour_part, background = (
-            float(parts.prototype[0, column]),
-            float(parts.neighbours[0, column]),
-            float(parts.background[0, column]),
-        )
         explained.append(
             Explanation(
                 concept_id=concept,
                 value=float(values[column]),
                 score=float(scores[column]),
-                prototype=prototype,
-                neighbours=neighbour_part,
-                background=background,
-                text_prior=float(scores[column]) - sum(known),
+                prototype=float(parts.prototype[0, column]),
+                neighbours=float(parts.neighbours[0, column]),
+                background=float(parts.background[0, column]),
+                text_prior=float(said[column]),
                 prototype_similarity=float(np.clip(predictor.prototypes[column] @ prepared[0], -1, 1)),
                 nearest=_named(predictor, near, similarities, votes, signs, ids_of),
                 positives=int((signs > 0).sum()),

@@ -23,6 +23,7 @@ from .catalog.vectors import PictureKey
 from .collection import Collection, CollectionFacts
 from .errors import BadRequest, InputNotFound, InputNotReady
 from .intake import check_concepts, check_geo, check_id, check_metadata, check_regions, check_vectors, failure_of
+from .names import Names
 from .records import (
     AddRequest,
     AddResult,
@@ -78,7 +79,9 @@ class Library:
         """What SQL holds of the app, in memory."""
         collection = self._collections(record)
         labels = self._catalog.labels.all(self.id).by_concept()
-        return collection, Teacher(collection, _power(Recipe(**record.recipe)), labels)
+        recipe = Recipe(**record.recipe)
+        names = Names(self.id, recipe, self._catalog, self._embedders)
+        return collection, Teacher(collection, _power(recipe), labels, names)
 
     def _embedder(self) -> Batcher:
         return self._embedders(self.recipe)
@@ -368,7 +371,9 @@ class Library:
         for _, name in concepts:
             check_id(name, "concept name")
         with self._lock:
-            return self._catalog.concepts.rename(self.id, concepts)
+            renamed = self._catalog.concepts.rename(self.id, concepts)
+            self._teacher.names.renamed(concept for concept, _ in concepts)
+        return renamed
 
     def keep_feedback(self, kind: str, about: Mapping[str, Any], body: Mapping[str, Any]) -> None:
         """Keeps what a user said of a prediction (kind `model`) or a search hit (`search`)."""

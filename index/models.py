@@ -156,7 +156,7 @@ class Models(Library):
             # Under the lock, so that the labels, their sequence number and the predictor belong to one moment.
             seq = self._catalog.labels.seq(self.id)
             predictor = self._predictor(model)
-            usable = bool(predictor.concept_ids) and not (model.mutually_exclusive and len(model.concept_ids) < 2)
+            usable = bool(predictor.taught.any()) and not (model.mutually_exclusive and len(model.concept_ids) < 2)
             if not usable and not untaught:
                 raise NothingToLearn(f"model {model_id!r} {_missing(model, predictor)}")
             with self._blobs.kept():
@@ -303,6 +303,6 @@ def _is_share(value: object) -> bool:
 
 
 def _missing(model: Model, predictor: Predictor) -> str:
-    if not predictor.concept_ids:
+    if not predictor.taught.any():
         return "has no concept with a positive label"
     return "is mutually exclusive, but has one concept"

@@ -8,10 +8,11 @@ import numpy as np
 
 from .collection import Collection
 from .errors import InputNotFound
+from .names import Names
 from .records import BUILT_IN_MODEL, FloatArray, KeyArray, Model, SpaceRecord
 from .scoring.examples import BACKGROUND_SIZE, Array, Background, Examples
 from .scoring.predictor import Predictor
-from .scoring.scorer import IndependentScorer, Scorer, scorer_of
+from .scoring.scorer import IndependentScorer, Scorer, Texts, scorer_of
 from .scoring.space import Space
 
 LeaveOneOut = Callable[[Model, KeyArray], tuple[tuple[str, ...], Array]]
@@ -44,6 +45,7 @@ class _Taught:
     lock: threading.Lock = field(default_factory=threading.Lock)
     pending: list[LabelChange] = field(default_factory=list)
     predictor: Predictor | None = None
+    texts: Texts = field(default_factory=dict)
 
 
 @dataclass
@@ -62,8 +64,11 @@ class Teacher:
     bulk of labels is one solution instead of many updates.
     """
 
-    def __init__(self, collection: Collection, power: float | None, labels: Mapping[str, Mapping[int, bool]]) -> None:
+    def __init__(
+        self, collection: Collection, power: float | None, labels: Mapping[str, Mapping[int, bool]], names: Names
+    ) -> None:
         """power: of the power transform; None: decide by the data. labels: concept id -> input key -> yes or no."""
+        self.names = names
         self._collection = collection
         self._power = power
         self._labels: dict[str, dict[int, bool]] = {concept: dict(given) for concept, given in labels.items()}
@@ -134,15 +139,17 @@ class Teacher:
 
     def predictor(self, model: Model) -> Predictor:
         """What the model knows now, every committed label included."""
+        texts = self.names.said(model.concept_ids)
         taught = self._taught(self._current_epoch(), model)
         with taught.lock:
-            return self._catch_up(taught)
+            return self._catch_up(taught, texts)
 
     def leave_one_out(self, model: Model, keys: KeyArray) -> tuple[tuple[str, ...], Array]:
         """Concept ids and (n, C) probabilities, each labelled input judged by the model without it."""
+        texts = self.names.said(model.concept_ids)
         taught = self._taught(self._current_epoch(), model)
         with taught.lock:
-            return _left_out(self._catch_up(taught), taught.scorer, keys)
+            return _left_out(self._catch_up(taught, texts), taught.scorer, keys)
 
     def leave_one_out_with(self, labels: Mapping[str, Mapping[int, bool]]) -> LeaveOneOut:
         """The same for a model taught with other labels than the present ones."""
@@ -152,6 +159,7 @@ class Teacher:
             # Examples of its own: others would be scored along, and these would stay.
             examples = Examples(known.space, known.background, self._vectors)
             scorer = _scorer(examples, model, tuple(labels), labels)
+            scorer.read(self.names.said(labels))
             if model.mutually_exclusive and model.closed_environment and not _any_taught(labels, keys):
                 # Without a background there is nothing to leave out.
                 predictor = scorer.predictor()
@@ -169,17 +177,17 @@ class Teacher:
             except InputNotFound:
                 continue
 
-    def _catch_up(self, taught: _Taught) -> Predictor:
+    def _catch_up(self, taught: _Taught, texts: Texts) -> Predictor:
         try:
-            return self._take_in(taught)
+            return self._take_in(taught, texts)
         except BaseException:
             # Half of the changes may be in: whoever asks next starts from the labels.
             with self._mutex:
                 taught.scorer, taught.pending = self._scorer(taught.examples, taught.model), []
-                taught.predictor = None
+                taught.predictor, taught.texts = None, {}
             raise
 
-    def _take_in(self, taught: _Taught) -> Predictor:
+    def _take_in(self, taught: _Taught, texts: Texts) -> Predictor:
         with self._mutex:
             pending, taught.pending = taught.pending, []
         for change in pending:
@@ -189,7 +197,11 @@ class Teacher:
         if not taught.scorer.fits:
             with self._mutex:
                 taught.scorer, taught.pending = self._scorer(taught.examples, taught.model), []
-        if pending or taught.predictor is None:
+            taught.texts = {}
+        if read := not _same(texts, taught.texts):
+            taught.scorer.read(texts)
+            taught.texts = texts
+        if pending or read or taught.predictor is None:
             taught.predictor = taught.scorer.predictor()
         return taught.predictor
 
@@ -225,7 +237,7 @@ class Teacher:
             fresh = self._next = self._fresh_epoch()
             for taught in list(old.taught.values()):
                 with (renewed := self._taught(fresh, taught.model)).lock:
-                    self._catch_up(renewed)
+                    self._catch_up(renewed, taught.texts)
             self._publish(fresh)
         finally:
             self._next = None
@@ -292,6 +304,10 @@ def _left_out(predictor: Predictor, scorer: Scorer, keys: KeyArray) -> tuple[tup
     if not predictor.concept_ids:
         return (), np.empty((len(keys), 0))
     return predictor.concept_ids, scorer.leave_one_out(keys)
+
+
+def _same(texts: Texts, others: Texts) -> bool:
+    return texts.keys() == others.keys() and all(said is others[concept] for concept, said in texts.items())
 
 
 def _any_taught(labels: Mapping[str, Mapping[int, bool]], keys: KeyArray) -> bool:

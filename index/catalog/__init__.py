@@ -15,6 +15,7 @@ from .inputs import Inputs
 from .keys import Keys
 from .labels import Labels
 from .models import Models
+from .names import Names
 from .spaces import Spaces
 from .thresholds import Thresholds
 from .vectors import Vectors
@@ -34,6 +35,7 @@ class Catalog:
         self.concepts = Concepts(database)
         self.labels = Labels(database)
         self.models = Models(database)
+        self.names = Names(database)
         self.versions = Versions(database)
         self.thresholds = Thresholds(database)
         self.spaces = Spaces(database)

@@ -228,6 +228,15 @@ spaces = Table(
     Column("background", LargeBinary, nullable=False),
 )
 
+names = Table(
+    "names",
+    metadata,
+    _app(primary_key=True),
+    Column("workflow", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("direction", LargeBinary, nullable=False),
+)
+
 workflow_changes = Table(
     "workflow_changes",
     metadata,

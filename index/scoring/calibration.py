@@ -13,6 +13,10 @@ from scipy.special import expit, logit
 Array = NDArray[np.float64]
 
 DEFAULT_TEMPERATURE = 16.0
+TEXT_SHARE = 0.5
+"""Of the log-odds by words, beside labels that can't be judged by each other yet; without any labels it is all."""
+_TEXT_SHARES = (0.0, 0.25, 0.5, 1.0)
+_TEXT_PRIOR = 4.0
 _LOG_TEMPERATURES = (np.log(1.5), np.log(60))
 _SLOPE, _SLOPE_SPREAD = 12.0, 6.0
 _NEWTON_STEPS = 15
@@ -25,55 +29,89 @@ class Temperature:
     value: float
     loss: float
     """What is left of the log loss, over all images, the prior's part included."""
+    text_share: float = 0.0
+    """probabilities = softmax(value * scores + text_share * log-odds by words)"""
 
 
-def fit_temperature(scores: Array, targets: Array) -> Temperature:
-    """For scores (n, C) leave-one-out, targets (n, C) rows that sum to one.
+def fit_temperature(scores: Array, targets: Array, text: Array | None = None) -> Temperature:
+    """For scores (n, C) leave-one-out, targets (n, C) rows that sum to one; text (n, C): log-odds by words.
 
-    The least total log loss plus 10 (ln(T / 16) / 0.7)^2 / 2, a prior that holds T near 16 while there are few labels.
+    The least total log loss plus 10 (ln(T / 16) / 0.7)^2 / 2, a prior that holds T near 16 while there are few labels,
+    and 4 (share - 0.5)^2, which does the same for the share of the words.
     """
+    if text is None:
+        return _tempered(scores, targets, np.zeros_like(scores), 0.0)
+    fits = [_tempered(scores, targets, text, share) for share in (_TEXT_SHARES if len(scores) else [TEXT_SHARE])]
+    return min(fits, key=lambda fit: fit.loss)
+
+
+def _tempered(scores: Array, targets: Array, text: Array, share: float) -> Temperature:
     if not len(scores):
-        return Temperature(DEFAULT_TEMPERATURE, 0.0)
+        return Temperature(DEFAULT_TEMPERATURE, 0.0, share)
     below = scores - scores.max(axis=1, keepdims=True)
-    wanted = float(np.sum(targets * below))
+    said = share * (text - text.max(axis=1, keepdims=True))
+    wanted, told = float(np.sum(targets * below)), float(np.sum(targets * said))
+    held = _TEXT_PRIOR * (share - TEXT_SHARE) ** 2 if text.any() else 0.0
     prior, log_t = 10 / 0.7**2, np.log(DEFAULT_TEMPERATURE)
     for _ in range(_NEWTON_STEPS):
         t, away = np.exp(log_t), log_t - np.log(DEFAULT_TEMPERATURE)
-        weights = np.exp(t * below)
+        weights = np.exp(t * below + said)
         sums = weights.sum(axis=1, keepdims=True)
         means = (weights * below).sum(axis=1, keepdims=True) / sums
         spread = float((weights * (below - means) ** 2 / sums).sum())
-        loss = float(np.log(sums).sum() - t * wanted + prior * away**2 / 2)
+        loss = float(np.log(sums).sum() - t * wanted - told + prior * away**2 / 2) + held
         slope = t * (float(means.sum()) - wanted)
         # The curvature in log T, its one part that may be negative left out: steps fall short, never over.
         step = (slope + prior * away) / (t**2 * spread + max(slope, 0) + prior)
         log_t = float(np.clip(log_t - step, *_LOG_TEMPERATURES))
         if abs(step) < 1e-4:
             break
-    return Temperature(float(np.exp(log_t)), loss)
+    return Temperature(float(np.exp(log_t)), loss, share)
 
 
 @dataclass(frozen=True)
 class Logistic:
-    """probability = 1 / (1 + exp(-(slope * score + offset)))"""
+    """probability = 1 / (1 + exp(-(slope * score + offset + text_share * log-odds by words)))"""
 
     slope: float
     offset: float
-
-    def log_odds(self, scores: Array) -> Array:
-        return self.slope * scores + self.offset
+    text_share: float = 0.0
 
 
 NO_CONTRAST = Logistic(_SLOPE, -_SLOPE * 0.7)
 """For a concept with nothing to compare with: no negatives, no background."""
 
 
-def fit_logistic(positives: Array, negatives: Array, background: Array) -> Logistic:
+def untaught(background_text: Array) -> Logistic:
+    """The curve of a concept that only its name tells of; log-odds by words (m,) of the background, at least one.
+
+    One in twenty is taken to show it rather than not (recipe, section 6).
+    """
+    return Logistic(_SLOPE, -float(np.quantile(background_text, 0.95)), 1.0)
+
+
+def fit_logistic(
+    positives: Array, negatives: Array, background: Array, text: tuple[Array, Array, Array] | None = None
+) -> Logistic:
     """The curve for one concept from its leave-one-out scores; at least one positive and one of the others.
+
+    text: the log-odds by words of the same images; the share of them that suits the labels best is chosen.
 
     Platt's smoothed targets (Platt 1999) with both sides weighing 10 + P/2, a normal prior on slope and offset, and a
     shift for how rare the concept is in the background (Saerens et al. 2002), damped to 0.35, for that is a guess.
     """
+    if text is None:
+        return _fitted(positives, negatives, background, (positives * 0, negatives * 0, background * 0), 0.0)[0]
+    # A single positive can't say how far its name is right.
+    shares = _TEXT_SHARES if len(positives) > 1 else (TEXT_SHARE,)
+    curves = [_fitted(positives, negatives, background, text, share) for share in shares]
+    return min(curves, key=lambda fit: fit[1] + _TEXT_PRIOR * (fit[0].text_share - TEXT_SHARE) ** 2)[0]
+
+
+def _fitted(
+    positives: Array, negatives: Array, background: Array, text: tuple[Array, Array, Array], share: float
+) -> tuple[Logistic, float]:
+    """With its penalised log loss."""
     others = np.concatenate([negatives, background])
     # With one positive its leave-one-out score says nothing (no positive is left): a high background score stands in.
     positive_scores = positives if len(positives) > 1 else np.quantile(others, [0.98])
@@ -84,28 +122,35 @@ def fit_logistic(positives: Array, negatives: Array, background: Array) -> Logis
     )
     high, low = (len(positives) + 1) / (len(positives) + 2), 1 / (weight + 2)
     targets = np.concatenate([np.full(len(positive_scores), high), np.full(len(others), low)])
+    said = share * np.concatenate(text)
     middle = (np.median(positive_scores) + np.median(others)) / 2
-    fitted = _newton(scores, targets, weights, _SLOPE, -_SLOPE * float(middle))
-    if not len(background):
-        return fitted
-    share = _share_of_positives(expit(fitted.log_odds(background)))
-    return Logistic(fitted.slope, fitted.offset + 0.35 * float(logit(share)))
+    between = (np.median(said[: len(positives)]) + np.median(said[len(positives) :])) / 2
+    slope, offset, loss = _newton(scores, targets, weights, said, _SLOPE, -_SLOPE * float(middle) - float(between))
+    if len(background):
+        shown = _share_of_positives(expit(slope * background + offset + share * text[2]))
+        offset += 0.35 * float(logit(shown))
+    return Logistic(slope, offset, share), loss
 
 
-def _newton(scores: Array, targets: Array, weights: Array, slope: float, offset: float) -> Logistic:
-    """Penalised maximum likelihood by Newton's method with step halving (plain Newton diverges at five positives)."""
+def _newton(
+    scores: Array, targets: Array, weights: Array, said: Array, slope: float, offset: float
+) -> tuple[float, float, float]:
+    """Penalised maximum likelihood by Newton's method with step halving (plain Newton diverges at five positives).
+
+    said: what is added to the log-odds as it is. Slope, offset and what is left of the loss.
+    """
     start = (slope, offset)
     precision = _SLOPE_SPREAD**-2
 
     def loss(slope: float, offset: float) -> float:
-        z = slope * scores + offset
+        z = slope * scores + offset + said
         # log(1 + e^z) - target z, without overflow
         losses = np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))) - targets * z
         return float(weights @ losses) + precision * ((slope - start[0]) ** 2 + (offset - start[1]) ** 2) / 2
 
     best = loss(slope, offset)
     for _ in range(_NEWTON_STEPS):
-        p = expit(slope * scores + offset)
+        p = expit(slope * scores + offset + said)
         pull, curvature = weights * (p - targets), weights * p * (1 - p)
         gradient = (
             float(pull @ scores) + precision * (slope - start[0]),
@@ -125,7 +170,7 @@ def _newton(scores: Array, targets: Array, weights: Array, slope: float, offset:
             break
         slope, offset, best = slope - size * step[0], offset - size * step[1], lower
     # A curve that falls with the score would turn the ranking round.
-    return Logistic(max(slope, 0.1), offset)
+    return max(slope, 0.1), offset, best
 
 
 def _share_of_positives(probabilities: Array) -> float:

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from .calibration import NO_CONTRAST, Logistic, fit_logistic
+from ..records import FloatArray
+from .calibration import NO_CONTRAST, Logistic, fit_logistic, untaught
 from .examples import Array, Examples, similarity_kernel
 from .large import DUAL_LIMIT
 from .ridge import KernelRidge
+from .text_prior import TextPrior
 
 LABEL_NOISE = 0.1
 
@@ -36,6 +38,8 @@ class Votes:
     curve: Logistic
     low_confidence: bool
     large: "LargeVotes | None" = None
+    text: FloatArray | None = None
+    """(dim,): what the name adds to the score, of a raw vector."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,21 @@ class LargeVotes:
     members: csc_array
     """(n, 2): each example's share of the yes and of the no side."""
     neighbour_scale: float
+
+
+def share_of(curve: Logistic, text: TextPrior | None) -> FloatArray | None:
+    """(dim,) the name's direction, scaled to be added to the scores that the curve is for."""
+    return None if text is None else text.directions[:, 0] * np.float32(curve.text_share / curve.slope)
+
+
+def untaught_votes(examples: Examples, text: TextPrior) -> Votes | None:
+    """Of a concept without a positive label, by its name alone; None without a background to compare with."""
+    background = examples.background
+    if not len(background):
+        return None
+    curve = untaught(text.of(background.keys.tolist())[:, 0])
+    none = np.empty(0)
+    return Votes(none.astype(np.int64), none, none, np.zeros(len(background)), curve, True, text=share_of(curve, text))
 
 
 class ConceptScorer:
@@ -111,18 +130,20 @@ class ConceptScorer:
             self._ridge.retarget(self._slot[key], np.array([float(value)]))
         self.labels = labels
 
-    def votes(self) -> Votes:
-        """What a predictor needs of this concept."""
+    def votes(self, text: TextPrior | None = None) -> Votes:
+        """What a predictor needs of this concept, whose name says this."""
         slots = np.flatnonzero(self._rows >= 0)
         yes = self._ridge.targets[slots, 0] == 1
         explained = self._explained()
+        curve = self._curve(explained, text)
         return Votes(
             rows=self._rows[slots],
             votes=self._ridge.alpha[slots, 0],
             signs=np.where(yes, 1.0, -1.0),
             background=-explained,
-            curve=self._curve(slots[yes], slots[~yes], explained),
+            curve=curve,
             low_confidence=self.low_confidence,
+            text=share_of(curve, text),
         )
 
     def leave_one_out(self) -> dict[int, float]:
@@ -135,11 +156,18 @@ class ConceptScorer:
         scores = self._background_scores(self._explained())
         return dict(zip(self._background.keys[self._others].tolist(), scores.tolist(), strict=True))
 
-    def _curve(self, yes: NDArray[np.int64], no: NDArray[np.int64], explained: Array) -> Logistic:
+    def _curve(self, explained: Array, text: TextPrior | None) -> Logistic:
         if self.low_confidence:
             return NO_CONTRAST
         scores = self._ridge.leave_one_out()[:, 0]
-        return fit_logistic(np.sort(scores[yes]), np.sort(scores[no]), self._background_scores(explained))
+        yes, no = ([key for key in sorted(self.labels) if self.labels[key] is side] for side in (True, False))
+        others = self._background.keys[self._others].tolist()
+        return fit_logistic(
+            scores[[self._slot[key] for key in yes]],
+            scores[[self._slot[key] for key in no]],
+            self._background_scores(explained),
+            (text.of(yes)[:, 0], text.of(no)[:, 0], text.of(others)[:, 0]) if text else None,
+        )
 
     def _explained(self) -> Array:
         """(m,): how much of each background image's score the labelled ones explain; minus its vote."""

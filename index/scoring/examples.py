@@ -67,7 +67,7 @@ class Examples:
         """fetch gives the raw unit vectors (n, dim) of keys (n,), zeros for an input that is being deleted."""
         self.space = space
         self.background = background
-        self._fetch = fetch
+        self.fetch = fetch
         self._lock = threading.Lock()
         self._row: dict[int, int] = {}
         self._keys = np.empty(64, dtype=np.int64)
@@ -82,7 +82,7 @@ class Examples:
         if self.space.smoothing is None:
             return self
         none = np.empty((0, len(self.space.mean)), dtype=np.float32)
-        return Examples(self.space.plain, Background(np.empty(0, dtype=np.int64), none), self._fetch)
+        return Examples(self.space.plain, Background(np.empty(0, dtype=np.int64), none), self.fetch)
 
     def all(self) -> tuple[KeyArray, FloatArray]:
         """Keys (n,) and rows (n, dim) of one moment, as views: other models may add rows while one is scored."""
@@ -123,7 +123,7 @@ class Examples:
             all_keys = np.empty(capacity, dtype=np.int64)
             all_keys[:start] = self.keys
             self._matrix, self._keys = matrix, all_keys
-        vectors = self._fetch(keys)
+        vectors = self.fetch(keys)
         # Without its vector an input says nothing, until its labels go too.
         self._matrix[start:end] = self.space.prepare(vectors) * vectors.any(axis=1, keepdims=True)
         self._keys[start:end] = keys

@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from ..records import KeyArray
-from .calibration import Temperature, fit_temperature
+from ..records import FloatArray, KeyArray
+from .calibration import DEFAULT_TEMPERATURE, Temperature, fit_temperature
 from .concept import LABEL_NOISE
 from .examples import Array, Examples, similarity_kernel
 from .large import DUAL_LIMIT, NEIGHBOUR_WEIGHT, LargeFit, Taught, WithoutSelf, log_means, shuffled, spread
 from .predictor import LargePart, Predictor
 from .ridge import KernelRidge
+from .text_prior import TextPrior
 
 FEW = 16
 """More pending changes than this are cheaper to take in by one fresh solution."""
@@ -83,13 +84,27 @@ def centred(outputs: Array, columns: NDArray[np.int64]) -> Array:
     return np.asarray(outputs[:, columns] - outputs[:, -1:] / max(len(columns), 1))
 
 
-def temperature(scores: Array, targets: Array) -> Temperature:
+def temperature(scores: Array, targets: Array, said: Array | None = None) -> Temperature:
     """Fitted on concepts with two images or more: the only image of a concept can't be judged by the others.
 
-    scores, targets: (n, C) of the active concepts.
+    scores, targets, said (log-odds by words): (n, C) of the active concepts.
     """
+    if said is not None and not len(scores):
+        return Temperature(DEFAULT_TEMPERATURE, 0.0, text_share=1.0)
     judged = targets @ (targets.sum(axis=0) >= 2) > 0.999
-    return fit_temperature(scores[judged], targets[judged])
+    return fit_temperature(scores[judged], targets[judged], None if said is None else said[judged])
+
+
+def text_prior(concept_ids: Sequence[str], texts: Mapping[str, FloatArray], examples: Examples) -> TextPrior | None:
+    """Of all the concepts, which compete; None unless the names of all say something."""
+    if not concept_ids or any(concept not in texts for concept in concept_ids):
+        return None
+    return TextPrior(np.stack([texts[concept] for concept in concept_ids], axis=1), examples.fetch)
+
+
+def texts_of(text: TextPrior | None, fitted: Temperature) -> FloatArray | None:
+    """(dim, C): directions of names, scaled to be added to the scores before the softmax."""
+    return None if text is None else text.directions * np.float32(fitted.text_share / fitted.value)
 
 
 class ExclusiveFit:
@@ -110,7 +125,13 @@ class ExclusiveFit:
         self.signs = np.zeros((self.ridge.capacity, len(labels.concept_ids)))
         for key, slot in self.slot.items():
             self.signs[slot] = labels.signs(key)
+        self._text: TextPrior | None = None
         self._temperature: Temperature | None = None
+
+    def read(self, text: TextPrior | None) -> None:
+        """The names of the concepts say this."""
+        if text is not self._text:
+            self._text, self._temperature = text, None
 
     def set(self, key: int, target: Array | None) -> None:
         """Takes in, changes or (None) forgets one image."""
@@ -131,10 +152,14 @@ class ExclusiveFit:
     def temperature(self) -> Temperature:
         """Fitted on the jury; its loss says how well this space and kernel suit the labels."""
         if self._temperature is None:
-            columns = np.flatnonzero((self.signs[self.slots] > 0).any(axis=0))
-            slots = np.array([self.slot[key] for key in _jury(self.slot)], dtype=np.int64)
+            columns, jury = np.flatnonzero((self.signs[self.slots] > 0).any(axis=0)), _jury(self.slot)
+            if self._text:
+                columns = np.arange(self.signs.shape[1])
+            slots = np.array([self.slot[key] for key in jury], dtype=np.int64)
             self._temperature = temperature(
-                centred(self.ridge.leave_one_out()[slots], columns), self.ridge.targets[slots][:, columns]
+                centred(self.ridge.leave_one_out()[slots], columns),
+                self.ridge.targets[slots][:, columns],
+                None if self._text is None else self._text.of(jury),
             )
         return self._temperature
 
@@ -171,6 +196,7 @@ class ExclusiveScorer:
     def __init__(
         self, examples: Examples, concept_ids: Sequence[str], labels: Mapping[str, Mapping[int, bool]]
     ) -> None:
+        self._examples = examples
         spaces = dict.fromkeys((examples, examples.plain))
         self._settings = [(space, sharpness) for sharpness in SHARPNESSES for space in spaces]
         self._labels = ExclusiveLabels(concept_ids, labels)
@@ -178,6 +204,7 @@ class ExclusiveScorer:
         self._changed: set[int] = set()
         self._jury: list[ExclusiveFit] = []
         self._whole: ExclusiveFit | None = None
+        self._text: TextPrior | None = None
 
     @property
     def fits(self) -> bool:
@@ -188,9 +215,12 @@ class ExclusiveScorer:
             self._labels.set(key, concept_id, value)
             self._changed.add(key)
 
+    def read(self, texts: Mapping[str, FloatArray]) -> None:
+        self._text = text_prior(self._labels.concept_ids, texts, self._examples)
+
     def predictor(self) -> Predictor:
         fit = self._refresh()
-        columns, slots = self._labels.active(), fit.slots
+        columns, slots = self._columns(), fit.slots
         keys, rows = fit.examples.all()
         votes = np.zeros((len(keys), len(columns)))
         votes[fit.rows[slots]] = centred(fit.ridge.alpha[slots], columns)
@@ -210,6 +240,7 @@ class ExclusiveScorer:
             mutually_exclusive=True,
             low_confidence=np.full(len(columns), len(columns) < 2),
             sharpness=fit.sharpness,
+            texts=texts_of(self._text, fit.temperature),
         )
 
     def leave_one_out(self, keys: KeyArray) -> Array:
@@ -217,19 +248,26 @@ class ExclusiveScorer:
         taught = np.array([key in fit.slot for key in keys.tolist()], dtype=np.bool_)
         slots = [fit.slot[key] for key in keys[taught].tolist()]
         scores = np.empty((len(keys), len(predictor.concept_ids)))
-        scores[taught] = centred(fit.ridge.leave_one_out()[slots], self._labels.active())
+        scores[taught] = centred(fit.ridge.leave_one_out()[slots], self._columns())
         scores[~taught] = predictor.scores(fit.examples.vectors(keys[~taught].tolist()))
-        return predictor.probabilities(scores)
+        return predictor.probabilities(scores + predictor.text_prior(self._examples.fetch(keys)))
+
+    def _columns(self) -> NDArray[np.int64]:
+        """Numbers of the concepts that compete."""
+        return np.arange(len(self._labels.concept_ids)) if self._text else self._labels.active()
 
     def _refresh(self) -> ExclusiveFit:
         """The fit that suits the labels best, all changes taken in."""
         if not self._jury or self._changed:
             self._take_in()
+        for fit in self._jury:
+            fit.read(self._text)
         best = min(self._jury, key=lambda fit: fit.temperature.loss)
         if len(self._targets) <= JURY:
             return best
         if self._whole is None or not self._whole.like(best):
             self._whole = self._build(best.examples, best.sharpness, self._targets)
+        self._whole.read(self._text)
         return self._whole
 
     def _take_in(self) -> None:
@@ -281,6 +319,7 @@ class LargeExclusiveScorer:
         taught = {key: Taught(target, self._labels.group(key)) for key, target in self._labels.targets().items()}
         self._fit = LargeFit(examples, taught, len(concept_ids))
         self._changed: set[int] = set()
+        self._text: TextPrior | None = None
 
     @property
     def fits(self) -> bool:
@@ -291,9 +330,12 @@ class LargeExclusiveScorer:
             self._labels.set(key, concept_id, value)
             self._changed.add(key)
 
+    def read(self, texts: Mapping[str, FloatArray]) -> None:
+        self._text = text_prior(self._labels.concept_ids, texts, self._examples)
+
     def predictor(self) -> Predictor:
         self._refresh()
-        columns = self._labels.active()
+        columns = self._columns()
         judges = self._fit.judges()
         scales = _scales(judges, columns)
         scores = _scores(judges, columns, scales)
@@ -302,6 +344,8 @@ class LargeExclusiveScorer:
         members = self._fit.members(len(keys))[:, columns]
         weights = centred(self._fit.weights, columns)
         none = csc_array((len(keys), len(columns)))
+        said = None if self._text is None else self._text.of(self._fit.judge_keys)
+        fitted = temperature(scores, judges.targets[:, columns], said)
         return Predictor(
             space=examples.space,
             concept_ids=tuple(self._labels.concept_ids[column] for column in columns),
@@ -311,7 +355,7 @@ class LargeExclusiveScorer:
             background_rows=examples.background.rows[:0],
             background_votes=np.empty((0, len(columns))),
             positive=members.sign(),
-            temperature=temperature(scores, judges.targets[:, columns]).value,
+            temperature=fitted.value,
             curves=(),
             mutually_exclusive=True,
             low_confidence=np.full(len(columns), len(columns) < 2),
@@ -323,17 +367,22 @@ class LargeExclusiveScorer:
                 neighbour_scale=np.full(len(columns), NEIGHBOUR_WEIGHT / scales[1]),
                 contrast=False,
             ),
+            texts=texts_of(self._text, fitted),
         )
 
     def leave_one_out(self, keys: KeyArray) -> Array:
-        predictor, columns = self.predictor(), self._labels.active()
+        predictor, columns = self.predictor(), self._columns()
         taught = np.array([key in self._fit for key in keys.tolist()], dtype=np.bool_)
         scores = np.empty((len(keys), len(predictor.concept_ids)))
         if taught.any():
             without = self._fit.leave_one_out(keys[taught].tolist())
             scores[taught] = _scores(without, columns, _scales(self._fit.judges(), columns))
         scores[~taught] = predictor.scores(self._examples.vectors(keys[~taught].tolist()))
-        return predictor.probabilities(scores)
+        return predictor.probabilities(scores + predictor.text_prior(self._examples.fetch(keys)))
+
+    def _columns(self) -> NDArray[np.int64]:
+        """Numbers of the concepts that compete."""
+        return np.arange(len(self._labels.concept_ids)) if self._text else self._labels.active()
 
     def _refresh(self) -> None:
         for key in sorted(self._changed):

@@ -99,6 +99,11 @@ class LargeFit:
         """(dim, T)"""
         return self._ridge.weights
 
+    @property
+    def judge_keys(self) -> Sequence[int]:
+        """In the order of `judges`, bystanders not among them."""
+        return self._judges
+
     def members(self, rows: int) -> csc_array:
         """(rows, G): each row's share of its group, so that kernel @ members are the groups' means."""
         mine = np.flatnonzero(self._group >= 0)

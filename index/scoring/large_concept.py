@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from .calibration import fit_logistic
-from .concept import LABEL_NOISE, LargeVotes, Votes, background_noise
+from .concept import LABEL_NOISE, LargeVotes, Votes, background_noise, share_of
 from .examples import Array, Examples
 from .large import DUAL_LIMIT, NEIGHBOUR_WEIGHT, LargeFit, Taught, WithoutSelf, log_means
+from .text_prior import TextPrior
 
 _YES, _NO = Taught(np.array([1.0]), 0), Taught(np.array([0.0]), 1)
 
@@ -45,23 +46,28 @@ class LargeConceptScorer:
             self._fit.set(key, None if value is None else _YES if value else _NO)
             self.labels = labels
 
-    def votes(self) -> Votes:
-        """What a predictor needs of this concept."""
+    def votes(self, text: TextPrior | None = None) -> Votes:
+        """What a predictor needs of this concept, whose name says this."""
         judged = self._fit.judges()
         scales = self._scales(judged)
         scores = self._scores(judged, scales)
+        sides = judged.groups == 0, (judged.groups == 1) & ~judged.bystander, judged.bystander
+        said = None if text is None else text.of([*self._fit.judge_keys, *self._bystanders])[:, 0]
         rows = self._examples.rows(self.labels)
+        curve = fit_logistic(
+            scores[sides[0]],
+            scores[sides[1]],
+            scores[sides[2]],
+            None if said is None else (said[sides[0]], said[sides[1]], said[sides[2]]),
+        )
         return Votes(
             rows=rows,
             votes=np.zeros(len(rows)),
             signs=np.where(list(self.labels.values()), 1.0, -1.0),
             background=np.zeros(len(self._examples.background)),
-            curve=fit_logistic(
-                scores[judged.groups == 0],
-                scores[(judged.groups == 1) & ~judged.bystander],
-                scores[judged.bystander],
-            ),
+            curve=curve,
             low_confidence=False,
+            text=share_of(curve, text),
             large=LargeVotes(
                 prototype=self._fit.weights[:, 0] / scales[0],
                 members=self._fit.members(len(self._examples)),

@@ -23,7 +23,7 @@ _DENSE = 1 << 22
 
 @dataclass(frozen=True)
 class Parts:
-    """A score taken apart, each (q, C): score = prototype + neighbours + background.
+    """A score taken apart, each (q, C): score = prototype + neighbours + background; what the name says comes on top.
 
     The kernel is (s + rest(s)) / (e - 1). What the first, linear term gives over all labelled images is one dot product
     with their weighted mean: prototype scoring. What the rest gives comes from the near ones alone: kNN.
@@ -62,14 +62,14 @@ class LargePart:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Scores are kernel votes: score_c(q) = sum_i votes_ic k(x_i, q) + the background's.
+    """Scores are kernel votes: score_c(q) = sum_i votes_ic k(x_i, q) + the background's + what the name says.
 
     Exclusive concepts share one softmax; independent ones have a logistic curve each.
     """
 
     space: Space
     concept_ids: tuple[str, ...]
-    """Only concepts with at least one positive label are here."""
+    """Those with at least one positive label, or with a name that says something."""
     keys: KeyArray
     """(n,) the inputs that vote."""
     rows: FloatArray
@@ -92,14 +92,22 @@ class Predictor:
     large: LargePart | None = None
     sharpness: float = 1.0
     """Of the kernel."""
+    texts: FloatArray | None = None
+    """(dim, C): a raw vector times one is what the concept's name adds to its score; None where no words are known."""
 
     def values(self, vectors: FloatArray) -> FloatArray:
         """(q, C) probabilities of raw unit vectors (q, dim)."""
         chunks = [self._values(vectors[i : i + _CHUNK]) for i in range(0, len(vectors), _CHUNK)]
         return np.concatenate([np.empty((0, len(self.concept_ids)), dtype=np.float32), *chunks])
 
+    def text_prior(self, vectors: FloatArray) -> Array:
+        """(q, C) what the names add to the scores of raw unit vectors (q, dim)."""
+        if self.texts is None:
+            return np.zeros((len(vectors), len(self.concept_ids)))
+        return (vectors @ self.texts).astype(np.float64)
+
     def scores(self, prepared: FloatArray) -> Array:
-        """(q, C) scores of prepared vectors (q, dim): near 1 means yes, near 0 no."""
+        """(q, C) scores by labels of prepared vectors (q, dim): near 1 means yes, near 0 no."""
         chunks = [self._scores(prepared[i : i + _CHUNK]) for i in range(0, len(prepared), _CHUNK)]
         return np.concatenate([np.empty((0, len(self.concept_ids))), *chunks])
 
@@ -137,6 +145,11 @@ class Predictor:
         return self.votes.toarray() if self.votes.shape[0] * self.votes.shape[1] <= _DENSE else self.votes
 
     @cached_property
+    def taught(self) -> NDArray[np.bool_]:
+        """(C,) whether the concept has a positive label."""
+        return np.asarray((self.positive > 0).sum(axis=0), dtype=np.int64).ravel() > 0
+
+    @cached_property
     def prototypes(self) -> FloatArray:
         """(C, dim) unit length: the plain mean of each concept's positive images."""
         return unit((self.positive.maximum(0).T @ self.rows).astype(np.float32))
@@ -155,7 +168,10 @@ class Predictor:
     def _values(self, vectors: FloatArray) -> FloatArray:
         if not self.concept_ids:
             return np.empty((len(vectors), 0), dtype=np.float32)
-        return self.probabilities(self.scores(self.space.prepare(vectors))).astype(np.float32)
+        scores = self.scores(self.space.prepare(vectors))
+        if self.texts is not None:
+            scores += self.text_prior(vectors)
+        return self.probabilities(scores).astype(np.float32)
 
     def to_bytes(self) -> bytes:
         """An .npz without pickles: what a model version keeps, so that its predictions never change."""
@@ -178,8 +194,12 @@ class Predictor:
             **_sparse_arrays("positive", self.positive),
             **_smoothing_arrays(self.space.smoothing),
             **self._large_arrays(),
+            **self._text_arrays(),
         )
         return out.getvalue()
+
+    def _text_arrays(self) -> dict[str, Any]:
+        return {} if self.texts is None else {"texts": self.texts}
 
     def _large_arrays(self) -> dict[str, Any]:
         if self.large is None:
@@ -214,6 +234,7 @@ class Predictor:
             low_confidence=a["low_confidence"],
             large=_large(a) if "large_columns" in a else None,
             sharpness=float(a["sharpness"]),
+            texts=a.get("texts"),
         )
 
 

@@ -10,14 +10,17 @@ from typing import Protocol
 import numpy as np
 from scipy.sparse import csc_array
 
-from ..records import KeyArray
-from .concept import ConceptScorer, LargeVotes, Votes
+from ..records import FloatArray, KeyArray
+from .concept import ConceptScorer, LargeVotes, Votes, untaught_votes
 from .examples import Array, Examples
 from .exclusive import FEW, ExclusiveScorer, LargeExclusiveScorer
 from .large import DUAL_LIMIT
 from .large_concept import LargeConceptScorer
 from .predictor import LargePart, Predictor, sparse_columns
+from .text_prior import TextPrior
 
+Texts = Mapping[str, FloatArray]
+"""Concept id -> (dim,): a raw unit vector times it gives the log-odds by the concept's name."""
 Labels = Mapping[str, Mapping[int, bool]]
 """Concept id -> input key -> yes or no."""
 
@@ -31,6 +34,9 @@ class Scorer(Protocol):
 
     def set(self, key: int, concept_id: str, value: bool | None) -> None:
         """One label was made, changed or (None) removed. Concepts that the model doesn't have are ignored."""
+
+    def read(self, texts: Texts) -> None:
+        """The names of concepts say this; replaces what was read before."""
 
     def predictor(self) -> Predictor:
         """The state of this moment."""
@@ -70,6 +76,7 @@ class IndependentScorer:
         self._concepts: dict[str, ConceptScorer | LargeConceptScorer] = {}
         self._votes: dict[str, Votes] = {}
         self._changed: dict[str, dict[int, bool | None]] = {concept: {} for concept in concept_ids}
+        self._texts: dict[str, TextPrior] = {}
 
     @property
     def fits(self) -> bool:
@@ -91,6 +98,17 @@ class IndependentScorer:
         for concept in self._labels if self._exclusive else (concept_id,):
             self._changed[concept][key] = self._effective(concept, key)
 
+    def read(self, texts: Texts) -> None:
+        for concept in self._texts.keys() | texts.keys():
+            known, said = self._texts.get(concept), texts.get(concept)
+            if said is None:
+                del self._texts[concept]
+            elif known is None or not np.array_equal(known.directions[:, 0], said):
+                self._texts[concept] = TextPrior(said[:, None], self._examples.fetch)
+            else:
+                continue
+            self._votes.pop(concept, None)
+
     def predictor(self) -> Predictor:
         self._refresh()
         examples, background = self._examples, self._examples.background
@@ -110,6 +128,7 @@ class IndependentScorer:
             mutually_exclusive=self._exclusive,
             low_confidence=np.array([v.low_confidence for v in votes], dtype=np.bool_),
             large=_large_part(votes, len(keys)),
+            texts=_texts(votes, len(examples.space.mean)),
         )
 
     def leave_one_out(self, keys: KeyArray) -> Array:
@@ -117,10 +136,14 @@ class IndependentScorer:
         scores = predictor.scores(self._examples.vectors(keys.tolist()))
         position = {int(key): i for i, key in enumerate(keys)}
         for column, concept in enumerate(predictor.concept_ids):
-            scorer = self._concepts[concept]
+            scorer = self._concepts.get(concept)
+            if scorer is None:
+                continue
             without = scorer.leave_one_out() | scorer.background_leave_one_out()
             for key in without.keys() & position.keys():
                 scores[position[key], column] = without[key]
+        if predictor.texts is not None:
+            scores += predictor.text_prior(self._examples.fetch(keys))
         return predictor.probabilities(scores)
 
     def _effective(self, concept: str, key: int) -> bool | None:
@@ -137,19 +160,22 @@ class IndependentScorer:
         return {key: value for key in keys if (value := self._effective(concept, key)) is not None}
 
     def _refresh(self) -> None:
-        """Brings every concept that has a positive label up to date, and forgets the others."""
+        """Brings every concept that has a positive label or a name up to date, and forgets the others."""
         votes: dict[str, Votes] = {}
         for concept, labels in self._labels.items():
-            changes = self._changed[concept]
+            changes, text, kept = self._changed[concept], self._texts.get(concept), self._votes.get(concept)
             if not any(labels.values()):
-                self._concepts.pop(concept, None)
+                if self._concepts.pop(concept, None):
+                    kept = None
+                if by_name := kept or (untaught_votes(self._examples, text) if text else None):
+                    votes[concept] = by_name
             else:
                 known = concept in self._concepts and self._follow(self._concepts[concept], changes)
                 if not known:
                     effective = self._effective_labels(concept)
                     form = ConceptScorer if len(effective) <= DUAL_LIMIT else LargeConceptScorer
                     self._concepts[concept] = form(self._examples, effective)
-                votes[concept] = self._votes[concept] if known and not changes else self._concepts[concept].votes()
+                votes[concept] = kept if kept and known and not changes else self._concepts[concept].votes(text)
             changes.clear()
         self._votes = votes
 
@@ -176,6 +202,13 @@ def _large_part(votes: Sequence[Votes], rows: int) -> LargePart | None:
         neighbour_scale=np.array([v.neighbour_scale for v in large]),
         contrast=True,
     )
+
+
+def _texts(votes: Sequence[Votes], dim: int) -> FloatArray | None:
+    """(dim, C), zeros for a concept whose name says nothing."""
+    if all(v.text is None for v in votes):
+        return None
+    return np.stack([np.zeros(dim, dtype=np.float32) if v.text is None else v.text for v in votes], axis=1)
 
 
 def _side(large: Sequence[LargeVotes], side: int, rows: int) -> csc_array:
