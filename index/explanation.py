@@ -42,7 +42,8 @@ def explain(
         column = predictor.concept_ids.index(concept)
         signs = _column(predictor.positive, column)
         votes = _votes(predictor, column, similarities)
-        near = _nearest(similarities, np.flatnonzero((signs != 0) | (votes != 0)), neighbours)
+        voters = votes != 0 if _is_large(predictor, column) else (votes != 0) | (signs != 0)
+        near = _nearest(similarities, np.flatnonzero(voters), neighbours)
         explained.append(
             Explanation(
                 concept_id=concept,
@@ -68,6 +69,11 @@ def _nearest(similarities: FloatArray, rows: NDArray[np.int64], count: int) -> N
     return rows[np.argsort(-similarities[rows], kind="stable")[:count]]
 
 
+def _is_large(predictor: Predictor, column: int) -> bool:
+    """Whether some of the concept's labelled images stand for all as neighbours."""
+    return predictor.large is not None and column in predictor.large.columns
+
+
 def _votes(predictor: Predictor, column: int, similarities: FloatArray) -> Array:
     """(n,): the signed part of each example in the score.
 
@@ -76,13 +82,13 @@ def _votes(predictor: Predictor, column: int, similarities: FloatArray) -> Array
     """
     votes = _column(predictor.votes, column) * similarity_kernel(similarities, predictor.sharpness)
     large = predictor.large
-    if large is None or column not in large.columns:
+    if large is None or not _is_large(predictor, column):
         return votes
     place = int(np.flatnonzero(large.columns == column)[0])
-    kernel = cache_kernel(similarities)
+    kernel = cache_kernel(similarities[large.cached])
     for sign, side in ((1, large.members), (-1, large.others)):
         mass = _column(side, place) * kernel
-        votes += sign * large.neighbour_scale[place] * mass / (float(mass.sum()) or 1.0)
+        votes[large.cached] += sign * large.neighbour_scale[place] * mass / (float(mass.sum()) or 1.0)
     return votes
 
 

@@ -48,8 +48,10 @@ class LargeVotes:
 
     prototype: Array
     """(dim,), scaled."""
-    members: csc_array
-    """(n, 2): each example's share of the yes and of the no side."""
+    cached: NDArray[np.int64]
+    """(k,) rows of the examples that stand for the others among the neighbours."""
+    shares: csc_array
+    """(k, 2): the share of each in the yes and in the no side."""
     neighbour_scale: float
 
 

@@ -30,6 +30,11 @@ def linear_part(cosines: FloatArray, sharpness: float = 1.0) -> Array:
     return np.asarray(cosines.astype(np.float64) * (sharpness / np.expm1(sharpness)))
 
 
+def curved_part(cosines: FloatArray, sharpness: float = 1.0) -> Array:
+    """What the kernel has beyond its linear part: next to nothing where nothing is near."""
+    return similarity_kernel(cosines, sharpness) - linear_part(cosines, sharpness)
+
+
 class Background:
     """At most `BACKGROUND_SIZE` of the app's vectors, labelled or not: what images look like that show nothing special.
 
@@ -48,6 +53,19 @@ class Background:
     @cached_property
     def kernel(self) -> Array:
         return similarity_kernel(self.rows @ self.rows.T)
+
+    def summary(self, rows: FloatArray, votes: Array) -> tuple[FloatArray, Array]:
+        """What kernel votes (n,) of examples (n, dim) come to, in a size that doesn't grow with them: (dim,) and (m,).
+
+        The linear part of the kernel exactly, as one prototype; the curved part as votes of the background instead
+        (Nyström's approximation, Williams and Seeger, NIPS 2000).
+        """
+        prototype = linear_part((votes @ rows).astype(np.float32)).astype(np.float32)
+        return prototype, self._curved_inverse @ (curved_part(self.rows @ rows.T) @ votes)
+
+    @cached_property
+    def _curved_inverse(self) -> Array:
+        return spd_inverse(curved_part(self.rows @ self.rows.T) + 1e-3 * np.eye(len(self)))
 
     def resolvent(self, noise: float) -> Array:
         """(K + noise * size)^-1, (m, m); noise is a share, so that the background weighs the same at any size."""

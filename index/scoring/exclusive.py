@@ -341,7 +341,7 @@ class LargeExclusiveScorer:
         scores = _scores(judges, columns, scales)
         examples = self._examples
         keys, rows = examples.all()
-        members = self._fit.members(len(keys))[:, columns]
+        cached, shares = self._fit.cached()
         weights = centred(self._fit.weights, columns)
         none = csc_array((len(keys), len(columns)))
         said = None if self._text is None else self._text.of(self._fit.judge_keys)
@@ -354,16 +354,18 @@ class LargeExclusiveScorer:
             votes=none,
             background_rows=examples.background.rows[:0],
             background_votes=np.empty((0, len(columns))),
-            positive=members.sign(),
+            positive=self._fit.shown(len(keys))[:, columns],
             temperature=fitted.value,
             curves=(),
             mutually_exclusive=True,
             low_confidence=np.full(len(columns), len(columns) < 2),
             large=LargePart(
                 columns=np.arange(len(columns)),
+                cached=cached,
+                cache=rows[cached],
                 prototypes=(weights / scales[0]).astype(np.float32),
-                members=members,
-                others=none,
+                members=shares[:, columns],
+                others=csc_array((len(cached), len(columns))),
                 neighbour_scale=np.full(len(columns), NEIGHBOUR_WEIGHT / scales[1]),
                 contrast=False,
             ),

@@ -2,9 +2,10 @@
 
 A kernel matrix grows with the square of the labels; this grows with the labels only. Prototypes are the columns of an
 exact ridge solution; the cache is log mean exp(10 (cosine - 1)) over each group's images (Tip-Adapter, Zhang et al.,
-ECCV 2022). Both are brought to the same spread and added.
+ECCV 2022), of a large group over a part of them. Both are brought to the same spread and added.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ DUAL_LIMIT = 1024
 PENALTY = 0.3
 SHARPNESS = 10.0
 NEIGHBOUR_WEIGHT = 0.3
+_CACHED, _LEAST_CACHED = 2048, 8
+"""Images in all caches together, and in each at least, where a group has so many: what a prediction has to look at."""
 _JUDGES = 256
 """Leave-one-out values are kept for this many examples, enough for a calibration."""
 _CHUNK = 512
@@ -33,7 +36,7 @@ def cache_kernel(cosines: FloatArray) -> Array:
 
 @dataclass(frozen=True)
 class Taught:
-    """One example: its targets (T,), and the number of the group whose cache it is in, -1 for none."""
+    """One example: its targets (T,), and the number of the group whose cache it may be in, -1 for none."""
 
     target: Array
     group: int
@@ -55,16 +58,49 @@ class WithoutSelf:
     """(n, G) cache means"""
 
 
+class _Cache:
+    """Which of a group's examples stand for it: the first in the shuffled order, whatever order they came in."""
+
+    def __init__(self, keys: Sequence[int], most: int) -> None:
+        self._most = most
+        self._order = sorted(zip(shuffled(np.array(keys, dtype=np.int64)).tolist(), keys, strict=True))
+
+    @property
+    def keys(self) -> list[int]:
+        return [key for _, key in self._order[: self._most]]
+
+    def add(self, key: int) -> dict[int, int]:
+        """Key -> 1 for what is in the cache from now on, -1 for what is in it no more."""
+        place = self._place(key)
+        self._order.insert(place, (int(shuffled(np.array([key]))[0]), key))
+        if place >= self._most:
+            return {}
+        return {key: 1} | {pushed: -1 for _, pushed in self._order[self._most : self._most + 1]}
+
+    def remove(self, key: int) -> dict[int, int]:
+        """The same."""
+        place = self._place(key)
+        del self._order[place]
+        if place >= self._most:
+            return {}
+        return {key: -1} | {next_one: 1 for _, next_one in self._order[self._most - 1 : self._most]}
+
+    def _place(self, key: int) -> int:
+        return bisect_left(self._order, (int(shuffled(np.array([key]))[0]), key))
+
+
 class LargeFit:
     """Ridge and cache over examples, exact under add, remove and change.
 
     A fixed pseudo-random choice of the examples are *judges*: their leave-one-out outputs are kept up to date. The
-    choice depends on the keys alone, so the same labels give the same calibration, in whatever order they came.
+    choice depends on the keys alone, so the same labels give the same calibration, in whatever order they came. So it
+    is with the images that stand for a group in its cache.
     *Bystanders* are weak examples with target zero, in the last group; all of them are judges, and they never change.
     """
 
     _judge_vectors: FloatArray
     _leverage: Array
+    _outputs: Array
     _sums: Array
 
     def __init__(
@@ -84,10 +120,21 @@ class LargeFit:
         self._ridge = LinearRidge(
             vectors, np.array([t.target for t in self._taught.values()]), PENALTY, bystander_weight * weak.T @ weak
         )
+        shown: list[list[int]] = [[] for _ in range(groups)]
+        for key, one in self._taught.items():
+            if one.group >= 0:
+                shown[one.group].append(key)
+        most = max(_CACHED // groups, _LEAST_CACHED)
+        self._caches = [_Cache(keys, most) for keys in shown]
         self._group = np.full(len(examples), -1)
-        self._group[examples.rows(self._taught)] = [t.group for t in self._taught.values()]
+        """Of the rows of the examples: the group whose cache it is in."""
+        for group, cache in enumerate(self._caches):
+            self._group[examples.rows(cache.keys)] = group
         self._group[examples.rows(self._bystanders)] = groups - 1
-        self.group_sizes = np.bincount(self._group + 1, minlength=groups + 1)[1:]
+        self._sizes = np.bincount(self._group + 1, minlength=groups + 1)[1:]
+        self._shown = np.full(len(examples), -1)
+        """Of the rows of the examples: the group that it would be in the cache of."""
+        self._shown[examples.rows(self._taught)] = [one.group for one in self._taught.values()]
         self._judges: list[int] = []
         self._choose_judges()
 
@@ -104,11 +151,17 @@ class LargeFit:
         """In the order of `judges`, bystanders not among them."""
         return self._judges
 
-    def members(self, rows: int) -> csc_array:
-        """(rows, G): each row's share of its group, so that kernel @ members are the groups' means."""
-        mine = np.flatnonzero(self._group >= 0)
-        groups = self._group[mine]
-        return csc_array((1 / self.group_sizes[groups], (mine, groups)), shape=(rows, len(self.group_sizes)))
+    def cached(self) -> tuple[NDArray[np.int64], csc_array]:
+        """Rows (k,) of the examples, ascending, and (k, G) their shares, so that kernel @ shares are groups' means."""
+        rows = np.flatnonzero(self._group >= 0)
+        groups = self._group[rows]
+        shares = (1 / self._sizes[groups], (np.arange(len(rows)), groups))
+        return rows, csc_array(shares, shape=(len(rows), len(self._sizes)))
+
+    def shown(self, rows: int) -> csc_array:
+        """(rows, G): 1 where an example is of the group, cached or not."""
+        mine = np.flatnonzero(self._shown >= 0)
+        return csc_array((np.ones(len(mine)), (mine, self._shown[mine])), shape=(rows, len(self._sizes)))
 
     def set(self, key: int, taught: Taught | None) -> None:
         """Takes in, changes or (None) forgets one example."""
@@ -123,52 +176,65 @@ class LargeFit:
 
     def judges(self) -> "WithoutSelf":
         """What the judges, then the bystanders, get from the others."""
-        return self._without(self._judges, self._bystanders, self._judge_vectors, self._leverage, self._sums)
+        return self._without(self._judges, self._bystanders, self._leverage, self._outputs, self._sums)
 
     def leave_one_out(self, keys: Sequence[int]) -> "WithoutSelf":
         """The same for any of the examples, from scratch."""
         vectors = self._examples.vectors(keys)
-        return self._without(keys, [], vectors, self._ridge.leverage(vectors), self._sums_of(vectors))
+        return self._without(
+            keys, [], self._ridge.leverage(vectors), vectors @ self._ridge.weights, self._sums_of(vectors)
+        )
 
     def _without(
-        self, keys: Sequence[int], bystanders: Sequence[int], vectors: FloatArray, leverage: Array, sums: Array
+        self, keys: Sequence[int], bystanders: Sequence[int], leverage: Array, outputs: Array, sums: Array
     ) -> "WithoutSelf":
         taught = [self._taught[key] for key in keys]
-        taught += [Taught(np.zeros(self.weights.shape[1]), len(self.group_sizes) - 1)] * len(bystanders)
+        taught += [Taught(np.zeros(self.weights.shape[1]), len(self._sizes) - 1)] * len(bystanders)
         targets, groups = np.array([t.target for t in taught]), np.array([t.group for t in taught])
         weight = np.repeat([1.0, self._bystander_weight], [len(keys), len(bystanders)])
         pull = (weight * leverage)[:, None]
-        own = (groups[:, None] == np.arange(len(self.group_sizes))).astype(np.float64)
+        cached = self._group[self._examples.rows([*keys, *bystanders])]
+        own = (cached[:, None] == np.arange(len(self._sizes))).astype(np.float64)
         return WithoutSelf(
             targets=targets,
             groups=groups,
             bystander=np.repeat([False, True], [len(keys), len(bystanders)]),
-            prototype=(vectors @ self._ridge.weights - pull * targets) / (1 - pull),
-            neighbours=(sums - own) / np.maximum(self.group_sizes - own, 1),
+            prototype=(outputs - pull * targets) / (1 - pull),
+            neighbours=(sums - own) / np.maximum(self._sizes - own, 1),
         )
 
     def _sums_of(self, vectors: FloatArray) -> Array:
         """(n, G): the cache kernel with each group, summed."""
-        sums = np.empty((len(vectors), len(self.group_sizes)))
-        keys, rows = self._examples.all()
-        members = self.members(len(keys))
+        sums = np.empty((len(vectors), len(self._sizes)))
+        rows, shares = self.cached()
+        cached = self._examples.matrix[rows]
         for start in range(0, len(vectors), _CHUNK):
-            kernel = cache_kernel(vectors[start : start + _CHUNK] @ rows.T)
-            sums[start : start + _CHUNK] = kernel @ members
-        return sums * self.group_sizes
+            sums[start : start + _CHUNK] = cache_kernel(vectors[start : start + _CHUNK] @ cached.T) @ shares
+        return sums * self._sizes
 
     def _step(self, key: int, taught: Taught, sign: int) -> None:
         row = self._examples.rows([key])[0]
         vector = self._examples.matrix[row]
-        direction = (self._ridge.add if sign > 0 else self._ridge.remove)(vector, taught.target)
-        self._leverage -= sign * (self._judge_vectors @ direction) ** 2
-        if row >= len(self._group):
+        direction, residual = (self._ridge.add if sign > 0 else self._ridge.remove)(vector, taught.target)
+        pulled = self._judge_vectors @ direction
+        self._leverage -= sign * pulled**2
+        self._outputs += np.outer(pulled, residual)
+        if row >= len(self._shown):
             # Twice as many, or more: other models add rows too.
-            self._group = np.pad(self._group, (0, max(len(self._group), row + 1)), constant_values=-1)
-        self._group[row] = taught.group if sign > 0 else -1
+            grown = (0, max(len(self._shown), row + 1))
+            self._shown, self._group = (np.pad(of, grown, constant_values=-1) for of in (self._shown, self._group))
+        self._shown[row] = taught.group if sign > 0 else -1
         if taught.group >= 0:
-            self._sums[:, taught.group] += sign * cache_kernel(self._judge_vectors @ vector)
-            self.group_sizes[taught.group] += sign
+            cache = self._caches[taught.group]
+            for moved, joins in (cache.add(key) if sign > 0 else cache.remove(key)).items():
+                self._move(moved, taught.group, joins)
+
+    def _move(self, key: int, group: int, sign: int) -> None:
+        """Into the group's cache, or out of it."""
+        row = self._examples.rows([key])[0]
+        self._group[row] = group if sign > 0 else -1
+        self._sums[:, group] += sign * cache_kernel(self._judge_vectors @ self._examples.matrix[row])
+        self._sizes[group] += sign
 
     def _choose_judges(self) -> None:
         """What is known of those who stay is kept."""
@@ -179,13 +245,14 @@ class LargeFit:
         stay = np.array([known.get(key, -1) for key in everyone], dtype=np.int64)
         new = np.flatnonzero(stay < 0)
         vectors = self._examples.vectors([everyone[i] for i in new.tolist()])
-        leverage, sums = self._ridge.leverage(vectors), self._sums_of(vectors)
+        leverage, outputs = self._ridge.leverage(vectors), vectors @ self._ridge.weights
+        sums = self._sums_of(vectors)
         if known:
             # Those who stay are copied, then the new ones stand in their places.
-            all_vectors, all_leverage, all_sums = self._judge_vectors[stay], self._leverage[stay], self._sums[stay]
-            all_vectors[new], all_leverage[new], all_sums[new] = vectors, leverage, sums
-            vectors, leverage, sums = all_vectors, all_leverage, all_sums
-        self._judge_vectors, self._leverage, self._sums = vectors, leverage, sums
+            kept = self._judge_vectors[stay], self._leverage[stay], self._outputs[stay], self._sums[stay]
+            kept[0][new], kept[1][new], kept[2][new], kept[3][new] = vectors, leverage, outputs, sums
+            vectors, leverage, outputs, sums = kept
+        self._judge_vectors, self._leverage, self._outputs, self._sums = vectors, leverage, outputs, sums
 
     def _follow_judges(self, key: int) -> None:
         """After a key came or went: the judges are again those that come first in the shuffled order."""

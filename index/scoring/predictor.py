@@ -13,7 +13,7 @@ from scipy.special import expit, softmax
 
 from ..records import FloatArray, KeyArray
 from .calibration import Logistic
-from .examples import Array, linear_part, similarity_kernel
+from .examples import Array, curved_part, linear_part, similarity_kernel
 from .large import cache_kernel, log_means
 from .space import Smoothing, Space, unit
 
@@ -42,22 +42,40 @@ class LargePart:
     """(L,) which concepts."""
     prototypes: FloatArray
     """(dim, L), scaled."""
+    cached: NDArray[np.int64]
+    """(k,) rows of the examples that stand for the others among the neighbours."""
+    cache: FloatArray
+    """(k, dim): these rows."""
     members: csc_array
-    """(n, L): each example's share of the concept's positive ones."""
+    """(k, L): the share of each in the concept's positive ones."""
     others: csc_array
-    """(n, L): each example's share of its negative side."""
+    """(k, L): the share of each in its negative side."""
     neighbour_scale: Array
     """(L,)"""
     contrast: bool
     """Whether neighbours are weighed against the negative side (independent) or by the softmax (exclusive)."""
 
-    def parts(self, prepared: FloatArray, cosines: FloatArray) -> tuple[Array, Array]:
-        """Prototype and neighbour parts, each (q, L); cosines (q, n) with the predictor's rows."""
-        kernel = cache_kernel(cosines)
+    def parts(self, prepared: FloatArray) -> tuple[Array, Array]:
+        """Prototype and neighbour parts, each (q, L)."""
+        kernel = cache_kernel(prepared @ self.cache.T)
         neighbours = log_means(kernel @ self.members)
         if self.contrast:
             neighbours -= log_means(kernel @ self.others)
         return (prepared @ self.prototypes).astype(np.float64), self.neighbour_scale * neighbours
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the votes come to where there are very many (see `Background.summary`)."""
+
+    prototypes: FloatArray
+    """(C, dim)"""
+    curved: Array
+    """(C, m): votes of the background rows, by the curved part of the kernel."""
+
+    def parts(self, prepared: FloatArray, near: FloatArray, sharpness: float) -> tuple[Array, Array]:
+        """Prototype and neighbour parts, each (q, C); near (q, m): cosines with the background."""
+        return (prepared @ self.prototypes.T).astype(np.float64), curved_part(near, sharpness) @ self.curved.T
 
 
 @dataclass(frozen=True)
@@ -90,6 +108,8 @@ class Predictor:
     low_confidence: NDArray[np.bool_]
     """(C,)"""
     large: LargePart | None = None
+    summary: Summary | None = None
+    """Stands for the votes in the scores, if there is one; the votes still tell whose they are."""
     sharpness: float = 1.0
     """Of the kernel."""
     texts: FloatArray | None = None
@@ -123,20 +143,23 @@ class Predictor:
 
     def parts(self, prepared: FloatArray) -> Parts:
         """The scores of prepared vectors (q, dim), taken apart."""
-        cosines = prepared @ self.rows.T
+        near = prepared @ self.background_rows.T
         prototype = np.zeros((len(prepared), len(self.concept_ids)))
         neighbours = prototype.copy()
-        if self.votes.nnz:
+        if self.summary:
+            prototype, neighbours = self.summary.parts(prepared, near, self.sharpness)
+        elif self.votes.nnz:
+            cosines = prepared @ self.rows.T
             prototype += linear_part(cosines, self.sharpness) @ self._votes
             neighbours += similarity_kernel(cosines, self.sharpness) @ self._votes - prototype
         if self.large:
-            large = self.large.parts(prepared, cosines)
+            large = self.large.parts(prepared)
             prototype[:, self.large.columns] += large[0]
             neighbours[:, self.large.columns] += large[1]
         return Parts(
             prototype=prototype,
             neighbours=neighbours,
-            background=similarity_kernel(prepared @ self.background_rows.T, self.sharpness) @ self.background_votes,
+            background=similarity_kernel(near, self.sharpness) @ self.background_votes,
         )
 
     @cached_property
@@ -156,13 +179,14 @@ class Predictor:
 
     def _scores(self, prepared: FloatArray) -> Array:
         """The sum of the parts, without taking it apart."""
-        scores = similarity_kernel(prepared @ self.background_rows.T, self.sharpness) @ self.background_votes
-        if self.votes.nnz or self.large:
-            cosines = prepared @ self.rows.T
-            if self.votes.nnz:
-                scores += similarity_kernel(cosines, self.sharpness) @ self._votes
-            if self.large:
-                scores[:, self.large.columns] += sum(self.large.parts(prepared, cosines))
+        near = prepared @ self.background_rows.T
+        scores = similarity_kernel(near, self.sharpness) @ self.background_votes
+        if self.summary:
+            scores += sum(self.summary.parts(prepared, near, self.sharpness))
+        elif self.votes.nnz:
+            scores += similarity_kernel(prepared @ self.rows.T, self.sharpness) @ self._votes
+        if self.large:
+            scores[:, self.large.columns] += sum(self.large.parts(prepared))
         return np.asarray(scores)
 
     def _values(self, vectors: FloatArray) -> FloatArray:
@@ -195,17 +219,22 @@ class Predictor:
             **_smoothing_arrays(self.space.smoothing),
             **self._large_arrays(),
             **self._text_arrays(),
+            **self._summary_arrays(),
         )
         return out.getvalue()
 
     def _text_arrays(self) -> dict[str, Any]:
         return {} if self.texts is None else {"texts": self.texts}
 
+    def _summary_arrays(self) -> dict[str, Any]:
+        return {f"summary_{name}": array for name, array in vars(self.summary).items()} if self.summary else {}
+
     def _large_arrays(self) -> dict[str, Any]:
         if self.large is None:
             return {}
         return {
             "large_columns": self.large.columns,
+            "large_cached": self.large.cached,
             "large_prototypes": self.large.prototypes,
             "large_scale": self.large.neighbour_scale,
             "large_contrast": np.bool_(self.large.contrast),
@@ -235,6 +264,7 @@ class Predictor:
             large=_large(a) if "large_columns" in a else None,
             sharpness=float(a["sharpness"]),
             texts=a.get("texts"),
+            summary=Summary(a["summary_prototypes"], a["summary_curved"]) if "summary_curved" in a else None,
         )
 
 
@@ -256,8 +286,10 @@ def _smoothing(a: dict[str, Any]) -> Smoothing | None:
 
 
 def _large(a: dict[str, Any]) -> LargePart:
-    shape = (len(a["keys"]), len(a["large_columns"]))
+    shape = (len(a["large_cached"]), len(a["large_columns"]))
     return LargePart(
+        cached=a["large_cached"],
+        cache=a["rows"][a["large_cached"]],
         columns=a["large_columns"],
         prototypes=a["large_prototypes"],
         members=_sparse("large_members", a, shape),

@@ -128,15 +128,19 @@ class LinearRidge:
         gram = (rows.T @ rows).astype(np.float64) + prior
         gram[np.diag_indices(dim)] += penalty
         self._inverse = np.asfortranarray(spd_inverse(gram))
-        self.weights = np.asarray(self._inverse @ (rows.T @ targets), dtype=np.float64)
+        self.weights = np.ascontiguousarray(self._inverse @ (rows.T @ targets), dtype=np.float64)
         """(dim, T): one prototype a column."""
 
-    def add(self, row: NDArray[np.float32], target: Array) -> Array:
-        """Takes in one example, row (dim,), target (T,). Returns the direction of the change, for `leverage` upkeep."""
+    def add(self, row: NDArray[np.float32], target: Array) -> tuple[Array, Array]:
+        """Takes in one example, row (dim,), target (T,).
+
+        Returns what has changed: direction d (dim,) and residual r (T,), with which `weights` have grown by d r^T, and
+        the leverage of a row z has fallen by (z^T d)^2.
+        """
         return self._step(row, target, 1.0)
 
-    def remove(self, row: NDArray[np.float32], target: Array) -> Array:
-        """Forgets one example that had this target."""
+    def remove(self, row: NDArray[np.float32], target: Array) -> tuple[Array, Array]:
+        """Forgets one example that had this target. Returns the same, but the leverage has risen."""
         return self._step(row, target, -1.0)
 
     def retarget(self, row: NDArray[np.float32], change: Array) -> None:
@@ -150,9 +154,12 @@ class LinearRidge:
         columns = np.asfortranarray(rows.T, dtype=np.float64)
         return np.asarray(np.einsum("dn,dn->n", blas.dsymm(1.0, self._inverse, columns), columns), dtype=np.float64)
 
-    def _step(self, row: NDArray[np.float32], target: Array, sign: float) -> Array:
+    def _step(self, row: NDArray[np.float32], target: Array, sign: float) -> tuple[Array, Array]:
         direction = blas.dsymv(1.0, self._inverse, row)
-        scale = 1.0 + sign * float(row @ direction)
-        self.weights += sign * np.outer(direction, target - row @ self.weights) / scale
-        blas.dsyr(-sign / scale, direction, a=self._inverse, overwrite_a=1)
-        return np.asarray(direction / np.sqrt(abs(scale)), dtype=np.float64)
+        root = np.sqrt(1.0 + sign * float(row @ direction))
+        direction /= root
+        residual = sign * (target - row @ self.weights) / root
+        # In place: with very many targets a second matrix would cost more than the sums.
+        blas.dger(1.0, residual, direction, a=self.weights.T, overwrite_a=1)
+        blas.dsyr(-sign, direction, a=self._inverse, overwrite_a=1)
+        return direction, residual

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from ..records import FloatArray, KeyArray
@@ -16,9 +17,11 @@ from .examples import Array, Examples
 from .exclusive import FEW, ExclusiveScorer, LargeExclusiveScorer
 from .large import DUAL_LIMIT
 from .large_concept import LargeConceptScorer
-from .predictor import LargePart, Predictor, sparse_columns
+from .predictor import LargePart, Predictor, Summary, sparse_columns
 from .text_prior import TextPrior
 
+MOST_VOTERS = 2048
+"""Labels of all independent concepts together; with more of them their votes are summarised."""
 Texts = Mapping[str, FloatArray]
 """Concept id -> (dim,): a raw unit vector times it gives the log-odds by the concept's name."""
 Labels = Mapping[str, Mapping[int, bool]]
@@ -77,6 +80,7 @@ class IndependentScorer:
         self._votes: dict[str, Votes] = {}
         self._changed: dict[str, dict[int, bool | None]] = {concept: {} for concept in concept_ids}
         self._texts: dict[str, TextPrior] = {}
+        self._summaries: dict[str, tuple[Votes, FloatArray, Array]] = {}
 
     @property
     def fits(self) -> bool:
@@ -127,7 +131,8 @@ class IndependentScorer:
             curves=tuple(v.curve for v in votes),
             mutually_exclusive=self._exclusive,
             low_confidence=np.array([v.low_confidence for v in votes], dtype=np.bool_),
-            large=_large_part(votes, len(keys)),
+            large=_large_part(votes, rows),
+            summary=self._summary(rows),
             texts=_texts(votes, len(examples.space.mean)),
         )
 
@@ -145,6 +150,22 @@ class IndependentScorer:
         if predictor.texts is not None:
             scores += predictor.text_prior(self._examples.fetch(keys))
         return predictor.probabilities(scores)
+
+    def _summary(self, rows: FloatArray) -> Summary | None:
+        """Of all votes, where they are so many that each prediction would take long."""
+        if sum(len(votes.rows) for votes in self._votes.values() if not votes.large) <= MOST_VOTERS:
+            self._summaries = {}
+            return None
+        known, self._summaries = self._summaries, {}
+        for concept, votes in self._votes.items():
+            if concept in known and known[concept][0] is votes:
+                self._summaries[concept] = known[concept]
+            else:
+                self._summaries[concept] = (votes, *self._examples.background.summary(rows[votes.rows], votes.votes))
+        return Summary(
+            prototypes=np.stack([prototype for _, prototype, _ in self._summaries.values()]),
+            curved=np.stack([curved for _, _, curved in self._summaries.values()]),
+        )
 
     def _effective(self, concept: str, key: int) -> bool | None:
         """The label that teaches: the concept's own, else no where another, exclusive concept says yes."""
@@ -189,16 +210,19 @@ class IndependentScorer:
         return scorer.fits
 
 
-def _large_part(votes: Sequence[Votes], rows: int) -> LargePart | None:
+def _large_part(votes: Sequence[Votes], rows: FloatArray) -> LargePart | None:
     columns = [column for column, v in enumerate(votes) if v.large]
     large = [v.large for v in votes if v.large]
     if not large:
         return None
+    cached = np.unique(np.concatenate([v.cached for v in large]))
     return LargePart(
         columns=np.array(columns),
+        cached=cached,
+        cache=rows[cached],
         prototypes=np.stack([v.prototype for v in large], axis=1).astype(np.float32),
-        members=_side(large, 0, rows),
-        others=_side(large, 1, rows),
+        members=_side(large, 0, cached),
+        others=_side(large, 1, cached),
         neighbour_scale=np.array([v.neighbour_scale for v in large]),
         contrast=True,
     )
@@ -211,7 +235,8 @@ def _texts(votes: Sequence[Votes], dim: int) -> FloatArray | None:
     return np.stack([np.zeros(dim, dtype=np.float32) if v.text is None else v.text for v in votes], axis=1)
 
 
-def _side(large: Sequence[LargeVotes], side: int, rows: int) -> csc_array:
-    """(rows, L): one side of each concept; earlier votes know fewer rows."""
-    columns = [v.members[:, [side]] for v in large]
-    return sparse_columns([(column.indices.astype(np.int64), column.data) for column in columns], rows)
+def _side(large: Sequence[LargeVotes], side: int, cached: NDArray[np.int64]) -> csc_array:
+    """(k, L): one side of each concept, over the rows (k,) that any of them has in its cache."""
+    columns = [v.shares[:, [side]] for v in large]
+    places = [np.searchsorted(cached, v.cached[column.indices]) for v, column in zip(large, columns, strict=True)]
+    return sparse_columns([(place, column.data) for place, column in zip(places, columns, strict=True)], len(cached))
