@@ -1,6 +1,7 @@
 """One joint model of concepts of which every image shows exactly one (scoring recipe, section 3), small and large."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ SHARPNESSES = (1.0, 0.25)
 """Of the kernel: one that sees near images, and one that is nearly linear."""
 JURY = 256
 """So many images choose the space, the kernel and the temperature."""
+
+
+T = TypeVar("T", Array, csc_array)
 
 
 class ExclusiveLabels:
@@ -81,7 +85,14 @@ class ExclusiveLabels:
 
 def centred(outputs: Array, columns: NDArray[np.int64]) -> Array:
     """Solutions for one-hot targets -> for targets minus 1/C: linear, so C may change without solving again."""
-    return np.asarray(outputs[:, columns] - outputs[:, -1:] / max(len(columns), 1))
+    return np.asarray(_chosen(outputs, columns) - outputs[:, -1:] / max(len(columns), 1))
+
+
+def _chosen(matrix: T, columns: NDArray[np.int64]) -> T:
+    """These of the first columns: a view where it is all of them, since picking them one by one takes long."""
+    if len(columns) and len(columns) == columns[-1] + 1:
+        return matrix[:, : len(columns)]
+    return matrix[:, columns]
 
 
 def temperature(scores: Array, targets: Array, said: Array | None = None) -> Temperature:
@@ -337,15 +348,14 @@ class LargeExclusiveScorer:
         self._refresh()
         columns = self._columns()
         judges = self._fit.judges()
-        scales = _scales(judges, columns)
-        scores = _scores(judges, columns, scales)
+        scores, scales = _fused(judges, columns)
         examples = self._examples
         keys, rows = examples.all()
-        cached, shares = self._fit.cached()
-        weights = centred(self._fit.weights, columns)
+        cached = self._fit.cached
+        weights = np.divide(centred(self._fit.weights, columns), scales[0], dtype=np.float32, casting="same_kind")
         none = csc_array((len(keys), len(columns)))
         said = None if self._text is None else self._text.of(self._fit.judge_keys)
-        fitted = temperature(scores, judges.targets[:, columns], said)
+        fitted = temperature(scores, _chosen(judges.targets, columns), said)
         return Predictor(
             space=examples.space,
             concept_ids=tuple(self._labels.concept_ids[column] for column in columns),
@@ -354,18 +364,18 @@ class LargeExclusiveScorer:
             votes=none,
             background_rows=examples.background.rows[:0],
             background_votes=np.empty((0, len(columns))),
-            positive=self._fit.shown(len(keys))[:, columns],
+            positive=_chosen(self._fit.shown(len(keys)), columns),
             temperature=fitted.value,
             curves=(),
             mutually_exclusive=True,
             low_confidence=np.full(len(columns), len(columns) < 2),
             large=LargePart(
                 columns=np.arange(len(columns)),
-                cached=cached,
-                cache=rows[cached],
-                prototypes=(weights / scales[0]).astype(np.float32),
-                members=shares[:, columns],
-                others=csc_array((len(cached), len(columns))),
+                cached=cached.rows,
+                cache=cached.vectors,
+                prototypes=weights,
+                members=_chosen(cached.shares, columns),
+                others=csc_array((len(cached.rows), len(columns))),
                 neighbour_scale=np.full(len(columns), NEIGHBOUR_WEIGHT / scales[1]),
                 contrast=False,
             ),
@@ -378,7 +388,7 @@ class LargeExclusiveScorer:
         scores = np.empty((len(keys), len(predictor.concept_ids)))
         if taught.any():
             without = self._fit.leave_one_out(keys[taught].tolist())
-            scores[taught] = _scores(without, columns, _scales(self._fit.judges(), columns))
+            scores[taught], _ = _fused(without, columns, _fused(self._fit.judges(), columns)[1])
         scores[~taught] = predictor.scores(self._examples.vectors(keys[~taught].tolist()))
         return predictor.probabilities(scores + predictor.text_prior(self._examples.fetch(keys)))
 
@@ -393,11 +403,10 @@ class LargeExclusiveScorer:
         self._changed.clear()
 
 
-def _scales(judges: WithoutSelf, columns: NDArray[np.int64]) -> tuple[float, float]:
-    """The spreads of prototype and neighbour outputs over the judges."""
-    return spread(centred(judges.prototype, columns)), spread(log_means(judges.neighbours[:, columns]))
-
-
-def _scores(without: WithoutSelf, columns: NDArray[np.int64], scales: tuple[float, float]) -> Array:
-    neighbours = log_means(without.neighbours[:, columns])
-    return np.asarray(centred(without.prototype, columns) / scales[0] + NEIGHBOUR_WEIGHT * neighbours / scales[1])
+def _fused(
+    without: WithoutSelf, columns: NDArray[np.int64], scales: tuple[float, float] | None = None
+) -> tuple[Array, tuple[float, float]]:
+    """Scores (n, C), and the spreads of prototype and neighbour outputs; scales: the judges' spreads, if not its own."""
+    prototype, neighbours = centred(without.prototype, columns), log_means(_chosen(without.neighbours, columns))
+    scales = scales or (spread(prototype), spread(neighbours))
+    return prototype / scales[0] + neighbours * (NEIGHBOUR_WEIGHT / scales[1]), scales

@@ -58,6 +58,18 @@ class WithoutSelf:
     """(n, G) cache means"""
 
 
+@dataclass(frozen=True)
+class Cached:
+    """The images that stand for all of their groups, and what they share."""
+
+    rows: NDArray[np.int64]
+    """(k,) of the examples, ascending."""
+    vectors: FloatArray
+    """(k, dim)"""
+    shares: csc_array
+    """(k, G): kernel @ shares are the groups' means."""
+
+
 class _Cache:
     """Which of a group's examples stand for it: the first in the shuffled order, whatever order they came in."""
 
@@ -135,7 +147,9 @@ class LargeFit:
         self._shown = np.full(len(examples), -1)
         """Of the rows of the examples: the group that it would be in the cache of."""
         self._shown[examples.rows(self._taught)] = [one.group for one in self._taught.values()]
+        self._cached: Cached | None = None
         self._judges: list[int] = []
+        self._told: tuple[Array, NDArray[np.int64]] | None = None
         self._choose_judges()
 
     def __contains__(self, key: int) -> bool:
@@ -151,12 +165,16 @@ class LargeFit:
         """In the order of `judges`, bystanders not among them."""
         return self._judges
 
-    def cached(self) -> tuple[NDArray[np.int64], csc_array]:
-        """Rows (k,) of the examples, ascending, and (k, G) their shares, so that kernel @ shares are groups' means."""
-        rows = np.flatnonzero(self._group >= 0)
-        groups = self._group[rows]
-        shares = (1 / self._sizes[groups], (np.arange(len(rows)), groups))
-        return rows, csc_array(shares, shape=(len(rows), len(self._sizes)))
+    @property
+    def cached(self) -> Cached:
+        """Of this moment: it is never changed."""
+        if self._cached is None:
+            rows = np.flatnonzero(self._group >= 0)
+            groups = self._group[rows]
+            shares = (1 / self._sizes[groups], (np.arange(len(rows)), groups))
+            vectors = self._examples.matrix[rows]
+            self._cached = Cached(rows, vectors, csc_array(shares, shape=(len(rows), len(self._sizes))))
+        return self._cached
 
     def shown(self, rows: int) -> csc_array:
         """(rows, G): 1 where an example is of the group, cached or not."""
@@ -165,6 +183,7 @@ class LargeFit:
 
     def set(self, key: int, taught: Taught | None) -> None:
         """Takes in, changes or (None) forgets one example."""
+        self._told = None if key in self._judges else self._told
         old = self._taught.pop(key, None)
         if old is not None:
             self._step(key, old, -1)
@@ -176,40 +195,54 @@ class LargeFit:
 
     def judges(self) -> "WithoutSelf":
         """What the judges, then the bystanders, get from the others."""
-        return self._without(self._judges, self._bystanders, self._leverage, self._outputs, self._sums)
+        if self._told is None:
+            self._told = self._targets_of(self._judges, len(self._bystanders))
+        return self._without(self._judges, self._bystanders, self._told, self._leverage, self._outputs, self._sums)
 
     def leave_one_out(self, keys: Sequence[int]) -> "WithoutSelf":
         """The same for any of the examples, from scratch."""
         vectors = self._examples.vectors(keys)
-        return self._without(
-            keys, [], self._ridge.leverage(vectors), vectors @ self._ridge.weights, self._sums_of(vectors)
-        )
+        leverage, outputs = self._ridge.leverage(vectors), vectors @ self._ridge.weights
+        return self._without(keys, [], self._targets_of(keys), leverage, outputs, self._sums_of(vectors))
+
+    def _targets_of(self, keys: Sequence[int], bystanders: int = 0) -> tuple[Array, NDArray[np.int64]]:
+        """(n, T) and (n,): targets and groups of examples, then of so many bystanders."""
+        taught = [self._taught[key] for key in keys]
+        taught += [Taught(np.zeros(self.weights.shape[1]), len(self._sizes) - 1)] * bystanders
+        return np.array([t.target for t in taught]), np.array([t.group for t in taught])
 
     def _without(
-        self, keys: Sequence[int], bystanders: Sequence[int], leverage: Array, outputs: Array, sums: Array
+        self,
+        keys: Sequence[int],
+        bystanders: Sequence[int],
+        told: tuple[Array, NDArray[np.int64]],
+        leverage: Array,
+        outputs: Array,
+        sums: Array,
     ) -> "WithoutSelf":
-        taught = [self._taught[key] for key in keys]
-        taught += [Taught(np.zeros(self.weights.shape[1]), len(self._sizes) - 1)] * len(bystanders)
-        targets, groups = np.array([t.target for t in taught]), np.array([t.group for t in taught])
+        targets, groups = told
         weight = np.repeat([1.0, self._bystander_weight], [len(keys), len(bystanders)])
         pull = (weight * leverage)[:, None]
         cached = self._group[self._examples.rows([*keys, *bystanders])]
-        own = (cached[:, None] == np.arange(len(self._sizes))).astype(np.float64)
+        # Each without itself, where it is in a cache.
+        own = np.flatnonzero(cached >= 0), cached[cached >= 0]
+        neighbours = sums / np.maximum(self._sizes, 1)
+        neighbours[own] = (sums[own] - 1) / np.maximum(self._sizes[own[1]] - 1, 1)
         return WithoutSelf(
             targets=targets,
             groups=groups,
             bystander=np.repeat([False, True], [len(keys), len(bystanders)]),
             prototype=(outputs - pull * targets) / (1 - pull),
-            neighbours=(sums - own) / np.maximum(self._sizes - own, 1),
+            neighbours=neighbours,
         )
 
     def _sums_of(self, vectors: FloatArray) -> Array:
         """(n, G): the cache kernel with each group, summed."""
         sums = np.empty((len(vectors), len(self._sizes)))
-        rows, shares = self.cached()
-        cached = self._examples.matrix[rows]
+        cached = self.cached
         for start in range(0, len(vectors), _CHUNK):
-            sums[start : start + _CHUNK] = cache_kernel(vectors[start : start + _CHUNK] @ cached.T) @ shares
+            kernel = cache_kernel(vectors[start : start + _CHUNK] @ cached.vectors.T)
+            sums[start : start + _CHUNK] = kernel @ cached.shares
         return sums * self._sizes
 
     def _step(self, key: int, taught: Taught, sign: int) -> None:
@@ -235,9 +268,11 @@ class LargeFit:
         self._group[row] = group if sign > 0 else -1
         self._sums[:, group] += sign * cache_kernel(self._judge_vectors @ self._examples.matrix[row])
         self._sizes[group] += sign
+        self._cached = None
 
     def _choose_judges(self) -> None:
         """What is known of those who stay is kept."""
+        self._told = None
         known = {key: i for i, key in enumerate(self._judges + self._bystanders)} if self._judges else {}
         keys = np.fromiter(self._taught, dtype=np.int64, count=len(self._taught))
         self._judges = keys[np.argsort(shuffled(keys))[:_JUDGES]].tolist()

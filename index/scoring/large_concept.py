@@ -54,7 +54,7 @@ class LargeConceptScorer:
         sides = judged.groups == 0, (judged.groups == 1) & ~judged.bystander, judged.bystander
         said = None if text is None else text.of([*self._fit.judge_keys, *self._bystanders])[:, 0]
         rows = self._examples.rows(self.labels)
-        cached, shares = self._fit.cached()
+        cached = self._fit.cached
         curve = fit_logistic(
             scores[sides[0]],
             scores[sides[1]],
@@ -71,8 +71,8 @@ class LargeConceptScorer:
             text=share_of(curve, text),
             large=LargeVotes(
                 prototype=self._fit.weights[:, 0] / scales[0],
-                cached=cached,
-                shares=shares,
+                cached=cached.rows,
+                shares=cached.shares,
                 neighbour_scale=NEIGHBOUR_WEIGHT / scales[1],
             ),
         )
