@@ -406,7 +406,7 @@ class LargeExclusiveScorer:
 def _fused(
     without: WithoutSelf, columns: NDArray[np.int64], scales: tuple[float, float] | None = None
 ) -> tuple[Array, tuple[float, float]]:
-    """Scores (n, C), and the spreads of prototype and neighbour outputs; scales: the judges' spreads, if not its own."""
+    """Scores (n, C), and the spreads of prototype and neighbour outputs; scales: the judges', if not its own."""
     prototype, neighbours = centred(without.prototype, columns), log_means(_chosen(without.neighbours, columns))
     scales = scales or (spread(prototype), spread(neighbours))
     return prototype / scales[0] + neighbours * (NEIGHBOUR_WEIGHT / scales[1]), scales
