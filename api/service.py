@@ -23,6 +23,7 @@ from . import (
     concepts,
     evaluations,
     explanations,
+    exports,
     feedback,
     health,
     inputs,
@@ -56,7 +57,7 @@ _log = logging.getLogger("tenshot.api")
 # Routes are tried in this order: what is asked most comes first, and feedback before ids could take its place.
 _RESOURCES = (
     *(outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, tokens, health),
-    *(suggestions, explanations, evaluations, base_workflows),
+    *(suggestions, explanations, evaluations, base_workflows, exports),
 )
 _BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE}
 
@@ -78,6 +79,7 @@ def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
         service.state.store = opened
         service.state.pictures = pictures_queue(opened, fetch)
         service.state.evaluations = evaluations_queue(opened)
+        service.state.exports = threading.BoundedSemaphore(exports.AT_ONCE)
         warming = threading.Thread(target=opened.warm_up, name="tenshot-warm-up", daemon=True)
         warming.start()
         try:

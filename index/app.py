@@ -4,7 +4,9 @@ Its inputs and labels are in `library.py`, its models and versions in `models.py
 Thread-safe.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,8 @@ from .records import (
 from .scoring.predictor import Predictor
 from .segments.state import KeyFilter
 from .sight import Sight
+from .transfer.archive import Member, tar_stream, write_folder
+from .transfer.exporting import ExportFormat, export
 
 _MOST_NEIGHBOURS = 100
 
@@ -267,6 +271,26 @@ class App(Sight):
         ranking = Ranking(self._collection, self._predictor_for(None, None))
         ranked, scores = rank(ranking, terms, keys, offset + k)
         return ranked[offset:], scores[offset:]
+
+    # Exporting
+
+    def export(self, folder: str | os.PathLike[str], format: ExportFormat | str = ExportFormat.FOLDER) -> None:
+        """Writes the app into a folder: all of it, or (`coco`, `imagefolder`, `csv`) its pictures and labels.
+
+        `Store.import_app` makes the same app again of a `folder`. Raises BadRequest for an unknown format.
+        """
+        write_folder(Path(folder), self._members(format))
+
+    def export_stream(self, format: ExportFormat | str = ExportFormat.FOLDER) -> Iterator[bytes]:
+        """The same files as one tar, in blocks; what they hold belongs to one moment. Raises BadRequest."""
+        return tar_stream(self._members(format))
+
+    def _members(self, format: ExportFormat | str) -> Iterator[Member]:
+        try:
+            wanted = ExportFormat(format)
+        except ValueError:
+            raise BadRequest(f"there is no format {format!r}, only {', '.join(ExportFormat)}") from None
+        return export(self._catalog, self._blobs, self.id, wanted)
 
     def _matching(self, where: Where) -> KeyFilter:
         return self._collection.filter(self._catalog.inputs.where(self.id, where))

@@ -18,6 +18,7 @@ TenshotError
 ├── BadRequest               the caller's data is wrong, nothing was stored
 │   ├── BadVector            wrong size, not finite, or zero
 │   ├── BadFilter            a `where` tree that can't be read
+│   ├── BadArchive           an export that is not whole, or not one of tenshot's
 │   ├── InputNotReady        an input that still waits for its picture, or never got one
 │   └── NothingToLearn       a model without usable concepts or labels
 ├── NotSupported             this app's base workflow can't do that (text search without words, images for `vectors`)
@@ -98,6 +99,10 @@ class BadVector(BadRequest):
 
 
 class BadFilter(BadRequest):
+    pass
+
+
+class BadArchive(BadRequest):
     pass
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,8 @@ from .records import AppRecord
 from .segments.native import check_faiss
 from .segments.snapshot import SavedFacts
 from .shelf import Shelf
+from .transfer.archive import Archive
+from .transfer.importing import Imported, import_app
 
 _log = logging.getLogger("tenshot.index")
 
@@ -140,6 +143,21 @@ class Store:
                 self._embedder_of(Recipe(**record.recipe))
             except (WorkflowError, StoreClosed) as error:
                 _log.warning("the base workflow of app %s is not ready: %s", record.name, error)
+
+    def import_app(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Imported:
+        """Makes an app of a whole export, a folder or a tar file: as it was, vectors to the bit, predictions alike.
+
+        name: another than it had. One that was broken off is gone on with. Raises AppExists or BadArchive.
+        """
+        self._check_open()
+        with Archive(Path(path)) as archive:
+            wanted = check_id(archive.manifest["app"]["name"] if name is None else name, "app name")
+            return import_app(self.catalog, self._blobs, archive, wanted, progress)
 
     def apps(self) -> list[AppRecord]:
         """What SQL holds about each app, oldest first."""

@@ -17,6 +17,7 @@ from .labels import Labels
 from .models import Models
 from .spaces import Spaces
 from .thresholds import Thresholds
+from .transfers import Transfers
 from .vectors import Vectors
 from .versions import Versions
 from .workflows import Workflows
@@ -41,6 +42,7 @@ class Catalog:
         self.changes = Changes(database)
         self.evaluations = Evaluations(database)
         self.feedback = FeedbackLog(database)
+        self.transfers = Transfers(database)
 
     @classmethod
     def open(cls, url: str) -> "Catalog":
