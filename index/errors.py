@@ -24,6 +24,7 @@ TenshotError
 ├── NotSupported             this app's base workflow can't do that (text search without words, images for `vectors`)
 ├── StoreInUse               another process owns the data folder
 ├── StoreTooNew              the data folder was written by a newer tenshot
+├── StorageFailed            the disk is full or can't be written: nothing was changed
 └── StoreClosed              used after close()
 
 `embeddings` has roots of its own (`ImageError`, `WorkflowError`, `Busy`), raised where the fact is known.
@@ -123,6 +124,10 @@ class StoreInUse(TenshotError):
 
 
 class StoreTooNew(TenshotError):
+    pass
+
+
+class StorageFailed(TenshotError):
     pass
 
 

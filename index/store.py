@@ -20,9 +20,11 @@ from .blobs import Blobs
 from .catalog import Catalog
 from .collection import CollectionFacts
 from .collections import Collections, CollectionSettings
-from .errors import StoreClosed, StoreInUse
+from .errors import StorageFailed, StoreClosed, StoreInUse
 from .intake import check_id
 from .records import AppRecord
+from .repair import Findings, examine
+from .repair import repair as repair_folder
 from .segments.native import check_faiss
 from .segments.snapshot import SavedFacts
 from .shelf import Shelf
@@ -81,11 +83,17 @@ class Store:
         database_url: str | None = None,
         collections: CollectionSettings | None = None,
     ) -> Self:
-        """Creates or migrates the folder and takes it over. Raises StoreInUse, naming the process that has it."""
+        """Creates or migrates the folder and takes it over.
+
+        Raises StoreInUse, naming the process that has it, StoreTooNew, or StorageFailed where it can't be written.
+        """
         check_faiss()
         folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = _take(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = _take(folder)
+        except OSError as error:
+            raise StorageFailed(f"the data folder {folder} can't be written: {error.strerror or error}") from error
         try:
             return cls(folder, lock, open_catalog(folder, database_url), Blobs(folder / "blobs"), collections)
         except BaseException:
@@ -171,6 +179,13 @@ class Store:
             app = self.opened_app(record.id)
             found[record.id] = app.collection_facts() if app else self._collections.saved(record.id)
         return found
+
+    def examine(self, *, repair: bool = False) -> Findings:
+        """What is wrong with the folder. repair: reads every picture, and puts right what can be; before apps open."""
+        self._check_open()
+        if not repair:
+            return examine(self.catalog, self._blobs)
+        return repair_folder(self.catalog, self._blobs, self.path / "collections")
 
     def delete_app(self, name: str) -> None:
         """Deletes an app with all that it has. Raises AppNotFound."""

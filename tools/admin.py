@@ -198,8 +198,17 @@ def workflows(context: typer.Context) -> None:
     say(context.obj, rows, table(None, columns, shown))
 
 
-def doctor(context: typer.Context) -> None:
-    """Say what is installed and what works here. Example: tenshot doctor"""
+def doctor(
+    context: typer.Context,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Read every picture, delete what nothing names and what crashes left, make the caches anew.",
+        ),
+    ] = False,
+) -> None:
+    """Say what is installed, what works here, and what is wrong with the data folder. Example: tenshot doctor"""
     from ..embeddings.device import device_name
     from ..embeddings.workflows import CATALOGUE, availability
     from ..index.segments.native import check_faiss, gpu_count
@@ -226,9 +235,14 @@ def doctor(context: typer.Context) -> None:
         try:
             with Store.open(options.data, database_url=options.database_url) as store:
                 report["data"] = f"{options.data}: {len(store.apps())} apps, free"
+                found = store.examine(repair=repair)
+                report["folder"] = _folder(found, repair)
+                problems += found.problems
                 report["collections"] = {name: _collection(facts) for name, facts in _collections(store)}
         except StoreInUse as error:
             report["data"] = str(error)
+            if repair:
+                problems.append(f"{error}: stop it to repair")
         except TenshotError as error:
             report["data"] = str(error)
             problems.append(str(error))
@@ -241,6 +255,12 @@ def doctor(context: typer.Context) -> None:
     say(options, report, table(None, ["what", "found"], flat))
     if problems:
         raise typer.Exit(1)
+
+
+def _folder(found: Any, repaired: bool) -> str:
+    done = "deleted" if repaired else "that --repair deletes"
+    text = f"{len(found.orphans)} orphan blobs and {len(found.strays)} stray files {done}"
+    return f"{text}; caches are made anew when they are opened" if repaired else text
 
 
 def _collections(store: Any) -> Any:

@@ -64,6 +64,23 @@ class Catalog:
                     left -= set(connection.scalars(select(column).where(column.in_(chunk))))
         return sorted(left)
 
+    def blobs(self) -> dict[str, str]:
+        """Hash of every picture and frozen predictor that is named -> who names it, for people."""
+        pictures = select(schema.inputs.c.sha256, schema.inputs.c.id).where(schema.inputs.c.sha256.is_not(None))
+        versions = schema.model_versions
+        frozen = select(versions.c.predictor_sha256, versions.c.id).where(versions.c.predictor_sha256.is_not(None))
+        with self._database.read() as connection:
+            found = {sha256: f"input {id!r}" for sha256, id in connection.execute(pictures)}
+            return found | {sha256: f"version {id!r}" for sha256, id in connection.execute(frozen)}
+
+    def copy_to(self, path: str) -> None:
+        """Writes the records of this moment into a new SQLite file. Raises NotSupported for other databases."""
+        self._database.copy_to(path)
+
+    def problems(self) -> list[str]:
+        """What is wrong with the database. Raises NotSupported for other databases than SQLite."""
+        return self._database.problems()
+
     def begin_moment(self) -> None:
         """From here on this context (a request) sees what others had committed by now, and asks SQL less often."""
         begin_moment()
