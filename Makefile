@@ -2,13 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint soak clean
 
 demo: .venv/.ready
 	$(BIN)/tenshot demo
 
 test: .venv/.ready lint
 	$(BIN)/python -m pytest
+
+# An hour of what `make test` does for seconds: kills, load, random operations.
+KILLS ?= 3000
+soak: .venv/.ready
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests/support $(BIN)/python tests/support/kills.py --kills $(KILLS) --pictures-every 25
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -254,7 +254,7 @@ def doctor(
     flat += [("problem", problem) for problem in problems]
     say(options, report, table(None, ["what", "found"], flat))
     if problems:
-        raise typer.Exit(1)
+        fail(f"{len(problems)} problems: {'; '.join(problems)}")
 
 
 def _folder(found: Any, repaired: bool) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .calibration import fit_logistic
+from .calibration import NO_CONTRAST, fit_logistic
 from .concept import LABEL_NOISE, LargeVotes, Votes, background_noise
 from .examples import Array, Examples
 from .large import DUAL_LIMIT, NEIGHBOUR_WEIGHT, LargeFit, Taught, WithoutSelf, log_means
@@ -51,6 +51,7 @@ class LargeConceptScorer:
         scales = self._scales(judged)
         scores = self._scores(judged, scales)
         rows = self._examples.rows(self.labels)
+        compared = bool(np.any(judged.groups != 0))
         return Votes(
             rows=rows,
             votes=np.zeros(len(rows)),
@@ -60,8 +61,10 @@ class LargeConceptScorer:
                 scores[judged.groups == 0],
                 scores[(judged.groups == 1) & ~judged.bystander],
                 scores[judged.bystander],
-            ),
-            low_confidence=False,
+            )
+            if compared
+            else NO_CONTRAST,
+            low_confidence=not compared,
             large=LargeVotes(
                 prototype=self._fit.weights[:, 0] / scales[0],
                 members=self._fit.members(len(self._examples)),

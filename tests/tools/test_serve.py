@@ -3,31 +3,14 @@
 import re
 import signal
 import socket
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+from serving import serving
 
 from tenshot import Store
-
-
-@contextmanager
-def serving(launched: Callable[..., Any]) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """The process, where it listens, and all that it printed before."""
-    running = launched("serve", "--port", "0")
-    said = ""
-    try:
-        while not (listens := re.search(r"listens on (http://\S+)", said)):
-            line = running.stderr.readline()
-            assert line, said
-            said += line
-        yield running, listens[1], said
-    finally:
-        running.kill()
-        running.communicate()
 
 
 def test_it_says_where_it_listens_and_gives_the_admin_key_once(launched: Callable[..., Any], tmp_path: Path) -> None:
