@@ -80,6 +80,7 @@ ID_TAKEN = Status(400, 40010, "Id already exists")
 NOT_INDEXED = Status(400, 43004, "Input is not indexed yet")
 TOO_LARGE = Status(413, 40033, "Request is too large")
 SERVER_FAULT = Status(500, 98004, "Internal server error")
+NOT_READY = Status(503, 98004, "Not ready")
 STORAGE_FAILED = Status(507, 98004, "Insufficient storage")
 
 # Looked up by walking an error's class order, so a line for a family serves its members.

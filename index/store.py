@@ -187,6 +187,10 @@ class Store:
             return examine(self.catalog, self._blobs)
         return repair_folder(self.catalog, self._blobs, self.path / "collections")
 
+    def waiting(self) -> dict[str, int]:
+        """Base workflow -> how many pictures and texts wait for it; of those that are open."""
+        return {recipe.workflow: batcher.waiting for recipe, batcher in self._embedders.all_opened().items()}
+
     def delete_app(self, name: str) -> None:
         """Deletes an app with all that it has. Raises AppNotFound."""
         self._check_open()

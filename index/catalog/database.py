@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
+from ...embeddings.stages import stage
 from ..errors import NotSupported, StorageFailed, StoreTooNew
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view."""
-        with _disk_errors(), self._engine.connect() as connection, connection.begin():
+        with _disk_errors(), stage("sql read"), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -71,12 +72,17 @@ class Database:
         try:
             with (
                 _disk_errors(),
+                stage("sql write"),
                 self._engine.connect().execution_options(write=True) as connection,
                 connection.begin(),
             ):
                 yield connection
         finally:
             self._cache.wrote()
+
+    def cache_counts(self) -> tuple[int, int]:
+        """How often an answer was remembered, and how often SQL was asked."""
+        return self._cache.hits, self._cache.misses
 
     def copy_to(self, path: str) -> None:
         """Writes the database of this moment into a new SQLite file, whatever is written meanwhile.
@@ -152,12 +158,18 @@ class ReadCache:
         self._version: object = None
         self._values: dict[Hashable, Any] = {}
         self._writes = 0
+        # Counted without a lock: one in a thousand may be missed.
+        self.hits = 0
+        self.misses = 0
 
     def get(self, key: Hashable, load: Callable[[], T]) -> T:
         if self._engine.dialect.name != "sqlite":
             return load()
         values = self._valid()
-        if key not in values:
+        if key in values:
+            self.hits += 1
+        else:
+            self.misses += 1
             # Into the values of the version from before the load: what is committed meanwhile makes new ones.
             values[key] = load()
         found: T = values[key]
@@ -169,6 +181,8 @@ class ReadCache:
             return load(keys)
         values = self._valid()
         missing = [key for key in keys if (kind, key) not in values]
+        self.hits += len(keys) - len(missing)
+        self.misses += len(missing)
         if missing:
             values.update({(kind, key): value for key, value in load(missing).items()})
         return {key: values[kind, key] for key in keys if (kind, key) in values}
