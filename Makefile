@@ -10,10 +10,12 @@ demo: .venv/.ready
 test: .venv/.ready lint
 	$(BIN)/python -m pytest
 
-# An hour of what `make test` does for seconds: kills, load, random operations.
+# What `make test` does for seconds: ten minutes of load, thousands of kills.
 KILLS ?= 3000
 soak: .venv/.ready
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests/support $(BIN)/python tests/support/kills.py --kills $(KILLS) --pictures-every 25
+	$(BIN)/tenshot bench soak --seconds 600 --clients 64
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests/support \
+		$(BIN)/python tests/support/kills.py --kills $(KILLS) --pictures-every 25
 
 lint: .venv/.ready
 	$(BIN)/ruff check .
