@@ -7,10 +7,9 @@ from collections.abc import Callable
 import uvicorn
 from threadpoolctl import threadpool_limits
 
-from ..index.store import Store
 from .keys import first_admin_key
 from .logs import set_up_logs
-from .service import create_service
+from .service import create_service, open_store
 from .settings import Settings
 from .tracing import exporting
 
@@ -21,7 +20,7 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
     Raises OSError where it can't listen, and StoreInUse.
     """
     set_up_logs(settings.log_format, settings.log_level)
-    with _listening(settings) as listening, Store.open(settings.data, database_url=settings.database_url) as store:
+    with _listening(settings) as listening, open_store(settings) as store:
         admin = first_admin_key(store.catalog)
         if admin:
             told(f"admin key, shown this once: {admin}")

@@ -22,7 +22,6 @@ from . import (
     concepts,
     evaluations,
     explanations,
-    exports,
     feedback,
     health,
     inputs,
@@ -31,6 +30,7 @@ from . import (
     searches,
     suggestions,
     tokens,
+    transfers,
     versions,
     workflows,
 )
@@ -58,7 +58,7 @@ _log = logging.getLogger("tenshot.api")
 # Routes are tried in this order: what is asked most comes first, and feedback before ids could take its place.
 _RESOURCES = (
     *(outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, tokens, health),
-    *(suggestions, explanations, evaluations, base_workflows, exports),
+    *(suggestions, explanations, evaluations, base_workflows, transfers),
 )
 _BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE}
 
@@ -70,18 +70,11 @@ def create_service(settings: Settings, store: Store | None = None, tracing: Trac
     @asynccontextmanager
     async def lifespan(service: FastAPI) -> AsyncIterator[None]:
         service.state.settings = settings
-        opened = store or Store.open(
-            settings.data,
-            database_url=settings.database_url,
-            collections=CollectionSettings(
-                threads=settings.search_threads,
-                devices=DeviceSettings(count=settings.gpu_count, memory_bytes=settings.gpu_memory_bytes),
-            ),
-        )
+        opened = store or open_store(settings)
         service.state.store = opened
         service.state.pictures = pictures_queue(opened, fetch)
         service.state.evaluations = evaluations_queue(opened)
-        service.state.exports = threading.BoundedSemaphore(exports.AT_ONCE)
+        service.state.exports = threading.BoundedSemaphore(transfers.AT_ONCE)
         queues: dict[str, Any] = {"pictures": service.state.pictures, "evaluations": service.state.evaluations}
         instruments.watch(opened, queues, settings.max_requests_at_once)
         service.state.instruments = instruments
@@ -122,6 +115,13 @@ def create_service(settings: Settings, store: Store | None = None, tracing: Trac
     service.add_middleware(Watch, instruments=instruments, most_at_once=settings.max_requests_at_once, tracing=tracing)
     service.add_middleware(PlainRequests, most_bytes=settings.max_body_bytes)
     return service
+
+
+def open_store(settings: Settings) -> Store:
+    """The data folder, with what its collections may take of the machine. Raises StoreInUse, StorageFailed."""
+    devices = DeviceSettings(count=settings.gpu_count, memory_bytes=settings.gpu_memory_bytes)
+    collections = CollectionSettings(threads=settings.search_threads, devices=devices)
+    return Store.open(settings.data, database_url=settings.database_url, collections=collections)
 
 
 def _expected() -> list[type[Exception]]:

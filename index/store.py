@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
@@ -154,18 +154,17 @@ class Store:
 
     def import_app(
         self,
-        path: str | os.PathLike[str],
+        source: str | os.PathLike[str] | IO[bytes],
         name: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Imported:
-        """Makes an app of a whole export, a folder or a tar file: as it was, vectors to the bit, predictions alike.
+        """Makes an app of a whole export, a folder or a tar: as it was, vectors to the bit, predictions alike.
 
         name: another than it had. One that was broken off is gone on with. Raises AppExists or BadArchive.
         """
         self._check_open()
-        with Archive(Path(path)) as archive:
-            wanted = check_id(archive.manifest["app"]["name"] if name is None else name, "app name")
-            return import_app(self.catalog, self._blobs, archive, wanted, progress)
+        with Archive(Path(source) if isinstance(source, str | os.PathLike) else source) as archive:
+            return import_app(self.catalog, self._blobs, archive, name, progress)
 
     def apps(self) -> list[AppRecord]:
         """What SQL holds about each app, oldest first."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from ..errors import BadArchive
 
@@ -53,26 +53,25 @@ def tar_stream(members: Iterable[Member]) -> Iterator[bytes]:
 class Archive:
     """A folder or a tar file with a manifest. A context manager."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises BadArchive for what is not whole."""
-        self.path = path
+    def __init__(self, source: Path | IO[bytes]) -> None:
+        """source: where it lies, or an opened tar. Raises BadArchive for what is not whole."""
+        self.path = source if isinstance(source, Path) else Path("the tar")
         self._tar: tarfile.TarFile | None = None
         self._members: dict[str, tarfile.TarInfo] = {}
-        if not path.is_dir():
+        if not isinstance(source, Path) or not source.is_dir():
             try:
-                self._tar = tarfile.TarFile(path)
+                self._tar = tarfile.TarFile(source) if isinstance(source, Path) else tarfile.TarFile(fileobj=source)
                 self._members = {member.name: member for member in self._tar if member.isfile()}
             except (tarfile.TarError, EOFError, OSError) as error:
                 self.close()
-                raise BadArchive(f"{path} is neither a folder nor a tar file that is whole: {error}") from error
+                raise BadArchive(f"{self.path} is neither a folder nor a tar file that is whole: {error}") from error
         try:
-            content = self.read(MANIFEST, _MOST_MANIFEST)
-            self.manifest: dict[str, Any] = json.loads(content)
+            self.manifest: dict[str, Any] = json.loads(self.read(MANIFEST, _MOST_MANIFEST))
             if not isinstance(self.manifest, dict):
                 raise BadArchive(f"{MANIFEST} is no manifest")
-        except (BadArchive, ValueError) as error:
+        except (BadArchive, ValueError, RecursionError) as error:
             self.close()
-            raise BadArchive(f"{path} is no whole export of tenshot: {error}") from error
+            raise BadArchive(f"{self.path} is no whole export of tenshot: {error}") from error
 
     def __enter__(self) -> Self:
         return self

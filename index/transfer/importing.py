@@ -12,6 +12,7 @@ from ..blobs import Blobs
 from ..catalog import Catalog
 from ..catalog.transfers import KeyMap
 from ..errors import AppExists, AppNotFound, BadArchive
+from ..intake import check_id
 from ..records import AppRecord
 from ..scoring.predictor import Predictor
 from .archive import Archive
@@ -50,16 +51,35 @@ def begun(catalog: Catalog, archive: Archive, name: str) -> AppRecord | None:
 
 
 def import_app(
-    catalog: Catalog, blobs: Blobs, archive: Archive, name: str, progress: Callable[[int, int], None] | None = None
+    catalog: Catalog,
+    blobs: Blobs,
+    archive: Archive,
+    name: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Imported:
     """Makes the app, with all that it had. progress is called with how many inputs are there, and of how many.
 
-    Raises AppExists, or BadArchive; what was added before that stays, and the next attempt goes on.
+    What is broken off by anything else than a bad archive stays, and the next attempt goes on. Raises AppExists or
+    BadArchive.
     """
     app = _app(archive)
+    name = check_id(app["name"] if name is None else name, "app name")
     record = begun(catalog, archive, name)
-    if record is None:
-        record = catalog.transfers.begin(app["id"], name, app["recipe"], app["created_at"])
+    if record is not None:
+        return _fill(catalog, blobs, archive, record, progress)
+    record = catalog.transfers.begin(app["id"], name, app["recipe"], app["created_at"])
+    try:
+        return _fill(catalog, blobs, archive, record, progress)
+    except BadArchive:
+        blobs.delete_unused(catalog.apps.delete(record.id), catalog.unused_blobs)
+        raise
+
+
+def _fill(
+    catalog: Catalog, blobs: Blobs, archive: Archive, record: AppRecord, progress: Callable[[int, int], None] | None
+) -> Imported:
+    """Inputs a batch at a time, those that are not there yet; then all else at once."""
+    app = _app(archive)
     total = int(archive.manifest["counts"].get(INPUTS, 0))
     numbers: dict[str, int] = {}
     lost: list[str] = []
@@ -88,16 +108,20 @@ def _add(catalog: Catalog, blobs: Blobs, archive: Archive, record: AppRecord, ba
     """Pictures, then rows and vectors in one transaction; ids of those whose picture is lost."""
     lost = []
     _check_vectors(batch, record.dim)
-    with blobs.kept():
-        for row in batch:
-            if row["sha256"] is None:
-                continue
-            if image_name(row) not in archive:
-                lost.append(row["id"])
-                row["sha256"] = row["media_type"] = None
-            else:
-                _keep(blobs, archive, image_name(row), row["sha256"])
-        catalog.transfers.add_inputs(record.id, record.recipe["workflow"], batch)
+    try:
+        with blobs.kept():
+            for row in batch:
+                if row["sha256"] is None:
+                    continue
+                if image_name(row) not in archive:
+                    lost.append(row["id"])
+                    row["sha256"] = row["media_type"] = None
+                else:
+                    _keep(blobs, archive, image_name(row), row["sha256"])
+            catalog.transfers.add_inputs(record.id, record.recipe["workflow"], batch)
+    except BadArchive:
+        blobs.delete_unused(filter(None, (row["sha256"] for row in batch)), catalog.unused_blobs)
+        raise
     return lost
 
 

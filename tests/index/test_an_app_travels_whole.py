@@ -203,8 +203,11 @@ def _outside(out: Path) -> None:
 def test_a_damaged_export_is_refused_clearly(made: Path, tmp_path: Path, damage: Callable[[Path], None]) -> None:
     out = Path(shutil.copytree(made / "out", tmp_path / "out"))
     damage(out)
-    with Store.open(tmp_path / "new") as new, pytest.raises(BadArchive):
-        new.import_app(out)
+    with Store.open(tmp_path / "new") as new:
+        with pytest.raises(BadArchive):
+            new.import_app(out)
+        assert new.apps() == []
+        assert new.examine().orphans == []
 
 
 def test_a_lost_picture_leaves_its_input_with_vector_and_labels(made: Path, tmp_path: Path) -> None:

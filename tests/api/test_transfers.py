@@ -1,4 +1,4 @@
-"""`GET /v2/export`: an app as a tar, for its own key alone."""
+"""An app out as a tar, for its own key alone; and in again, as a new app, for an admin key."""
 
 import io
 import tarfile
@@ -11,10 +11,10 @@ from fastapi.testclient import TestClient
 from vectors import vector_input
 
 from tenshot import Store
-from tenshot.api.exports import AT_ONCE
 from tenshot.api.keys import new_key
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
+from tenshot.api.transfers import AT_ONCE
 
 
 def test_the_tar_makes_the_same_app_elsewhere(taught: Any, tmp_path: Path) -> None:
@@ -78,3 +78,43 @@ def test_too_many_at_once_are_told_to_wait_and_turns_come_back(tmp_path: Path) -
                 assert turns.acquire(blocking=False)
             said = client.get("/v2/export", headers=headers)
             assert (said.status_code, said.headers["retry-after"]) == (429, "1")
+
+
+def test_an_admin_puts_a_tar_into_a_running_server_as_a_new_app(server: Any, taught: Any) -> None:
+    tar = taught.client.get("/v2/export").content
+    with server.client(server.admin) as client:
+        said = client.post("/v2/users/me/apps/import", params={"name": "put in"}, content=tar)
+        assert said.status_code == 200, said.text
+        [app] = said.json()["apps"]
+        assert app["name"] == "put in"
+        again = client.post("/v2/users/me/apps/import", params={"name": "put in"}, content=tar)
+        assert (again.status_code, again.json()["status"]["code"]) == (400, 40010)
+        key = client.post("/v2/users/me/keys", json={"keys": [{"scopes": ["All"], "apps": [{"id": app["id"]}]}]})
+    body = {"inputs": [{"id": "x5"}]}
+    expected = taught.call("POST", "/v2/models/abc/outputs", body)["outputs"][0]["data"]["concepts"]
+    with server.client(key.json()["keys"][0]["id"]) as client:
+        found = client.post("/v2/models/abc/outputs", json=body).json()["outputs"][0]["data"]["concepts"]
+    assert [(one["id"], one["value"]) for one in found] == [(one["id"], one["value"]) for one in expected]
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"PK", bytes(1024), bytes(10_000)])
+def test_what_is_no_export_is_a_bad_request_and_makes_nothing(server: Any, content: bytes) -> None:
+    before = server.store.apps()
+    with server.client(server.admin) as client:
+        said = client.post("/v2/users/me/apps/import", content=content)
+    assert (said.status_code, said.json()["status"]["code"]) == (400, 40001)
+    assert server.store.apps() == before
+
+
+def test_a_cut_tar_makes_nothing_and_too_large_a_one_is_refused(server: Any, taught: Any) -> None:
+    tar = taught.client.get("/v2/export").content
+    before = server.store.apps()
+    with server.client(server.admin) as client:
+        for length in (len(tar) // 2, len(tar) // 2 + 7, 600):
+            assert client.post("/v2/users/me/apps/import", content=tar[:length]).status_code == 400
+        assert client.post("/v2/users/me/apps/import", content=bytes(2_000_001)).status_code == 413
+    assert server.store.apps() == before
+
+
+def test_a_key_of_an_app_may_not_put_apps_in(taught: Any) -> None:
+    taught.call("POST", "/v2/users/me/apps/import", {}, expect=(403, 11007))

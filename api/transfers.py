@@ -1,5 +1,6 @@
-"""An app on its way out, as a tar that is made while it is read."""
+"""An app on its way out, as a tar that is made while it is read; and in again, as a new app."""
 
+import tempfile
 import threading
 from collections.abc import Iterator
 from itertools import chain
@@ -8,13 +9,15 @@ from urllib.parse import quote
 
 from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from ..embeddings.batcher import Busy
 from ..index.transfer.exporting import ExportFormat
-from .access import Reader
+from .access import Admin, Reader
+from .answers import AppsAnswer, Json, app_out, ok
 from .route import new_router
 
-router = new_router("/v2/export", "export")
+router = new_router("/v2", "export and import")
 AT_ONCE = 4
 """Exports that are read at the same time: each holds one moment of the database until it ends."""
 
@@ -30,7 +33,12 @@ _DOCUMENTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("", response_class=Response, responses=_DOCUMENTED)
+_BODY: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {_TAR: {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+@router.get("/export", response_class=Response, responses=_DOCUMENTED)
 def export(caller: Reader, request: Request, format: Format = ExportFormat.FOLDER) -> StreamingResponse:
     """Everything that the app has, as of one moment: `tenshot import` makes the same app of it elsewhere.
 
@@ -45,6 +53,21 @@ def export(caller: Reader, request: Request, format: Format = ExportFormat.FOLDE
     name = quote(f"{caller.app.name}-{format}.tar", safe="")
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
     return StreamingResponse(chain([first], blocks), media_type=_TAR, headers=headers)
+
+
+@router.post("/users/{user}/apps/import", response_model=AppsAnswer, openapi_extra=_BODY)
+async def import_app(user: str, request: Request, store: Admin, name: str | None = None) -> Json:
+    """Makes a new app of a whole export, as it was; keys are not in it. name: another than it had.
+
+    The body is the tar. Larger ones than a request may be are for `tenshot import`.
+    """
+    # Without a name in the folder, so that nothing is left of one that breaks off.
+    with tempfile.TemporaryFile(dir=store.path) as file:
+        async for block in request.stream():
+            await run_in_threadpool(file.write, block)
+        file.seek(0)
+        made = await run_in_threadpool(store.import_app, file, name)
+    return ok(apps=[app_out(made.app, user)])
 
 
 def _counted(blocks: Iterator[bytes], turns: Any) -> Iterator[bytes]:
