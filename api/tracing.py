@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ..index.errors import NotSupported
+
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
@@ -43,12 +45,15 @@ class Tracing:
 def exporting() -> Tracing:
     """Sends spans to where OpenTelemetry's own variables (OTEL_EXPORTER_OTLP_ENDPOINT, ...) say.
 
-    Raises ImportError where the extra `otel` is not installed.
+    Raises NotSupported where the extra `otel` is not installed.
     """
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise NotSupported(f"traces need OpenTelemetry ({error}): pip install 'tenshot[otel]'") from error
 
     provider = TracerProvider(resource=Resource.create({"service.name": "tenshot"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

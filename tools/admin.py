@@ -34,17 +34,23 @@ def serve(
     ] = False,
 ) -> None:
     """Run the HTTP API. Example: tenshot serve --port 8000"""
+    from pydantic import ValidationError
+
     from ..api.server import serve as run
     from ..api.settings import Settings
 
     options: Context = context.obj
-    settings = Settings(
-        data=options.data,
-        database_url=options.database_url,
-        host=host,
-        port=port,
-        allow_private_urls=allow_private_urls,
-    )
+    try:
+        settings = Settings(
+            data=options.data,
+            database_url=options.database_url,
+            host=host,
+            port=port,
+            allow_private_urls=allow_private_urls,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        fail(f"the setting TENSHOT_{str(first['loc'][0]).upper()} is wrong: {first['msg']}")
     try:
         run(settings, errors.print)
     except OSError as error:

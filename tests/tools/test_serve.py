@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from serving import serving
 
 from tenshot import Store
@@ -42,6 +43,11 @@ def test_apps_and_keys_made_beside_it_work_at_once(launched: Callable[..., Any],
         assert "in use" in tenshot("evaluate", "--app", "v", expect=1).err
         tenshot("apps", "delete", "v", "--yes")
         assert httpx.get(f"{url}/v2/inputs/x", headers=headers).status_code == 401
+
+
+def test_a_wrong_setting_is_one_line(tenshot: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENSHOT_LOG_FORMAT", "xml")
+    assert "TENSHOT_LOG_FORMAT" in tenshot("serve", "--port", 0, expect=1).err
 
 
 def test_a_port_in_use_is_one_line(tenshot: Callable[..., Any]) -> None:
