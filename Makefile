@@ -2,13 +2,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint soak clean
 
 demo: .venv/.ready
 	$(BIN)/tenshot demo
 
 test: .venv/.ready lint
 	$(BIN)/python -m pytest
+
+# What `make test` does for seconds: ten minutes of load, thousands of kills.
+KILLS ?= 3000
+soak: .venv/.ready
+	$(BIN)/tenshot bench soak --seconds 600 --clients 64
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests/support \
+		$(BIN)/python tests/support/kills.py --kills $(KILLS) --pictures-every 25
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

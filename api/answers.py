@@ -35,11 +35,13 @@ from .status import (
     NO_POSITIVES,
     OK,
     ONE_EXCLUSIVE,
+    THROTTLED,
     TRAINED,
     UNTRAINED,
     Status,
     StatusOut,
 )
+from .trail import request_id
 
 _FAILURES: Mapping[Failure | None, Status] = {
     Failure.FETCH: INPUT_FAILED,
@@ -348,12 +350,18 @@ class Json(JSONResponse):
 
 def ok(**payload: Any) -> Json:
     """An answer that went well."""
-    return Json({"status": OK.body(), **payload})
+    return answer(OK, **payload)
 
 
 def answer(status: Status, **payload: Any) -> Json:
-    """An answer under another status."""
-    return Json({"status": status.body(), **payload}, status.http)
+    """An answer under any status, with the id of its request."""
+    return Json({"status": {**status.body(), "req_id": request_id()}, **payload}, status.http)
+
+
+def refusal(status: Status, details: str, headers: Mapping[str, str] | None = None) -> Json:
+    """An answer that says why there is none."""
+    body = {"status": {**status.body(details), "req_id": request_id()}}
+    return Json(body, status.http, {"Retry-After": "1"} if status is THROTTLED else headers)
 
 
 def concept_out(concept: Concept, app_id: str) -> ConceptOut:

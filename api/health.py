@@ -7,31 +7,36 @@ from fastapi.responses import PlainTextResponse
 
 from ..index.errors import NotFound
 from ..index.store import Store
-from .answers import Answer, Json, ok
-from .gauges import collection_lines
+from .answers import Answer, Json, ok, refusal
+from .instruments import Instruments
 from .route import new_router
+from .status import NOT_READY
 
 router = new_router("", "service", keyed=False)
 
 
+# Asynchronous, so that it needs none of the threads that others may be waiting for.
 @router.get("/healthz", response_model=Answer)
-def alive() -> Json:
+async def alive() -> Json:
     """The process answers."""
     return ok()
 
 
-@router.get("/readyz", response_model=Answer)
+@router.get("/readyz", response_model=Answer, responses={503: {"model": Answer}})
 def ready(request: Request) -> Json:
-    """The data folder answers too."""
+    """The data folder answers, and the base workflows of all apps are open as far as they can be."""
     store: Store = request.app.state.store
-    return ok(apps=len(store.apps()))
+    apps = len(store.apps())
+    if request.app.state.warming.is_alive():
+        return refusal(NOT_READY, "base workflows are being opened")
+    return ok(apps=apps)
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-def metrics(request: Request) -> str:
-    """The open collections for Prometheus: rows, kind, and where they lie."""
-    store: Store = request.app.state.store
-    return collection_lines(store.collections())
+def metrics(request: Request) -> Response:
+    """For Prometheus: requests and their parts, what waits, collections and where they lie, inputs, labels, memory."""
+    instruments: Instruments = request.app.state.instruments
+    return Response(instruments.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @router.get("/", include_in_schema=False)

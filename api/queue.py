@@ -40,6 +40,11 @@ class Queue(Generic[K]):
                 if thing not in self._under_way:
                     self._under_way[thing] = self._pool.submit(self._do, thing)
 
+    @property
+    def depth(self) -> int:
+        """How many things are under way or wait."""
+        return len(self._under_way)
+
     def wait(self, things: Iterable[K], seconds: float) -> None:
         """Until none of these is under way any more, at most so long."""
         with self._lock:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import uvicorn
 from threadpoolctl import threadpool_limits
 
-from ..index.store import Store
 from .keys import first_admin_key
-from .service import create_service
+from .logs import set_up_logs
+from .service import create_service, open_store
 from .settings import Settings
+from .tracing import exporting
 
 
 def serve(settings: Settings, told: Callable[[str], None]) -> None:
@@ -18,13 +19,15 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
 
     Raises OSError where it can't listen, and StoreInUse.
     """
-    with _listening(settings) as listening, Store.open(settings.data, database_url=settings.database_url) as store:
+    set_up_logs(settings.log_format, settings.log_level)
+    with _listening(settings) as listening, open_store(settings) as store:
         admin = first_admin_key(store.catalog)
         if admin:
             told(f"admin key, shown this once: {admin}")
         told(f"to get an API key: tenshot --data {settings.data} apps create NAME   (works while this runs)")
+        service = create_service(settings, store, exporting() if settings.otel else None)
         config = uvicorn.Config(
-            create_service(settings, store), log_level="warning", timeout_graceful_shutdown=30, server_header=False
+            service, log_config=None, log_level="warning", timeout_graceful_shutdown=30, server_header=False
         )
         server = uvicorn.Server(config)
 

@@ -2,10 +2,9 @@
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -31,12 +30,14 @@ from . import (
     searches,
     suggestions,
     tokens,
+    transfers,
     versions,
     workflows,
 )
 from .access import SESSION
-from .answers import Json
+from .answers import Json, refusal
 from .fetch import fetch
+from .instruments import Instruments
 from .paths import PlainRequests
 from .queue import evaluations_queue, pictures_queue
 from .settings import Settings
@@ -45,40 +46,39 @@ from .status import (
     BAD_METHOD,
     NOT_FOUND,
     SERVER_FAULT,
-    THROTTLED,
     TOO_LARGE,
-    Status,
     WireError,
     status_of,
 )
+from .tracing import Tracing
+from .trail import HEADER, request_id
+from .watch import Watch
 
 _log = logging.getLogger("tenshot.api")
 # Routes are tried in this order: what is asked most comes first, and feedback before ids could take its place.
 _RESOURCES = (
     *(outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, tokens, health),
-    *(suggestions, explanations, evaluations, base_workflows),
+    *(suggestions, explanations, evaluations, base_workflows, transfers),
 )
 _BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE}
 
 
-def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
+def create_service(settings: Settings, store: Store | None = None, tracing: Tracing | None = None) -> FastAPI:
     """The application. A store that is given stays open afterwards; else one is opened and closed with the service."""
+    instruments = Instruments()
 
     @asynccontextmanager
     async def lifespan(service: FastAPI) -> AsyncIterator[None]:
         service.state.settings = settings
-        opened = store or Store.open(
-            settings.data,
-            database_url=settings.database_url,
-            collections=CollectionSettings(
-                threads=settings.search_threads,
-                devices=DeviceSettings(count=settings.gpu_count, memory_bytes=settings.gpu_memory_bytes),
-            ),
-        )
+        opened = store or open_store(settings)
         service.state.store = opened
         service.state.pictures = pictures_queue(opened, fetch)
         service.state.evaluations = evaluations_queue(opened)
-        warming = threading.Thread(target=opened.warm_up, name="tenshot-warm-up", daemon=True)
+        service.state.exports = threading.BoundedSemaphore(transfers.AT_ONCE)
+        queues: dict[str, Any] = {"pictures": service.state.pictures, "evaluations": service.state.evaluations}
+        instruments.watch(opened, queues, settings.max_requests_at_once)
+        service.state.instruments = instruments
+        service.state.warming = warming = threading.Thread(target=opened.warm_up, name="tenshot-warm-up", daemon=True)
         warming.start()
         try:
             yield
@@ -109,10 +109,19 @@ def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
+        expose_headers=[HEADER],
         allow_headers=["Authorization", "Content-Type", "X-Clarifai-Client", SESSION],
     )
+    service.add_middleware(Watch, instruments=instruments, most_at_once=settings.max_requests_at_once, tracing=tracing)
     service.add_middleware(PlainRequests, most_bytes=settings.max_body_bytes)
     return service
+
+
+def open_store(settings: Settings) -> Store:
+    """The data folder, with what its collections may take of the machine. Raises StoreInUse, StorageFailed."""
+    devices = DeviceSettings(count=settings.gpu_count, memory_bytes=settings.gpu_memory_bytes)
+    collections = CollectionSettings(threads=settings.search_threads, devices=devices)
+    return Store.open(settings.data, database_url=settings.database_url, collections=collections)
 
 
 def _expected() -> list[type[Exception]]:
@@ -127,26 +136,23 @@ def _expected() -> list[type[Exception]]:
     return [TenshotError, ImageError, WorkflowError, Busy, BatcherClosed, FetchError, BadKey, MissingScope]
 
 
-def _answer(status: Status, details: str, headers: Mapping[str, str] | None = None) -> Json:
-    body: dict[str, Any] = {"status": {**status.body(details), "req_id": uuid4().hex}}
-    return Json(body, status.http, {"Retry-After": "1"} if status is THROTTLED else headers)
-
-
 async def _error(_request: Request, error: Exception) -> Json:
     status = status_of(error)
     if status is None:
         _log.error("unexpected %s", type(error).__name__, exc_info=error)
-        return _answer(SERVER_FAULT, "something went wrong on the server; its log says what")
-    return _answer(status, str(error))
+        # Answered outside of what sets this header for all others.
+        headers = {HEADER: request_id()}
+        return refusal(SERVER_FAULT, "something went wrong on the server; its log says what", headers)
+    return refusal(status, str(error))
 
 
 async def _wire_error(_request: Request, error: Exception) -> Json:
     assert isinstance(error, WireError)
-    return _answer(error.status, str(error))
+    return refusal(error.status, str(error))
 
 
 async def _not_unicode(_request: Request, _error: Exception) -> Json:
-    return _answer(BAD_FORMAT, "the request has text that is not valid Unicode")
+    return refusal(BAD_FORMAT, "the request has text that is not valid Unicode")
 
 
 async def _http_error(request: Request, error: Exception) -> Json:
@@ -155,13 +161,13 @@ async def _http_error(request: Request, error: Exception) -> Json:
         # Each route knows one method of its path; what is allowed is those of all.
         routes = [one for one in request.app.routes if one.matches(request.scope)[0] is not Match.NONE]
         allowed = sorted({method for one in routes for method in one.methods or ()})
-        return _answer(BAD_METHOD, f"allowed: {', '.join(allowed)}", {"Allow": ", ".join(allowed)})
+        return refusal(BAD_METHOD, f"allowed: {', '.join(allowed)}", {"Allow": ", ".join(allowed)})
     status = _BY_HTTP.get(error.status_code, BAD_FORMAT if error.status_code < 500 else SERVER_FAULT)
-    return _answer(status, str(error.detail), error.headers)
+    return refusal(status, str(error.detail), error.headers)
 
 
 async def _invalid(_request: Request, error: Exception) -> Json:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
-    return _answer(BAD_FORMAT, f"{place}: {first['msg']}")
+    return refusal(BAD_FORMAT, f"{place}: {first['msg']}")

@@ -1,6 +1,7 @@
 """The service's settings: arguments first, then the environment (TENSHOT_...), then defaults. Read once."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -28,5 +29,13 @@ class Settings(BaseSettings):
     """GPU memory for all collections together; 0: 4 GiB of each."""
     wait_seconds: float = 10
     """How long adding pictures by URL waits for them before it answers that they are pending."""
+    max_requests_at_once: int = 256
+    """More are answered 429 at once; health and metrics always are answered."""
+    log_format: Literal["plain", "json"] = "plain"
+    """`plain`, or `json`: one object a line."""
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    """`info` logs each request."""
+    otel: bool = False
+    """Sends traces to where OpenTelemetry's own variables say; needs the extra `otel`."""
     cors_origins: list[str] = ["*"]
     """Keys travel in a header, never in a cookie, so any page may ask."""

@@ -58,6 +58,11 @@ class Batcher:
         return self._embedder.recipe
 
     @property
+    def waiting(self) -> int:
+        """How many pictures and texts wait to be embedded."""
+        return self._waiting
+
+    @property
     def has_text(self) -> bool:
         return self._embedder.has_text
 

@@ -4,7 +4,9 @@ Its inputs and labels are in `library.py`, its models and versions in `models.py
 Thread-safe.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from ..embeddings.batcher import Batcher
 from ..embeddings.images import ImageError, open_image
 from ..embeddings.images import crop as crop_image
 from ..embeddings.parallel import side_by_side
+from ..embeddings.stages import stage
 from ..embeddings.zero_shot import zero_shot
 from . import explanation
 from .errors import BadRequest, NothingToLearn, NotSupported
@@ -38,6 +41,8 @@ from .records import (
 from .scoring.predictor import Predictor
 from .segments.state import KeyFilter
 from .sight import Sight
+from .transfer.archive import Member, tar_stream, write_folder
+from .transfer.exporting import ExportFormat, export
 
 _MOST_NEIGHBOURS = 100
 
@@ -71,12 +76,14 @@ class App(Sight):
             except ImageError as error:
                 return error
 
-        outcomes: list[Any] = side_by_side(opened, list(zip(images, crops, strict=True)))
+        with stage("decode"):
+            outcomes: list[Any] = side_by_side(opened, list(zip(images, crops, strict=True)))
         good = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Exception)]
         try:
-            vectors: Sequence[FloatArray] = (
-                list(self._embedder().embed_images([outcomes[i] for i in good])) if good else []
-            )
+            with stage("embed"):
+                vectors: Sequence[FloatArray] = (
+                    list(self._embedder().embed_images([outcomes[i] for i in good])) if good else []
+                )
         except WorkflowError as error:
             return [NotSupported(str(error)) for _ in images]
         for i, vector in zip(good, vectors, strict=True):
@@ -233,7 +240,8 @@ class App(Sight):
         """The k nearest inputs of many vectors (n, dim)."""
         _check_k(k)
         queries = check_vectors(vectors, self.dim)
-        keys, scores = self._collection.search(queries, k, None if where is None else self._matching(where))
+        with stage("search"):
+            keys, scores = self._collection.search(queries, k, None if where is None else self._matching(where))
         ids = self._ids(np.unique(keys[keys >= 0]))
         # An input deleted since the collection was asked has no id any more.
         return Matches([[ids[key] for key in row if key in ids] for row in keys.tolist()], scores)
@@ -260,13 +268,35 @@ class App(Sight):
         if len(terms) == 1 and terms[0].vector is not None and not terms[0].negate:
             # The collection finds the nearest without looking at all of them.
             chosen = None if where is None else self._matching(where)
-            nearest, cosines = self._collection.search(terms[0].vector[None], offset + k, chosen)
+            with stage("search"):
+                nearest, cosines = self._collection.search(terms[0].vector[None], offset + k, chosen)
             there = nearest[0] >= 0
             return nearest[0, there][offset:], np.clip((1 + cosines[0, there][offset:].astype(np.float64)) / 2, 0, 1)
         keys = self._collection.keys() if where is None else self._catalog.inputs.where(self.id, where)
         ranking = Ranking(self._collection, self._predictor_for(None, None))
-        ranked, scores = rank(ranking, terms, keys, offset + k)
+        with stage("search"):
+            ranked, scores = rank(ranking, terms, keys, offset + k)
         return ranked[offset:], scores[offset:]
+
+    # Exporting
+
+    def export(self, folder: str | os.PathLike[str], format: ExportFormat | str = ExportFormat.FOLDER) -> None:
+        """Writes the app into a folder: all of it, or (`coco`, `imagefolder`, `csv`) its pictures and labels.
+
+        `Store.import_app` makes the same app again of a `folder`. Raises BadRequest for an unknown format.
+        """
+        write_folder(Path(folder), self._members(format))
+
+    def export_stream(self, format: ExportFormat | str = ExportFormat.FOLDER) -> Iterator[bytes]:
+        """The same files as one tar, in blocks; what they hold belongs to one moment. Raises BadRequest."""
+        return tar_stream(self._members(format))
+
+    def _members(self, format: ExportFormat | str) -> Iterator[Member]:
+        try:
+            wanted = ExportFormat(format)
+        except ValueError:
+            raise BadRequest(f"there is no format {format!r}, only {', '.join(ExportFormat)}") from None
+        return export(self._catalog, self._blobs, self.id, wanted)
 
     def _matching(self, where: Where) -> KeyFilter:
         return self._collection.filter(self._catalog.inputs.where(self.id, where))

@@ -8,6 +8,7 @@ from ..embeddings.base import WorkflowError
 from ..embeddings.batcher import Batcher
 from ..embeddings.images import ImageError
 from ..embeddings.parallel import side_by_side
+from ..embeddings.stages import stage
 from .catalog.vectors import PictureKey
 from .errors import DuplicateUrl, InputExists, NotSupported, TenshotError
 from .intake import Prepared, prepare
@@ -33,7 +34,8 @@ class Batch:
             except (TenshotError, ImageError) as error:
                 return error
 
-        outcomes = dict(enumerate(side_by_side(prepared, requests)))
+        with stage("decode"):
+            outcomes = dict(enumerate(side_by_side(prepared, requests)))
         self._prepared = {place: one for place, one in outcomes.items() if isinstance(one, Prepared)}
         self._errors = {place: one for place, one in outcomes.items() if isinstance(one, Exception)}
 
@@ -81,7 +83,8 @@ class Batch:
         if not pictures:
             return
         try:
-            vectors = embedder().embed_images(list(pictures.values()))
+            with stage("embed"):
+                vectors = embedder().embed_images(list(pictures.values()))
         except WorkflowError as error:
             for place in pictures:
                 self._fail(place, NotSupported(str(error)))

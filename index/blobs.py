@@ -2,8 +2,9 @@
 
 import hashlib
 import os
+import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import PurePosixPath
 from uuid import uuid4
@@ -12,7 +13,9 @@ import fsspec
 from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 
-from .errors import NotFound
+from .errors import NotFound, StorageFailed
+
+_BLOCK = 1 << 20
 
 
 class Blobs:
@@ -31,23 +34,62 @@ class Blobs:
         return bool(self._fs.exists(self._path(sha256)))
 
     def put(self, data: bytes) -> str:
-        """Keeps the bytes and returns their hash. When this returns they are on the disk."""
+        """Keeps the bytes and returns their hash. When this returns they are on the disk. Raises StorageFailed."""
         sha256 = hashlib.sha256(data).hexdigest()
         path = self._path(sha256)
         if self._fs.exists(path):
             return sha256
+        try:
+            self._write(path, data)
+        except OSError as error:
+            raise StorageFailed(f"a picture can't be kept: {error.strerror or error}") from error
+        return sha256
+
+    def _write(self, path: str, data: bytes) -> None:
+        local = isinstance(self._fs, LocalFileSystem)
         # Under another name first: a crash leaves a stray file, never half a blob under the hash of a whole one.
         stray = f"{path}.{uuid4().hex}.new"
-        self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
-        with self._fs.open(stray, "wb") as file:
-            file.write(data)
-            if isinstance(self._fs, LocalFileSystem):
-                file.flush()
-                os.fsync(file.fileno())
-        self._fs.mv(stray, path)
-        if isinstance(self._fs, LocalFileSystem):
-            _sync_folder(os.path.dirname(path))
-        return sha256
+        folder = str(PurePosixPath(path).parent)
+        new = [] if self._fs.exists(folder) else [self._root, str(PurePosixPath(folder).parent)]
+        self._fs.makedirs(folder, exist_ok=True)
+        try:
+            with self._fs.open(stray, "wb") as file:
+                file.write(data)
+                if local:
+                    file.flush()
+                    os.fsync(file.fileno())
+            self._fs.mv(stray, path)
+        except BaseException:
+            if self._fs.exists(stray):
+                self._fs.rm_file(stray)
+            raise
+        if local:
+            for one in (folder, *new):
+                _sync_folder(one)
+
+    def hashes(self) -> Iterator[str]:
+        """Of all that is here, in order."""
+        names = (PurePosixPath(path).name for path in self._files())
+        return (name for name in names if re.fullmatch("[0-9a-f]{64}", name))
+
+    def strays(self) -> list[str]:
+        """Files that crashes left behind; only while nobody writes."""
+        return [path for path in self._files() if path.endswith(".new")]
+
+    def delete_strays(self) -> None:
+        for path in self.strays():
+            self._fs.rm_file(path)
+
+    def is_whole(self, sha256: str) -> bool:
+        """Whether what lies under a hash is what it names; everything is read."""
+        digest = hashlib.sha256()
+        with self._fs.open(self._path(sha256), "rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+        return digest.hexdigest() == sha256
+
+    def _files(self) -> list[str]:
+        return sorted(self._fs.find(self._root))
 
     def get(self, sha256: str) -> bytes:
         """Raises NotFound."""

@@ -18,11 +18,13 @@ TenshotError
 ├── BadRequest               the caller's data is wrong, nothing was stored
 │   ├── BadVector            wrong size, not finite, or zero
 │   ├── BadFilter            a `where` tree that can't be read
+│   ├── BadArchive           an export that is not whole, or not one of tenshot's
 │   ├── InputNotReady        an input that still waits for its picture, or never got one
 │   └── NothingToLearn       a model without usable concepts or labels
 ├── NotSupported             this app's base workflow can't do that (text search without words, images for `vectors`)
 ├── StoreInUse               another process owns the data folder
 ├── StoreTooNew              the data folder was written by a newer tenshot
+├── StorageFailed            the disk is full or can't be written: nothing was changed
 └── StoreClosed              used after close()
 
 `embeddings` has roots of its own (`ImageError`, `WorkflowError`, `Busy`), raised where the fact is known.
@@ -101,6 +103,10 @@ class BadFilter(BadRequest):
     pass
 
 
+class BadArchive(BadRequest):
+    pass
+
+
 class InputNotReady(BadRequest):
     pass
 
@@ -118,6 +124,10 @@ class StoreInUse(TenshotError):
 
 
 class StoreTooNew(TenshotError):
+    pass
+
+
+class StorageFailed(TenshotError):
     pass
 
 

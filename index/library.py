@@ -318,6 +318,10 @@ class Library:
         """Those of the ids that are taken."""
         return self._catalog.inputs.taken_ids(self.id, ids)
 
+    def with_pictures(self, hashes: Sequence[str]) -> dict[str, str]:
+        """sha256 -> id of the oldest input that has this picture, whole."""
+        return self._catalog.inputs.with_pictures(self.id, hashes)
+
     def inputs(self, page: int = 1, per_page: int = 100, status: InputStatus | None = None) -> list[Input]:
         """One page, in the order in which they were added; pages count from 1, past the end they are empty."""
         return self._catalog.inputs.page(self.id, *offset(page, per_page), status)

@@ -1,6 +1,7 @@
 """Models: an app's models and their versions, live or frozen."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 from uuid import uuid4
@@ -12,7 +13,7 @@ from ..embeddings.batcher import Batcher
 from .blobs import Blobs
 from .catalog import Catalog
 from .collection import Collection
-from .errors import BadRequest, ConceptNotFound, ModelNotFound, NothingToLearn, NotSupported
+from .errors import BadRequest, ConceptNotFound, ModelNotFound, NothingToLearn, NotSupported, StorageFailed
 from .intake import check_id
 from .library import Library, offset
 from .records import (
@@ -288,8 +289,10 @@ class Models(Library):
         workflow, teacher = self.recipe.workflow, self._teacher
         predictor = teacher.predictor(model)
         if (space := teacher.space) is not None and space is not self._space_saved:
-            self._catalog.spaces.save(self.id, space, workflow)
-            self._space_saved = space
+            # Only so that a restart gives the same numbers: a full disk is no reason not to predict.
+            with suppress(StorageFailed):
+                self._catalog.spaces.save(self.id, space, workflow)
+                self._space_saved = space
         return predictor
 
     def _model(self, model: Model | str | None) -> Model:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
+from ..embeddings.stages import stage
 from . import comparison, doubt, suggestion
 from .errors import BadRequest, ConceptNotFound
 from .evaluation import WANTED_PRECISION, evaluate
@@ -256,9 +257,10 @@ class Review(Models):
         return self._evaluated(model, today, of_all, version.thresholds)
 
     def _scores(self, model: Model, version: str | None, vectors: FloatArray) -> Scores:
-        predictor = self._predictor_for(model, version)
-        concepts = list(predictor.concept_ids)
-        return Scores(concepts, predictor.values(vectors), self._thresholds_for(model, version, concepts))
+        with stage("score"):
+            predictor = self._predictor_for(model, version)
+            concepts = list(predictor.concept_ids)
+            return Scores(concepts, predictor.values(vectors), self._thresholds_for(model, version, concepts))
 
     def _compared(self, inputs: Sequence[str] | None) -> tuple[list[str], FloatArray]:
         """Ids of the inputs to compare versions on, and their vectors (n, dim)."""

@@ -43,6 +43,10 @@ class Shelf(Generic[K, V]):
         thing = self._things.get(key)
         return thing.result() if thing and thing.done() and not thing.exception() else None
 
+    def all_opened(self) -> dict[K, V]:
+        """Those that are there."""
+        return {key: thing for key in list(self._things) if (thing := self.opened(key)) is not None}
+
     def remove(self, key: K) -> None:
         """Closes one thing, if it is there."""
         with self._mutex:

@@ -3,10 +3,11 @@
 import logging
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
@@ -19,12 +20,16 @@ from .blobs import Blobs
 from .catalog import Catalog
 from .collection import CollectionFacts
 from .collections import Collections, CollectionSettings
-from .errors import StoreClosed, StoreInUse
+from .errors import StorageFailed, StoreClosed, StoreInUse
 from .intake import check_id
 from .records import AppRecord
+from .repair import Findings, examine
+from .repair import repair as repair_folder
 from .segments.native import check_faiss
 from .segments.snapshot import SavedFacts
 from .shelf import Shelf
+from .transfer.archive import Archive
+from .transfer.importing import Imported, import_app
 
 _log = logging.getLogger("tenshot.index")
 
@@ -78,11 +83,17 @@ class Store:
         database_url: str | None = None,
         collections: CollectionSettings | None = None,
     ) -> Self:
-        """Creates or migrates the folder and takes it over. Raises StoreInUse, naming the process that has it."""
+        """Creates or migrates the folder and takes it over.
+
+        Raises StoreInUse, naming the process that has it, StoreTooNew, or StorageFailed where it can't be written.
+        """
         check_faiss()
         folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = _take(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = _take(folder)
+        except OSError as error:
+            raise StorageFailed(f"the data folder {folder} can't be written: {error.strerror or error}") from error
         try:
             return cls(folder, lock, open_catalog(folder, database_url), Blobs(folder / "blobs"), collections)
         except BaseException:
@@ -141,6 +152,20 @@ class Store:
             except (WorkflowError, StoreClosed) as error:
                 _log.warning("the base workflow of app %s is not ready: %s", record.name, error)
 
+    def import_app(
+        self,
+        source: str | os.PathLike[str] | IO[bytes],
+        name: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Imported:
+        """Makes an app of a whole export, a folder or a tar: as it was, vectors to the bit, predictions alike.
+
+        name: another than it had. One that was broken off is gone on with. Raises AppExists or BadArchive.
+        """
+        self._check_open()
+        with Archive(Path(source) if isinstance(source, str | os.PathLike) else source) as archive:
+            return import_app(self.catalog, self._blobs, archive, name, progress)
+
     def apps(self) -> list[AppRecord]:
         """What SQL holds about each app, oldest first."""
         self._check_open()
@@ -153,6 +178,17 @@ class Store:
             app = self.opened_app(record.id)
             found[record.id] = app.collection_facts() if app else self._collections.saved(record.id)
         return found
+
+    def examine(self, *, repair: bool = False) -> Findings:
+        """What is wrong with the folder. repair: reads every picture, and puts right what can be; before apps open."""
+        self._check_open()
+        if not repair:
+            return examine(self.catalog, self._blobs)
+        return repair_folder(self.catalog, self._blobs, self.path / "collections")
+
+    def waiting(self) -> dict[str, int]:
+        """Base workflow -> how many pictures and texts wait for it; of those that are open."""
+        return {recipe.workflow: batcher.waiting for recipe, batcher in self._embedders.all_opened().items()}
 
     def delete_app(self, name: str) -> None:
         """Deletes an app with all that it has. Raises AppNotFound."""

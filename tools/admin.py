@@ -34,17 +34,23 @@ def serve(
     ] = False,
 ) -> None:
     """Run the HTTP API. Example: tenshot serve --port 8000"""
+    from pydantic import ValidationError
+
     from ..api.server import serve as run
     from ..api.settings import Settings
 
     options: Context = context.obj
-    settings = Settings(
-        data=options.data,
-        database_url=options.database_url,
-        host=host,
-        port=port,
-        allow_private_urls=allow_private_urls,
-    )
+    try:
+        settings = Settings(
+            data=options.data,
+            database_url=options.database_url,
+            host=host,
+            port=port,
+            allow_private_urls=allow_private_urls,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        fail(f"the setting TENSHOT_{str(first['loc'][0]).upper()} is wrong: {first['msg']}")
     try:
         run(settings, errors.print)
     except OSError as error:
@@ -198,8 +204,17 @@ def workflows(context: typer.Context) -> None:
     say(context.obj, rows, table(None, columns, shown))
 
 
-def doctor(context: typer.Context) -> None:
-    """Say what is installed and what works here. Example: tenshot doctor"""
+def doctor(
+    context: typer.Context,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Read every picture, delete what nothing names and what crashes left, make the caches anew.",
+        ),
+    ] = False,
+) -> None:
+    """Say what is installed, what works here, and what is wrong with the data folder. Example: tenshot doctor"""
     from ..embeddings.device import device_name
     from ..embeddings.workflows import CATALOGUE, availability
     from ..index.segments.native import check_faiss, gpu_count
@@ -226,9 +241,14 @@ def doctor(context: typer.Context) -> None:
         try:
             with Store.open(options.data, database_url=options.database_url) as store:
                 report["data"] = f"{options.data}: {len(store.apps())} apps, free"
+                found = store.examine(repair=repair)
+                report["folder"] = _folder(found, repair)
+                problems += found.problems
                 report["collections"] = {name: _collection(facts) for name, facts in _collections(store)}
         except StoreInUse as error:
             report["data"] = str(error)
+            if repair:
+                problems.append(f"{error}: stop it to repair")
         except TenshotError as error:
             report["data"] = str(error)
             problems.append(str(error))
@@ -240,7 +260,13 @@ def doctor(context: typer.Context) -> None:
     flat += [("problem", problem) for problem in problems]
     say(options, report, table(None, ["what", "found"], flat))
     if problems:
-        raise typer.Exit(1)
+        fail(f"{len(problems)} problems: {'; '.join(problems)}")
+
+
+def _folder(found: Any, repaired: bool) -> str:
+    done = "deleted" if repaired else "that --repair deletes"
+    text = f"{len(found.orphans)} orphan blobs and {len(found.strays)} stray files {done}"
+    return f"{text}; caches are made anew when they are opened" if repaired else text
 
 
 def _collections(store: Any) -> Any:

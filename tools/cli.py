@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import admin, bench, bench_accuracy, bench_judging, demo, judging, models, work
+from . import admin, bench, bench_accuracy, bench_judging, demo, judging, models, transfer, work
 from .console import Context, errors
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 _WITH_VALUE = ("--data", "--database-url")
 
-for commands in (admin, work, judging, models, demo, bench):
+for commands in (admin, work, judging, models, transfer, demo, bench):
     commands.register(app)
 bench_accuracy.register(bench.app)
 bench_judging.register(bench.app)

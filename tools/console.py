@@ -41,6 +41,9 @@ class Rate:
         speed = self.progress.tasks[0].speed
         self.progress.update(self.task, rate=f"{speed:.0f}/s" if speed else "")
 
+    def set(self, done: int, total: int) -> None:
+        self.progress.update(self.task, completed=done, total=total)
+
     def hide(self) -> None:
         """Leaves nothing behind: the line that says what failed stands alone."""
         self.progress.live.transient = True

@@ -1,6 +1,7 @@
 """Commands for working with an app: import, label, predict, search, evaluate."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ import typer
 
 from .compare import compare
 from .console import Context, cell, fail, open_app, progress, say, table, yes_or_no
+from .transfer import import_export
 
 AppName = Annotated[str, typer.Option("--app", help="The app's name or id.")]
 _LABELS = {"yes": True, "no": False, "remove": None}
@@ -23,39 +25,68 @@ def register(app: typer.Typer) -> None:
 
 def import_folder(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="A folder of pictures, or of folders of pictures.")],
+    path: Annotated[Path, typer.Argument(help="A folder of pictures, or of folders of pictures; or an export.")],
     app: AppName,
     labels: Annotated[
-        str, typer.Option(help="`folders`: each folder's name is a concept; `none`; or a CSV of file,concept[,value].")
-    ] = "folders",
+        str | None,
+        typer.Option(
+            help="`folders`: each folder's name is a concept; `none`; a CSV of file,concept[,value]; or COCO's JSON. "
+            "Else annotations.json or labels.csv beside the pictures, or `folders`."
+        ),
+    ] = None,
 ) -> None:
-    """Add the pictures below a folder; a second run goes on where the first stopped.
+    """Add the pictures below a folder, each content once; a second run goes on where the first stopped.
+
+    An export of a whole app (a folder or a tar) becomes a new app of that name, as it was.
 
     Example: tenshot import pictures --app birds
     """
-    from .importing import find
+    from ..index.transfer.archive import is_archive
+    from .importing import by_content, find
 
     options: Context = context.obj
+    if labels is None and is_archive(path):
+        import_export(context, path, app)
+        return
     found = find(path, labels)
     if not found:
         fail(f"there are no pictures below {path}")
     with open_app(context, app) as opened:
         there = opened.existing([one.input_id for one in found])
-        new = [one for one in found if one.input_id not in there]
+        missing = [one for one in found if one.input_id not in there]
+        hashes = {one.input_id: one.sha256 for one in missing}
+        pictures = by_content(missing, opened.with_pictures(list(filter(None, hashes.values()))), hashes)
         failed: list[dict[str, str]] = []
-        with progress("importing", len(new)) as bar:
-            for one, result in zip(new, opened.add_many(one.request() for one in new), strict=True):
+        with progress("importing", len(pictures.new)) as bar:
+            requests = (one.request() for one in pictures.new)
+            for one, result in zip(pictures.new, opened.add_many(requests), strict=True):
                 if result.error:
                     failed.append({"file": one.name, "reason": " ".join(str(result.error).split())})
                 bar.advance()
             if len(failed) == len(found):
                 bar.hide()
-    document = {"added": len(new) - len(failed), "already_there": len(there), "failed": failed}
-    text = f"added {document['added']}, already there {len(there)}, failed {len(failed)}"
+        _label_again(opened, pictures.again)
+    added = len(pictures.new) - len(failed)
+    document = {"added": added, "already_there": len(there), "same_picture": pictures.same, "failed": failed}
+    text = f"added {added}, already there {len(there)}, failed {len(failed)}"
+    if pictures.same:
+        text += f", the same picture as another {pictures.same}"
     say(options, document, "\n".join([text, *(f"  {one['file']}: {one['reason']}" for one in failed)]))
     if len(failed) == len(found):
         first = failed[0]
         fail(f"none of the {len(failed)} pictures could be added; {first['file']}: {first['reason']}")
+
+
+def _label_again(app: Any, labels: Mapping[str, Mapping[str, bool]]) -> None:
+    """What else is said of pictures that are there; what they are labelled with already stands."""
+    from ..index.records import LabelSource
+
+    inputs = app.inputs_by_id(list(labels))
+    new = {
+        id: {concept: value for concept, value in labels[id].items() if concept not in one.concepts}
+        for id, one in inputs.items()
+    }
+    app.label_many({id: given for id, given in new.items() if given}, source=LabelSource.IMPORT)
 
 
 def label(

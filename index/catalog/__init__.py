@@ -1,8 +1,9 @@
 """Records in SQL: save, find, page, delete. The truth; everything in memory can be made again from it."""
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, case, func, select
 
 from . import schema
 from .apps import Apps
@@ -18,6 +19,7 @@ from .models import Models
 from .names import Names
 from .spaces import Spaces
 from .thresholds import Thresholds
+from .transfers import Transfers
 from .vectors import Vectors
 from .versions import Versions
 from .workflows import Workflows
@@ -43,6 +45,7 @@ class Catalog:
         self.changes = Changes(database)
         self.evaluations = Evaluations(database)
         self.feedback = FeedbackLog(database)
+        self.transfers = Transfers(database)
 
     @classmethod
     def open(cls, url: str) -> "Catalog":
@@ -63,6 +66,44 @@ class Catalog:
                 for chunk in chunks(sorted(left)):
                     left -= set(connection.scalars(select(column).where(column.in_(chunk))))
         return sorted(left)
+
+    def blobs(self) -> dict[str, str]:
+        """Hash of every picture and frozen predictor that is named -> who names it, for people."""
+        pictures = select(schema.inputs.c.sha256, schema.inputs.c.id).where(schema.inputs.c.sha256.is_not(None))
+        versions = schema.model_versions
+        frozen = select(versions.c.predictor_sha256, versions.c.id).where(versions.c.predictor_sha256.is_not(None))
+        with self._database.read() as connection:
+            found = {sha256: f"input {id!r}" for sha256, id in connection.execute(pictures)}
+            return found | {sha256: f"version {id!r}" for sha256, id in connection.execute(frozen)}
+
+    def cache_counts(self) -> tuple[int, int]:
+        """How often an answer was remembered, and how often SQL was asked."""
+        return self._database.cache_counts()
+
+    def input_counts(self) -> dict[tuple[str, str], int]:
+        """(app id, status) -> how many inputs."""
+        inputs = schema.inputs
+        query = select(inputs.c.app_id, inputs.c.status, func.count()).group_by(inputs.c.app_id, inputs.c.status)
+        return self._database.cached("input counts", lambda: self._counted(query))
+
+    def label_counts(self) -> dict[tuple[str, str], int]:
+        """(app id, `yes` or `no`) -> how many labels."""
+        labels = schema.labels
+        said = case((labels.c.value, "yes"), else_="no")
+        query = select(labels.c.app_id, said, func.count()).group_by(labels.c.app_id, said)
+        return self._database.cached("label counts", lambda: self._counted(query))
+
+    def _counted(self, query: Select[Any]) -> dict[tuple[str, str], int]:
+        with self._database.read() as connection:
+            return {(row[0], row[1]): row[2] for row in connection.execute(query)}
+
+    def copy_to(self, path: str) -> None:
+        """Writes the records of this moment into a new SQLite file. Raises NotSupported for other databases."""
+        self._database.copy_to(path)
+
+    def problems(self) -> list[str]:
+        """What is wrong with the database. Raises NotSupported for other databases than SQLite."""
+        return self._database.problems()
 
     def begin_moment(self) -> None:
         """From here on this context (a request) sees what others had committed by now, and asks SQL less often."""

@@ -1,5 +1,6 @@
 """One SQL database: connections, transactions, migrations."""
 
+import sqlite3
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,8 +14,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError
 
-from ..errors import StoreTooNew
+from ...embeddings.stages import stage
+from ..errors import NotSupported, StorageFailed, StoreTooNew
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -37,7 +40,7 @@ class Database:
     """An engine with its schema up to date."""
 
     def __init__(self, url: str) -> None:
-        """Migrates what is there. Raises StoreTooNew for a schema from the future."""
+        """Migrates what is there. Raises StoreTooNew for a schema from the future, and StorageFailed."""
         if make_url(url).get_backend_name() == "sqlite":
             self._engine = create_engine(url, connect_args={"check_same_thread": False})
             event.listen(self._engine, "connect", _configure)
@@ -46,7 +49,8 @@ class Database:
             self._engine = create_engine(url)
         self._cache = ReadCache(self._engine)
         try:
-            _migrate(self._engine)
+            with _disk_errors():
+                _migrate(self._engine)
         except BaseException:
             self._engine.dispose()
             raise
@@ -59,17 +63,54 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view."""
-        with self._engine.connect() as connection, connection.begin():
+        with _disk_errors(), stage("sql read"), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """All of it, or nothing."""
+        """All of it, or nothing. Raises StorageFailed where the disk takes no more, and then it is nothing."""
         try:
-            with self._engine.connect().execution_options(write=True) as connection, connection.begin():
+            with (
+                _disk_errors(),
+                stage("sql write"),
+                self._engine.connect().execution_options(write=True) as connection,
+                connection.begin(),
+            ):
                 yield connection
         finally:
             self._cache.wrote()
+
+    def cache_counts(self) -> tuple[int, int]:
+        """How often an answer was remembered, and how often SQL was asked."""
+        return self._cache.hits, self._cache.misses
+
+    def copy_to(self, path: str) -> None:
+        """Writes the database of this moment into a new SQLite file, whatever is written meanwhile.
+
+        Raises NotSupported for other databases, which bring tools of their own for that.
+        """
+        self._check_sqlite("be backed up by tenshot: use pg_dump, and back up the pictures beside it")
+        source = self._engine.raw_connection()
+        target = sqlite3.connect(path)
+        try:
+            # In one step: SQLite reads one moment of it, and writers go on.
+            source.driver_connection.backup(target)  # type: ignore[union-attr]
+        finally:
+            target.close()
+            source.close()
+
+    def problems(self) -> list[str]:
+        """What SQLite finds wrong with its file, and rows that name others which are not there."""
+        self._check_sqlite("be checked by tenshot")
+        with self.read() as connection:
+            found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
+            lost = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA foreign_key_check")]
+        found = [] if found == ["ok"] else found
+        return found + [f"rows of {table} name rows that are not there" for table in dict.fromkeys(lost)]
+
+    def _check_sqlite(self, what: str) -> None:
+        if self.dialect != "sqlite":
+            raise NotSupported(f"a {self.dialect} database can't {what}")
 
     def cached(self, key: Hashable, load: Callable[[], T]) -> T:
         """What load reads, remembered until anybody commits anything. The values must not be changed."""
@@ -117,12 +158,18 @@ class ReadCache:
         self._version: object = None
         self._values: dict[Hashable, Any] = {}
         self._writes = 0
+        # Counted without a lock: one in a thousand may be missed.
+        self.hits = 0
+        self.misses = 0
 
     def get(self, key: Hashable, load: Callable[[], T]) -> T:
         if self._engine.dialect.name != "sqlite":
             return load()
         values = self._valid()
-        if key not in values:
+        if key in values:
+            self.hits += 1
+        else:
+            self.misses += 1
             # Into the values of the version from before the load: what is committed meanwhile makes new ones.
             values[key] = load()
         found: T = values[key]
@@ -134,6 +181,8 @@ class ReadCache:
             return load(keys)
         values = self._valid()
         missing = [key for key in keys if (kind, key) not in values]
+        self.hits += len(keys) - len(missing)
+        self.misses += len(missing)
         if missing:
             values.update({(kind, key): value for key, value in load(missing).items()})
         return {key: values[kind, key] for key in keys if (kind, key) in values}
@@ -172,6 +221,26 @@ class ReadCache:
         return self._watcher.driver_connection.execute("PRAGMA data_version").fetchone()
 
 
+_DISK = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+}
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """What SQLite says of the disk, as StorageFailed."""
+    try:
+        yield
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        if code is not None and code & 0xFF in _DISK:
+            raise StorageFailed(f"the database can't be written: {error.orig}") from error
+        raise
+
+
 def chunks(values: Sequence[T]) -> Iterator[list[T]]:
     """Lists short enough for an IN."""
     source = iter(values)
@@ -191,9 +260,15 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("write") else "BEGIN")
 
 
-def _migrate(engine: Engine) -> None:
+def migration_config() -> Config:
+    """Where the schema's history is."""
     config = Config()
     config.set_main_option("script_location", "tenshot.index:migrations")
+    return config
+
+
+def _migrate(engine: Engine) -> None:
+    config = migration_config()
     script = ScriptDirectory.from_config(config)
     head = script.get_current_head()
     with engine.connect() as connection, connection.begin():
@@ -201,7 +276,10 @@ def _migrate(engine: Engine) -> None:
     if current == head:
         return
     if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
-        raise StoreTooNew(f"the database has schema {current}, made by a newer tenshot; this one knows {head}")
+        raise StoreTooNew(
+            f"the database has schema {current}, made by a newer tenshot, and this one knows {head}; there is no way "
+            f"back: install the newer one again, or restore a backup from before"
+        )
     # One transaction for all steps: two processes that open at once take turns, and a crash leaves the old schema.
     with engine.connect().execution_options(write=True) as connection, connection.begin():
         if engine.dialect.name == "postgresql":

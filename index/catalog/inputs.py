@@ -136,6 +136,18 @@ class Inputs:
         """Those of the URLs that an input came from, or will; one whose URL failed doesn't count."""
         return self._taken(app_id, _inputs.c.url, urls, _inputs.c.status != InputStatus.FAILED.value)
 
+    def with_pictures(self, app_id: str, hashes: Sequence[str]) -> dict[str, str]:
+        """sha256 -> id of the oldest input that has this picture, whole."""
+        found: dict[str, str] = {}
+        with self._database.read() as connection:
+            for chunk in chunks(hashes):
+                query = select(_inputs.c.sha256, _inputs.c.id).where(
+                    _inputs.c.app_id == app_id, _inputs.c.sha256.in_(chunk), _inputs.c.crop.is_(None)
+                )
+                for sha256, id in connection.execute(query.order_by(_inputs.c.key)):
+                    found.setdefault(sha256, id)
+        return found
+
     def get(self, app_id: str, ids: Sequence[str]) -> dict[str, Input]:
         """Those that exist."""
         if len(ids) == 1:

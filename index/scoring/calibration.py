@@ -122,13 +122,14 @@ def _fitted(
     )
     high, low = (len(positives) + 1) / (len(positives) + 2), 1 / (weight + 2)
     targets = np.concatenate([np.full(len(positive_scores), high), np.full(len(others), low)])
-    said = share * np.concatenate(text)
+    shown = text[0] if len(positives) else np.median(np.concatenate(text), keepdims=True)
+    said = share * np.concatenate([shown, *text[1:]])
     middle = (np.median(positive_scores) + np.median(others)) / 2
-    between = (np.median(said[: len(positives)]) + np.median(said[len(positives) :])) / 2
+    between = (np.median(said[: len(shown)]) + np.median(said[len(shown) :])) / 2
     slope, offset, loss = _newton(scores, targets, weights, said, _SLOPE, -_SLOPE * float(middle) - float(between))
     if len(background):
-        shown = _share_of_positives(expit(slope * background + offset + share * text[2]))
-        offset += 0.35 * float(logit(shown))
+        likely = _share_of_positives(expit(slope * background + offset + share * text[2]))
+        offset += 0.35 * float(logit(likely))
     return Logistic(slope, offset, share), loss
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .calibration import fit_logistic
+from .calibration import NO_CONTRAST, fit_logistic
 from .concept import LABEL_NOISE, LargeVotes, Votes, background_noise, share_of
 from .examples import Array, Examples
 from .large import DUAL_LIMIT, NEIGHBOUR_WEIGHT, LargeFit, Taught, WithoutSelf, log_means
@@ -54,20 +54,22 @@ class LargeConceptScorer:
         sides = judged.groups == 0, (judged.groups == 1) & ~judged.bystander, judged.bystander
         said = None if text is None else text.of([*self._fit.judge_keys, *self._bystanders])[:, 0]
         rows = self._examples.rows(self.labels)
-        cached = self._fit.cached
-        curve = fit_logistic(
-            scores[sides[0]],
-            scores[sides[1]],
-            scores[sides[2]],
-            None if said is None else (said[sides[0]], said[sides[1]], said[sides[2]]),
-        )
+        cached, compared = self._fit.cached, bool(np.any(judged.groups != 0))
+        curve = NO_CONTRAST
+        if compared:
+            curve = fit_logistic(
+                scores[sides[0]],
+                scores[sides[1]],
+                scores[sides[2]],
+                None if said is None else (said[sides[0]], said[sides[1]], said[sides[2]]),
+            )
         return Votes(
             rows=rows,
             votes=np.zeros(len(rows)),
             signs=np.where(list(self.labels.values()), 1.0, -1.0),
             background=np.zeros(len(self._examples.background)),
             curve=curve,
-            low_confidence=False,
+            low_confidence=not compared,
             text=share_of(curve, text),
             large=LargeVotes(
                 prototype=self._fit.weights[:, 0] / scales[0],

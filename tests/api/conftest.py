@@ -59,11 +59,12 @@ class Tenant:
         return self.app.id
 
     def call(self, method: str, path: str, body: Any = None, expect: tuple[int, int] = (200, 10000)) -> Any:
-        """The answer's JSON; its HTTP status and code are as expected."""
+        """The answer's JSON without the request's id; its HTTP status and code are as expected."""
         answer = self.client.request(method, path, json=body)
         document = answer.json()
         assert (answer.status_code, document["status"]["code"]) == expect, document
         assert document["status"]["description"]
+        assert document["status"].pop("req_id") == answer.headers["x-request-id"]
         return document
 
 

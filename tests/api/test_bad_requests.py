@@ -123,7 +123,7 @@ class Asked:
 
     def state(self) -> Any:
         paths = ("inputs?per_page=1000", "concepts", "models", "workflows", "models/abc/versions")
-        apps = self.admin.get("/v2/users/me/apps").json(), self.admin.get("/v2/users/me/keys").json()
+        apps = self.admin.get("/v2/users/me/apps").json()["apps"], self.admin.get("/v2/users/me/keys").json()["keys"]
         return [self.tenant.call("GET", f"/v2/{path}") for path in paths], apps
 
 

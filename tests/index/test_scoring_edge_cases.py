@@ -33,6 +33,14 @@ def test_only_positives_and_no_background_is_low_confidence_but_ranks() -> None:
     assert values[place.truth == 0].mean() > values[place.truth != 0].mean()
 
 
+def test_thousands_of_positives_and_nothing_else_are_low_confidence_too() -> None:
+    place = world(count=1100)
+    labels = {"c0": dict.fromkeys(range(1100), True)}
+    predictor = place.scorer(labels, "independent").predictor()
+    assert predictor.low_confidence.all()
+    assert (predictor.values(place.vectors[:50]) > 0.5).all()
+
+
 def test_identical_vectors_get_their_share_of_the_labels() -> None:
     vectors = np.tile(world().vectors[:1], (20, 1))
     place = World(vectors, np.zeros(20, dtype=np.int64), np.arange(20))

@@ -3,31 +3,15 @@
 import re
 import signal
 import socket
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+from serving import serving
 
 from tenshot import Store
-
-
-@contextmanager
-def serving(launched: Callable[..., Any]) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """The process, where it listens, and all that it printed before."""
-    running = launched("serve", "--port", "0")
-    said = ""
-    try:
-        while not (listens := re.search(r"listens on (http://\S+)", said)):
-            line = running.stderr.readline()
-            assert line, said
-            said += line
-        yield running, listens[1], said
-    finally:
-        running.kill()
-        running.communicate()
 
 
 def test_it_says_where_it_listens_and_gives_the_admin_key_once(launched: Callable[..., Any], tmp_path: Path) -> None:
@@ -59,6 +43,11 @@ def test_apps_and_keys_made_beside_it_work_at_once(launched: Callable[..., Any],
         assert "in use" in tenshot("evaluate", "--app", "v", expect=1).err
         tenshot("apps", "delete", "v", "--yes")
         assert httpx.get(f"{url}/v2/inputs/x", headers=headers).status_code == 401
+
+
+def test_a_wrong_setting_is_one_line(tenshot: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENSHOT_LOG_FORMAT", "xml")
+    assert "TENSHOT_LOG_FORMAT" in tenshot("serve", "--port", 0, expect=1).err
 
 
 def test_a_port_in_use_is_one_line(tenshot: Callable[..., Any]) -> None:

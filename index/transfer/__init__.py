@@ -1,0 +1,1 @@
+"""Apps and data folders in and out."""

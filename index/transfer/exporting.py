@@ -1,0 +1,216 @@
+"""An app as the files of an archive, a few at a time: all of it (`folder`), or pictures and labels that others read.
+
+    folder        tenshot.json; inputs with vectors, labels, events, models ... as Parquet; images/, predictors/
+    coco          annotations.json, images/: classification as detectors' tools know it; negatives as LVIS has them
+    imagefolder   CONCEPT/picture, once for each concept that it shows; pictures without any beside the folders
+    csv           labels.csv of file,id,concept,value, images/
+
+What is read from SQL belongs to one moment. Sources: https://cocodataset.org/#format-data, https://www.lvisdataset.org.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+from PIL import Image
+
+from ..blobs import Blobs
+from ..catalog import Catalog
+from ..catalog.transfers import AppRows
+from ..errors import NotFound
+from .archive import MANIFEST, Member
+from .tables import INPUTS, TABLES, Row, to_parquet
+
+FORMAT = 1
+_SHARD = 1024
+"""Inputs in one file."""
+_ROWS = 65_536
+"""Rows of another table in one file."""
+_SUFFIXES = {
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "image/webp": ".webp",
+    "image/gif": ".gif",
+    "image/bmp": ".bmp",
+    "image/tiff": ".tif",
+}
+_ORIENTATION = 0x0112
+_TURNED = (5, 6, 7, 8)
+_LONGEST = 200
+
+
+class ExportFormat(StrEnum):
+    """What an app is exported as."""
+
+    FOLDER = "folder"
+    COCO = "coco"
+    IMAGEFOLDER = "imagefolder"
+    CSV = "csv"
+
+
+def export(catalog: Catalog, blobs: Blobs, app_id: str, format: ExportFormat) -> Iterator[Member]:
+    """The files, in the order in which they are to be written. A picture whose file is lost is left out."""
+    write: Mapping[ExportFormat, Callable[[AppRows, Blobs], Iterator[Member]]] = {
+        ExportFormat.FOLDER: _whole,
+        ExportFormat.COCO: _coco,
+        ExportFormat.IMAGEFOLDER: _imagefolder,
+        ExportFormat.CSV: _csv,
+    }
+    with catalog.transfers.reading(app_id) as rows:
+        yield from write[format](rows, blobs)
+
+
+def image_name(row: Row) -> str:
+    """Where a picture lies in a whole export."""
+    sha256 = row["sha256"]
+    return f"images/{sha256[:2]}/{sha256}{_suffix(row)}"
+
+
+def predictor_name(sha256: str) -> str:
+    """Where a frozen version's predictor lies."""
+    return f"predictors/{sha256}.npz"
+
+
+def _whole(rows: AppRows, blobs: Blobs) -> Iterator[Member]:
+    app, dim = rows.app, rows.app["dim"]
+    files: dict[str, str] = {}
+    counts: dict[str, int] = {}
+
+    def table(name: str, number: int, found: list[Row]) -> Member:
+        member = Member(f"{name}/{number:06d}.parquet", to_parquet(name, found, dim))
+        files[member.name] = hashlib.sha256(member.content).hexdigest()
+        counts[name] = counts.get(name, 0) + len(found)
+        return member
+
+    written: set[str] = set()
+    for number, shard in enumerate(rows.inputs(_SHARD)):
+        yield table(INPUTS, number, shard)
+        for row in shard:
+            if row["sha256"] and row["sha256"] not in written and (content := _picture(blobs, row)) is not None:
+                written.add(row["sha256"])
+                yield Member(image_name(row), content)
+    for name in TABLES:
+        for number, found in enumerate(rows.table(name, _ROWS)):
+            yield table(name, number, found)
+            for row in found if name == "model_versions" else ():
+                if (sha256 := row["predictor_sha256"]) and sha256 not in written:
+                    written.add(sha256)
+                    yield Member(predictor_name(sha256), blobs.get(sha256))
+    manifest = {
+        "format": FORMAT,
+        "export": uuid4().hex,
+        "exported_at": datetime.now(UTC).isoformat(),
+        "app": {
+            **{name: app[name] for name in ("id", "name", "recipe", "dim", "seq", "teach_from_feedback")},
+            "created_at": app["created_at"].isoformat(),
+        },
+        "counts": counts,
+        "files": files,
+    }
+    yield _json(MANIFEST, manifest)
+
+
+def _coco(rows: AppRows, blobs: Blobs) -> Iterator[Member]:
+    concepts = [row for part in rows.table("concepts", _ROWS) for row in part]
+    numbers = {row["id"]: number for number, row in enumerate(concepts, 1)}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for row, labels, content in _pictures(rows, blobs):
+        name = f"images/{_file(row)}"
+        width, height = _size(content)
+        image: dict[str, Any] = {
+            "id": len(images) + 1,
+            "file_name": name,
+            "width": width,
+            "height": height,
+            "date_captured": row["created_at"].isoformat(),
+            "neg_category_ids": [numbers[concept] for concept, value in labels.items() if not value],
+            "input_id": row["id"],
+        }
+        for given in ("metadata", "crop"):
+            if row[given] is not None:
+                image[given] = row[given]
+        if row["url"]:
+            image["coco_url"] = row["url"]
+        if row["longitude"] is not None:
+            image["geo"] = [row["longitude"], row["latitude"]]
+        images.append(image)
+        for concept, value in labels.items():
+            if value:
+                annotation = {"id": len(annotations) + 1, "image_id": image["id"], "category_id": numbers[concept]}
+                annotations.append(annotation)
+        yield Member(name, content)
+    categories = [{"id": numbers[row["id"]], "name": row["id"], "display_name": row["name"]} for row in concepts]
+    info = {"description": rows.app["name"], "date_created": datetime.now(UTC).isoformat()}
+    whole = {"info": info, "images": images, "annotations": annotations, "categories": categories}
+    yield _json("annotations.json", whole)
+
+
+def _imagefolder(rows: AppRows, blobs: Blobs) -> Iterator[Member]:
+    for row, labels, content in _pictures(rows, blobs):
+        shown = [concept for concept, value in labels.items() if value]
+        for folder in [f"{_plain(concept)}/" for concept in shown] or [""]:
+            yield Member(folder + _file(row), content)
+
+
+def _csv(rows: AppRows, blobs: Blobs) -> Iterator[Member]:
+    table = io.StringIO()
+    lines = csv.writer(table)
+    lines.writerow(["file", "id", "concept", "value"])
+    for row, labels, content in _pictures(rows, blobs):
+        name = f"images/{_file(row)}"
+        for concept, value in labels.items() or [("", True)]:
+            lines.writerow([name, row["id"], concept, "yes" if value else "no"])
+        yield Member(name, content)
+    yield Member("labels.csv", table.getvalue().encode())
+
+
+def _pictures(rows: AppRows, blobs: Blobs) -> Iterator[tuple[Row, Mapping[str, bool], bytes]]:
+    """Every input that has a picture, its labels, and the picture's file."""
+    for shard in rows.inputs(_SHARD):
+        labels = rows.labels_of([row["key"] for row in shard])
+        for row in shard:
+            if row["sha256"] and (content := _picture(blobs, row)) is not None:
+                yield row, labels.get(row["key"], {}), content
+
+
+def _picture(blobs: Blobs, row: Row) -> bytes | None:
+    try:
+        return blobs.get(row["sha256"])
+    except NotFound:
+        return None  # deleted since, or lost; `doctor` tells which
+
+
+def _file(row: Row) -> str:
+    """A file name for an input: its id, where that can be one."""
+    return _plain(row["id"]) + _suffix(row)
+
+
+def _plain(name: str) -> str:
+    """Any id as a name for a file or folder; one that is too long, or of dots alone, gives its hash."""
+    plain = "".join(quote(one, safe="") if one in "/\\%" else one for one in name)
+    if len(plain.encode()) > _LONGEST or plain.startswith(".") or plain != plain.strip():
+        return hashlib.sha256(name.encode()).hexdigest()
+    return plain
+
+
+def _suffix(row: Row) -> str:
+    return _SUFFIXES.get(row["media_type"] or "", ".bin")
+
+
+def _size(content: bytes) -> tuple[int, int]:
+    """Width and height of the upright picture; nothing is decoded."""
+    with Image.open(io.BytesIO(content)) as image:
+        width, height = image.size
+        return (height, width) if image.getexif().get(_ORIENTATION) in _TURNED else (width, height)
+
+
+def _json(name: str, content: Mapping[str, Any]) -> Member:
+    return Member(name, json.dumps(content, ensure_ascii=False, indent=1).encode())

@@ -1,0 +1,202 @@
+"""Request ids, logs, metrics, traces, and what an overloaded service still answers."""
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from vectors import vector_input
+
+from tenshot import Store
+from tenshot.api.keys import new_key
+from tenshot.api.logs import set_up_logs
+from tenshot.api.service import create_service
+from tenshot.api.settings import Settings
+from tenshot.api.tracing import Tracing
+
+
+@pytest.mark.parametrize("given", ["abc-123", "00f067aa0ba902b7", "a" * 100])
+def test_a_sane_request_id_is_kept(tenant: Any, given: str) -> None:
+    said = tenant.client.get("/v2/inputs", headers={"X-Request-ID": given})
+    assert said.headers["x-request-id"] == said.json()["status"]["req_id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "a b", "a" * 101, "x<script>", "é"])
+def test_another_is_replaced(tenant: Any, given: str) -> None:
+    said = tenant.client.get("/v2/inputs", headers={"X-Request-ID": given.encode()})
+    assert re.fullmatch("[0-9a-f]{32}", said.headers["x-request-id"])
+    assert said.headers["x-request-id"] == said.json()["status"]["req_id"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/v2/nowhere", None),
+        ("PUT", "/v2/inputs", {}),
+        ("POST", "/v2/inputs", {"inputs": 3}),
+        ("GET", "/v2/inputs/unknown", None),
+        ("GET", "/healthz", None),
+    ],
+)
+def test_every_answer_has_one_id_in_header_and_status(tenant: Any, method: str, path: str, body: Any) -> None:
+    first, second = (tenant.client.request(method, path, json=body) for _ in range(2))
+    for said in (first, second):
+        assert said.headers["x-request-id"] == said.json()["status"]["req_id"]
+    assert first.headers["x-request-id"] != second.headers["x-request-id"]
+
+
+def _samples(server: Any) -> dict[str, float]:
+    with server.client(None) as client:
+        said = client.get("/metrics")
+    assert said.headers["content-type"].startswith("text/plain")
+    lines = [line.rsplit(" ", 1) for line in said.text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines}
+
+
+def test_requests_and_their_parts_are_timed_by_route_never_by_id(server: Any, taught: Any) -> None:
+    body = {"inputs": [{"data": {"embeddings": [{"vector": [1] * 8}]}}]}
+    count = 'tenshot_request_seconds_count{method="POST",route="/v2/models/{id}/outputs",status="200"}'
+    before = _samples(server)
+    for _ in range(3):
+        taught.call("POST", "/v2/models/abc/outputs", body)
+    taught.call("POST", "/v2/models/nobody/outputs", body, expect=(404, 21200))
+    after = _samples(server)
+    assert after[count] - before.get(count, 0) == 3
+    assert after[count.replace('status="200"', 'status="404"')] >= 1
+    scored = 'tenshot_stage_seconds_count{stage="score"}'
+    assert after[scored] - before.get(scored, 0) == 3
+    assert {"sql write", "sql read"} <= set(re.findall('stage="([^"]+)"', " ".join(after)))
+    assert not any("nobody" in name for name in after)
+
+
+def test_the_store_is_measured(server: Any, taught: Any) -> None:
+    samples = _samples(server)
+    assert samples[f'tenshot_inputs{{app="{taught.id}",status="ready"}}'] == 30
+    assert samples[f'tenshot_labels{{app="{taught.id}",value="yes"}}'] == 6
+    assert samples[f'tenshot_collection_rows{{app="{taught.id}",kind="exact",place="cpu"}}'] == 30
+    taught.app.label("x3", {"a": False})
+    after = _samples(server)
+    assert after[f'tenshot_labels{{app="{taught.id}",value="no"}}'] == 1
+    assert after['tenshot_queue_depth{queue="pictures"}'] == 0
+    assert after["process_resident_memory_bytes"] > 1e6
+    assert after['tenshot_disk_bytes{kind="free"}'] > 0
+    for _ in range(5):
+        taught.call("GET", "/v2/models/abc")
+    remembered = 'tenshot_sql_reads_total{remembered="yes"}'
+    assert _samples(server)[remembered] > after[remembered]
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str, str], None]]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield set_up_logs
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_json_logs_are_one_object_a_line_without_keys(
+    logged: Callable[[str, str], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logged("json", "info")
+    with Store.open(tmp_path / "data") as store:
+        app = store.create_app("a", "vectors", dim=8)
+        key = new_key(store.catalog, app.id).secret
+        with TestClient(create_service(Settings(), store)) as client:
+            headers = {"Authorization": f"Key {key}", "X-Request-ID": "mine"}
+            client.post("/v2/inputs", json={"inputs": [vector_input(0, id="secret name")]}, headers=headers)
+            client.get("/v2/inputs/a%0Ab", headers=headers)
+    err = capsys.readouterr().err
+    lines = [json.loads(line) for line in err.splitlines()]
+    [posted, got] = [line for line in lines if line["logger"] == "tenshot.requests"]
+    assert (posted["request_id"], posted["method"], posted["route"], posted["status"]) == (
+        *("mine", "POST"),
+        *("/v2/inputs", 200),
+    )
+    assert posted["stages"]["sql write"] > 0
+    assert (got["status"], got["path"]) == (404, "/v2/inputs/a\nb")
+    assert key not in err
+    assert "secret name" not in err
+
+
+def test_plain_logs_end_with_the_request_id_and_stay_on_one_line(
+    logged: Callable[[str, str], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logged("plain", "info")
+    with Store.open(tmp_path / "data") as store, TestClient(create_service(Settings(), store)) as client:
+        client.get("/v2/inputs/a%0Ab", headers={"X-Request-ID": "mine"})
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "tenshot.requests" in line]
+    assert re.fullmatch(r"INFO tenshot.requests: GET /v2/inputs/a\\nb 401 [\d.]+ ms \[mine\]", line)
+
+
+def test_a_trace_goes_on_through_the_service(tmp_path: Path) -> None:
+    spans = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with Store.open(tmp_path / "data") as store:
+        app = store.create_app("a", "vectors", dim=8)
+        headers = {"Authorization": f"Key {new_key(store.catalog, app.id).secret}", "traceparent": caller}
+        with TestClient(create_service(Settings(), store, Tracing(provider))) as client:
+            said = client.post("/v2/inputs", json={"inputs": [vector_input(0)]}, headers=headers)
+            assert said.status_code == 200
+    [span] = spans.get_finished_spans()
+    assert span.name == "POST /v2/inputs"
+    assert span.context is not None
+    assert f"{span.context.trace_id:x}" == "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert span.attributes is not None
+    assert span.attributes["http.response.status_code"] == 200
+    assert span.attributes["tenshot.request_id"] == said.headers["x-request-id"]
+    assert span.attributes["tenshot.seconds.sql write"]
+
+
+def test_more_at_once_than_allowed_are_told_to_wait_while_health_answers(tmp_path: Path) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+    with Store.open(tmp_path / "data") as store:
+        app = store.create_app("a", "vectors", dim=8)
+        headers = {"Authorization": f"Key {new_key(store.catalog, app.id).secret}"}
+        service = create_service(Settings(max_requests_at_once=3), store)
+
+        @service.get("/slow")
+        def slow() -> None:
+            begun.release()
+            go_on.wait(20)
+
+        with TestClient(service) as client:
+            waiting = [threading.Thread(target=client.get, args=("/slow",)) for _ in range(3)]
+            for thread in waiting:
+                thread.start()
+                assert begun.acquire(timeout=20)
+            said = client.get("/v2/inputs", headers=headers)
+            assert (said.status_code, said.json()["status"]["code"], said.headers["retry-after"]) == (429, 11005, "1")
+            for path in ("/healthz", "/readyz", "/metrics"):
+                assert client.get(path).status_code == 200
+            go_on.set()
+            for thread in waiting:
+                thread.join()
+            assert client.get("/v2/inputs", headers=headers).status_code == 200
+
+
+def test_it_is_ready_when_its_base_workflows_are_open(tmp_path: Path) -> None:
+    go_on = threading.Event()
+
+    class Slow(Store):
+        def warm_up(self) -> None:
+            go_on.wait(20)
+
+    with Slow.open(tmp_path / "data") as store:
+        service = create_service(Settings(), store)
+        with TestClient(service) as client:
+            assert client.get("/healthz").status_code == 200
+            assert client.get("/readyz").status_code == 503
+            go_on.set()
+            service.state.warming.join()
+            assert client.get("/readyz").status_code == 200
