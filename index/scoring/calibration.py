@@ -20,6 +20,8 @@ _TEXT_PRIOR = 4.0
 _LOG_TEMPERATURES = (np.log(1.5), np.log(60))
 _SLOPE, _SLOPE_SPREAD = 12.0, 6.0
 _NEWTON_STEPS = 15
+_BELIEVED = 20
+"""With so many positives a curve's own opinion of the background is taken for true when it is fitted again."""
 
 
 @dataclass(frozen=True)
@@ -97,40 +99,69 @@ def fit_logistic(
 
     text: the log-odds by words of the same images; the share of them that suits the labels best is chosen.
 
-    Platt's smoothed targets (Platt 1999) with both sides weighing 10 + P/2, a normal prior on slope and offset, and a
-    shift for how rare the concept is in the background (Saerens et al. 2002), damped to 0.35, for that is a guess.
+    Platt's smoothed targets (Platt 1999), those of the noes nearer to zero with more positives; both sides weigh
+    10 + P/2; a normal prior on slope and offset; and a shift for how rare the concept is in the background (Saerens et
+    al. 2002), damped to 0.35, for that is a guess.
+
+    The background hides positives, which would hold all values down. So each of its images counts for less the likelier
+    it is to be one; not with few labels, for then one curve would only talk itself into more of them.
     """
-    if text is None:
-        return _fitted(positives, negatives, background, (positives * 0, negatives * 0, background * 0), 0.0)[0]
-    # A single positive can't say how far its name is right.
-    shares = _TEXT_SHARES if len(positives) > 1 else (TEXT_SHARE,)
-    curves = [_fitted(positives, negatives, background, text, share) for share in shares]
-    return min(curves, key=lambda fit: fit[1] + _TEXT_PRIOR * (fit[0].text_share - TEXT_SHARE) ** 2)[0]
+    shares: tuple[float, ...] = (0.0,) if text is None else _TEXT_SHARES
+    if text is not None and len(positives) < 2:
+        # A single positive can't say how far its name is right.
+        shares = (TEXT_SHARE,)
+    said = text or (np.zeros_like(positives), np.zeros_like(negatives), np.zeros_like(background))
+    none = np.zeros_like(background)
+    fits = [_fitted(positives, negatives, background, said, share, none) for share in shares]
+    fit = min(fits, key=lambda one: one.loss + _TEXT_PRIOR * (one.text_share - TEXT_SHARE) ** 2)
+    if not len(background):
+        return Logistic(fit.slope, fit.offset, fit.text_share)
+    believed = min(len(positives) / _BELIEVED, 1) * fit.of(background, said[2])
+    if len(positives) > 1:
+        fit = _fitted(positives, negatives, background, said, fit.text_share, believed)
+    share = _share_of_positives(fit.of(background, said[2]))
+    return Logistic(fit.slope, fit.offset + 0.35 * float(logit(share)), fit.text_share)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    slope: float
+    offset: float
+    text_share: float
+    loss: float
+    """Penalised."""
+
+    def of(self, scores: Array, text: Array) -> Array:
+        """Probabilities."""
+        return np.asarray(expit(self.slope * scores + self.offset + self.text_share * text))
 
 
 def _fitted(
-    positives: Array, negatives: Array, background: Array, text: tuple[Array, Array, Array], share: float
-) -> tuple[Logistic, float]:
-    """With its penalised log loss."""
+    positives: Array,
+    negatives: Array,
+    background: Array,
+    text: tuple[Array, Array, Array],
+    text_share: float,
+    hidden: Array,
+) -> _Fit:
+    """hidden (m,): the probability that an image of the background is a positive."""
     others = np.concatenate([negatives, background])
     # With one positive its leave-one-out score says nothing (no positive is left): a high background score stands in.
     positive_scores = positives if len(positives) > 1 else np.quantile(others, [0.98])
-    weight = 10 + len(positives) / 2
-    scores = np.concatenate([positive_scores, others])
+    count, weight = len(positives), 10 + len(positives) / 2
+    trusted = np.concatenate([np.ones(len(negatives)), 1 - hidden])
     weights = np.concatenate(
-        [np.full(len(positive_scores), weight / len(positive_scores)), np.full(len(others), weight / len(others))]
+        [np.full(len(positive_scores), weight / len(positive_scores)), weight * trusted / trusted.sum()]
     )
-    high, low = (len(positives) + 1) / (len(positives) + 2), 1 / (weight + 2)
+    high, low = (count + 1) / (count + 2), 1 / (weight * (1 + count / 5) + 2)
     targets = np.concatenate([np.full(len(positive_scores), high), np.full(len(others), low)])
-    shown = text[0] if len(positives) else np.median(np.concatenate(text), keepdims=True)
-    said = share * np.concatenate([shown, *text[1:]])
+    shown = text[0] if count else np.median(np.concatenate(text), keepdims=True)
+    said = text_share * np.concatenate([shown, *text[1:]])
     middle = (np.median(positive_scores) + np.median(others)) / 2
     between = (np.median(said[: len(shown)]) + np.median(said[len(shown) :])) / 2
+    scores = np.concatenate([positive_scores, others])
     slope, offset, loss = _newton(scores, targets, weights, said, _SLOPE, -_SLOPE * float(middle) - float(between))
-    if len(background):
-        likely = _share_of_positives(expit(slope * background + offset + share * text[2]))
-        offset += 0.35 * float(logit(likely))
-    return Logistic(slope, offset, share), loss
+    return _Fit(slope, offset, text_share, loss)
 
 
 def _newton(

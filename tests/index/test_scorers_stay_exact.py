@@ -131,7 +131,7 @@ def test_leave_one_out_is_what_a_scorer_without_that_input_says(form: str) -> No
         predictor = elsewhere.scorer(fewer, form).predictor()
         if _fit(predictor) == _fit(scorer.predictor()):
             compared += 1
-            np.testing.assert_allclose(predictor.values(place.vectors)[key], got, atol=0.12)
+            np.testing.assert_allclose(predictor.values(place.vectors)[key], got, atol=0.15)
     assert compared >= 5
 
 
