@@ -31,6 +31,7 @@ from .status import (
     INPUT_READY,
     INPUT_TOO_LARGE,
     INPUT_UNDECODABLE,
+    INPUT_URL,
     NO_DATA,
     NO_POSITIVES,
     OK,
@@ -43,6 +44,7 @@ from .status import (
 
 _FAILURES: Mapping[Failure | None, Status] = {
     Failure.FETCH: INPUT_FAILED,
+    Failure.URL: INPUT_URL,
     Failure.FORMAT: INPUT_FORMAT,
     Failure.SIZE: INPUT_TOO_LARGE,
     Failure.CONTENT: INPUT_UNDECODABLE,

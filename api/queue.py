@@ -5,16 +5,20 @@ What is to be done stands in SQL, so a restart takes it up again; a queue only k
 
 import logging
 import threading
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
+from ..embeddings.images import ImageError
 from ..index.errors import NotFound, StoreClosed, TenshotError
+from ..index.intake import failure_of
 from ..index.records import Failure, InputStatus
 from ..index.store import Store
-from .fetch import FetchError
+from .fetch import BadUrl, FetchError, TooLarge
 
 _log = logging.getLogger("tenshot.api")
+
+_FAILURES: Mapping[type[FetchError], Failure] = {BadUrl: Failure.URL, TooLarge: Failure.SIZE}
 
 K = TypeVar("K", bound=Hashable)
 
@@ -74,7 +78,9 @@ def pictures_queue(store: Store, fetch: Callable[[str], bytes]) -> Queue[InputRe
         try:
             picture = fetch(found.url)
         except FetchError as error:
-            app.never_arrived(id, Failure.FETCH, str(error))
+            app.never_arrived(id, _FAILURES.get(type(error), Failure.FETCH), str(error))
+        except ImageError as error:
+            app.never_arrived(id, failure_of(error), str(error))
         else:
             app.arrived(id, picture)
 

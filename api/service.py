@@ -36,7 +36,7 @@ from . import (
 )
 from .access import SESSION
 from .answers import Json
-from .fetch import fetch
+from .fetch import Fetcher
 from .paths import PlainRequests
 from .queue import evaluations_queue, pictures_queue
 from .settings import Settings
@@ -61,7 +61,7 @@ _RESOURCES = (
 _BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE}
 
 
-def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
+def create_service(settings: Settings, store: Store | None = None, fetcher: Fetcher | None = None) -> FastAPI:
     """The application. A store that is given stays open afterwards; else one is opened and closed with the service."""
 
     @asynccontextmanager
@@ -76,7 +76,10 @@ def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
             ),
         )
         service.state.store = opened
-        service.state.pictures = pictures_queue(opened, fetch)
+        service.state.fetcher = fetcher or Fetcher(
+            allow_private=settings.allow_private_urls, most_bytes=settings.fetch_bytes, seconds=settings.fetch_seconds
+        )
+        service.state.pictures = pictures_queue(opened, service.state.fetcher.fetch)
         service.state.evaluations = evaluations_queue(opened)
         warming = threading.Thread(target=opened.warm_up, name="tenshot-warm-up", daemon=True)
         warming.start()

@@ -16,10 +16,16 @@ class Settings(BaseSettings):
     public_url: str | None = None
     """How clients reach the service, for links to hosted pictures; else as the request came."""
     max_body_bytes: int = 128 * 1024 * 1024
-    fetch_urls: bool = False
-    """Whether inputs may name pictures by URL. Off until the guarded fetch exists; see `fetch.py`."""
+    fetch_urls: bool = True
+    """Whether pictures may be named by URL. Only the public internet is reached; see `fetch.py`."""
     allow_private_urls: bool = False
-    """Turns `fetch_urls` on, for addresses inside the network too."""
+    """URLs may lead to this machine and to private networks too."""
+    fetch_bytes: int = 32 * 1024 * 1024
+    """At most, of one picture behind a URL."""
+    fetch_seconds: float = 15
+    """For one picture behind a URL, redirects included."""
+    fetch_seconds_per_request: float = 60
+    """For all pictures behind URLs of a prediction or search together."""
     search_threads: int | None = None
     """Searches of one app at once; None: one for each processor."""
     gpu_count: int | None = None

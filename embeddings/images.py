@@ -90,6 +90,11 @@ def open_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, least_side:
     return Decoded(_decode(picture, max_pixels, least_side), sniffed)
 
 
+def sniffed_type(content: bytes | bytearray) -> str:
+    """Media type by the first bytes, e.g. `image/jpeg`. Raises UnsupportedFormat or EmptyImage."""
+    return _sniff(content)[0]
+
+
 def crop(image: Image.Image, box: Box) -> Image.Image:
     """The part of the image inside the box, on whole pixels and never less than one."""
     top, left, bottom, right = box
@@ -128,7 +133,7 @@ _PLUGINS: tuple[tuple[str, tuple[bytes, ...], type[ImageFile.ImageFile]], ...] =
 )
 
 
-def _sniff(content: bytes) -> tuple[str, type[ImageFile.ImageFile]]:
+def _sniff(content: bytes | bytearray) -> tuple[str, type[ImageFile.ImageFile]]:
     if not content:
         raise EmptyImage("the picture has no bytes")
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
