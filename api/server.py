@@ -7,9 +7,8 @@ from collections.abc import Callable
 import uvicorn
 from threadpoolctl import threadpool_limits
 
-from ..index.store import Store
 from .keys import first_admin_key
-from .service import create_service
+from .service import create_service, opened_store
 from .settings import Settings
 
 
@@ -18,7 +17,7 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
 
     Raises OSError where it can't listen, and StoreInUse.
     """
-    with _listening(settings) as listening, Store.open(settings.data, database_url=settings.database_url) as store:
+    with _listening(settings) as listening, opened_store(settings) as store:
         admin = first_admin_key(store.catalog)
         if admin:
             told(f"admin key, shown this once: {admin}")

@@ -2,8 +2,9 @@
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from .. import __version__
+from ..embeddings.decoders import Decoders
+from ..embeddings.images import Opener, open_image
 from ..index.collections import CollectionSettings
 from ..index.segments.devices import DeviceSettings
 from ..index.store import Store
@@ -61,20 +64,34 @@ _RESOURCES = (
 _BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE}
 
 
+@contextmanager
+def opened_store(settings: Settings) -> Iterator[Store]:
+    """The data folder as the settings say, for as long as it is needed. Raises StoreInUse."""
+    with ExitStack() as stack:
+        opener: Opener = partial(open_image, max_pixels=settings.max_pixels)
+        if settings.isolate_decoding:
+            opener = stack.enter_context(Decoders(settings.decoders, max_pixels=settings.max_pixels))
+        yield stack.enter_context(
+            Store.open(
+                settings.data,
+                database_url=settings.database_url,
+                collections=CollectionSettings(
+                    threads=settings.search_threads,
+                    devices=DeviceSettings(count=settings.gpu_count, memory_bytes=settings.gpu_memory_bytes),
+                ),
+                opener=opener,
+            )
+        )
+
+
 def create_service(settings: Settings, store: Store | None = None, fetcher: Fetcher | None = None) -> FastAPI:
     """The application. A store that is given stays open afterwards; else one is opened and closed with the service."""
 
     @asynccontextmanager
     async def lifespan(service: FastAPI) -> AsyncIterator[None]:
         service.state.settings = settings
-        opened = store or Store.open(
-            settings.data,
-            database_url=settings.database_url,
-            collections=CollectionSettings(
-                threads=settings.search_threads,
-                devices=DeviceSettings(count=settings.gpu_count, memory_bytes=settings.gpu_memory_bytes),
-            ),
-        )
+        own = ExitStack()
+        opened = store or own.enter_context(opened_store(settings))
         service.state.store = opened
         service.state.fetcher = fetcher or Fetcher(
             allow_private=settings.allow_private_urls, most_bytes=settings.fetch_bytes, seconds=settings.fetch_seconds
@@ -89,8 +106,7 @@ def create_service(settings: Settings, store: Store | None = None, fetcher: Fetc
             warming.join()
             service.state.pictures.close()
             service.state.evaluations.close()
-            if store is None:
-                opened.close()
+            own.close()
 
     service = FastAPI(
         title="tenshot",

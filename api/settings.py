@@ -4,6 +4,8 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ..embeddings.images import MAX_PIXELS
+
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TENSHOT_")
@@ -26,6 +28,12 @@ class Settings(BaseSettings):
     """For one picture behind a URL, redirects included."""
     fetch_seconds_per_request: float = 60
     """For all pictures behind URLs of a prediction or search together."""
+    isolate_decoding: bool = True
+    """Pictures are decoded in processes of their own, whose crash harms nobody; see `decoders.py`."""
+    decoders: int | None = None
+    """Pictures decoded at once; None: one for each processor, but at most 8."""
+    max_pixels: int = MAX_PIXELS
+    """Of one picture. Decoding takes up to 32 bytes for each, with `decoders` pictures at once."""
     search_threads: int | None = None
     """Searches of one app at once; None: one for each processor."""
     gpu_count: int | None = None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
@@ -69,6 +70,12 @@ class Decoded:
     """Upright RGB, shares nothing with its source."""
     media_type: str | None
     """Sniffed from the content, e.g. `image/jpeg`; None for a PIL image that was not read from a file."""
+
+
+class Opener(Protocol):
+    """How the bytes of a picture become one: as `open_image` does, here or in another process."""
+
+    def __call__(self, source: bytes, /, *, least_side: int | None = None) -> Decoded: ...
 
 
 def open_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, least_side: int | None = None) -> Decoded:
@@ -175,6 +182,8 @@ def _decode_smaller(picture: JpegImageFile, least_side: int) -> None:
 def _undecodable(error: Exception) -> ImageError:
     if isinstance(error, Image.DecompressionBombError):
         return ImageTooLarge(str(error))
+    if isinstance(error, MemoryError):
+        return ImageTooLarge("the picture needs too much memory")
     if isinstance(error, EOFError) or "truncated" in str(error).lower():
         return TruncatedImage("the picture ends too early; it may be a partial download")
     return UndecodableImage(f"the picture is broken: {error}")

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from ..embeddings.base import Recipe, WorkflowError
 from ..embeddings.batcher import Batcher
+from ..embeddings.images import Opener, open_image
 from ..embeddings.workflows import open_embedder, recipe_of
 from .app import App
 from .blobs import Blobs
@@ -58,11 +59,13 @@ class Store:
         catalog: Catalog,
         blobs: Blobs,
         collections: CollectionSettings | None = None,
+        opener: Opener = open_image,
     ) -> None:
         self.path = path
         self.catalog = catalog
         self._folder_lock = lock
         self._blobs = blobs
+        self._opener = opener
         self._mutex = threading.Lock()
         self._collections = Collections(path / "collections", catalog, collections)
         self._collections.sweep(record.id for record in catalog.apps.list())
@@ -77,14 +80,18 @@ class Store:
         *,
         database_url: str | None = None,
         collections: CollectionSettings | None = None,
+        opener: Opener = open_image,
     ) -> Self:
-        """Creates or migrates the folder and takes it over. Raises StoreInUse, naming the process that has it."""
+        """Creates or migrates the folder and takes it over. Raises StoreInUse, naming the process that has it.
+
+        opener: how the bytes of pictures are opened, if not here: a `Decoders`.
+        """
         check_faiss()
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         lock = _take(folder)
         try:
-            return cls(folder, lock, open_catalog(folder, database_url), Blobs(folder / "blobs"), collections)
+            return cls(folder, lock, open_catalog(folder, database_url), Blobs(folder / "blobs"), collections, opener)
         except BaseException:
             lock.release()
             raise
@@ -164,7 +171,8 @@ class Store:
 
     def _open_app(self, record: AppRecord) -> App:
         return self._apps.get(
-            record.id, lambda: App(record, self.catalog, self._blobs, self._collections.open, self._embedder_of)
+            record.id,
+            lambda: App(record, self.catalog, self._blobs, self._collections.open, self._embedder_of, self._opener),
         )
 
     def _embedder_of(self, recipe: Recipe) -> Batcher:

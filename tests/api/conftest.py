@@ -14,7 +14,7 @@ import uvicorn
 from tenshot import Store
 from tenshot.api.fetch import Fetcher
 from tenshot.api.keys import new_key
-from tenshot.api.service import create_service
+from tenshot.api.service import create_service, opened_store
 from tenshot.api.settings import Settings
 from tenshot.index.app import App
 
@@ -34,7 +34,7 @@ class Server:
 
 @contextmanager
 def _serving(settings: Settings, fetcher: Fetcher | None = None) -> Iterator[Server]:
-    with Store.open(settings.data) as store:
+    with opened_store(settings) as store:
         config = uvicorn.Config(create_service(settings, store, fetcher), host="127.0.0.1", port=0, log_level="error")
         running = uvicorn.Server(config)
         thread = threading.Thread(target=running.run)
