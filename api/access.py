@@ -14,6 +14,7 @@ from ..index.records import Concept, Input, KeyRecord
 from ..index.store import Store
 from .answers import InputOut, input_out
 from .fetch import Fetcher
+from .headers import RATE
 from .keys import READ, WRITE, MissingScope, authenticate, require
 from .queue import InputRef, Queue, VersionRef
 from .settings import Settings
@@ -98,7 +99,10 @@ def _key(request: Request) -> KeyRecord:
     store: Store = request.app.state.store
     store.catalog.begin_moment()
     session = request.headers.get(SESSION)
-    return authenticate(store.catalog, f"Key {session}" if session else request.headers.get("authorization"))
+    key = authenticate(store.catalog, f"Key {session}" if session else request.headers.get("authorization"))
+    if rate := request.app.state.rates.count(key.id):
+        request.scope[RATE].update(rate.headers())
+    return key
 
 
 def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:

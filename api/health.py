@@ -2,6 +2,7 @@
 
 import re
 
+from anyio import to_thread
 from fastapi import Request, Response
 from fastapi.responses import PlainTextResponse
 
@@ -15,16 +16,17 @@ router = new_router("", "service", keyed=False)
 
 
 @router.get("/healthz", response_model=Answer)
-def alive() -> Json:
-    """The process answers."""
+async def alive() -> Json:
+    """The process answers, however much there is to do."""
     return ok()
 
 
 @router.get("/readyz", response_model=Answer)
-def ready(request: Request) -> Json:
+async def ready(request: Request) -> Json:
     """The data folder answers too."""
     store: Store = request.app.state.store
-    return ok(apps=len(store.apps()))
+    # A thread that no other request can have taken.
+    return ok(apps=len(await to_thread.run_sync(store.apps, limiter=request.app.state.spare_threads)))
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

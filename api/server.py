@@ -1,5 +1,6 @@
 """Running the service: says where it listens, stops cleanly on SIGTERM."""
 
+import ipaddress
 import signal
 import socket
 from collections.abc import Callable
@@ -37,8 +38,17 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
             signal.signal(number, stop)
         host, port = listening.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        if not _is_loopback(host):
+            told(
+                f"warning: {host} can be reached from other machines, and keys travel unencrypted: "
+                "put a reverse proxy with TLS in front, or listen on 127.0.0.1"
+            )
         told(f"tenshot listens on {url}  (API page: {url}/docs)")
         server.run([listening])
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host).is_loopback
 
 
 def _listening(settings: Settings) -> socket.socket:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
@@ -40,8 +41,11 @@ from . import (
 from .access import SESSION
 from .answers import Json
 from .fetch import Fetcher
+from .gate import Gate
+from .headers import EXPOSED, SECURE, Headers
 from .paths import PlainRequests
 from .queue import evaluations_queue, pictures_queue
+from .rates import Rates, Throttled
 from .settings import Settings
 from .status import (
     BAD_FORMAT,
@@ -61,7 +65,7 @@ _RESOURCES = (
     *(outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, tokens, health),
     *(suggestions, explanations, evaluations, base_workflows),
 )
-_BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE}
+_BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE, 429: THROTTLED}
 
 
 @contextmanager
@@ -90,6 +94,8 @@ def create_service(settings: Settings, store: Store | None = None, fetcher: Fetc
     @asynccontextmanager
     async def lifespan(service: FastAPI) -> AsyncIterator[None]:
         service.state.settings = settings
+        service.state.rates = Rates(settings.rate_limit)
+        service.state.spare_threads = CapacityLimiter(2)
         own = ExitStack()
         opened = store or own.enter_context(opened_store(settings))
         service.state.store = opened
@@ -124,13 +130,21 @@ def create_service(settings: Settings, store: Store | None = None, fetcher: Fetc
     )
     for kind in _expected():
         service.add_exception_handler(kind, _error)
+    # The last one is the first that a request meets.
+    service.add_middleware(PlainRequests, most_bytes=settings.max_body_bytes)
+    service.add_middleware(
+        Gate,
+        most_requests=settings.max_requests,
+        most_bytes=max(settings.max_bytes_in_flight, settings.max_body_bytes),
+    )
     service.add_middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "X-Clarifai-Client", SESSION],
+        expose_headers=EXPOSED,
     )
-    service.add_middleware(PlainRequests, most_bytes=settings.max_body_bytes)
+    service.add_middleware(Headers)
     return service
 
 
@@ -143,20 +157,21 @@ def _expected() -> list[type[Exception]]:
     from .fetch import FetchError
     from .keys import BadKey, MissingScope
 
-    return [TenshotError, ImageError, WorkflowError, Busy, BatcherClosed, FetchError, BadKey, MissingScope]
+    return [TenshotError, ImageError, WorkflowError, Busy, BatcherClosed, FetchError, BadKey, MissingScope, Throttled]
 
 
 def _answer(status: Status, details: str, headers: Mapping[str, str] | None = None) -> Json:
     body: dict[str, Any] = {"status": {**status.body(details), "req_id": uuid4().hex}}
-    return Json(body, status.http, {"Retry-After": "1"} if status is THROTTLED else headers)
+    return Json(body, status.http, {"Retry-After": "1", **(headers or {})} if status is THROTTLED else headers)
 
 
 async def _error(_request: Request, error: Exception) -> Json:
     status = status_of(error)
     if status is None:
         _log.error("unexpected %s", type(error).__name__, exc_info=error)
-        return _answer(SERVER_FAULT, "something went wrong on the server; its log says what")
-    return _answer(status, str(error))
+        return _answer(SERVER_FAULT, "something went wrong on the server; its log says what", SECURE)
+    later = {"Retry-After": str(error.seconds)} if isinstance(error, Throttled) else None
+    return _answer(status, str(error), later)
 
 
 async def _wire_error(_request: Request, error: Exception) -> Json:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from limits import parse_many
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ..embeddings.images import MAX_PIXELS
@@ -42,5 +44,18 @@ class Settings(BaseSettings):
     """GPU memory for all collections together; 0: 4 GiB of each."""
     wait_seconds: float = 10
     """How long adding pictures by URL waits for them before it answers that they are pending."""
-    cors_origins: list[str] = ["*"]
-    """Keys travel in a header, never in a cookie, so any page may ask."""
+    cors_origins: list[str] = []
+    """Web pages of other origins that may ask, such as `https://app.example`; `*`: all of them. None by default."""
+    rate_limit: str | None = None
+    """Requests that each key may make, such as `600/minute` or `20/second;10000/hour`; None: any number."""
+    max_requests: int = Field(256, ge=1)
+    """Requests taken on at once; those beyond are told to come later (429). Health is answered always."""
+    max_bytes_in_flight: int = 1024 * 1024 * 1024
+    """Bodies of all requests that are being read or worked on, together."""
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _limits(cls, given: str | None) -> str | None:
+        if given:
+            parse_many(given)
+        return given

@@ -11,6 +11,7 @@ from ..embeddings.images import BadCrop, ImageError, ImageNotFound, ImageTooLarg
 from ..index import errors
 from .fetch import BadUrl, FetchError, TooLarge
 from .keys import BadKey, MissingScope
+from .rates import Throttled
 
 
 class StatusOut(TypedDict):
@@ -87,6 +88,7 @@ _TABLE: dict[type[Exception], Status] = {
     BadKey: KEY_NOT_FOUND,
     MissingScope: SCOPE,
     Busy: THROTTLED,
+    Throttled: THROTTLED,
     BatcherClosed: THROTTLED,
     WorkflowError: INVALID_REQUEST,
     FetchError: INPUT_FAILED,
