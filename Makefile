@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint soak audit clean
 
 demo: .venv/.ready
 	$(BIN)/tenshot demo
@@ -14,6 +14,19 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Random tests for as long as one likes: make SOAK=3600 soak
+SOAK ?= 600
+soak: .venv/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	$(BIN)/python tests/fuzz/fuzz_pictures.py -max_total_time=$(SOAK)
+	TENSHOT_SOAK=$(SOAK) $(BIN)/python -m pytest --long tests/fuzz tests/index/test_an_app_is_what_was_done_to_it.py \
+		tests/index/test_oracle.py tests/api/test_keys_open_one_app.py tests/api/test_the_openapi_page_is_true.py
+
+# Known holes in what is installed; asks a public database.
+audit: .venv/.ready
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --skip-editable
 
 # faiss-gpu instead of faiss-cpu: make EXTRA=gpu demo
 EXTRA ?= cpu
