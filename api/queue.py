@@ -5,10 +5,12 @@ What is to be done stands in SQL, so a restart takes it up again; a queue only k
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
+from ..embeddings.batcher import Busy
 from ..embeddings.images import ImageError
 from ..index.errors import NotFound, StoreClosed, TenshotError
 from ..index.intake import failure_of
@@ -82,11 +84,21 @@ def pictures_queue(store: Store, fetch: Callable[[str], bytes]) -> Queue[InputRe
         except ImageError as error:
             app.never_arrived(id, failure_of(error), str(error))
         else:
-            app.arrived(id, picture)
+            _when_there_is_room(lambda: app.arrived(id, picture))
 
     queue = Queue(settle, threads=8, name="fetch")
     queue.submit(store.catalog.inputs.pending())
     return queue
+
+
+def _when_there_is_room(work: Callable[[], None]) -> None:
+    """Does the work, later if the model has too much to do; raises Busy if that lasts a minute."""
+    for seconds in (1, 2, 4, 8, 16, 32):
+        try:
+            return work()
+        except Busy:
+            time.sleep(seconds)
+    return work()
 
 
 def evaluations_queue(store: Store) -> Queue[VersionRef]:

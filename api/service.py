@@ -1,6 +1,7 @@
 """The HTTP service, put together from its settings."""
 
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -73,7 +74,7 @@ def opened_store(settings: Settings) -> Iterator[Store]:
     """The data folder as the settings say, for as long as it is needed. Raises StoreInUse."""
     with ExitStack() as stack:
         opener: Opener = partial(open_image, max_pixels=settings.max_pixels)
-        if settings.isolate_decoding:
+        if settings.isolate_decoding and os.name == "posix":
             opener = stack.enter_context(Decoders(settings.decoders, max_pixels=settings.max_pixels))
         yield stack.enter_context(
             Store.open(

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     fetch_seconds_per_request: float = 60
     """For all pictures behind URLs of a prediction or search together."""
     isolate_decoding: bool = True
-    """Pictures are decoded in processes of their own, whose crash harms nobody; see `decoders.py`."""
+    """Pictures are decoded in processes of their own, whose crash harms nobody; see `decoders.py`. Not on Windows."""
     decoders: int | None = None
     """Pictures decoded at once; None: one for each processor, but at most 8."""
     max_pixels: int = MAX_PIXELS

@@ -1,5 +1,6 @@
 """What the wire says of a URL: an input that failed for its reason, an output with its status, a refused search."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hostile_web import hostile_web
+from hostile_web import PICTURE, hostile_web
 
 from tenshot.api.fetch import Fetcher
 from tenshot.api.keys import new_key
@@ -77,6 +78,25 @@ def test_a_search_by_a_url_that_gives_no_picture_is_refused(seeing: Seeing, plac
     assert answer.status_code == (200 if code == 30000 else 400), answer.text
     assert answer.json()["status"]["code"] == (10000 if code == 30000 else 40002)
     assert code == 30000 or answer.json()["status"]["details"]
+
+
+def test_the_pictures_of_one_request_have_a_limit_of_time_and_of_bytes_together(
+    tmp_path: Path, serving: Callable[..., Any]
+) -> None:
+    settings = Settings(data=tmp_path, fetch_seconds_per_request=1, max_body_bytes=3 * len(PICTURE))
+    with hostile_web(PUBLIC) as (port, _), serving(settings, Fetcher(allow_private=True)) as server:
+        key = new_key(server.store.catalog, server.store.create_app("v", "vectors", dim=4).id).secret
+
+        def codes(client: httpx.Client, path: str, count: int) -> list[int]:
+            inputs = [{"data": {"image": {"url": f"http://{PUBLIC}:{port}{path}"}}}] * count
+            answer = client.post("/v2/models/color/outputs", json={"inputs": inputs})
+            return sorted(one["status"]["code"] for one in answer.json()["outputs"])
+
+        with server.client(key) as client:
+            assert codes(client, "/picture", 5) == [10000] * 3 + [30105] * 2
+            start = time.monotonic()
+            assert codes(client, "/slow-body", 6) == [30002] * 6
+            assert time.monotonic() - start < 5
 
 
 def test_a_server_may_fetch_nothing_at_all(tmp_path: Path, serving: Callable[..., Any]) -> None:
