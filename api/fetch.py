@@ -121,7 +121,7 @@ class Fetcher:
             ):
                 headers = {name.lower(): value for name, value in response.headers}
                 if response.status in (301, 302, 303, 307, 308) and b"location" in headers:
-                    return headers[b"location"].decode("latin-1")
+                    return headers[b"location"].decode("utf-8", "replace")
                 if response.status != 200:
                     raise FetchError(f"{shown} answers {response.status} {_phrase(response.status)}".rstrip())
                 return self._picture(_unpacked(response.iter_stream(), headers, self.most_bytes), headers, shown)

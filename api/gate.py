@@ -11,19 +11,19 @@ from .status import THROTTLED
 
 FREE = frozenset({"/healthz", "/readyz", "/metrics"})
 """Paths that are answered however much there is to do."""
-_PATIENCE = 30.0
 _SLOWEST = 16 * 1024
-"""Bytes a second; with `_PATIENCE` seconds more a body must have arrived."""
+"""Bytes a second that a body must make, when its time is over."""
 
 
 class Gate:
     """An ASGI layer. Lives in the event loop, so it needs no lock."""
 
-    def __init__(self, app: ASGIApp, most_requests: int, most_bytes: int) -> None:
-        """most_bytes: of bodies that are being read or worked on."""
+    def __init__(self, app: ASGIApp, most_requests: int, most_bytes: int, seconds: float) -> None:
+        """most_bytes: of bodies that are being read or worked on. seconds: for a body to arrive, however small."""
         self._app = app
         self._most_requests = most_requests
         self._most_bytes = most_bytes
+        self.seconds = seconds
         self._requests = 0
         self._bytes = 0
 
@@ -67,7 +67,7 @@ class _Body:
             return await self._receive()  # waits for the other side to hang up, however long that takes
         self._start = self._start or asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout_at(self._start + _PATIENCE + self.size / _SLOWEST):
+            async with asyncio.timeout_at(self._start + self._gate.seconds + self.size / _SLOWEST):
                 message = await self._receive()
         except TimeoutError as error:
             raise HTTPException(408, "the request arrives too slowly") from error

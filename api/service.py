@@ -137,6 +137,7 @@ def create_service(settings: Settings, store: Store | None = None, fetcher: Fetc
         Gate,
         most_requests=settings.max_requests,
         most_bytes=max(settings.max_bytes_in_flight, settings.max_body_bytes),
+        seconds=settings.body_seconds,
     )
     service.add_middleware(
         CORSMiddleware,

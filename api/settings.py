@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     """Requests taken on at once; those beyond are told to come later (429). Health is answered always."""
     max_bytes_in_flight: int = 1024 * 1024 * 1024
     """Bodies of all requests that are being read or worked on, together."""
+    body_seconds: float = 30
+    """For a body to arrive; a large one must make 16 KiB in each second that it takes longer."""
 
     @field_validator("rate_limit")
     @classmethod

@@ -94,6 +94,22 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(busy: Busy)
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
 
 
+def test_a_body_that_drips_is_refused_and_gives_its_place_back(serving: Callable[..., Any], tmp_path: Path) -> None:
+    with serving(Settings(data=tmp_path, max_requests=1, body_seconds=0.5)) as server:
+        key = new_key(server.store.catalog, server.store.create_app("v", "vectors", dim=8).id).secret
+        with server.client(key) as client:
+            busy = Busy(server.url, key, client)
+            with busy.begin(100_000, b"{") as connection:
+                busy.until(429)
+                connection.settimeout(10)
+                said = b""
+                while b"arrives too slowly" not in said:
+                    part = connection.recv(4000)
+                    assert part, said
+                    said += part
+                busy.until(200)
+
+
 def test_health_is_answered_while_all_threads_wait_for_slow_pictures(
     serving: Callable[..., Any], tmp_path: Path
 ) -> None:
