@@ -6,6 +6,7 @@ What is to be done stands in SQL, so a restart takes it up again; a queue only k
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
@@ -31,20 +32,30 @@ VersionRef = tuple[str, str, str]
 
 
 class Queue(Generic[K]):
-    """Each thing is worked on once at a time, by a few threads."""
+    """Each thing is worked on once at a time, by a few threads, which take from each share in turn."""
 
-    def __init__(self, work: Callable[[K], None], threads: int, name: str) -> None:
-        """What work raises is logged, and the thing left to the next start."""
+    def __init__(
+        self, work: Callable[[K], None], threads: int, name: str, share: Callable[[K], Hashable] = lambda _: None
+    ) -> None:
+        """What work raises is logged, and the thing left to the next start.
+
+        share: whose thing it is. However many things one share has, the others' turn comes.
+        """
         self._work = work
+        self._share = share
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"tenshot-{name}")
         self._lock = threading.Lock()
         self._under_way: dict[K, Future[None]] = {}
+        # Shares in the order of their turns.
+        self._waiting: dict[Hashable, deque[K]] = {}
 
     def submit(self, things: Iterable[K]) -> None:
         with self._lock:
             for thing in things:
                 if thing not in self._under_way:
-                    self._under_way[thing] = self._pool.submit(self._do, thing)
+                    self._under_way[thing] = Future()
+                    self._waiting.setdefault(self._share(thing), deque()).append(thing)
+                    self._pool.submit(self._next)
 
     def wait(self, things: Iterable[K], seconds: float) -> None:
         """Until none of these is under way any more, at most so long."""
@@ -55,8 +66,18 @@ class Queue(Generic[K]):
     def close(self) -> None:
         """Finishes what was begun, and leaves the rest."""
         self._pool.shutdown(cancel_futures=True)
+        with self._lock:
+            for future in self._under_way.values():
+                future.cancel()
+                future.set_running_or_notify_cancel()
 
-    def _do(self, thing: K) -> None:
+    def _next(self) -> None:
+        with self._lock:
+            share, things = next(iter(self._waiting.items()))
+            thing = things.popleft()
+            del self._waiting[share]
+            if things:
+                self._waiting[share] = things  # behind all the others
         try:
             self._work(thing)
         except (NotFound, StoreClosed):
@@ -66,7 +87,7 @@ class Queue(Generic[K]):
             _log.exception("work on %r failed", thing)
         finally:
             with self._lock:
-                del self._under_way[thing]
+                self._under_way.pop(thing).set_result(None)
 
 
 def pictures_queue(store: Store, fetch: Callable[[str], bytes]) -> Queue[InputRef]:
@@ -86,7 +107,8 @@ def pictures_queue(store: Store, fetch: Callable[[str], bytes]) -> Queue[InputRe
         else:
             _when_there_is_room(lambda: app.arrived(id, picture))
 
-    queue = Queue(settle, threads=8, name="fetch")
+    # Slow servers that one app names keep no other app waiting for long.
+    queue = Queue(settle, threads=8, name="fetch", share=lambda ref: ref[0])
     queue.submit(store.catalog.inputs.pending())
     return queue
 
