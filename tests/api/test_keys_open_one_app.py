@@ -18,6 +18,7 @@ import httpx
 import pytest
 from pictures import png
 
+from tenshot.api.access import SESSION
 from tenshot.api.keys import new_key
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
@@ -44,10 +45,14 @@ class World:
     """What only its own key may see: never sent by anybody else."""
     own: str
     keys: dict[str, str | bytes | None]
-    """Kind -> Authorization header."""
+    """Kind -> Authorization header, or `session` and what stands in the header of sessions."""
 
     def ask(self, header: str | bytes | None, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
-        headers = {} if header is None else {b"Authorization": header if isinstance(header, bytes) else header.encode()}
+        headers: dict[bytes, bytes] = {}
+        if header is not None:
+            value = header if isinstance(header, bytes) else header.encode()
+            session = value.startswith(b"session ")
+            headers[SESSION.encode() if session else b"Authorization"] = value.removeprefix(b"session ")
         return self.client.request(method, path, json=body, headers=headers, **more)
 
     def state(self) -> Any:
@@ -123,6 +128,8 @@ def world(serving: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory)
             "revoked": f"Key {spare.secret}",
             "of another app": elsewhere,
             "of another app, read only": f"Key {new_key(catalog, other, scopes=['Read']).secret}",
+            "session, unknown": f"session {'1' * 32}",
+            "session of another app": elsewhere.replace("Key", "session"),
             "admin": f"Key {server.admin}",
             "read only": f"Key {new_key(catalog, marked, scopes=['Read']).secret}",
         }
@@ -220,7 +227,7 @@ def _allowed(kind: str, path: str, operation: Any, method: str) -> set[int] | No
     match kind:
         case "admin":
             return None if managing else {403}
-        case "of another app" | "of another app, read only" | "read only":
+        case "of another app" | "of another app, read only" | "session of another app" | "read only":
             return {403} if managing else None
     return {401}
 
