@@ -1,5 +1,6 @@
 """Who asks, for which app: what every route of the wire depends on."""
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,7 +13,8 @@ from ..index.errors import AppNotFound
 from ..index.records import Concept, Input, KeyRecord
 from ..index.store import Store
 from .answers import InputOut, input_out
-from .fetch import fetch
+from .fetch import Fetcher
+from .headers import RATE
 from .keys import READ, WRITE, MissingScope, authenticate, require
 from .queue import InputRef, Queue, VersionRef
 from .settings import Settings
@@ -52,6 +54,9 @@ class Caller:
     evaluations: Queue[VersionRef]
     settings: Settings
     base_url: str
+    fetcher: Fetcher
+    fetches_until: float
+    """On the monotonic clock: when this request has waited long enough for pictures behind URLs."""
 
     def names(self) -> Mapping[str, str]:
         """Concept id -> name, where they differ or not."""
@@ -82,11 +87,11 @@ class Caller:
         if image.url is None:
             raise WireError(INPUT_BAD, "data.image needs a url or base64")
         self.check_fetches()
-        return fetch(image.url)
+        return self.fetcher.fetch(image.url, deadline=self.fetches_until)
 
     def check_fetches(self) -> None:
         """Raises WireError where the settings forbid to fetch pictures by URL."""
-        if not (self.settings.fetch_urls or self.settings.allow_private_urls):
+        if not self.settings.fetch_urls:
             raise WireError(INPUT_BAD, "this server doesn't fetch URLs: send the picture as base64")
 
 
@@ -94,7 +99,10 @@ def _key(request: Request) -> KeyRecord:
     store: Store = request.app.state.store
     store.catalog.begin_moment()
     session = request.headers.get(SESSION)
-    return authenticate(store.catalog, f"Key {session}" if session else request.headers.get("authorization"))
+    key = authenticate(store.catalog, f"Key {session}" if session else request.headers.get("authorization"))
+    if rate := request.app.state.rates.count(key.id):
+        request.scope[RATE].update(rate.headers())
+    return key
 
 
 def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
@@ -114,7 +122,8 @@ def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
         settings: Settings = request.app.state.settings
         base_url = (settings.public_url or str(request.base_url)).rstrip("/")
         state = request.app.state
-        return Caller(app, store, state.pictures, state.evaluations, settings, base_url)
+        until = time.monotonic() + settings.fetch_seconds_per_request
+        return Caller(app, store, state.pictures, state.evaluations, settings, base_url, state.fetcher, until)
 
     return caller
 

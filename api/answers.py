@@ -31,6 +31,7 @@ from .status import (
     INPUT_READY,
     INPUT_TOO_LARGE,
     INPUT_UNDECODABLE,
+    INPUT_URL,
     NO_DATA,
     NO_POSITIVES,
     OK,
@@ -45,6 +46,7 @@ from .trail import request_id
 
 _FAILURES: Mapping[Failure | None, Status] = {
     Failure.FETCH: INPUT_FAILED,
+    Failure.URL: INPUT_URL,
     Failure.FORMAT: INPUT_FORMAT,
     Failure.SIZE: INPUT_TOO_LARGE,
     Failure.CONTENT: INPUT_UNDECODABLE,
@@ -361,7 +363,7 @@ def answer(status: Status, **payload: Any) -> Json:
 def refusal(status: Status, details: str, headers: Mapping[str, str] | None = None) -> Json:
     """An answer that says why there is none."""
     body = {"status": {**status.body(details), "req_id": request_id()}}
-    return Json(body, status.http, {"Retry-After": "1"} if status is THROTTLED else headers)
+    return Json(body, status.http, {"Retry-After": "1", **(headers or {})} if status is THROTTLED else headers)
 
 
 def concept_out(concept: Concept, app_id: str) -> ConceptOut:

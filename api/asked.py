@@ -1,20 +1,24 @@
 """What a prediction is about: pictures, stored inputs or vectors, each opened and embedded once for all models."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar
 from uuid import uuid4
 
 from PIL.Image import Image
 
-from ..embeddings.images import ImageError, crop, open_image
-from ..index.errors import TenshotError
+from ..embeddings.base import WorkflowError
+from ..embeddings.images import ImageError, crop
+from ..embeddings.parallel import side_by_side
+from ..index.errors import NotSupported, TenshotError
 from ..index.records import FloatArray
 from .access import Caller
 from .answers import AskedOut
 from .fetch import FetchError
-from .status import INPUT_VIDEO, INVALID_INPUT_REQUEST, WireError
+from .status import INPUT_TOO_LARGE, INPUT_VIDEO, INVALID_INPUT_REQUEST, WireError
 from .wire import InputIn
+
+T = TypeVar("T")
 
 
 class Asked:
@@ -28,7 +32,8 @@ class Asked:
         self.errors: dict[int, Exception] = {}
         self._caller = caller
         self._ids = [one.id or uuid4().hex for one in inputs]
-        self._images: dict[int, Image] = {}
+        self._files: dict[int, bytes] = {}
+        self._fetched = 0
         self._vectors: dict[int, FloatArray] = {}
 
     def shown(self, place: int) -> AskedOut:
@@ -40,16 +45,13 @@ class Asked:
             url = self._caller.url(found[self._ids[place]]) if found else None
         return {"id": self._ids[place], "data": {"image": {"url": url or "unknown"}}}
 
-    def images(self) -> Mapping[int, Image]:
-        """The upright, cropped pictures of those that can be used."""
-        for place in self._untried(self._images):
-            with self._noting(place):
-                self._images[place] = self._image(self.inputs[place])
-        return self._good(self._images)
+    def seen(self, see: Callable[[Image], T]) -> Mapping[int, T]:
+        """What see makes of each upright, cropped picture that can be used; the pictures themselves are let go."""
+        return self._seen(see, self._untried({}), None)
 
     def vectors(self) -> Mapping[int, FloatArray]:
         """(dim,) in the app's base workflow, of those that can be used. All pictures go through it at once."""
-        app = self._caller.app
+        app, pictures = self._caller.app, []
         for place in self._untried(self._vectors):
             one = self.inputs[place]
             with self._noting(place):
@@ -57,36 +59,63 @@ class Asked:
                     [self._vectors[place]] = app.check_vectors([one.data.embeddings[0].vector])
                 elif _is_stored(one) and not (one.data.image and one.data.image.crop):
                     [self._vectors[place]] = app.vectors([one.id or ""])
-                elif place not in self._images:
-                    self._images[place] = self._image(one)
-        pictures = [place for place in self._untried(self._vectors) if place in self._images]
-        made = app.embed_each([self._images[place] for place in pictures], [None] * len(pictures))
-        for place, result in zip(pictures, made, strict=True):
-            if isinstance(result, Exception):
-                self.errors[place] = result
-            else:
-                self._vectors[place] = result
-        return self._good(self._vectors)
+                else:
+                    pictures.append(place)
+        if pictures:
+            self._embed(pictures)
+        return {place: self._vectors[place] for place in self._untried({}) if place in self._vectors}
 
-    def _image(self, one: InputIn) -> Image:
+    def _embed(self, places: Sequence[int]) -> None:
+        eye = self._caller.app.eye()
+        try:
+            prepared = self._seen(eye.embedder.prepare, places, eye.embedder.least_side)
+            if prepared:
+                made = eye.embedder.embed_pixels(list(prepared.values()))
+                self._vectors.update(zip(prepared, made, strict=True))
+        except WorkflowError as error:
+            self.errors |= {place: NotSupported(str(error)) for place in places if place not in self.errors}
+
+    def _seen(self, see: Callable[[Image], T], places: Sequence[int], least_side: int | None) -> Mapping[int, T]:
+        """least_side: pixels of a whole picture's shorter side that will do."""
+        found: dict[int, T] = {}
+
+        def look(place: int) -> None:
+            with self._noting(place):
+                found[place] = see(self._image(place, least_side))
+
+        side_by_side(look, places)
+        return {place: found[place] for place in places if place in found}
+
+    def _image(self, place: int, least_side: int | None) -> Image:
+        one, opener = self.inputs[place], self._caller.app.eye().opener
         if one.data.video is not None:
             raise WireError(INPUT_VIDEO, "this server understands pictures, not video")
         box = one.data.image and one.data.image.crop
+        # The pixels of a crop count as they are; else no more is decoded than a model sees.
         if _is_stored(one):
             stored = self._caller.app.input(one.id or "")
-            opened = open_image(self._caller.app.picture(stored.id)).image
+            whole = least_side if not (box or stored.crop) else None
+            opened = opener(self._caller.app.picture(stored.id), least_side=whole).image
             opened = crop(opened, stored.crop) if stored.crop else opened
         else:
-            # The pixels of a crop count as they are; else no more is decoded than a model sees.
-            least_side = None if box else self._caller.app.least_side
-            opened = open_image(self._caller.picture(one.data), least_side=least_side).image
+            opened = opener(self._file(place), least_side=None if box else least_side).image
         return crop(opened, box) if box else opened
+
+    def _file(self, place: int) -> bytes:
+        """A picture's bytes; what was fetched is kept for the next model, within what a request may bring along."""
+        if place in self._files:
+            return self._files[place]
+        data = self.inputs[place].data
+        file = self._caller.picture(data)
+        if data.image and data.image.base64 is None:
+            self._fetched += len(file)
+            if self._fetched > self._caller.settings.max_body_bytes:
+                raise WireError(INPUT_TOO_LARGE, "the pictures behind the URLs of this request are too large together")
+            self._files[place] = file
+        return file
 
     def _untried(self, done: Mapping[int, object]) -> list[int]:
         return [place for place in range(len(self.inputs)) if place not in done and place not in self.errors]
-
-    def _good(self, done: Mapping[int, Any]) -> dict[int, Any]:
-        return {place: done[place] for place in range(len(self.inputs)) if place in done and place not in self.errors}
 
     @contextmanager
     def _noting(self, place: int) -> Iterator[None]:

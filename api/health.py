@@ -2,6 +2,7 @@
 
 import re
 
+from anyio import to_thread
 from fastapi import Request, Response
 from fastapi.responses import PlainTextResponse
 
@@ -18,15 +19,16 @@ router = new_router("", "service", keyed=False)
 # Asynchronous, so that it needs none of the threads that others may be waiting for.
 @router.get("/healthz", response_model=Answer)
 async def alive() -> Json:
-    """The process answers."""
+    """The process answers, however much there is to do."""
     return ok()
 
 
 @router.get("/readyz", response_model=Answer, responses={503: {"model": Answer}})
-def ready(request: Request) -> Json:
+async def ready(request: Request) -> Json:
     """The data folder answers, and the base workflows of all apps are open as far as they can be."""
     store: Store = request.app.state.store
-    apps = len(store.apps())
+    # A thread that no other request can have taken.
+    apps = len(await to_thread.run_sync(store.apps, limiter=request.app.state.spare_threads))
     if request.app.state.warming.is_alive():
         return refusal(NOT_READY, "base workflows are being opened")
     return ok(apps=apps)

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..index.catalog import Catalog
 from ..index.records import KeyRecord
@@ -29,7 +29,7 @@ class MissingScope(Exception):
 
 @dataclass(frozen=True)
 class NewKey:
-    secret: str
+    secret: str = field(repr=False)
     """Shown once; nobody can find it again."""
     record: KeyRecord
 
@@ -59,9 +59,9 @@ def authenticate(catalog: Catalog, authorization: str | None) -> KeyRecord:
         raise BadKey("no API key was given: send the header 'Authorization: Key <your key>'")
     if kind.lower() not in ("key", "bearer") or not secret:
         raise BadKey("the Authorization header is malformed: it is 'Key <your key>'", malformed=True)
-    # Looked up by the hash of a random 128-bit secret: timing tells nothing about it.
+    # Found by the hash of a random 128-bit secret: time tells nothing about the secret, and no more about the hash.
     record = catalog.keys.find(hashed(secret))
-    if record is None or record.revoked_at is not None:
+    if record is None or record.revoked_at is not None or not secrets.compare_digest(record.hash, hashed(secret)):
         raise BadKey("nobody knows this API key, or it was revoked")
     return record
 

@@ -22,6 +22,7 @@ from .public import (
     PublicModel,
     check_version,
     classified,
+    classifier,
     colours_out,
     embedding_out,
     public_model,
@@ -120,18 +121,19 @@ class Step:
             return self._taught(caller, asked, self.model)
         if self.model is EMBEDDING:
             return {place: embedding_out(vector) for place, vector in asked.vectors().items()}
-        images = asked.images()
         if self.model is COLOUR:
-            return {place: colours_out(image) for place, image in images.items()}
-        if not images:
-            return {}
+            return asked.seen(colours_out)
         words = [concept.key for concept in self.config.select_concepts or () if concept.key]
-        classes, values = classified(caller.store, caller.app, list(images.values()), words)
+        embedder = classifier(caller.store, caller.app, words)
+        pixels = asked.seen(embedder.prepare)
+        if not pixels:
+            return {}
+        classes, values = classified(embedder, list(pixels.values()), words)
         names = {name: name for name in classes}
         wanted = self._selected(classes, names)
         return {
             place: {"concepts": self._concepts(classes, row, None, wanted, names, "main")}
-            for place, row in zip(images, values, strict=True)
+            for place, row in zip(pixels, values, strict=True)
         }
 
     def _taught(self, caller: Caller, asked: Asked, model: Model) -> Mapping[int, PredictedOut]:

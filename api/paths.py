@@ -34,26 +34,37 @@ class PlainRequests:
         if segments[:1] == ["v2"] and scope["method"] in ("POST", "PATCH", "PUT", "DELETE"):
             headers = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
             scope["headers"] = [*headers, (b"content-type", b"application/json")]
-            receive = self._filled(receive)
+            receive = self._filled(receive, _declared(scope))
         await self._app(scope, receive, send)
 
-    def _filled(self, receive: Receive) -> Receive:
-        """`{}` for an empty body; HTTPException 413 for one that is too large."""
+    def _filled(self, receive: Receive, declared: int) -> Receive:
+        """`{}` for an empty body; HTTPException 413 for one that is too large, or says so before it is read."""
         seen = 0
 
         async def limited() -> Message:
             nonlocal seen
+            if declared > self._most_bytes:
+                raise self._too_large()
             message: MutableMapping[str, Any] = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > self._most_bytes:
-                    raise HTTPException(413, f"a request may have {self._most_bytes} bytes")
+                    raise self._too_large()
                 if not message.get("more_body") and not seen:
                     seen = 2
                     message = {**message, "body": b"{}"}
             return message
 
         return limited
+
+    def _too_large(self) -> HTTPException:
+        return HTTPException(413, f"a request may have {self._most_bytes} bytes")
+
+
+def _declared(scope: Scope) -> int:
+    """Bytes of the body, as its head says; 0 if it doesn't."""
+    said = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    return int(said) if said.isdigit() else 0
 
 
 def _segments(scope: Scope) -> list[str]:

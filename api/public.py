@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import numpy as np
 from PIL.Image import Image
 
+from ..embeddings.base import Pixels
+from ..embeddings.batcher import Batcher
 from ..embeddings.colours import dominant_colours
 from ..embeddings.workflows import DEFAULT
 from ..embeddings.zero_shot import zero_shot
@@ -69,20 +71,18 @@ def public_out(model: PublicModel) -> ModelOut:
     }
 
 
-def classified(
-    store: Store, app: App, images: Sequence[Image], words: Sequence[str]
-) -> tuple[Sequence[str], FloatArray]:
-    """The classes of the app's base workflow, and their probabilities (n, C).
-
-    Where it has words instead of classes, those that are asked for; else the default workflow's classes.
-    """
+def classifier(store: Store, app: App, words: Sequence[str]) -> Batcher:
+    """What names pictures: the app's base workflow, by its classes or by words that are asked for; else the default."""
     embedder = app.base_workflow()
-    if words and embedder.has_text and not embedder.classes:
-        names = list(dict.fromkeys(words))
-        return names, zero_shot(embedder, embedder.embed_images(images), names)
-    if not embedder.classes:
-        embedder = store.embedder(DEFAULT)
-    return embedder.classes, embedder.classify_images(images)
+    return embedder if embedder.classes or (words and embedder.has_text) else store.embedder(DEFAULT)
+
+
+def classified(embedder: Batcher, pixels: Sequence[Pixels], words: Sequence[str]) -> tuple[Sequence[str], FloatArray]:
+    """The classes of a classifier, or the words where it has none, and their probabilities (n, C)."""
+    if embedder.classes:
+        return embedder.classes, embedder.classify_pixels(pixels)
+    names = list(dict.fromkeys(words))
+    return names, zero_shot(embedder, embedder.embed_pixels(pixels), names)
 
 
 def embedding_out(vector: FloatArray) -> PredictedOut:

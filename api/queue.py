@@ -5,16 +5,23 @@ What is to be done stands in SQL, so a restart takes it up again; a queue only k
 
 import logging
 import threading
-from collections.abc import Callable, Hashable, Iterable
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
+from ..embeddings.batcher import Busy
+from ..embeddings.images import ImageError
 from ..index.errors import NotFound, StoreClosed, TenshotError
+from ..index.intake import failure_of
 from ..index.records import Failure, InputStatus
 from ..index.store import Store
-from .fetch import FetchError
+from .fetch import BadUrl, FetchError, TooLarge
 
 _log = logging.getLogger("tenshot.api")
+
+_FAILURES: Mapping[type[FetchError], Failure] = {BadUrl: Failure.URL, TooLarge: Failure.SIZE}
 
 K = TypeVar("K", bound=Hashable)
 
@@ -25,20 +32,30 @@ VersionRef = tuple[str, str, str]
 
 
 class Queue(Generic[K]):
-    """Each thing is worked on once at a time, by a few threads."""
+    """Each thing is worked on once at a time, by a few threads, which take from each share in turn."""
 
-    def __init__(self, work: Callable[[K], None], threads: int, name: str) -> None:
-        """What work raises is logged, and the thing left to the next start."""
+    def __init__(
+        self, work: Callable[[K], None], threads: int, name: str, share: Callable[[K], Hashable] = lambda _: None
+    ) -> None:
+        """What work raises is logged, and the thing left to the next start.
+
+        share: whose thing it is. However many things one share has, the others' turn comes.
+        """
         self._work = work
+        self._share = share
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"tenshot-{name}")
         self._lock = threading.Lock()
         self._under_way: dict[K, Future[None]] = {}
+        # Shares in the order of their turns.
+        self._waiting: dict[Hashable, deque[K]] = {}
 
     def submit(self, things: Iterable[K]) -> None:
         with self._lock:
             for thing in things:
                 if thing not in self._under_way:
-                    self._under_way[thing] = self._pool.submit(self._do, thing)
+                    self._under_way[thing] = Future()
+                    self._waiting.setdefault(self._share(thing), deque()).append(thing)
+                    self._pool.submit(self._next)
 
     @property
     def depth(self) -> int:
@@ -54,8 +71,18 @@ class Queue(Generic[K]):
     def close(self) -> None:
         """Finishes what was begun, and leaves the rest."""
         self._pool.shutdown(cancel_futures=True)
+        with self._lock:
+            for future in self._under_way.values():
+                future.cancel()
+                future.set_running_or_notify_cancel()
 
-    def _do(self, thing: K) -> None:
+    def _next(self) -> None:
+        with self._lock:
+            share, things = next(iter(self._waiting.items()))
+            thing = things.popleft()
+            del self._waiting[share]
+            if things:
+                self._waiting[share] = things  # behind all the others
         try:
             self._work(thing)
         except (NotFound, StoreClosed):
@@ -65,7 +92,7 @@ class Queue(Generic[K]):
             _log.exception("work on %r failed", thing)
         finally:
             with self._lock:
-                del self._under_way[thing]
+                self._under_way.pop(thing).set_result(None)
 
 
 def pictures_queue(store: Store, fetch: Callable[[str], bytes]) -> Queue[InputRef]:
@@ -79,13 +106,26 @@ def pictures_queue(store: Store, fetch: Callable[[str], bytes]) -> Queue[InputRe
         try:
             picture = fetch(found.url)
         except FetchError as error:
-            app.never_arrived(id, Failure.FETCH, str(error))
+            app.never_arrived(id, _FAILURES.get(type(error), Failure.FETCH), str(error))
+        except ImageError as error:
+            app.never_arrived(id, failure_of(error), str(error))
         else:
-            app.arrived(id, picture)
+            _when_there_is_room(lambda: app.arrived(id, picture))
 
-    queue = Queue(settle, threads=8, name="fetch")
+    # Slow servers that one app names keep no other app waiting for long.
+    queue = Queue(settle, threads=8, name="fetch", share=lambda ref: ref[0])
     queue.submit(store.catalog.inputs.pending())
     return queue
+
+
+def _when_there_is_room(work: Callable[[], None]) -> None:
+    """Does the work, later if the model has too much to do; raises Busy if that lasts a minute."""
+    for seconds in (1, 2, 4, 8, 16, 32):
+        try:
+            return work()
+        except Busy:
+            time.sleep(seconds)
+    return work()
 
 
 def evaluations_queue(store: Store) -> Queue[VersionRef]:

@@ -1,5 +1,6 @@
 """Running the service: says where it listens, stops cleanly on SIGTERM."""
 
+import ipaddress
 import signal
 import socket
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from .keys import first_admin_key
 from .logs import set_up_logs
-from .service import create_service, open_store
+from .service import create_service, opened_store
 from .settings import Settings
 from .tracing import exporting
 
@@ -20,7 +21,7 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
     Raises OSError where it can't listen, and StoreInUse.
     """
     set_up_logs(settings.log_format, settings.log_level)
-    with _listening(settings) as listening, open_store(settings) as store:
+    with _listening(settings) as listening, opened_store(settings) as store:
         admin = first_admin_key(store.catalog)
         if admin:
             told(f"admin key, shown this once: {admin}")
@@ -41,8 +42,17 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
             signal.signal(number, stop)
         host, port = listening.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        if not _is_loopback(host):
+            told(
+                f"warning: {host} can be reached from other machines, and keys travel unencrypted: "
+                "put a reverse proxy with TLS in front, or listen on 127.0.0.1"
+            )
         told(f"tenshot listens on {url}  (API page: {url}/docs)")
         server.run([listening])
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host).is_loopback
 
 
 def _listening(settings: Settings) -> socket.socket:

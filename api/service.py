@@ -1,11 +1,14 @@
 """The HTTP service, put together from its settings."""
 
 import logging
+import os
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
@@ -13,6 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from .. import __version__
+from ..embeddings.decoders import Decoders
+from ..embeddings.images import Opener, open_image
 from ..index.collections import CollectionSettings
 from ..index.segments.devices import DeviceSettings
 from ..index.store import Store
@@ -36,16 +41,20 @@ from . import (
 )
 from .access import SESSION
 from .answers import Json, refusal
-from .fetch import fetch
+from .fetch import Fetcher
+from .gate import Gate
+from .headers import EXPOSED, SECURE, Headers
 from .instruments import Instruments
 from .paths import PlainRequests
 from .queue import evaluations_queue, pictures_queue
+from .rates import Rates, Throttled
 from .settings import Settings
 from .status import (
     BAD_FORMAT,
     BAD_METHOD,
     NOT_FOUND,
     SERVER_FAULT,
+    THROTTLED,
     TOO_LARGE,
     WireError,
     status_of,
@@ -60,23 +69,55 @@ _RESOURCES = (
     *(outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, tokens, health),
     *(suggestions, explanations, evaluations, base_workflows, transfers),
 )
-_BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE}
+_BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE, 429: THROTTLED}
 
 
-def create_service(settings: Settings, store: Store | None = None, tracing: Tracing | None = None) -> FastAPI:
+@contextmanager
+def opened_store(settings: Settings) -> Iterator[Store]:
+    """The data folder as the settings say, for as long as it is needed. Raises StoreInUse, StorageFailed."""
+    with ExitStack() as stack:
+        opener: Opener = partial(open_image, max_pixels=settings.max_pixels)
+        if settings.isolate_decoding and os.name == "posix":
+            opener = stack.enter_context(Decoders(settings.decoders, max_pixels=settings.max_pixels))
+        yield stack.enter_context(
+            Store.open(
+                settings.data,
+                database_url=settings.database_url,
+                collections=CollectionSettings(
+                    threads=settings.search_threads,
+                    devices=DeviceSettings(count=settings.gpu_count, memory_bytes=settings.gpu_memory_bytes),
+                ),
+                opener=opener,
+            )
+        )
+
+
+def create_service(
+    settings: Settings,
+    store: Store | None = None,
+    tracing: Tracing | None = None,
+    *,
+    fetcher: Fetcher | None = None,
+) -> FastAPI:
     """The application. A store that is given stays open afterwards; else one is opened and closed with the service."""
     instruments = Instruments()
 
     @asynccontextmanager
     async def lifespan(service: FastAPI) -> AsyncIterator[None]:
         service.state.settings = settings
-        opened = store or open_store(settings)
+        service.state.rates = Rates(settings.rate_limit)
+        service.state.spare_threads = CapacityLimiter(2)
+        own = ExitStack()
+        opened = store or own.enter_context(opened_store(settings))
         service.state.store = opened
-        service.state.pictures = pictures_queue(opened, fetch)
+        service.state.fetcher = fetcher or Fetcher(
+            allow_private=settings.allow_private_urls, most_bytes=settings.fetch_bytes, seconds=settings.fetch_seconds
+        )
+        service.state.pictures = pictures_queue(opened, service.state.fetcher.fetch)
         service.state.evaluations = evaluations_queue(opened)
         service.state.exports = threading.BoundedSemaphore(transfers.AT_ONCE)
         queues: dict[str, Any] = {"pictures": service.state.pictures, "evaluations": service.state.evaluations}
-        instruments.watch(opened, queues, settings.max_requests_at_once)
+        instruments.watch(opened, queues, settings.max_requests)
         service.state.instruments = instruments
         service.state.warming = warming = threading.Thread(target=opened.warm_up, name="tenshot-warm-up", daemon=True)
         warming.start()
@@ -86,8 +127,7 @@ def create_service(settings: Settings, store: Store | None = None, tracing: Trac
             warming.join()
             service.state.pictures.close()
             service.state.evaluations.close()
-            if store is None:
-                opened.close()
+            own.close()
 
     service = FastAPI(
         title="tenshot",
@@ -105,23 +145,24 @@ def create_service(settings: Settings, store: Store | None = None, tracing: Trac
     )
     for kind in _expected():
         service.add_exception_handler(kind, _error)
+    # The last one is the first that a request meets.
+    service.add_middleware(
+        Gate,
+        most_requests=settings.max_requests,
+        most_bytes=max(settings.max_bytes_in_flight, settings.max_body_bytes),
+        seconds=settings.body_seconds,
+    )
+    service.add_middleware(Watch, instruments=instruments, tracing=tracing)
+    service.add_middleware(PlainRequests, most_bytes=settings.max_body_bytes)
     service.add_middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
-        expose_headers=[HEADER],
         allow_headers=["Authorization", "Content-Type", "X-Clarifai-Client", SESSION],
+        expose_headers=[HEADER, *EXPOSED],
     )
-    service.add_middleware(Watch, instruments=instruments, most_at_once=settings.max_requests_at_once, tracing=tracing)
-    service.add_middleware(PlainRequests, most_bytes=settings.max_body_bytes)
+    service.add_middleware(Headers)
     return service
-
-
-def open_store(settings: Settings) -> Store:
-    """The data folder, with what its collections may take of the machine. Raises StoreInUse, StorageFailed."""
-    devices = DeviceSettings(count=settings.gpu_count, memory_bytes=settings.gpu_memory_bytes)
-    collections = CollectionSettings(threads=settings.search_threads, devices=devices)
-    return Store.open(settings.data, database_url=settings.database_url, collections=collections)
 
 
 def _expected() -> list[type[Exception]]:
@@ -133,17 +174,18 @@ def _expected() -> list[type[Exception]]:
     from .fetch import FetchError
     from .keys import BadKey, MissingScope
 
-    return [TenshotError, ImageError, WorkflowError, Busy, BatcherClosed, FetchError, BadKey, MissingScope]
+    return [TenshotError, ImageError, WorkflowError, Busy, BatcherClosed, FetchError, BadKey, MissingScope, Throttled]
 
 
 async def _error(_request: Request, error: Exception) -> Json:
     status = status_of(error)
     if status is None:
         _log.error("unexpected %s", type(error).__name__, exc_info=error)
-        # Answered outside of what sets this header for all others.
-        headers = {HEADER: request_id()}
+        # Answered outside of what sets these headers for all others.
+        headers = {**SECURE, HEADER: request_id()}
         return refusal(SERVER_FAULT, "something went wrong on the server; its log says what", headers)
-    return refusal(status, str(error))
+    later = {"Retry-After": str(error.seconds)} if isinstance(error, Throttled) else None
+    return refusal(status, str(error), later)
 
 
 async def _wire_error(_request: Request, error: Exception) -> Json:

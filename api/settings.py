@@ -3,7 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
+from limits import parse_many
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ..embeddings.images import MAX_PIXELS
 
 
 class Settings(BaseSettings):
@@ -17,10 +21,22 @@ class Settings(BaseSettings):
     public_url: str | None = None
     """How clients reach the service, for links to hosted pictures; else as the request came."""
     max_body_bytes: int = 128 * 1024 * 1024
-    fetch_urls: bool = False
-    """Whether inputs may name pictures by URL. Off until the guarded fetch exists; see `fetch.py`."""
+    fetch_urls: bool = True
+    """Whether pictures may be named by URL. Only the public internet is reached; see `fetch.py`."""
     allow_private_urls: bool = False
-    """Turns `fetch_urls` on, for addresses inside the network too."""
+    """URLs may lead to this machine and to private networks too."""
+    fetch_bytes: int = 32 * 1024 * 1024
+    """At most, of one picture behind a URL."""
+    fetch_seconds: float = 15
+    """For one picture behind a URL, redirects included."""
+    fetch_seconds_per_request: float = 60
+    """For all pictures behind URLs of a prediction or search together."""
+    isolate_decoding: bool = True
+    """Pictures are decoded in processes of their own, whose crash harms nobody; see `decoders.py`. Not on Windows."""
+    decoders: int | None = None
+    """Pictures decoded at once; None: one for each processor, but at most 8."""
+    max_pixels: int = MAX_PIXELS
+    """Of one picture. Decoding takes up to 32 bytes for each, with `decoders` pictures at once."""
     search_threads: int | None = None
     """Searches of one app at once; None: one for each processor."""
     gpu_count: int | None = None
@@ -29,13 +45,26 @@ class Settings(BaseSettings):
     """GPU memory for all collections together; 0: 4 GiB of each."""
     wait_seconds: float = 10
     """How long adding pictures by URL waits for them before it answers that they are pending."""
-    max_requests_at_once: int = 256
-    """More are answered 429 at once; health and metrics always are answered."""
     log_format: Literal["plain", "json"] = "plain"
     """`plain`, or `json`: one object a line."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     """`info` logs each request."""
     otel: bool = False
     """Sends traces to where OpenTelemetry's own variables say; needs the extra `otel`."""
-    cors_origins: list[str] = ["*"]
-    """Keys travel in a header, never in a cookie, so any page may ask."""
+    cors_origins: list[str] = []
+    """Web pages of other origins that may ask, such as `https://app.example`; `*`: all of them. None by default."""
+    rate_limit: str | None = None
+    """Requests that each key may make, such as `600/minute` or `20/second;10000/hour`; None: any number."""
+    max_requests: int = Field(256, ge=1)
+    """Requests taken on at once; those beyond are told to come later (429). Health is answered always."""
+    max_bytes_in_flight: int = 1024 * 1024 * 1024
+    """Bodies of all requests that are being read or worked on, together."""
+    body_seconds: float = 30
+    """For a body to arrive; a large one must make 16 KiB in each second that it takes longer."""
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _limits(cls, given: str | None) -> str | None:
+        if given:
+            parse_many(given)
+        return given

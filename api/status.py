@@ -9,8 +9,9 @@ from ..embeddings.base import WorkflowError
 from ..embeddings.batcher import BatcherClosed, Busy
 from ..embeddings.images import BadCrop, ImageError, ImageNotFound, ImageTooLarge, UnsupportedFormat
 from ..index import errors
-from .fetch import FetchError
+from .fetch import BadUrl, FetchError, TooLarge
 from .keys import BadKey, MissingScope
+from .rates import Throttled
 
 
 class StatusOut(TypedDict):
@@ -69,6 +70,7 @@ WORKFLOW_BAD = Status(400, 22104, "Workflow argument is invalid")
 INPUT_NOT_FOUND = Status(404, 30102, "Input does not exist")
 INPUT_BAD = Status(400, 30104, "Input argument is invalid")
 INPUT_TOO_LARGE = Status(400, 30105, "Input is too large")
+INPUT_URL = Status(400, 30106, "Invalid image URL")
 INPUT_UNDECODABLE = Status(400, 30300, "Image could not be decoded")
 INPUT_MODIFIED = Status(200, 30200, "Input image modification success")
 INPUT_VIDEO = Status(400, 31101, "Video is not supported")
@@ -88,9 +90,12 @@ _TABLE: dict[type[Exception], Status] = {
     BadKey: KEY_NOT_FOUND,
     MissingScope: SCOPE,
     Busy: THROTTLED,
+    Throttled: THROTTLED,
     BatcherClosed: THROTTLED,
     WorkflowError: INVALID_REQUEST,
     FetchError: INPUT_FAILED,
+    BadUrl: INPUT_URL,
+    TooLarge: INPUT_TOO_LARGE,
     ImageError: INPUT_UNDECODABLE,
     BadCrop: INPUT_BAD,
     ImageNotFound: INPUT_FAILED,

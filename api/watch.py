@@ -1,4 +1,4 @@
-"""Every request watched: its id, how long it took and where, how it ended. More at once than is good are refused."""
+"""Every request watched: its id, how long it took and where, how it ended."""
 
 import logging
 import time
@@ -9,24 +9,19 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..embeddings.stages import begin_stages
-from .answers import refusal
 from .instruments import Instruments
-from .status import THROTTLED
 from .tracing import Tracing
 from .trail import HEADER, begin_trail
 
 _log = logging.getLogger("tenshot.requests")
-_ALWAYS = ("/healthz", "/readyz", "/metrics")
-"""Answered however much else is asked."""
 
 
 class Watch:
     """An ASGI layer inside `PlainRequests`."""
 
-    def __init__(self, app: ASGIApp, instruments: Instruments, most_at_once: int, tracing: Tracing | None) -> None:
+    def __init__(self, app: ASGIApp, instruments: Instruments, tracing: Tracing | None) -> None:
         self._app = app
         self._instruments = instruments
-        self._most = most_at_once
         self._tracing = tracing
         self._in_flight = 0
         instruments.in_flight.set_function(lambda: self._in_flight)
@@ -47,17 +42,11 @@ class Watch:
                 message["headers"] = [*message["headers"], (HEADER.lower().encode(), id.encode())]
             await send(message)
 
-        full = self._in_flight >= self._most and scope["path"] not in _ALWAYS
         self._in_flight += 1
         try:
             with self._tracing.request(headers) if self._tracing else nullcontext() as span:
                 try:
-                    if full:
-                        await refusal(THROTTLED, f"{self._most} requests are being answered; try again")(
-                            scope, receive, sent
-                        )
-                    else:
-                        await self._app(scope, receive, sent)
+                    await self._app(scope, receive, sent)
                 finally:
                     self._ended(scope, status, time.perf_counter() - start, id, stages, span)
         finally:

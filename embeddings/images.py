@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
@@ -71,6 +72,12 @@ class Decoded:
     """Sniffed from the content, e.g. `image/jpeg`; None for a PIL image that was not read from a file."""
 
 
+class Opener(Protocol):
+    """How the bytes of a picture become one: as `open_image` does, here or in another process."""
+
+    def __call__(self, source: bytes, /, *, least_side: int | None = None) -> Decoded: ...
+
+
 def open_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, least_side: int | None = None) -> Decoded:
     """The picture turned upright as its EXIF says, as RGB, transparent parts white; the first frame if there are many.
 
@@ -88,6 +95,11 @@ def open_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, least_side:
     except Exception as error:  # Pillow's plugins raise a dozen types on hostile bytes
         raise _undecodable(error) from error
     return Decoded(_decode(picture, max_pixels, least_side), sniffed)
+
+
+def sniffed_type(content: bytes | bytearray) -> str:
+    """Media type by the first bytes, e.g. `image/jpeg`. Raises UnsupportedFormat or EmptyImage."""
+    return _sniff(content)[0]
 
 
 def crop(image: Image.Image, box: Box) -> Image.Image:
@@ -128,7 +140,7 @@ _PLUGINS: tuple[tuple[str, tuple[bytes, ...], type[ImageFile.ImageFile]], ...] =
 )
 
 
-def _sniff(content: bytes) -> tuple[str, type[ImageFile.ImageFile]]:
+def _sniff(content: bytes | bytearray) -> tuple[str, type[ImageFile.ImageFile]]:
     if not content:
         raise EmptyImage("the picture has no bytes")
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
@@ -170,6 +182,8 @@ def _decode_smaller(picture: JpegImageFile, least_side: int) -> None:
 def _undecodable(error: Exception) -> ImageError:
     if isinstance(error, Image.DecompressionBombError):
         return ImageTooLarge(str(error))
+    if isinstance(error, MemoryError):
+        return ImageTooLarge("the picture needs too much memory")
     if isinstance(error, EOFError) or "truncated" in str(error).lower():
         return TruncatedImage("the picture ends too early; it may be a partial download")
     return UndecodableImage(f"the picture is broken: {error}")

@@ -15,6 +15,11 @@ _FINER = 2.5
 times of 0.999 or more.
 """
 
+_LONGEST = 50
+"""Longer side by shorter side, beyond which only the middle is resized where only the middle is seen: resized by its
+shorter side, a line of 30,000 pixels would have billions.
+"""
+
 Geometry = Callable[[Image.Image], Image.Image]
 
 
@@ -30,8 +35,12 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     """Of each channel, for values in [0, 1]."""
+    sees_middle: bool = False
+    """Whether a picture is resized by its shorter side and then cropped to its middle."""
 
     def __call__(self, image: Image.Image) -> Pixels:
+        if self.sees_middle and max(image.size) > _LONGEST * min(image.size):
+            image = _middle(image)
         return np.ascontiguousarray(np.asarray(self.geometry(image)).transpose(2, 0, 1))
 
     @classmethod
@@ -49,4 +58,16 @@ class Preprocessing:
             int(_FINER * shorter),
             tuple(float(value) for value in normalize.mean),
             tuple(float(value) for value in normalize.std),
+            sees_middle=bool(resized)
+            and isinstance(resized[0], int)
+            and any(isinstance(step, transforms.CenterCrop) for step in steps),
         )
+
+
+def _middle(image: Image.Image) -> Image.Image:
+    """Of a very long picture, the part round its centre that is as long as is allowed."""
+    most = _LONGEST * min(image.size)
+    width, height = min(image.width, most), min(image.height, most)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    # Not `Image.crop`: that warns by a process-wide pixel limit, which is not ours.
+    return Image.fromarray(np.asarray(image)[top : top + height, left : left + width])

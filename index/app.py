@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from ..embeddings.base import WorkflowError
 from ..embeddings.batcher import Batcher
-from ..embeddings.images import ImageError, open_image
-from ..embeddings.images import crop as crop_image
+from ..embeddings.images import ImageError
 from ..embeddings.parallel import side_by_side
 from ..embeddings.stages import stage
 from ..embeddings.zero_shot import zero_shot
@@ -65,24 +64,21 @@ class App(Sight):
 
     def embed_each(self, images: Sequence[Picture], crops: Sequence[Crop | None]) -> "list[FloatArray | Exception]":
         """As `embed`, but a picture that can't be used gives its error in its place and stops none of the others."""
-        least_side = self.least_side if images else None
+        eye = self.eye()
 
-        def opened(asked: tuple[Picture, Crop | None]) -> Any:
-            image, box = asked
+        def looked(asked: tuple[Picture, Crop | None]) -> Any:
             try:
-                return (
-                    crop_image(open_image(image).image, box) if box else open_image(image, least_side=least_side).image
-                )
+                return eye.look(*asked)
             except ImageError as error:
                 return error
 
-        with stage("decode"):
-            outcomes: list[Any] = side_by_side(opened, list(zip(images, crops, strict=True)))
-        good = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Exception)]
         try:
+            with stage("decode"):
+                outcomes: list[Any] = side_by_side(looked, list(zip(images, crops, strict=True)))
+            good = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Exception)]
             with stage("embed"):
                 vectors: Sequence[FloatArray] = (
-                    list(self._embedder().embed_images([outcomes[i] for i in good])) if good else []
+                    list(eye.embedder.embed_pixels([outcomes[i] for i in good])) if good else []
                 )
         except WorkflowError as error:
             return [NotSupported(str(error)) for _ in images]

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from ..embeddings.base import WorkflowError
-from ..embeddings.batcher import Batcher
 from ..embeddings.images import ImageError
 from ..embeddings.parallel import side_by_side
 from ..embeddings.stages import stage
 from .catalog.vectors import PictureKey
 from .errors import DuplicateUrl, InputExists, NotSupported, TenshotError
+from .eye import Eye
 from .intake import Prepared, prepare
 from .records import AddRequest, AddResult, FloatArray, Input, NewInput
 
@@ -18,21 +18,22 @@ from .records import AddRequest, AddResult, FloatArray, Input, NewInput
 class Batch:
     """Keeps the order of the requests; one that fails at any step is out of the later ones."""
 
-    def __init__(
-        self, requests: Sequence[AddRequest], dim: int, *, later: bool = False, least_side: int | None = None
-    ) -> None:
-        """later: pictures with a URL come another time. least_side: of a picture that the base workflow needs.
-
-        Several pictures are decoded on all cores.
-        """
+    def __init__(self, requests: Sequence[AddRequest], dim: int, eye: Eye, *, later: bool = False) -> None:
+        """later: pictures with a URL come another time. Several pictures are decoded on all cores."""
         self._requests = requests
+        self._eye = eye
         self._vectors: dict[int, FloatArray] = {}
+        blind = self._why_blind()
 
         def prepared(request: AddRequest) -> Prepared | Exception:
+            if blind and request.image is not None:
+                return blind
             try:
-                return prepare(request, dim, later=later, least_side=least_side)
+                return prepare(request, dim, eye, later=later)
             except (TenshotError, ImageError) as error:
                 return error
+            except WorkflowError as error:
+                return NotSupported(str(error))
 
         with stage("decode"):
             outcomes = dict(enumerate(side_by_side(prepared, requests)))
@@ -62,11 +63,7 @@ class Batch:
                 ids.add(one.id)
                 urls |= {url} if url else set()
 
-    def embed(
-        self,
-        embedder: Callable[[], Batcher],
-        embedded: Callable[[Iterable[PictureKey]], Mapping[PictureKey, FloatArray]],
-    ) -> None:
+    def embed(self, embedded: Callable[[Iterable[PictureKey]], Mapping[PictureKey, FloatArray]]) -> None:
         """Runs the pictures through the base workflow, all at once, but for those that embedded knows."""
         pictures = {place: one.pixels for place, one in self._prepared.items() if one.pixels is not None}
         for place, one in self._prepared.items():
@@ -84,7 +81,7 @@ class Batch:
             return
         try:
             with stage("embed"):
-                vectors = embedder().embed_images(list(pictures.values()))
+                vectors = self._eye.embedder.embed_pixels(list(pictures.values()))
         except WorkflowError as error:
             for place in pictures:
                 self._fail(place, NotSupported(str(error)))
@@ -121,6 +118,15 @@ class Batch:
             AddResult(request, input=inputs.get(place), error=self._errors.get(place))
             for place, request in enumerate(self._requests)
         ]
+
+    def _why_blind(self) -> NotSupported | None:
+        """What each picture is told where the base workflow can't be opened."""
+        try:
+            if any(request.image is not None for request in self._requests):
+                _ = self._eye.embedder
+        except WorkflowError as error:
+            return NotSupported(str(error))
+        return None
 
     def _fail(self, place: int, error: Exception) -> None:
         del self._prepared[place]

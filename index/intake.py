@@ -1,7 +1,6 @@
 """From what a caller hands in to what can be stored: bytes, hash, upright pixels, checked vectors. Pure."""
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +10,11 @@ from uuid import uuid4
 import numpy as np
 from PIL import Image
 
-from ..embeddings.images import (
-    Decoded,
-    ImageNotFound,
-    ImageTooLarge,
-    UnsupportedFormat,
-    crop,
-    open_image,
-    read_file,
-)
+from ..embeddings.base import Pixels
+from ..embeddings.images import ImageNotFound, ImageTooLarge, UnsupportedFormat, crop
 from .errors import BadRequest, BadVector
-from .records import AddRequest, Crop, Failure, FloatArray, Geo, Picture
+from .eye import Eye
+from .records import AddRequest, Crop, Failure, FloatArray, Geo
 
 _MAX_ID = 200
 _FAILURES = {UnsupportedFormat: Failure.FORMAT, ImageTooLarge: Failure.SIZE, ImageNotFound: Failure.FETCH}
@@ -37,16 +30,15 @@ class Prepared:
     """The picture's file, as it came."""
     sha256: str | None = None
     media_type: str | None = None
-    pixels: Image.Image | None = None
-    """Upright, cropped RGB."""
+    pixels: Pixels | None = None
+    """As the base workflow looks at them, so that no whole picture is kept longer than it takes to prepare it."""
 
 
-def prepare(request: AddRequest, dim: int, *, later: bool = False, least_side: int | None = None) -> Prepared:
+def prepare(request: AddRequest, dim: int, eye: Eye, *, later: bool = False) -> Prepared:
     """Checks everything about one request that needs no database. later: the picture behind its URL comes another time.
 
-    least_side: of a whole picture no more is decoded than the base workflow sees (`open_image`).
-
-    Raises ImageError for the picture, BadVector for the vector, BadRequest for the rest.
+    Raises ImageError for the picture, BadVector for the vector, BadRequest for the rest; WorkflowError where the base
+    workflow has no use for pictures.
     """
     input_id = uuid4().hex if request.id is None else check_id(request.id, "input id")
     check_concepts(request.concepts)
@@ -63,26 +55,15 @@ def prepare(request: AddRequest, dim: int, *, later: bool = False, least_side: i
         return Prepared(request, input_id)
     if request.image is None:
         raise BadRequest(f"input {input_id!r} has neither a picture nor a vector")
-    data, decoded = open_picture(request.image, None if request.crop else least_side)
+    data, media_type, pixels = eye.see(request.image, request.crop)
     return Prepared(
         request,
         input_id,
         data=data,
         sha256=hashlib.sha256(data).hexdigest(),
-        media_type=decoded.media_type,
-        pixels=crop(decoded.image, request.crop) if request.crop else decoded.image,
+        media_type=media_type,
+        pixels=pixels,
     )
-
-
-def open_picture(picture: Picture, least_side: int | None = None) -> tuple[bytes, Decoded]:
-    """The file behind a picture, and what it shows. A PIL image becomes a PNG of its upright pixels."""
-    if isinstance(picture, Image.Image):
-        upright = open_image(picture).image
-        out = io.BytesIO()
-        upright.save(out, "PNG")
-        return out.getvalue(), Decoded(upright, "image/png")
-    data = picture if isinstance(picture, bytes) else read_file(picture)
-    return data, open_image(data, least_side=least_side)
 
 
 def check_id(value: object, what: str) -> str:

@@ -14,14 +14,16 @@ from uuid import uuid4
 
 import numpy as np
 
-from ..embeddings.base import Recipe, WorkflowError
+from ..embeddings.base import Recipe
 from ..embeddings.batcher import Batcher
+from ..embeddings.images import Opener, open_image
 from .batch import Batch
 from .blobs import Blobs
 from .catalog import Catalog
 from .catalog.vectors import PictureKey
 from .collection import Collection, CollectionFacts
 from .errors import BadRequest, InputNotFound, InputNotReady
+from .eye import Eye
 from .intake import check_concepts, check_geo, check_id, check_metadata, check_regions, check_vectors, failure_of
 from .names import Names
 from .records import (
@@ -60,13 +62,17 @@ class Library:
         blobs: Blobs,
         collections: Callable[[AppRecord], Collection],
         embedders: Callable[[Recipe], Batcher],
+        opener: Opener = open_image,
     ) -> None:
-        """collections opens what SQL holds of an app's vectors; embedders a base workflow, once it is needed."""
+        """collections opens what SQL holds of an app's vectors; embedders a base workflow, once it is needed; opener
+        the bytes of a picture.
+        """
         self.id, self.name, self.recipe, self.dim = record.id, record.name, Recipe(**record.recipe), record.dim
         self.created_at: datetime = record.created_at
         self._catalog = catalog
         self._blobs = blobs
         self._embedders = embedders
+        self._opener = opener
         self._lock = threading.RLock()
         self._collections = collections
         self._collection, self._teacher = self._remembered(record)
@@ -85,6 +91,10 @@ class Library:
 
     def _embedder(self) -> Batcher:
         return self._embedders(self.recipe)
+
+    def eye(self) -> Eye:
+        """How the app sees pictures at this moment."""
+        return Eye(self.recipe, self._embedders, self._opener)
 
     def _embedded(self, pictures: Iterable[PictureKey]) -> dict[PictureKey, FloatArray]:
         """Vectors of pictures that were embedded before, here or in another app of the same base workflow."""
@@ -174,15 +184,15 @@ class Library:
         found = self.inputs_by_id([id]).get(id)
         if found is None or found.status is not InputStatus.PENDING:
             return
-        batch = Batch([AddRequest(picture, id, url=found.url, crop=found.crop)], self.dim, least_side=self.least_side)
-        recipe = self.recipe
-        batch.embed(self._embedder, self._embedded)
+        eye = self.eye()
+        batch = Batch([AddRequest(picture, id, url=found.url, crop=found.crop)], self.dim, eye)
+        batch.embed(self._embedded)
         if batch.errors:
             self.never_arrived(id, failure_of(batch.errors[0]), str(batch.errors[0]))
             return
         [new] = batch.new_inputs()
         with self._lock, self._blobs.kept():
-            current = self.recipe is recipe
+            current = self.recipe is eye.recipe
             if current:
                 for data in batch.pictures():
                     self._blobs.put(data)
@@ -197,16 +207,15 @@ class Library:
             self._catalog.inputs.fail(self.id, id, failure, reason)
 
     def _add_batch(self, requests: Sequence[AddRequest], *, later: bool) -> list[AddResult]:
-        recipe = self.recipe
-        pictures = any(request.image is not None for request in requests)
-        batch = Batch(requests, self.dim, later=later, least_side=self.least_side if pictures else None)
+        eye = self.eye()
+        batch = Batch(requests, self.dim, eye, later=later)
         # Before the model runs, so that no time goes into what can't be stored; and again under the lock.
         self._refuse_taken(batch)
-        batch.embed(self._embedder, self._embedded)
+        batch.embed(self._embedded)
         for data in batch.pictures():
             self._blobs.put(data)
         with self._lock:
-            if self.recipe is recipe:
+            if self.recipe is eye.recipe:
                 self._refuse_taken(batch)
                 with self._blobs.kept():
                     # Once more, for another app may have deleted the same picture since.
@@ -215,14 +224,6 @@ class Library:
                     return batch.results(self._store(batch.new_inputs()))
         # The base workflow was changed while the model ran.
         return self._add_batch(requests, later=later)
-
-    @property
-    def least_side(self) -> int | None:
-        """Pixels of a picture's shorter side that the base workflow needs; None: all, or it can't be opened."""
-        try:
-            return self._embedder().least_side
-        except WorkflowError:
-            return None  # which each picture will be told when it is embedded
 
     def _refuse_taken(self, batch: Batch) -> None:
         ids, urls = batch.ids_and_urls()

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..embeddings.base import Recipe
 from ..embeddings.batcher import Batcher
+from ..embeddings.images import Opener, open_image
 from .blobs import Blobs
 from .catalog import Catalog
 from .collection import Collection
@@ -39,8 +40,9 @@ class Models(Library):
         blobs: Blobs,
         collections: Callable[[AppRecord], Collection],
         embedders: Callable[[Recipe], Batcher],
+        opener: Opener = open_image,
     ) -> None:
-        super().__init__(record, catalog, blobs, collections, embedders)
+        super().__init__(record, catalog, blobs, collections, embedders, opener)
         self._changes = catalog.changes.done(self.id)
         # A frozen version never changes, so its predictor is read once.
         self._frozen = lru_cache(maxsize=16)(lambda sha256: Predictor.from_bytes(self._blobs.get(sha256)))

@@ -30,6 +30,7 @@ class Failure(StrEnum):
     """Why a picture that was to come later could not be used."""
 
     FETCH = "fetch"
+    URL = "url"
     FORMAT = "format"
     SIZE = "size"
     CONTENT = "content"

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from ..embeddings.base import Pixels, Recipe, WorkflowError
 from ..embeddings.batcher import Batcher, BatcherClosed, Busy
-from ..embeddings.images import ImageError, crop, open_image
+from ..embeddings.images import ImageError, Opener, open_image
 from ..embeddings.parallel import side_by_side
 from ..embeddings.workflows import VECTORS, recipe_of
 from .blobs import Blobs
 from .catalog import Catalog
 from .collection import Collection
 from .errors import BadRequest, NothingToLearn, TenshotError
+from .eye import Eye
 from .records import AppRecord, ChangeState, Crop, FloatArray, Model, WorkflowChange, WorkflowComparison
 from .review import Review
 from .workflow_comparison import accuracies
@@ -47,8 +48,9 @@ class Sight(Review):
         blobs: Blobs,
         collections: Callable[[AppRecord], Collection],
         embedders: Callable[[Recipe], Batcher],
+        opener: Opener = open_image,
     ) -> None:
-        super().__init__(record, catalog, blobs, collections, embedders)
+        super().__init__(record, catalog, blobs, collections, embedders, opener)
         self._turn = 0
         self._switching = threading.Lock()
         self._stopping = threading.Event()
@@ -130,9 +132,9 @@ class Sight(Review):
     ) -> WorkflowComparison:
         embedder = self._embedders(recipe)
         timed = pictures[:_BATCH]
-        embedder.embed_pixels(self._prepared(embedder, timed[:2]))  # warm
+        embedder.embed_pixels(self._prepared(recipe, timed[:2]))  # warm
         start = time.perf_counter()
-        embedder.embed_pixels(self._prepared(embedder, timed))
+        embedder.embed_pixels(self._prepared(recipe, timed))
         seconds = (time.perf_counter() - start) / len(timed)
         found: dict[int, FloatArray] = {}
         for first in range(0, len(pictures), _BATCH):
@@ -201,20 +203,13 @@ class Sight(Review):
         vectors = {key: known[sha256, box] for key, sha256, box in pictures if (sha256, box) in known}
         left = [one for one in pictures if one[0] not in vectors]
         if left:
-            embedder = self._embedders(recipe)
-            made = embedder.embed_pixels(self._prepared(embedder, left))
+            made = self._embedders(recipe).embed_pixels(self._prepared(recipe, left))
             vectors |= {key: vector for (key, _, _), vector in zip(left, made, strict=True)}
         return vectors
 
-    def _prepared(self, embedder: Batcher, pictures: Sequence[StoredKey]) -> list[Pixels]:
-        def prepared(one: StoredKey) -> Pixels:
-            _, sha256, box = one
-            data = self._blobs.get(sha256)
-            if box:
-                return embedder.prepare(crop(open_image(data).image, box))
-            return embedder.prepare(open_image(data, least_side=embedder.least_side).image)
-
-        return side_by_side(prepared, pictures)
+    def _prepared(self, recipe: Recipe, pictures: Sequence[StoredKey]) -> list[Pixels]:
+        eye = Eye(recipe, self._embedders, self._opener)
+        return side_by_side(lambda one: eye.look(self._blobs.get(one[1]), one[2]), pictures)
 
     def _switch(self, change: WorkflowChange) -> bool:
         recipe = Recipe(**change.recipe)

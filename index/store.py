@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from ..embeddings.base import Recipe, WorkflowError
 from ..embeddings.batcher import Batcher
+from ..embeddings.images import Opener, open_image
 from ..embeddings.workflows import open_embedder, recipe_of
 from .app import App
 from .blobs import Blobs
@@ -63,11 +64,13 @@ class Store:
         catalog: Catalog,
         blobs: Blobs,
         collections: CollectionSettings | None = None,
+        opener: Opener = open_image,
     ) -> None:
         self.path = path
         self.catalog = catalog
         self._folder_lock = lock
         self._blobs = blobs
+        self._opener = opener
         self._mutex = threading.Lock()
         self._collections = Collections(path / "collections", catalog, collections)
         self._collections.sweep(record.id for record in catalog.apps.list())
@@ -82,10 +85,12 @@ class Store:
         *,
         database_url: str | None = None,
         collections: CollectionSettings | None = None,
+        opener: Opener = open_image,
     ) -> Self:
         """Creates or migrates the folder and takes it over.
 
-        Raises StoreInUse, naming the process that has it, StoreTooNew, or StorageFailed where it can't be written.
+        opener: how the bytes of pictures are opened, if not here: a `Decoders`. Raises StoreInUse, naming the process
+        that has it, StoreTooNew, or StorageFailed where it can't be written.
         """
         check_faiss()
         folder = Path(path)
@@ -95,7 +100,7 @@ class Store:
         except OSError as error:
             raise StorageFailed(f"the data folder {folder} can't be written: {error.strerror or error}") from error
         try:
-            return cls(folder, lock, open_catalog(folder, database_url), Blobs(folder / "blobs"), collections)
+            return cls(folder, lock, open_catalog(folder, database_url), Blobs(folder / "blobs"), collections, opener)
         except BaseException:
             lock.release()
             raise
@@ -200,7 +205,8 @@ class Store:
 
     def _open_app(self, record: AppRecord) -> App:
         return self._apps.get(
-            record.id, lambda: App(record, self.catalog, self._blobs, self._collections.open, self._embedder_of)
+            record.id,
+            lambda: App(record, self.catalog, self._blobs, self._collections.open, self._embedder_of, self._opener),
         )
 
     def _embedder_of(self, recipe: Recipe) -> Batcher:

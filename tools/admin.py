@@ -30,7 +30,7 @@ def serve(
     host: Annotated[str, typer.Option(help="0.0.0.0 listens to the network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     allow_private_urls: Annotated[
-        bool, typer.Option("--allow-private-urls", help="Fetch image URLs also from private addresses.")
+        bool, typer.Option("--allow-private-urls", help="Fetch image URLs from this machine and private networks too.")
     ] = False,
 ) -> None:
     """Run the HTTP API. Example: tenshot serve --port 8000"""

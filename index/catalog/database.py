@@ -42,11 +42,12 @@ class Database:
     def __init__(self, url: str) -> None:
         """Migrates what is there. Raises StoreTooNew for a schema from the future, and StorageFailed."""
         if make_url(url).get_backend_name() == "sqlite":
-            self._engine = create_engine(url, connect_args={"check_same_thread": False})
+            self._engine = create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False})
             event.listen(self._engine, "connect", _configure)
             event.listen(self._engine, "begin", _begin)
         else:
-            self._engine = create_engine(url)
+            # Errors are logged, so what was stored must not stand in them.
+            self._engine = create_engine(url, hide_parameters=True)
         self._cache = ReadCache(self._engine)
         try:
             with _disk_errors():

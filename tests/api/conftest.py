@@ -1,6 +1,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 import uvicorn
 
 from tenshot import Store
+from tenshot.api.fetch import Fetcher
 from tenshot.api.keys import new_key
-from tenshot.api.service import create_service
+from tenshot.api.service import create_service, opened_store
 from tenshot.api.settings import Settings
 from tenshot.index.app import App
 
@@ -30,20 +32,33 @@ class Server:
         return httpx.Client(base_url=self.url, headers=headers, timeout=60)
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    settings = Settings(data=Path(tmp_path_factory.mktemp("served")), max_body_bytes=2_000_000)
-    with Store.open(settings.data) as store:
-        config = uvicorn.Config(create_service(settings, store), host="127.0.0.1", port=0, log_level="error")
+@contextmanager
+def _serving(settings: Settings, fetcher: Fetcher | None = None) -> Iterator[Server]:
+    with opened_store(settings) as store:
+        config = uvicorn.Config(create_service(settings, store, fetcher), host="127.0.0.1", port=0, log_level="error")
         running = uvicorn.Server(config)
         thread = threading.Thread(target=running.run)
         thread.start()
         while not running.started:
             time.sleep(0.01)
         port = running.servers[0].sockets[0].getsockname()[1]
-        yield Server(f"http://127.0.0.1:{port}", store, new_key(store.catalog, None).secret)
-        running.should_exit = True
-        thread.join()
+        try:
+            yield Server(f"http://127.0.0.1:{port}", store, new_key(store.catalog, None).secret)
+        finally:
+            running.should_exit = True
+            thread.join()
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[..., AbstractContextManager[Server]]:
+    """A live service with settings of its own."""
+    return _serving
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with _serving(Settings(data=Path(tmp_path_factory.mktemp("served")), max_body_bytes=2_000_000)) as running:
+        yield running
 
 
 @dataclass(frozen=True)

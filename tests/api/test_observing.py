@@ -163,7 +163,7 @@ def test_more_at_once_than_allowed_are_told_to_wait_while_health_answers(tmp_pat
     with Store.open(tmp_path / "data") as store:
         app = store.create_app("a", "vectors", dim=8)
         headers = {"Authorization": f"Key {new_key(store.catalog, app.id).secret}"}
-        service = create_service(Settings(max_requests_at_once=3), store)
+        service = create_service(Settings(max_requests=3), store)
 
         @service.get("/slow")
         def slow() -> None:

@@ -43,3 +43,16 @@ def test_normalised_pixels_differ_by_less_than_1e_5(name: str, size: tuple[int, 
     normalised = (pixels / 255 - np.reshape(ours.mean, (3, 1, 1))) / np.reshape(ours.std, (3, 1, 1))
     np.testing.assert_allclose(normalised, transform(image).numpy(), atol=1e-5)
     assert min(ours.size) < ours.least_side < 4 * max(ours.size)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_a_line_only_what_is_seen_is_resized(name: str, turned: bool) -> None:
+    """30,000 pixels by one: resized whole, the library's way, it takes gigabytes."""
+    ours = Preprocessing.of(TRANSFORMS[name])
+    line = np.full((1, 30_000, 3), 255, dtype=np.uint8)
+    line[:, 14_900:15_100] = 7
+    pixels = ours(Image.fromarray(line.swapaxes(0, 1) if turned else line))
+    assert pixels.shape[1:] == ours.size
+    if ours.sees_middle:
+        assert (pixels == 7).all()

@@ -215,7 +215,7 @@ def test_a_picture_is_embedded_once_whoever_adds_it(twins: tuple[App, App], monk
     def refuse(*_: object) -> None:
         raise AssertionError("embedded twice")
 
-    monkeypatch.setattr(one.base_workflow(), "embed_images", refuse)
+    monkeypatch.setattr(one.base_workflow(), "embed_pixels", refuse)
     two.add(png("discs", 1), "b")
     two.add(png("discs", 1), "part", crop=box)
     np.testing.assert_array_equal(one.vectors([first.id, "part"]), two.vectors(["b", "part"]))

@@ -56,3 +56,19 @@ def test_a_port_in_use_is_one_line(tenshot: Callable[..., Any]) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         assert str(port) in tenshot("serve", "--port", port, expect=1).err
+
+
+def test_listening_to_the_network_is_warned_of(launched: Callable[..., Any]) -> None:
+    def says(host: str) -> str:
+        running = launched("serve", "--port", "0", "--host", host)
+        said = ""
+        while "listens on" not in said:
+            line = running.stderr.readline()
+            assert line, said
+            said += line
+        running.kill()
+        running.communicate()
+        return said
+
+    assert "reverse proxy" in says("0.0.0.0")
+    assert "warning" not in says("127.0.0.1")

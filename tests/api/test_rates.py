@@ -1,0 +1,54 @@
+"""Each key may ask so often and no more, where the settings say so."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tenshot.api.keys import new_key
+from tenshot.api.rates import Rates, Throttled
+from tenshot.api.settings import Settings
+
+
+def test_a_key_that_asks_too_often_is_told_when_to_come_again_and_others_are_not(
+    serving: Callable[..., Any], tmp_path: Path
+) -> None:
+    with serving(Settings(data=tmp_path, rate_limit="5/hour")) as server:
+        app = server.store.create_app("v", "vectors", dim=8).id
+        hasty, calm = (new_key(server.store.catalog, app).secret for _ in range(2))
+        with server.client(hasty) as client:
+            answers = [client.get("/v2/inputs") for _ in range(7)]
+            assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
+            assert [answer.headers["ratelimit-remaining"] for answer in answers[:5]] == list("43210")
+            assert answers[0].headers["ratelimit-limit"] == "5"
+            refused = answers[-1]
+            assert refused.json()["status"]["code"] == 11005
+            assert "5 per 1 hour" in refused.json()["status"]["details"]
+            assert 1 <= int(refused.headers["retry-after"]) <= 3600
+            # What is refused does nothing, whatever it is.
+            assert client.post("/v2/concepts", json={"concepts": [{"id": "new"}]}).status_code == 429
+            assert client.get("/healthz").status_code == 200
+        with server.client(calm) as client:
+            assert client.get("/v2/concepts").json()["concepts"] == []
+        with server.client(server.admin) as client:
+            assert client.get("/v2/users/me/apps").headers["ratelimit-remaining"] == "4"
+
+
+def test_without_a_limit_nothing_is_counted_or_told(taught: Any) -> None:
+    assert not [name for name in taught.client.get("/v2/inputs").headers if name.startswith("ratelimit")]
+
+
+def test_the_limit_that_is_nearest_is_told() -> None:
+    rates = Rates("100/second;3/day")
+    assert [rate.remaining for rate in (rates.count("a"), rates.count("a"), rates.count("a")) if rate] == [2, 1, 0]
+    with pytest.raises(Throttled, match="3 per 1 day") as raised:
+        rates.count("a")
+    assert raised.value.seconds > 3600
+
+
+def test_a_limit_that_is_none_is_refused_when_the_service_starts() -> None:
+    for wrong in ("often", "5", "5/moon", "-1/second"):
+        with pytest.raises(ValidationError):
+            Settings(rate_limit=wrong)
