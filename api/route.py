@@ -47,8 +47,9 @@ class _Route(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         # An empty body is an empty object, so where that will do none is needed.
-        if not any(one.is_required() for body in _bodies(endpoint) for one in body.model_fields.values()):
-            self.openapi_extra = {"requestBody": {"required": False}} if _bodies(endpoint) else None
+        bodies = _bodies(endpoint)
+        if bodies and not any(one.is_required() for body in bodies for one in body.model_fields.values()):
+            self.openapi_extra = {"requestBody": {"required": False}}
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, found = super().matches(scope)

@@ -34,7 +34,10 @@ _DOCUMENTED: dict[int | str, dict[str, Any]] = {
 
 
 _BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {_TAR: {"schema": {"type": "string", "format": "binary"}}}}
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
 }
 
 
@@ -55,7 +58,7 @@ def export(caller: Reader, request: Request, format: Format = ExportFormat.FOLDE
     return StreamingResponse(chain([first], blocks), media_type=_TAR, headers=headers)
 
 
-@router.post("/users/{user}/apps/import", response_model=AppsAnswer, openapi_extra=_BODY)
+@router.post("/users/{user}/import", response_model=AppsAnswer, openapi_extra=_BODY)
 async def import_app(user: str, request: Request, store: Admin, name: str | None = None) -> Json:
     """Makes a new app of a whole export, as it was; keys are not in it. name: another than it had.
 

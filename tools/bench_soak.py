@@ -25,8 +25,8 @@ from .console import errors, fail, say, table
 from .served import Served, serving
 
 _CONCEPTS = ("red", "green", "blue")
-_KEPT = 30
-"""Inputs of one client, about."""
+_KEPT = 12
+"""From so many inputs on a client deletes half of them, with fewer than half of that it adds: so many there are."""
 _WEIGHTS = {
     "predict an input": 30,
     "search": 15,
@@ -130,7 +130,7 @@ class _Client:
     def _ask(self, connection: http.client.HTTPConnection, rng: random.Random, stopping: threading.Event) -> None:
         while True:
             call = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
-            if not self.inputs or (call == "delete" and len(self.inputs) < _KEPT):
+            if len(self.inputs) < _KEPT // 2 or (call == "delete" and len(self.inputs) < _KEPT):
                 call = "add a picture"
             method, path, body = self._request(call, rng)
             start = time.perf_counter()

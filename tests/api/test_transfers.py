@@ -83,11 +83,11 @@ def test_too_many_at_once_are_told_to_wait_and_turns_come_back(tmp_path: Path) -
 def test_an_admin_puts_a_tar_into_a_running_server_as_a_new_app(server: Any, taught: Any) -> None:
     tar = taught.client.get("/v2/export").content
     with server.client(server.admin) as client:
-        said = client.post("/v2/users/me/apps/import", params={"name": "put in"}, content=tar)
+        said = client.post("/v2/users/me/import", params={"name": "put in"}, content=tar)
         assert said.status_code == 200, said.text
         [app] = said.json()["apps"]
         assert app["name"] == "put in"
-        again = client.post("/v2/users/me/apps/import", params={"name": "put in"}, content=tar)
+        again = client.post("/v2/users/me/import", params={"name": "put in"}, content=tar)
         assert (again.status_code, again.json()["status"]["code"]) == (400, 40010)
         key = client.post("/v2/users/me/keys", json={"keys": [{"scopes": ["All"], "apps": [{"id": app["id"]}]}]})
     body = {"inputs": [{"id": "x5"}]}
@@ -101,7 +101,7 @@ def test_an_admin_puts_a_tar_into_a_running_server_as_a_new_app(server: Any, tau
 def test_what_is_no_export_is_a_bad_request_and_makes_nothing(server: Any, content: bytes) -> None:
     before = server.store.apps()
     with server.client(server.admin) as client:
-        said = client.post("/v2/users/me/apps/import", content=content)
+        said = client.post("/v2/users/me/import", content=content)
     assert (said.status_code, said.json()["status"]["code"]) == (400, 40001)
     assert server.store.apps() == before
 
@@ -111,10 +111,10 @@ def test_a_cut_tar_makes_nothing_and_too_large_a_one_is_refused(server: Any, tau
     before = server.store.apps()
     with server.client(server.admin) as client:
         for length in (len(tar) // 2, len(tar) // 2 + 7, 600):
-            assert client.post("/v2/users/me/apps/import", content=tar[:length]).status_code == 400
-        assert client.post("/v2/users/me/apps/import", content=bytes(2_000_001)).status_code == 413
+            assert client.post("/v2/users/me/import", content=tar[:length]).status_code == 400
+        assert client.post("/v2/users/me/import", content=bytes(2_000_001)).status_code == 413
     assert server.store.apps() == before
 
 
 def test_a_key_of_an_app_may_not_put_apps_in(taught: Any) -> None:
-    taught.call("POST", "/v2/users/me/apps/import", {}, expect=(403, 11007))
+    taught.call("POST", "/v2/users/me/import", {}, expect=(403, 11007))
