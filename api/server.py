@@ -3,6 +3,7 @@
 import signal
 import socket
 from collections.abc import Callable
+from ipaddress import ip_address
 
 import uvicorn
 from threadpoolctl import threadpool_limits
@@ -11,6 +12,7 @@ from ..index.store import Store
 from .keys import first_admin_key
 from .service import create_service
 from .settings import Settings
+from .sign_in import TOKEN_SECONDS, SignIn
 
 
 def serve(settings: Settings, told: Callable[[str], None]) -> None:
@@ -23,9 +25,9 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
         if admin:
             told(f"admin key, shown this once: {admin}")
         told(f"to get an API key: tenshot --data {settings.data} apps create NAME   (works while this runs)")
-        config = uvicorn.Config(
-            create_service(settings, store), log_level="warning", timeout_graceful_shutdown=30, server_header=False
-        )
+        service = create_service(settings, store)
+        sign_in: SignIn = service.state.sign_in
+        config = uvicorn.Config(service, log_level="warning", timeout_graceful_shutdown=30, server_header=False)
         server = uvicorn.Server(config)
 
         def stop(*_signal: object) -> None:
@@ -38,7 +40,11 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
             signal.signal(number, stop)
         host, port = listening.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        told(f"tenshot listens on {url}  (API page: {url}/docs)")
+        if ip_address(host).is_loopback:
+            # Whoever reads this terminal has the data folder, and so could make any key.
+            minutes = TOKEN_SECONDS // 60
+            told(f"to open the page, signed in, once and within {minutes} minutes: {url}/#token={sign_in.issue()}")
+        told(f"tenshot listens on {url}  (page: {url}/, API page: {url}/docs)")
         server.run([listening])
 
 

@@ -28,7 +28,9 @@ from . import (
     inputs,
     models,
     outputs,
+    page,
     searches,
+    session,
     suggestions,
     tokens,
     versions,
@@ -40,6 +42,7 @@ from .fetch import fetch
 from .paths import PlainRequests
 from .queue import evaluations_queue, pictures_queue
 from .settings import Settings
+from .sign_in import SignIn
 from .status import (
     BAD_FORMAT,
     BAD_METHOD,
@@ -56,7 +59,7 @@ _log = logging.getLogger("tenshot.api")
 # Routes are tried in this order: what is asked most comes first, and feedback before ids could take its place.
 _RESOURCES = (
     *(outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, tokens, health),
-    *(suggestions, explanations, evaluations, base_workflows),
+    *(suggestions, explanations, evaluations, base_workflows, session, page),
 )
 _BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE}
 
@@ -103,6 +106,7 @@ def create_service(settings: Settings, store: Store | None = None) -> FastAPI:
             Exception: _error,
         },
     )
+    service.state.sign_in = SignIn()
     for kind in _expected():
         service.add_exception_handler(kind, _error)
     service.add_middleware(
