@@ -4,7 +4,8 @@ import * as concepts from "./concepts.js";
 import { h, icon, percent, unseen } from "./dom.js";
 
 /**
- * A maker of cells. value: (picture) -> {name, value} to show as a bar, or null. badge: (picture) -> labels to show, [[concept id, yes]]. tools: makes what else is in a cell,
+ * A maker of cells. value: (picture) -> {name, value, score} to show as a bar, or null; a
+ * score is no probability, so half of it means nothing. badge: (picture) -> labels to show, [[concept id, yes]]. tools: makes what else is in a cell,
  * {elements, show(picture, place)}.
  */
 export function cells({ value = () => null, badge = allLabels, tools = null } = {}) {
@@ -43,7 +44,7 @@ export function cells({ value = () => null, badge = allLabels, tools = null } = 
       bar.hidden = !found;
       if (found) {
         fill.style.setProperty("transform", `scaleX(${found.value})`);
-        fill.classList.toggle("sure", found.value >= 0.5);
+        fill.classList.toggle("sure", found.value >= 0.5 && !found.score);
         said.textContent = found.name ? `${found.name} ${percent(found.value)}` : percent(found.value);
       }
       badges.replaceChildren(...badge(picture).map(([concept, yes]) => mark(concept, yes)));

@@ -13,7 +13,7 @@ export class ConceptList extends EventTarget {
     super();
     this.active = concepts.all()[0]?.id ?? null;
     this.list = h("ul", { class: "concepts", "aria-label": "Concepts" });
-    this.name = h("input", { type: "text", maxlength: 200, placeholder: "New concept, such as robin", "aria-label": "New concept", required: true });
+    this.name = h("input", { type: "text", maxlength: 200, placeholder: "Name a new concept", "aria-label": "New concept", required: true });
     const add = h(
       "form",
       { class: "concept-add", onsubmit: (event) => (event.preventDefault(), this.make()) },

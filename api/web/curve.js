@@ -6,7 +6,8 @@ import { h, percent } from "./dom.js";
 /** The learning curve with its verdict. */
 export function curveChart(found) {
   const points = found.points.filter((one) => (one.accuracy ?? one.average_precision) !== null);
-  const verdict = h("p", { class: "verdict" }, found.verdict);
+  const [first, ...rest] = found.verdict;
+  const verdict = h("p", { class: "verdict" }, `${first.toUpperCase()}${rest.join("")}.`);
   if (points.length < 2) return h("div", {}, verdict);
   // Equal steps for 1, 2, 5, 10, 20: each about doubles the work.
   const low = Math.log(points[0].labels);

@@ -9,6 +9,7 @@ import { eachFrame, h } from "./dom.js";
 
 const OVERSCAN = 2;
 const DRAG_FROM = 6;
+const ROOMY = 1700;
 
 export class Grid extends EventTarget {
   /**
@@ -113,7 +114,9 @@ export class Grid extends EventTarget {
     const width = this.element.clientWidth;
     if (!width || !this.source) return;
     const gap = 10;
-    const columns = Math.max(2, Math.floor((width - gap) / (this.wide + gap)));
+    // Larger where there is much room, two at least where there is little.
+    const wide = this.wide * (width > ROOMY ? 1.3 : 1);
+    const columns = Math.max(2, Math.floor((width - gap) / (wide + gap)));
     this.size = Math.floor((width - gap) / columns) - gap;
     this.pitch = this.size + this.extra + gap;
     if (columns !== this.columns) {

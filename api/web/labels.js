@@ -10,6 +10,17 @@ const steps = [];
 const MOST_STEPS = 200;
 // Requests go one after the other, so that quick keys arrive in their order.
 let line = Promise.resolve();
+let waiting = 0;
+
+/** When the server has all labels that were given so far. */
+export function arrived() {
+  return line;
+}
+
+/** Whether some are on their way. */
+export function busy() {
+  return waiting > 0;
+}
 
 /** What `undo` would take back, as a sentence; null if there is nothing. */
 export function last() {
@@ -60,11 +71,14 @@ async function made(changes) {
   events.dispatchEvent(new Event("step"));
   const sent = line.then(() => send(changes));
   line = sent.catch(() => null);
+  waiting++;
   try {
     await sent;
   } catch (error) {
     show(changes.map(({ picture, concept, before, after }) => ({ picture, concept, before: after, after: before })));
     throw error;
+  } finally {
+    waiting--;
   }
   events.dispatchEvent(new CustomEvent("kept", { detail: changes.map(({ picture }) => picture) }));
 }

@@ -10,6 +10,7 @@ import * as sessions from "./session.js";
 import { session } from "./session.js";
 import { broken, loading, shell, VIEWS } from "./shell.js";
 import { applyTheme } from "./theme.js";
+import * as upload from "./upload.js";
 import { signIn } from "./views/sign_in.js";
 
 const root = document.getElementById("root");
@@ -85,6 +86,9 @@ async function enter() {
   appId = session.app?.id ?? null;
 }
 
+addEventListener("beforeunload", (event) => {
+  if (labels.busy() || upload.progress().busy) event.preventDefault();
+});
 document.querySelector(".skip").addEventListener("click", (event) => {
   // The address names the view, so the link can't go by it.
   event.preventDefault();

@@ -52,6 +52,8 @@ export class Predictions {
   }
 
   async ask() {
+    // A concept can't be asked about before its first label is there.
+    while (labels.busy()) await labels.arrived();
     const age = this.age;
     const stale = this.visible().filter((one) => one.ready && this.fresh.get(one) !== age);
     for (const part of parts(stale)) {

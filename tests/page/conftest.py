@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from threadpoolctl import threadpool_limits
 
 from tenshot import Store
 from tenshot.api.keys import new_key
@@ -61,6 +62,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = Settings(data=Path(tmp_path_factory.mktemp("page")))
     with Store.open(settings.data) as store:
         service = create_service(settings, store)
+        # As `tenshot serve` does.
+        threadpool_limits(1, user_api="blas")
         running = uvicorn.Server(uvicorn.Config(service, host="127.0.0.1", port=0, log_level="error"))
         thread = threading.Thread(target=running.run)
         thread.start()

@@ -39,9 +39,8 @@ def test_two_concepts_are_taught_by_ten_keys_each_and_values_change_by_themselve
         page.keyboard.press("ArrowLeft")
         page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("button", name="mammal 10 yes, 0 no")).to_be_visible()
-    page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
-    counts = filled.label_counts()
-    assert counts == {"vehicle": (10, 0), "mammal": (10, 0)}
+    page.wait_for_load_state("networkidle")
+    assert filled.label_counts() == {"vehicle": (10, 0), "mammal": (10, 0)}
     shown = filled.input(_first_of(filled, "vehicle"))
     assert filled.predict_input(shown.id)[0].concept_id == "vehicle"
 

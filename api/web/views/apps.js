@@ -62,7 +62,7 @@ class Apps {
       h(
         "div",
         { class: "row" },
-        here ? h("a", { class: "button", href: "#/library" }, "Open now: to its library") : h("button", { onclick: () => enter(one) }, "Open"),
+        here ? h("a", { class: "button", href: "#/library" }, "To its library") : h("button", { onclick: () => enter(one) }, "Open"),
         session.admin && h("button", { class: "danger quiet", onclick: () => this.remove(one) }, "Delete"),
       ),
     );

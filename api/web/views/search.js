@@ -33,7 +33,7 @@ class Search {
   constructor(main) {
     this.terms = [];
     this.scores = new Map();
-    this.words = h("input", { type: "search", placeholder: "Words, such as a red bicycle", "aria-label": "Words", maxlength: 1000 });
+    this.words = h("input", { type: "search", placeholder: "By words", "aria-label": "Words", maxlength: 1000 });
     this.byWords = h("button", { class: "primary", "aria-label": "Search for these words" }, icon("search"));
     this.without = h("p", { class: "muted small", hidden: true });
     const file = h("input", { type: "file", accept: "image/*", hidden: true, "aria-label": "A picture to search by", id: "search-file" });
@@ -123,7 +123,7 @@ class Search {
 
   value(picture) {
     const value = this.scores.get(picture.id);
-    return value === undefined ? null : { name: null, value };
+    return value === undefined ? null : { name: null, value, score: true };
   }
 
   tools() {
