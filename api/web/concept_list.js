@@ -3,7 +3,7 @@
 import * as concepts from "./concepts.js";
 import { ENOUGH } from "./concepts.js";
 import { open } from "./dialog.js";
-import { h, icon, put, unseen } from "./dom.js";
+import { h, icon, put, putKeepingFocus, unseen } from "./dom.js";
 import { trying } from "./notice.js";
 import { session } from "./session.js";
 
@@ -63,7 +63,7 @@ export class ConceptList extends EventTarget {
 
   show() {
     if (!this.concept) this.active = concepts.all()[0]?.id ?? null;
-    put(this.list, concepts.all().map((one, place) => h("li", {}, this.entry(one, place))));
+    putKeepingFocus(this.list, concepts.all().map((one, place) => h("li", {}, this.entry(one, place))));
     put(this.said, this.sentence());
   }
 

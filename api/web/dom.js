@@ -18,6 +18,14 @@ export function put(element, ...children) {
   return element;
 }
 
+/** As `put`, but the button that has the focus keeps it, by its place among the buttons. */
+export function putKeepingFocus(element, ...children) {
+  const place = [...element.querySelectorAll("button")].indexOf(document.activeElement);
+  put(element, ...children);
+  if (place >= 0) element.querySelectorAll("button")[place]?.focus({ preventScroll: true });
+  return element;
+}
+
 /** One of the page's icons, which says nothing to a screen reader. */
 export function icon(name) {
   return svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));

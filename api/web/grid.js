@@ -52,9 +52,7 @@ export class Grid extends EventTarget {
 
   /** Shows another list, from its beginning. */
   show(source) {
-    this.source?.removeEventListener("change", this.onChange);
-    this.source = source;
-    source.addEventListener("change", this.onChange);
+    this.change(source);
     this.place = this.anchor = 0;
     this.clear();
     this.element.scrollTop = 0;
@@ -63,11 +61,30 @@ export class Grid extends EventTarget {
     this.measure();
   }
 
+  /** Shows a newer list in the place of the present one, where the reader is. */
+  update(source) {
+    this.change(source);
+    this.measure();
+  }
+
+  change(source) {
+    this.source?.removeEventListener("change", this.onChange);
+    this.source = source;
+    source.addEventListener("change", this.onChange);
+  }
+
   /** The pictures in sight. */
   visible() {
     const found = [];
     for (const row of this.rows.values()) for (const one of row.cells) if (one.picture) found.push(one.picture);
     return found;
+  }
+
+  /** The first and the last place in sight. */
+  get span() {
+    const first = Math.floor(this.element.scrollTop / (this.pitch || 1)) * (this.columns || 1);
+    const rows = Math.ceil(this.element.clientHeight / (this.pitch || 1)) + 1;
+    return [first, first + rows * (this.columns || 1)];
   }
 
   /** The picture that the keyboard is on. */

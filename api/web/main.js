@@ -4,7 +4,7 @@ import { connection, Offline } from "./api.js";
 import * as concepts from "./concepts.js";
 import { h, put } from "./dom.js";
 import * as labels from "./labels.js";
-import { notice } from "./notice.js";
+import { notice, noticePlace } from "./notice.js";
 import * as pictures from "./pictures.js";
 import * as sessions from "./session.js";
 import { session } from "./session.js";
@@ -20,6 +20,7 @@ let appId = null;
 let turn = 0;
 
 applyTheme();
+document.body.append(noticePlace());
 addEventListener("hashchange", show);
 sessions.events.addEventListener("change", show);
 connection.addEventListener("back", show);
@@ -67,7 +68,7 @@ async function show() {
     const { open } = await import(`./views/${view}.js`);
     // A place of its own, so that a slow view can't write over a later one.
     const place = h("div", { class: `view view-${view}` });
-    const left = await open(place, decodeURIComponent(rest));
+    const left = await open(place, rest);
     if (mine !== turn) return left();
     leave = left;
     put(frame.main, place);

@@ -52,7 +52,7 @@ export class Pages extends EventTarget {
       this.pages.set(page, records);
       const end = page * PER_PAGE + records.length;
       if (!this.known) {
-        this.length = Math.max(this.length, end);
+        if (records.length) this.length = Math.max(this.length, end);
         if (records.length < PER_PAGE) this.known = true;
       } else if (records.length < PER_PAGE && end < this.length) {
         // Something was deleted meanwhile.

@@ -3,7 +3,7 @@
 import { connection } from "./api.js";
 import { h, icon, unseen } from "./dom.js";
 import * as labels from "./labels.js";
-import { notice, noticePlace, trying } from "./notice.js";
+import { notice, trying } from "./notice.js";
 import * as sessions from "./session.js";
 import { session } from "./session.js";
 import { showShortcuts, shortcuts } from "./shortcuts.js";
@@ -49,7 +49,6 @@ export function shell() {
     h("nav", { class: "nav", "aria-label": "Views" }, links),
     main,
     offline(),
-    noticePlace(),
   );
 
   labels.events.addEventListener("step", () => {

@@ -2,7 +2,7 @@
 
 import { models } from "./api.js";
 import * as concepts from "./concepts.js";
-import { h, icon, percent, put } from "./dom.js";
+import { h, icon, percent, put, putKeepingFocus } from "./dom.js";
 import * as labels from "./labels.js";
 import { trying } from "./notice.js";
 import { remembered } from "./pictures.js";
@@ -82,7 +82,7 @@ export class Suggested {
       return put(this.element, empty({ title: "Nothing left to ask", text: "Every picture that would teach something has a label, or was passed over.", actions: [again] }));
     }
     const say = (value) => () => this.answer(value);
-    return put(
+    return putKeepingFocus(
       this.element,
       h(
         "div",

@@ -97,6 +97,20 @@ def test_everything_is_reached_by_tab_and_the_focus_is_seen(tab: Callable[..., A
     assert {"BUTTON", "SELECT", "gridcell"} <= reached
 
 
+def test_colours_follow_the_system_until_somebody_chooses(tab: Callable[..., Any], taught: App) -> None:
+    page = tab(taught, color_scheme="dark").page
+    paper = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(paper)
+    page.get_by_role("button", name="Colours: system").click()
+    light = page.evaluate(paper)
+    assert light != dark
+    page.reload()
+    page.get_by_role("button", name="Colours: light").wait_for()
+    assert page.evaluate(paper) == light
+    page.get_by_role("button", name="Colours: light").click()
+    assert page.evaluate(paper) == dark
+
+
 def _ready(page: Page) -> None:
     page.locator(".view").wait_for()
     page.wait_for_load_state("networkidle")

@@ -24,7 +24,7 @@ def test_the_printed_link_signs_in_once(server: Any, opened: Callable[..., Any],
     second = opened()
     second.page.goto(f"{server.url}/#token={token}")
     expect(second.page.get_by_role("alert")).to_contain_text("used already")
-    second.wrong.clear()  # The browser reports the refusal as an error of the network.
+    second.excuse("401")
 
 
 def test_a_key_stays_in_its_tab(server: Any, opened: Callable[..., Any], tab: Callable[..., Any], filled: App) -> None:
@@ -43,4 +43,4 @@ def test_a_wrong_key_is_told(server: Any, opened: Callable[..., Any]) -> None:
     tab.page.get_by_label("API key").fill("0" * 32)
     tab.page.keyboard.press("Enter")
     expect(tab.page.get_by_role("alert")).to_contain_text("nobody knows this API key")
-    tab.wrong.clear()
+    tab.excuse("401")

@@ -1,5 +1,6 @@
 """The library: adding pictures, finding them again, selecting and labelling many."""
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,45 @@ def test_a_hundred_pictures_are_uploaded_and_each_failure_has_its_reason(
     expect(upload.get_by_text("broken.png the picture")).to_be_visible()
     expect(upload.get_by_text("notes.txt not a picture")).to_be_visible()
     assert empty.counts()[InputStatus.READY] == 100
+
+
+def test_pictures_are_dropped_and_pasted_and_addresses_too(
+    tab: Callable[..., Any], empty: App, files: dict[str, Path]
+) -> None:
+    opened = tab(empty)
+    page = opened.page
+    expect(page.get_by_text("Begin with pictures")).to_be_visible()
+    first, second, *_ = files.values()
+    _hand_over(page, "drop", "dataTransfer", first)
+    expect(page.get_by_text("1 picture", exact=True)).to_be_visible()
+    _hand_over(page, "paste", "clipboardData", second)
+    expect(page.get_by_text("2 pictures", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Addresses").click()
+    page.get_by_label("One address a line").fill("nothing here")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("There is no address in this")
+    page.get_by_label("One address a line").fill("http://127.0.0.1:1/robin.png")
+    page.get_by_role("button", name="Add", exact=True).click()
+    upload = page.get_by_role("region", name="Upload")
+    upload.get_by_text("1 picture could not be added").click()
+    # This server was started without leave to fetch addresses.
+    expect(upload.get_by_text("doesn't fetch URLs")).to_be_visible()
+    assert {(one.metadata or {})["file"] for one in empty.inputs()} == {first.name, second.name}
+    opened.excuse("400")
+
+
+def test_the_folders_of_dropped_files_may_become_their_labels(
+    tab: Callable[..., Any], empty: App, files: dict[str, Path], tmp_path: Path
+) -> None:
+    for name in list(files)[:3]:
+        folder = tmp_path / "pictures" / name.partition("-")[0]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.png").write_bytes(files[name].read_bytes())
+    page = tab(empty).page
+    page.get_by_label("A folder of pictures").set_input_files(tmp_path / "pictures")
+    page.get_by_role("button", name="Yes, label them so").click()
+    expect(page.get_by_text("3 pictures", exact=True)).to_be_visible()
+    assert empty.label_counts() == {"mammal": (3, 0)}
 
 
 def test_pictures_are_filtered_by_label_and_prediction(tab: Callable[..., Any], taught: App) -> None:
@@ -74,6 +114,20 @@ def test_many_are_selected_by_keys_shift_and_dragging_and_labelled_in_one_step(
     page.keyboard.press("z")
     expect(page.get_by_text("Undone: 6 pictures labelled no: mammal")).to_be_visible()
     assert taught.label_counts()["mammal"] == (10, 0)
+
+
+def _hand_over(page: Page, event: str, where: str, path: Path) -> None:
+    """A file, as a browser hands over what is dropped or pasted."""
+    content = base64.b64encode(path.read_bytes()).decode()
+    script = """([event, where, name, content]) => {
+        const bytes = Uint8Array.from(atob(content), one => one.charCodeAt(0));
+        const given = new DataTransfer();
+        given.items.add(new File([bytes], name, {type: "image/png"}));
+        const options = {bubbles: true, cancelable: true, [where]: given};
+        const Kind = event === "drop" ? DragEvent : ClipboardEvent;
+        document.body.dispatchEvent(new Kind(event, options));
+    }"""
+    page.evaluate(script, [event, where, path.name, content])
 
 
 def _drag(page: Page, start: Any, end: Any) -> None:

@@ -59,7 +59,7 @@ class Library {
     this.grid.addEventListener("look", look);
     this.grid.addEventListener("open", (event) => closeup(event.detail));
     this.onLabels = (event) => this.grid.refresh(event.detail);
-    this.onAdded = settled(() => this.again({ quiet: true }), 300);
+    this.onAdded = settled(() => this.again(), 300);
     this.onConcepts = settled(() => this.fillChoices(), 50);
     labels.events.addEventListener("change", this.onLabels);
     upload.events.addEventListener("added", this.onAdded);
@@ -149,19 +149,28 @@ class Library {
 
   /** Shows what the filters let through. */
   find() {
-    const { state, label, looks } = this;
+    const { state, looks } = this;
     this.scores.clear();
     this.range.hidden = !looks.value;
     // A search knows ready pictures only.
-    const search = Boolean(label.value || looks.value);
-    state.disabled = search;
-    this.plain.hidden = !search && !state.value;
-    const source = search ? this.searching() : this.listing();
+    state.disabled = this.narrowed;
+    this.plain.hidden = !this.narrowed && !state.value;
+    const source = this.source();
     this.grid.show(source);
-    source.addEventListener("change", () => this.told(source));
     this.told(source);
-    source.load?.(0);
+    source.load(0);
     this.watch();
+  }
+
+  /** Whether labels or predictions narrow what is shown. */
+  get narrowed() {
+    return Boolean(this.label.value || this.looks.value);
+  }
+
+  source() {
+    const source = this.narrowed ? this.searching() : this.listing();
+    source.addEventListener("change", () => this.told(source));
+    return source;
   }
 
   listing() {
@@ -211,15 +220,17 @@ class Library {
     });
   }
 
-  /** Looks again at what there is, where the reader is. */
+  /** Looks again at what there is; what is in sight changes only where it is other. */
   async again() {
     await trying(async () => {
       this.counts = await inputs.counts();
       await concepts.load();
-      if (this.grid.chosen.size && this.counts.to_process) return;
-      const top = this.grid.element.scrollTop;
-      this.find();
-      this.grid.element.scrollTop = top;
+      const source = this.source();
+      await source.load(0);
+      await source.range(...this.grid.span);
+      this.grid.update(source);
+      this.told(source);
+      this.watch();
     });
   }
 

@@ -18,7 +18,7 @@ let chosen = ALL;
 
 export async function open(main, rest) {
   const own = (await models.all()).filter((one) => one.app_id !== "main");
-  if (rest) chosen = rest;
+  if (rest) chosen = decodeURIComponent(rest);
   if (chosen !== ALL && !own.some(({ id }) => id === chosen)) chosen = ALL;
   const view = new ModelView(main, own);
   view.show();

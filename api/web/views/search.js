@@ -22,6 +22,7 @@ let asked = { terms: [] };
 export async function open(main, rest) {
   const view = new Search(main);
   if (rest) {
+    // Each id is encoded alone, so a comma in it is none of these.
     const found = await byId(rest.split(",").map(decodeURIComponent));
     view.ask(found.map((picture) => term.stored(picture)));
     history.replaceState(null, "", "#/search");
@@ -65,7 +66,7 @@ class Search {
     });
     const side = h(
       "aside",
-      { class: "teach-side", "aria-label": "Query" },
+      { class: "split-side", "aria-label": "Query" },
       h("h1", {}, "Search"),
       h(
         "form",
@@ -80,7 +81,7 @@ class Search {
       this.list,
       h("details", { class: "search-filters" }, h("summary", {}, "Only some of them"), h("div", {}, this.label, h("span", { class: "pair" }, this.field, " is ", this.is))),
     );
-    put(main, h("div", { class: "teach" }, side, h("section", { class: "teach-main", "aria-label": "Results" }, this.body)), selectionBar(this.grid, () => this.find()));
+    put(main, h("div", { class: "split" }, side, h("section", { class: "split-main", "aria-label": "Results" }, this.body)), selectionBar(this.grid, () => this.find()));
     this.grid.addEventListener("open", (event) => closeup(event.detail));
     this.onLabels = (event) => this.grid.refresh(event.detail);
     labels.events.addEventListener("change", this.onLabels);

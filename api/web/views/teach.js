@@ -73,9 +73,9 @@ class Teach {
       h("h1", { class: "unseen" }, "Teach"),
       h(
         "div",
-        { class: "teach" },
-        h("aside", { class: "teach-side", "aria-label": "Concepts" }, this.list.element, this.curving),
-        h("section", { class: "teach-main", "aria-label": "Pictures" }, h("div", { class: "bar-top" }, this.tabs, this.order), this.panel),
+        { class: "split" },
+        h("aside", { class: "split-side", "aria-label": "Concepts" }, this.list.element, this.curving),
+        h("section", { class: "split-main", "aria-label": "Pictures" }, h("div", { class: "bar-top" }, this.tabs, this.order), this.panel),
       ),
     );
     const look = settled(() => this.predictions.refresh(), 60);
