@@ -80,12 +80,18 @@ def _open(page: "Page", url: str, view: str) -> None:
     if view == "teach":
         page.get_by_role("button", name="fish 10 yes").click()
         page.get_by_role("gridcell").nth(1).focus()
+        if _wide(page):
+            page.locator(".curve .chart").wait_for()
     elif view == "library":
         page.locator(".bar-said").first.wait_for()
     elif view == "search":
         page.get_by_role("button", name="Like", exact=True).last.click()
-    elif view == "apps" and page.viewport_size and page.viewport_size["width"] > 500:
+    elif view == "apps" and _wide(page):
         page.get_by_role("button", name="New app").click()
+
+
+def _wide(page: "Page") -> bool:
+    return page.viewport_size is not None and page.viewport_size["width"] > 500
 
 
 @contextmanager

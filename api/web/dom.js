@@ -41,9 +41,9 @@ export function count(number, one, many = `${one}s`) {
   return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 }
 
-/** A share in [0, 1] as percent; a dash where there is none. */
+/** A share in [0, 1] as percent, never broken over two lines; a dash where there is none. */
 export function percent(share) {
-  return share === null || share === undefined ? "–" : `${Math.round(100 * share)} %`;
+  return share === null || share === undefined ? "–" : `${Math.round(100 * share)}\u202f%`;
 }
 
 /** Calls at most once a frame. */

@@ -21,6 +21,8 @@ import { Suggested } from "../suggested.js";
 
 const TABS = { grid: "All pictures", suggested: "Suggested next", doubtful: "Doubtful labels" };
 const CURVE_MS = 1200;
+// Slower than this the learning curve is drawn when somebody asks, not after every label.
+const SLOW_MS = 1500;
 
 export async function open(main, rest) {
   const counts = await inputs.counts();
@@ -32,6 +34,7 @@ export async function open(main, rest) {
 class Teach {
   constructor(main, counts) {
     this.counts = counts;
+    this.curveSoon = settled(() => this.drawCurve(), CURVE_MS);
     this.list = new ConceptList();
     this.grid = new Grid({
       label: "Pictures to teach with",
@@ -67,7 +70,14 @@ class Teach {
     );
     this.panel = h("div", { class: "stage", role: "tabpanel", id: "teach-panel" });
     this.curve = h("div", { class: "curve" });
-    this.curving = h("details", { class: "curving", ontoggle: () => this.drawCurve() }, h("summary", {}, "Learning curve"), this.curve);
+    this.redraw = h("button", { hidden: true, onclick: () => this.drawCurve() }, "Draw it anew");
+    this.curving = h(
+      "details",
+      { class: "curving", open: true, ontoggle: () => this.curveSoon() },
+      h("summary", {}, "Learning curve"),
+      this.curve,
+      this.redraw,
+    );
     put(
       main,
       h("h1", { class: "unseen" }, "Teach"),
@@ -83,9 +93,11 @@ class Teach {
     this.grid.addEventListener("open", (event) => closeup(event.detail));
     this.list.addEventListener("choose", () => this.chosen());
     this.list.addEventListener("made", () => this.tab === "grid" && this.grid.go(this.grid.place));
-    this.curveSoon = settled(() => this.drawCurve(), CURVE_MS);
     this.onLabels = (event) => this.grid.refresh(event.detail);
-    this.onKept = () => this.curveSoon();
+    this.onKept = () => {
+      if (this.slow) this.redraw.hidden = false;
+      else this.curveSoon();
+    };
     labels.events.addEventListener("change", this.onLabels);
     labels.events.addEventListener("kept", this.onKept);
     this.noKeys = shortcuts("Teach", this.keys());
@@ -230,13 +242,16 @@ class Teach {
   }
 
   async drawCurve() {
-    if (!this.curving.open || this.closed) return;
+    if (!this.curving.open || this.closed || !this.curving.checkVisibility() || !concepts.all().some(({ yes }) => yes > 0)) return;
+    this.redraw.hidden = true;
     this.curve.setAttribute("aria-busy", "true");
+    const start = performance.now();
     try {
       put(this.curve, curveChart(await models.learningCurve("all")));
     } catch (error) {
       put(this.curve, h("p", { class: "muted" }, error.message));
     }
     this.curve.removeAttribute("aria-busy");
+    this.slow = performance.now() - start > SLOW_MS;
   }
 }
