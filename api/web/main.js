@@ -21,7 +21,8 @@ let turn = 0;
 
 applyTheme();
 document.body.append(noticePlace());
-addEventListener("hashchange", show);
+// A sign-in link may be opened where the page is open already.
+addEventListener("hashchange", () => (location.hash.startsWith("#token=") ? start() : show()));
 sessions.events.addEventListener("change", show);
 connection.addEventListener("back", show);
 connection.addEventListener("refused", () => {

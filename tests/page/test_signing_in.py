@@ -22,6 +22,9 @@ def test_the_printed_link_signs_in_once(server: Any, opened: Callable[..., Any],
     # The key that the link made is gone with its user.
     assert httpx.get(f"{server.url}/v2/session", headers={"Authorization": f"Key {key}"}).status_code == 401
     second = opened()
+    second.page.goto(server.url)
+    expect(second.page.get_by_label("API key")).to_be_visible()
+    # Where the page is open already, only the part after the # changes.
     second.page.goto(f"{server.url}/#token={token}")
     expect(second.page.get_by_role("alert")).to_contain_text("used already")
     second.excuse("401")

@@ -93,6 +93,9 @@ class Teach {
     this.grid.addEventListener("open", (event) => closeup(event.detail));
     this.list.addEventListener("choose", () => this.chosen());
     this.list.addEventListener("made", () => this.tab === "grid" && this.grid.go(this.grid.place));
+    this.onCounts = () => (this.curving.hidden = !concepts.all().some(({ yes }) => yes > 0));
+    concepts.events.addEventListener("change", this.onCounts);
+    this.onCounts();
     this.onLabels = (event) => this.grid.refresh(event.detail);
     this.onKept = () => {
       if (this.slow) this.redraw.hidden = false;
@@ -109,6 +112,7 @@ class Teach {
     this.grid.close();
     this.predictions.close();
     this.noKeys();
+    concepts.events.removeEventListener("change", this.onCounts);
     labels.events.removeEventListener("change", this.onLabels);
     labels.events.removeEventListener("kept", this.onKept);
   }
@@ -242,7 +246,7 @@ class Teach {
   }
 
   async drawCurve() {
-    if (!this.curving.open || this.closed || !this.curving.checkVisibility() || !concepts.all().some(({ yes }) => yes > 0)) return;
+    if (!this.curving.open || this.closed || !this.curving.checkVisibility()) return;
     this.redraw.hidden = true;
     this.curve.setAttribute("aria-busy", "true");
     const start = performance.now();
