@@ -13,7 +13,7 @@ import { remembered } from "../pictures.js";
 import { Predictions } from "../predictions.js";
 import { selectionBar } from "../selection.js";
 import { session } from "../session.js";
-import { broken, empty } from "../shell.js";
+import { broken, empty, loading } from "../shell.js";
 import { shortcuts } from "../shortcuts.js";
 import { accepting, addButtons, tray } from "../tray.js";
 import * as upload from "../upload.js";
@@ -203,6 +203,7 @@ class Library {
     this.total.textContent = known ? count(length, "picture") : length ? `${length.toLocaleString("en")} and more` : "";
     if (error && !length) put(this.body, broken(error, () => this.find()));
     else if (known && !length) put(this.body, this.nothing());
+    else if (!length) put(this.body, loading());
     else if (this.grid.element.parentElement !== this.body) put(this.body, this.grid.element);
   }
 

@@ -11,10 +11,12 @@ import { trying } from "../notice.js";
 import { Pages } from "../pages.js";
 import { byId, remembered } from "../pictures.js";
 import { selectionBar } from "../selection.js";
-import { broken, empty } from "../shell.js";
+import { broken, empty, loading } from "../shell.js";
 import { shortcuts } from "../shortcuts.js";
 import { showTerms, term, wired } from "../terms.js";
 import { dropped } from "../upload.js";
+
+const PATIENCE_MS = 250;
 
 // What was asked last stays while other views are looked at.
 let asked = { terms: [] };
@@ -189,12 +191,17 @@ class Search {
     put(this.body, this.grid.element);
     this.grid.show(source);
     source.load(0);
+    // The first words on a machine may take a while; what is quick doesn't flash.
+    setTimeout(() => {
+      if (source === this.grid.source && !source.length && !source.known && !source.error) put(this.body, loading("Searching …"));
+    }, PATIENCE_MS);
   }
 
   told(source) {
     if (source !== this.grid.source) return;
     if (source.error && !source.length) put(this.body, broken(source.error, () => this.find()));
     else if (source.known && !source.length) put(this.body, empty({ title: "Nothing found", text: "No picture passes these filters." }));
+    else if (source.length && this.grid.element.parentElement !== this.body) put(this.body, this.grid.element);
   }
 
   hint() {
