@@ -60,7 +60,12 @@ async function request(method, path, { query, body, signal, items = false } = {}
       continue;
     }
     if (answer.status === 401 && key) connection.dispatchEvent(new Event("refused"));
-    throw new ApiError(status.details || status.description || `HTTP ${answer.status}`, answer.status, status.code, found);
+    throw new ApiError(
+      status.details || status.description || `HTTP ${answer.status}`,
+      answer.status,
+      status.code,
+      found,
+    );
   }
 }
 
@@ -139,7 +144,8 @@ export const models = {
     }),
   suggestions: (id, query) => call("GET", `${of(id)}/suggestions`, { query }).then((found) => found.suggestions),
   doubts: (id, query) => call("GET", `${of(id)}/doubts`, { query }).then((found) => found.doubts),
-  evaluation: (id) => call("GET", `${of(id)}/evaluation`, { query: { judged: true } }).then((found) => found.evaluation),
+  evaluation: (id) =>
+    call("GET", `${of(id)}/evaluation`, { query: { judged: true } }).then((found) => found.evaluation),
   learningCurve: (id) => call("GET", `${of(id)}/learning_curve`).then((found) => found.learning_curve),
   setThreshold: (id, concept, threshold) =>
     call("PATCH", `${of(id)}/thresholds`, { body: { thresholds: [{ id: concept, threshold }] } }),
@@ -168,9 +174,11 @@ export function searched(ands, page, perPage) {
 
 export const workflow = {
   current: () => call("GET", "base_workflow").then((found) => found.base_workflow),
-  change: (id) => call("POST", "base_workflow", { body: { base_workflow: { id } } }).then((found) => found.base_workflow),
+  change: (id) =>
+    call("POST", "base_workflow", { body: { base_workflow: { id } } }).then((found) => found.base_workflow),
   cancel: () => call("DELETE", "base_workflow").then((found) => found.base_workflow),
-  compare: (id) => call("GET", "base_workflow/comparison", { query: { workflow: id } }).then((found) => found.comparison),
+  compare: (id) =>
+    call("GET", "base_workflow/comparison", { query: { workflow: id } }).then((found) => found.comparison),
   all: () => above("GET", "base_workflows").then((found) => found.base_workflows),
 };
 

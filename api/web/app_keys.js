@@ -14,16 +14,40 @@ export class AppKeys {
     this.element = h(
       "section",
       { class: "card stack", "aria-label": "Keys" },
-      h("div", { class: "row spread" }, h("h2", {}, "API keys"), h("button", { onclick: () => this.ask() }, icon("key"), "New key")),
+      h(
+        "div",
+        { class: "row spread" },
+        h("h2", {}, "API keys"),
+        h("button", { onclick: () => this.ask() }, icon("key"), "New key"),
+      ),
       h("p", { class: "muted small" }, "For programs that use this app. A key is shown once, when it is made."),
-      h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Keys of this app" }, h("table", { class: "table keys-table" }, h("thead", {}, h("tr", {}, ["What for", "May", "Made", ""].map((name) => h("th", { scope: "col" }, name)))), this.list)),
+      h(
+        "div",
+        { class: "scroller", tabindex: "0", role: "region", "aria-label": "Keys of this app" },
+        h(
+          "table",
+          { class: "table keys-table" },
+          h(
+            "thead",
+            {},
+            h(
+              "tr",
+              {},
+              ["What for", "May", "Made", ""].map((name) => h("th", { scope: "col" }, name)),
+            ),
+          ),
+          this.list,
+        ),
+      ),
     );
     this.load();
   }
 
   async load() {
     await trying(async () => {
-      const keys = (await admin.keys()).filter(({ apps, revoked }) => !revoked && apps.some(({ id }) => id === session.app.id));
+      const keys = (await admin.keys()).filter(
+        ({ apps, revoked }) => !revoked && apps.some(({ id }) => id === session.app.id),
+      );
       const none = h("tr", {}, h("td", { colspan: 4, class: "muted" }, "No keys yet."));
       put(this.list, keys.length ? keys.map((key) => this.row(key)) : none);
     });
@@ -42,7 +66,11 @@ export class AppKeys {
 
   ask() {
     const what = h("input", { type: "text", id: "key-what", maxlength: 200 });
-    const scope = h("select", { id: "key-scope" }, Object.entries(SCOPES).map(([value, text]) => h("option", { value }, text)));
+    const scope = h(
+      "select",
+      { id: "key-scope" },
+      Object.entries(SCOPES).map(([value, text]) => h("option", { value }, text)),
+    );
     const make = async () => {
       await trying(async () => {
         const made = await admin.createKey(session.app.id, what.value.trim(), [scope.value]);
@@ -53,14 +81,23 @@ export class AppKeys {
     };
     const window = open({
       title: "A new API key",
-      body: [h("label", { for: "key-what" }, "What is it for?"), what, h("label", { for: "key-scope" }, "It may"), scope],
+      body: [
+        h("label", { for: "key-what" }, "What is it for?"),
+        what,
+        h("label", { for: "key-scope" }, "It may"),
+        scope,
+      ],
       actions: [h("button", { class: "primary", onclick: make }, "Make it")],
     });
     what.focus();
   }
 
   async revoke(key) {
-    const sure = await confirmed({ title: "Revoke this key?", text: `Programs that use it (${key.description || "no description"}) are refused from now on.`, yes: "Revoke" });
+    const sure = await confirmed({
+      title: "Revoke this key?",
+      text: `Programs that use it (${key.description || "no description"}) are refused from now on.`,
+      yes: "Revoke",
+    });
     if (sure) await trying(async () => (await admin.revokeKey(key.id), this.load()));
   }
 }
@@ -72,7 +109,10 @@ function shown(secret) {
   };
   open({
     title: "The new key, shown this once",
-    body: [h("p", { class: "secret" }, h("code", {}, secret)), h("p", { class: "muted small" }, "It goes into the header ", h("code", {}, "Authorization: Key …"))],
+    body: [
+      h("p", { class: "secret" }, h("code", {}, secret)),
+      h("p", { class: "muted small" }, "It goes into the header ", h("code", {}, "Authorization: Key …")),
+    ],
     actions: [h("button", { class: "primary", onclick: () => trying(copy) }, "Copy")],
   });
 }

@@ -19,7 +19,13 @@ export function cells({ value = () => null, badge = allLabels, tools = null } = 
     const more = tools?.();
     const check = h("span", { class: "cell-check", "aria-hidden": "true" }, icon("yes"));
     const frame = h("span", { class: "cell-frame" }, image, missing, badges, check);
-    const element = h("div", { class: "cell-content" }, frame, bar, more && h("span", { class: "cell-tools" }, more.elements));
+    const element = h(
+      "div",
+      { class: "cell-content" },
+      frame,
+      bar,
+      more && h("span", { class: "cell-tools" }, more.elements),
+    );
     image.addEventListener("load", () => image.classList.add("there"));
     image.addEventListener("error", () => {
       image.hidden = true;
@@ -37,7 +43,12 @@ export function cells({ value = () => null, badge = allLabels, tools = null } = 
         missing.hidden = there;
         image.alt = picture.title;
         if (there) image.src = picture.thumbnail;
-        else missing.textContent = picture.ready ? `${picture.title}: a vector` : picture.pending ? "On its way" : picture.reason;
+        else
+          missing.textContent = picture.ready
+            ? `${picture.title}: a vector`
+            : picture.pending
+              ? "On its way"
+              : picture.reason;
         missing.classList.toggle("failed", !picture.ready && !picture.pending);
       }
       const found = value(picture, place);
@@ -64,5 +75,11 @@ export function allLabels(picture) {
 export function mark(concept, yes) {
   const kind = yes ? "badge yes" : "badge no";
   const said = unseen(yes ? "labelled " : "labelled not ");
-  return h("span", { class: kind }, icon(yes ? "yes" : "no"), said, h("span", { class: "badge-name" }, concepts.nameOf(concept)));
+  return h(
+    "span",
+    { class: kind },
+    icon(yes ? "yes" : "no"),
+    said,
+    h("span", { class: "badge-name" }, concepts.nameOf(concept)),
+  );
 }

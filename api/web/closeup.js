@@ -27,7 +27,10 @@ export function closeup(picture) {
   );
 
   function show() {
-    put(choice, concepts.all().map(({ id, name }) => h("option", { value: id }, name)));
+    put(
+      choice,
+      concepts.all().map(({ id, name }) => h("option", { value: id }, name)),
+    );
     give.hidden = !session.canWrite || !concepts.all().length;
     const items = [...picture.labels].map(([concept, yes]) =>
       h(
@@ -75,8 +78,12 @@ export function closeup(picture) {
       h(
         "div",
         { class: "closeup-side" },
-        h("h3", {}, "Labels"), marks, give,
-        h("h3", {}, "What the model sees"), values, why,
+        h("h3", {}, "Labels"),
+        marks,
+        give,
+        h("h3", {}, "What the model sees"),
+        values,
+        why,
         facts(picture),
       ),
     ),
@@ -98,18 +105,28 @@ export function valueList(found, most = 20) {
     found.slice(0, most).map(({ id, name, value }) => {
       const bar = h("span", { class: value >= 0.5 ? "bar-fill sure" : "bar-fill" });
       bar.style.setProperty("transform", `scaleX(${value})`);
-      return h("li", {}, h("span", { class: "value-name" }, name ?? concepts.nameOf(id)), h("span", { class: "bar-track" }, bar), h("span", { class: "number" }, percent(value)));
+      return h(
+        "li",
+        {},
+        h("span", { class: "value-name" }, name ?? concepts.nameOf(id)),
+        h("span", { class: "bar-track" }, bar),
+        h("span", { class: "number" }, percent(value)),
+      );
     }),
   );
 }
 
 function image(picture) {
-  if (!picture.full) return h("p", { class: "muted" }, picture.ready ? "This input is a vector without a picture." : picture.reason);
+  if (!picture.full)
+    return h("p", { class: "muted" }, picture.ready ? "This input is a vector without a picture." : picture.reason);
   return h("img", { src: picture.crop ? picture.thumbnail : picture.full, alt: picture.title });
 }
 
 function facts(picture) {
-  const rows = [["Id", picture.id], ["Added", picture.created && new Date(picture.created).toLocaleString()]];
+  const rows = [
+    ["Id", picture.id],
+    ["Added", picture.created && new Date(picture.created).toLocaleString()],
+  ];
   if (picture.url && new URL(picture.url, location.origin).origin !== location.origin) rows.push(["From", picture.url]);
   for (const [name, value] of Object.entries(picture.metadata ?? {})) {
     rows.push([name, typeof value === "string" ? value : JSON.stringify(value)]);
@@ -119,6 +136,10 @@ function facts(picture) {
     "details",
     { class: "facts" },
     h("summary", {}, "Details"),
-    h("dl", {}, rows.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
+    h(
+      "dl",
+      {},
+      rows.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+    ),
   );
 }

@@ -13,7 +13,13 @@ export class ConceptList extends EventTarget {
     super();
     this.active = concepts.all()[0]?.id ?? null;
     this.list = h("ul", { class: "concepts", "aria-label": "Concepts" });
-    this.name = h("input", { type: "text", maxlength: 200, placeholder: "Name a new concept", "aria-label": "New concept", required: true });
+    this.name = h("input", {
+      type: "text",
+      maxlength: 200,
+      placeholder: "Name a new concept",
+      "aria-label": "New concept",
+      required: true,
+    });
     const add = h(
       "form",
       { class: "concept-add", onsubmit: (event) => (event.preventDefault(), this.make()) },
@@ -21,7 +27,14 @@ export class ConceptList extends EventTarget {
       h("button", { class: "primary", "aria-label": "Make the concept" }, icon("add")),
     );
     this.said = h("p", { class: "enough", role: "status" });
-    this.element = h("div", { class: "concept-panel" }, h("h2", {}, "Concepts"), this.list, session.canWrite && add, this.said);
+    this.element = h(
+      "div",
+      { class: "concept-panel" },
+      h("h2", {}, "Concepts"),
+      this.list,
+      session.canWrite && add,
+      this.said,
+    );
     this.onChange = () => this.show();
     concepts.events.addEventListener("change", this.onChange);
     this.show();
@@ -63,7 +76,10 @@ export class ConceptList extends EventTarget {
 
   show() {
     if (!this.concept) this.active = concepts.all()[0]?.id ?? null;
-    putKeepingFocus(this.list, concepts.all().map((one, place) => h("li", {}, this.entry(one, place))));
+    putKeepingFocus(
+      this.list,
+      concepts.all().map((one, place) => h("li", {}, this.entry(one, place))),
+    );
     put(this.said, this.sentence());
   }
 
@@ -94,9 +110,17 @@ export class ConceptList extends EventTarget {
     const one = this.concept;
     if (!one) return "A concept is anything that you want to recognise. Name one to begin.";
     const left = ENOUGH - one.yes;
-    if (one.yes === 0) return h("span", {}, "Mark pictures that show ", h("b", {}, one.name), ". Ten are usually enough.");
+    if (one.yes === 0)
+      return h("span", {}, "Mark pictures that show ", h("b", {}, one.name), ". Ten are usually enough.");
     if (left > 0) return h("span", {}, `${one.yes} of ${ENOUGH}. Ten are usually enough; a few noes sharpen it.`);
-    return h("span", {}, icon("yes"), `${one.yes} yes labels: that is usually enough. See how good it is under `, h("a", { href: "#/model" }, "Model"), ".");
+    return h(
+      "span",
+      {},
+      icon("yes"),
+      `${one.yes} yes labels: that is usually enough. See how good it is under `,
+      h("a", { href: "#/model" }, "Model"),
+      ".",
+    );
   }
 }
 
@@ -107,6 +131,10 @@ function renaming(one) {
     await trying(() => concepts.rename(one.id, name.value.trim()));
     window.close();
   };
-  const window = open({ title: `Rename ${one.name}`, body: name, actions: [h("button", { class: "primary", onclick: save }, "Rename")] });
+  const window = open({
+    title: `Rename ${one.name}`,
+    body: name,
+    actions: [h("button", { class: "primary", onclick: save }, "Rename")],
+  });
   name.select();
 }

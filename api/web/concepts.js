@@ -23,7 +23,12 @@ export function nameOf(id) {
 /** What the server knows now. */
 export async function load() {
   const found = await wire.counts();
-  list = found.map(({ id, name, concept_type_count: counts }) => ({ id, name, yes: counts.positive, no: counts.negative }));
+  list = found.map(({ id, name, concept_type_count: counts }) => ({
+    id,
+    name,
+    yes: counts.positive,
+    no: counts.negative,
+  }));
   events.dispatchEvent(new Event("change"));
   return list;
 }

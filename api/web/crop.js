@@ -12,9 +12,19 @@ export function cropper(url, alt, changed = () => {}) {
   const frame = h("span", { class: "crop-box", hidden: true });
   const shade = h("div", { class: "crop-stage" }, image, frame);
   const numbers = EDGES.map((edge, place) =>
-    h("label", {}, `${edge[0].toUpperCase()}${edge.slice(1)} %`, h("input", {
-      type: "number", min: 0, max: 100, step: 1, value: place < 2 ? 0 : 100, oninput: () => typed(),
-    })),
+    h(
+      "label",
+      {},
+      `${edge[0].toUpperCase()}${edge.slice(1)} %`,
+      h("input", {
+        type: "number",
+        min: 0,
+        max: 100,
+        step: 1,
+        value: place < 2 ? 0 : 100,
+        oninput: () => typed(),
+      }),
+    ),
   );
   const fields = numbers.map((label) => label.querySelector("input"));
   const whole = h("button", { type: "button", class: "quiet", onclick: () => set(null) }, "Whole picture");

@@ -18,7 +18,13 @@ export function curveChart(found) {
     "div",
     {},
     lineChart({
-      x: { label: "yes labels a concept", low, high, ticks: points.map(({ labels }) => Math.log(labels)), text: (at) => Math.round(Math.exp(at)) },
+      x: {
+        label: "yes labels a concept",
+        low,
+        high,
+        ticks: points.map(({ labels }) => Math.log(labels)),
+        text: (at) => Math.round(Math.exp(at)),
+      },
       y: shares(),
       lines: [{ points: points.map((one) => [Math.log(one.labels), value(one)]), kind: "one", dots: true }],
       said: `Accuracy on pictures held out: ${said}`,

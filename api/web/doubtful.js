@@ -24,16 +24,33 @@ export class Doubtful {
       const found = await models.doubts("all", { n: MOST });
       const pictures = remembered(found.map(({ input }) => input));
       if (!found.length) {
-        put(this.element, empty({ title: "No doubtful labels", text: "The model agrees with every label, or there are too few to judge: it takes three yes labels a concept." }));
+        put(
+          this.element,
+          empty({
+            title: "No doubtful labels",
+            text: "The model agrees with every label, or there are too few to judge: it takes three yes labels a concept.",
+          }),
+        );
         return;
       }
       put(
         this.element,
-        h("p", { class: "muted" }, "Each was judged by the model without it. Some are hard pictures and right; the wrong ones are mostly near the top."),
-        h("ul", { class: "doubts" }, found.map((one, place) => this.doubt(one, pictures[place]))),
+        h(
+          "p",
+          { class: "muted" },
+          "Each was judged by the model without it. Some are hard pictures and right; the wrong ones are mostly near the top.",
+        ),
+        h(
+          "ul",
+          { class: "doubts" },
+          found.map((one, place) => this.doubt(one, pictures[place])),
+        ),
       );
     } catch (error) {
-      put(this.element, broken(error, () => this.begin()));
+      put(
+        this.element,
+        broken(error, () => this.begin()),
+      );
     }
   }
 
@@ -48,8 +65,17 @@ export class Doubtful {
     const likely = one.instead ? `; it looks more like ${concepts.nameOf(one.instead.id)}` : "";
     return put(
       element,
-      h("button", { class: "doubt-picture", onclick: () => closeup(picture), "aria-label": `Look closer at ${picture.title}` }, picture.thumbnail ? h("img", { src: picture.thumbnail, alt: "" }) : picture.id),
-      h("div", {}, h("p", {}, mark(concept, yes)), h("p", {}, `Right with a probability of ${percent(one.probability)}${likely}.`)),
+      h(
+        "button",
+        { class: "doubt-picture", onclick: () => closeup(picture), "aria-label": `Look closer at ${picture.title}` },
+        picture.thumbnail ? h("img", { src: picture.thumbnail, alt: "" }) : picture.id,
+      ),
+      h(
+        "div",
+        {},
+        h("p", {}, mark(concept, yes)),
+        h("p", {}, `Right with a probability of ${percent(one.probability)}${likely}.`),
+      ),
       session.canWrite &&
         h(
           "div",

@@ -52,9 +52,15 @@ function explained(one, shown) {
     { class: "why-concept" },
     h("h3", {}, concepts.nameOf(one.concept_id), h("span", { class: "why-value" }, percent(one.value))),
     h("div", { class: "parts" }, rows),
-    one.nearest.length > 0 && h("p", { class: "muted small" }, "The nearest labelled pictures, and their share of the vote:"),
-    h("ul", { class: "neighbours" }, one.nearest.map((near) => neighbour(near, shown.get(near.input_id)))),
-    CALIBRATION[one.calibration.confidence] && h("p", { class: "muted small" }, CALIBRATION[one.calibration.confidence]),
+    one.nearest.length > 0 &&
+      h("p", { class: "muted small" }, "The nearest labelled pictures, and their share of the vote:"),
+    h(
+      "ul",
+      { class: "neighbours" },
+      one.nearest.map((near) => neighbour(near, shown.get(near.input_id))),
+    ),
+    CALIBRATION[one.calibration.confidence] &&
+      h("p", { class: "muted small" }, CALIBRATION[one.calibration.confidence]),
   );
 }
 

@@ -6,9 +6,9 @@
  */
 
 import { eachFrame, h } from "./dom.js";
+import { pointed } from "./pointer.js";
 
 const OVERSCAN = 2;
-const DRAG_FROM = 6;
 const ROOMY = 1700;
 
 export class Grid extends EventTarget {
@@ -19,6 +19,7 @@ export class Grid extends EventTarget {
   constructor({ label, cell, wide = 168, extra = 0, many = true }) {
     super();
     Object.assign(this, { cell, wide, extra, many });
+    this.gap = 10;
     this.source = null;
     this.rows = new Map();
     this.place = 0;
@@ -31,7 +32,7 @@ export class Grid extends EventTarget {
       "aria-label": label,
       "aria-multiselectable": many ? "true" : null,
       onkeydown: (event) => this.pressed(event),
-      onpointerdown: (event) => this.pointed(event),
+      onpointerdown: (event) => pointed(this, event),
       ondblclick: (event) => this.opened(event),
       onfocusin: (event) => this.focused(event),
     });
@@ -130,7 +131,7 @@ export class Grid extends EventTarget {
   measure() {
     const width = this.element.clientWidth;
     if (!width || !this.source) return;
-    const gap = 10;
+    const { gap } = this;
     // Larger where there is much room, two at least where there is little.
     const wide = this.wide * (width > ROOMY ? 1.3 : 1);
     const columns = Math.max(2, Math.floor((width - gap) / (wide + gap)));
@@ -179,7 +180,11 @@ export class Grid extends EventTarget {
       const element = h("div", { class: "grid-row", role: "row", "aria-rowindex": number + 1 });
       const cells = Array.from({ length: this.columns }, (_, column) => {
         const content = this.cell();
-        const cell = h("div", { class: "cell", role: "gridcell", "aria-colindex": column + 1, tabindex: "-1" }, content.element);
+        const cell = h(
+          "div",
+          { class: "cell", role: "gridcell", "aria-colindex": column + 1, tabindex: "-1" },
+          content.element,
+        );
         element.append(cell);
         return { element: cell, content, place: number * this.columns + column, picture: undefined };
       });
@@ -279,69 +284,6 @@ export class Grid extends EventTarget {
     this.place = place;
     this.refresh();
     this.dispatchEvent(new Event("move"));
-  }
-
-  // Pointer
-
-  pointed(event) {
-    if (event.button !== 0 || event.target.closest("button, a")) return;
-    const place = this.placeOf(event.target);
-    const start = this.spot(event);
-    const more = event.ctrlKey || event.metaKey;
-    let box = null;
-    const moved = (next) => {
-      const now = this.spot(next);
-      if (!box && Math.hypot(now.x - start.x, now.y - start.y) < DRAG_FROM) return;
-      if (!box && this.many) box = this.canvas.appendChild(h("div", { class: "lasso", "aria-hidden": "true" }));
-      if (box) this.lasso(box, start, now, more);
-    };
-    const ended = () => {
-      removeEventListener("pointermove", moved);
-      removeEventListener("pointerup", ended);
-      removeEventListener("pointercancel", ended);
-      if (box) box.remove();
-      else if (place !== null) this.clicked(place, event, more);
-      else if (!more) this.clear();
-    };
-    // Fingers scroll; they don't draw boxes.
-    if (event.pointerType === "mouse") {
-      addEventListener("pointermove", moved);
-      if (!(event.shiftKey || more)) event.preventDefault();
-    }
-    addEventListener("pointerup", ended);
-    addEventListener("pointercancel", ended);
-  }
-
-  clicked(place, event, more) {
-    const touch = event.pointerType !== "mouse";
-    const from = this.anchor;
-    this.go(place);
-    if (event.shiftKey && this.many) {
-      this.anchor = from;
-      this.choose(from, place, more);
-    } else if (more || touch) this.toggle(place);
-    else if (this.many) this.choose(place, place);
-  }
-
-  lasso(box, start, now, more) {
-    const [left, right] = [start.x, now.x].sort((a, b) => a - b);
-    const [top, bottom] = [start.y, now.y].sort((a, b) => a - b);
-    const style = { left: `${left}px`, top: `${top}px`, width: `${right - left}px`, height: `${bottom - top}px` };
-    for (const [name, value] of Object.entries(style)) box.style.setProperty(name, value);
-    if (!more) this.chosen.clear();
-    const across = this.size + 10;
-    for (let row = Math.floor(top / this.pitch); row <= Math.floor(bottom / this.pitch); row++) {
-      for (let column = Math.floor(left / across); column <= Math.min(this.columns - 1, Math.floor(right / across)); column++) {
-        const picture = row >= 0 && column >= 0 ? this.source.at(row * this.columns + column) : null;
-        if (picture) this.chosen.set(picture.id, picture);
-      }
-    }
-    this.told();
-  }
-
-  spot(event) {
-    const frame = this.canvas.getBoundingClientRect();
-    return { x: event.clientX - frame.left, y: event.clientY - frame.top };
   }
 
   opened(event) {

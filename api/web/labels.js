@@ -56,7 +56,9 @@ export async function label(pictures, concept, value) {
 export async function undo() {
   const step = steps.pop();
   if (!step) return null;
-  await made(step.changes.map(({ picture, concept, before, after }) => ({ picture, concept, before: after, after: before })));
+  await made(
+    step.changes.map(({ picture, concept, before, after }) => ({ picture, concept, before: after, after: before })),
+  );
   return step.said;
 }
 
@@ -86,8 +88,16 @@ async function made(changes) {
 async function send(changes) {
   const given = changes.filter(({ after }) => after !== null);
   const taken = changes.filter(({ after }) => after === null);
-  for (const part of parts(given)) await inputs.change(part.map((one) => body(one, one.after ? 1 : 0)), "merge");
-  for (const part of parts(taken)) await inputs.change(part.map((one) => body(one, 1)), "remove");
+  for (const part of parts(given))
+    await inputs.change(
+      part.map((one) => body(one, one.after ? 1 : 0)),
+      "merge",
+    );
+  for (const part of parts(taken))
+    await inputs.change(
+      part.map((one) => body(one, 1)),
+      "remove",
+    );
 }
 
 function body({ picture, concept }, value) {

@@ -36,7 +36,8 @@ export class Pages extends EventTarget {
   /** The records from one place to another that exist, fetched where they are missing. */
   async range(first, last) {
     const pages = [];
-    for (let page = Math.floor(first / PER_PAGE); page <= Math.floor(last / PER_PAGE); page++) pages.push(this.load(page));
+    for (let page = Math.floor(first / PER_PAGE); page <= Math.floor(last / PER_PAGE); page++)
+      pages.push(this.load(page));
     await Promise.all(pages);
     const found = [];
     for (let place = first; place <= last; place++) {

@@ -58,7 +58,8 @@ export function remembered(answered) {
 export async function byId(ids) {
   const missing = [...new Set(ids)].filter((id) => !known.has(id));
   // In pieces that fit into an address.
-  for (let start = 0; start < missing.length; start += 50) remembered(await inputs.byId(missing.slice(start, start + 50)));
+  for (let start = 0; start < missing.length; start += 50)
+    remembered(await inputs.byId(missing.slice(start, start + 50)));
   return ids.map((id) => known.get(id)).filter(Boolean);
 }
 

@@ -35,6 +35,7 @@ export class Predictions {
 
   /** Asks for what is visible and stale; while that is under way, once more afterwards. */
   async refresh() {
+    if (this.closed) return;
     if (this.busy) {
       this.again = true;
       return;

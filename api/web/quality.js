@@ -8,12 +8,25 @@ import { session } from "./session.js";
 /** All concepts; chosen: called with the one that is to be looked at. */
 export function qualityTable(list, chosen) {
   const rows = list.map((one) => {
-    const button = h("button", { class: "link", "aria-pressed": "false", onclick: () => pick(one, row, button) }, concepts.nameOf(one.concept_id));
+    const button = h(
+      "button",
+      { class: "link", "aria-pressed": "false", onclick: () => pick(one, row, button) },
+      concepts.nameOf(one.concept_id),
+    );
     const row = h(
       "tr",
       {},
       h("th", { scope: "row" }, button),
-      [one.positives, one.negatives, decimal(one.roc_auc), decimal(one.average_precision), percent(one.precision), percent(one.recall), decimal(one.f1), percent(one.threshold)].map((value) => h("td", {}, value)),
+      [
+        one.positives,
+        one.negatives,
+        decimal(one.roc_auc),
+        decimal(one.average_precision),
+        percent(one.precision),
+        percent(one.recall),
+        decimal(one.f1),
+        percent(one.threshold),
+      ].map((value) => h("td", {}, value)),
     );
     return { row, button };
   });
@@ -32,27 +45,65 @@ export function qualityTable(list, chosen) {
   return h(
     "div",
     { class: "scroller", tabindex: "0", role: "region", "aria-label": "Concepts in numbers" },
-    h("table", { class: "table" }, h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows.map(({ row }) => row))),
+    h(
+      "table",
+      { class: "table" },
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          heads.map((name) => h("th", { scope: "col" }, name)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map(({ row }) => row),
+      ),
+    ),
   );
 }
 
 /** One concept: precision and recall against the threshold, and whether its values come true. */
 export function qualityOf(one, evaluation, decide) {
   const { x: recalls, y: precisions, thresholds } = one.precision_recall;
-  const points = thresholds.map((threshold, place) => ({ threshold, recall: recalls[place], precision: precisions[place] })).sort((a, b) => a.threshold - b.threshold);
+  const points = thresholds
+    .map((threshold, place) => ({ threshold, recall: recalls[place], precision: precisions[place] }))
+    .sort((a, b) => a.threshold - b.threshold);
   const at = (value) => points.find(({ threshold }) => threshold >= value) ?? { precision: null, recall: 0 };
   const chart = h("div", {});
   const said = h("p", { class: "said-threshold", role: "status" });
-  const slider = h("input", { type: "range", min: 0, max: 1, step: 0.01, value: one.threshold, id: "threshold", oninput: () => show() });
+  const slider = h("input", {
+    type: "range",
+    min: 0,
+    max: 1,
+    step: 0.01,
+    value: one.threshold,
+    id: "threshold",
+    oninput: () => show(),
+  });
   const save = h("button", { onclick: () => decide(one.concept_id, Number(slider.value)) }, "Decide from here on");
-  const best = one.choice && h("button", { class: "link", onclick: () => ((slider.value = one.choice.threshold), show()) }, `Set it for ${percent(evaluation.wanted_precision)} precision`);
+  const best =
+    one.choice &&
+    h(
+      "button",
+      { class: "link", onclick: () => ((slider.value = one.choice.threshold), show()) },
+      `Set it for ${percent(evaluation.wanted_precision)} precision`,
+    );
 
   function show() {
     const value = Number(slider.value);
     const found = at(value);
     put(
       said,
-      "From ", h("b", {}, percent(value)), " on: precision ", h("b", {}, percent(found.precision)), ", recall ", h("b", {}, percent(found.recall)),
+      "From ",
+      h("b", {}, percent(value)),
+      " on: precision ",
+      h("b", {}, percent(found.precision)),
+      ", recall ",
+      h("b", {}, percent(found.recall)),
     );
     slider.setAttribute("aria-valuetext", said.textContent);
     save.disabled = Math.abs(value - one.threshold) < 0.005;
@@ -101,10 +152,20 @@ function reliabilityChart(one) {
       x: shares("what it said"),
       y: shares(),
       diagonal: true,
-      lines: [{ kind: "one", dots: true, points: bins.map((bin) => [bin.value, bin.share, 3 + 4 * Math.sqrt(bin.count / most)]) }],
+      lines: [
+        {
+          kind: "one",
+          dots: true,
+          points: bins.map((bin) => [bin.value, bin.share, 3 + 4 * Math.sqrt(bin.count / most)]),
+        },
+      ],
       said: `Reliability: ${said}`,
     }),
-    h("p", { class: "muted small" }, `Off by ${percent(error)} on average; on the dashed line it would be true to its word.`),
+    h(
+      "p",
+      { class: "muted small" },
+      `Off by ${percent(error)} on average; on the dashed line it would be true to its word.`,
+    ),
   );
 }
 

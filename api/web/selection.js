@@ -42,7 +42,10 @@ export function selectionBar(grid, deleted) {
     bar.querySelector("a").href = `#/search/${[...grid.chosen.keys()].slice(0, 8).map(encodeURIComponent).join(",")}`;
     bar.querySelector(".selection-give").hidden = !session.canWrite || !concepts.all().length;
     const before = choice.value;
-    put(choice, concepts.all().map(({ id, name }) => h("option", { value: id }, name)));
+    put(
+      choice,
+      concepts.all().map(({ id, name }) => h("option", { value: id }, name)),
+    );
     if (before) choice.value = before;
   });
   return bar;

@@ -21,7 +21,12 @@ export function shell() {
   );
   const main = h("main", { id: "main", tabindex: "-1" });
   const app = h("a", { class: "app-name", href: "#/apps" });
-  const undo = h("button", { class: "quiet undo", onclick: undone, disabled: true }, icon("undo"), h("span", {}, "Undo"));
+  const undo = h(
+    "button",
+    { class: "quiet undo", onclick: undone, disabled: true },
+    icon("undo"),
+    h("span", {}, "Undo"),
+  );
   const colours = h("button", { class: "bare", onclick: () => tint(nextTheme()) }, icon("theme"));
   const tint = (name) => {
     colours.setAttribute("aria-label", `Colours: ${name}`);
@@ -31,7 +36,12 @@ export function shell() {
   const header = h(
     "header",
     { class: "top" },
-    h("a", { class: "brand", href: "#/library", "aria-label": "tenshot" }, h("img", { src: "/page/icon.svg", alt: "" }), h("span", {}, "tenshot")),
+    h(
+      "a",
+      { class: "brand", href: "#/library", "aria-label": "tenshot" },
+      h("img", { src: "/page/icon.svg", alt: "" }),
+      h("span", {}, "tenshot"),
+    ),
     app,
     h(
       "div",
@@ -39,7 +49,11 @@ export function shell() {
       undo,
       h("button", { class: "bare", "aria-label": "Keys", title: "Keys (?)", onclick: showShortcuts }, icon("help")),
       colours,
-      h("button", { class: "bare", "aria-label": "Sign out", title: "Sign out", onclick: () => sessions.signOut() }, icon("exit")),
+      h(
+        "button",
+        { class: "bare", "aria-label": "Sign out", title: "Sign out", onclick: () => sessions.signOut() },
+        icon("exit"),
+      ),
     ),
   );
   const element = h(
@@ -90,7 +104,11 @@ function offline() {
     " What you see may be old. Trying again …",
   );
   let timer = 0;
-  const ask = () => fetch("/healthz").then((answer) => answer.ok && back(), () => null);
+  const ask = () =>
+    fetch("/healthz").then(
+      (answer) => answer.ok && back(),
+      () => null,
+    );
   const back = () => {
     if (element.hidden) return;
     element.hidden = true;
@@ -108,7 +126,14 @@ function offline() {
 
 /** What stands where something would be, while there is nothing. */
 export function empty({ title, text, actions = [] }) {
-  return h("div", { class: "empty" }, h("img", { src: "/page/icon.svg", alt: "" }), h("h2", {}, title), h("p", {}, text), h("div", { class: "empty-actions" }, actions));
+  return h(
+    "div",
+    { class: "empty" },
+    h("img", { src: "/page/icon.svg", alt: "" }),
+    h("h2", {}, title),
+    h("p", {}, text),
+    h("div", { class: "empty-actions" }, actions),
+  );
 }
 
 /** What stands where something would be, if it could not be had. */
@@ -124,5 +149,10 @@ export function broken(error, again) {
 
 /** Grey shapes while something is under way. */
 export function loading(text = "Loading …") {
-  return h("div", { class: "loading", role: "status" }, unseen(text), Array.from({ length: 3 }, () => h("span", { class: "bone" })));
+  return h(
+    "div",
+    { class: "loading", role: "status" },
+    unseen(text),
+    Array.from({ length: 3 }, () => h("span", { class: "bone" })),
+  );
 }

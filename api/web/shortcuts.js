@@ -18,9 +18,20 @@ export function showShortcuts() {
     h(
       "dl",
       { class: "keys" },
-      list.filter(({ shown }) => shown).map(({ shown, does }) =>
-        h("div", {}, h("dt", {}, shown.split(" ").map((key) => h("kbd", {}, key))), h("dd", {}, does)),
-      ),
+      list
+        .filter(({ shown }) => shown)
+        .map(({ shown, does }) =>
+          h(
+            "div",
+            {},
+            h(
+              "dt",
+              {},
+              shown.split(" ").map((key) => h("kbd", {}, key)),
+            ),
+            h("dd", {}, does),
+          ),
+        ),
     ),
   ]);
   open({ title: "Keys", body });
@@ -28,9 +39,13 @@ export function showShortcuts() {
 
 addEventListener("keydown", (event) => {
   if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
-  const typing = event.target.closest?.("input:not([type=range]):not([type=checkbox]):not([type=radio]), textarea, select");
+  const typing = event.target.closest?.(
+    "input:not([type=range]):not([type=checkbox]):not([type=radio]), textarea, select",
+  );
   const command = event.ctrlKey || event.metaKey;
-  const name = `${command ? "Ctrl+" : ""}${event.shiftKey && event.key.length > 1 ? "Shift+" : ""}${event.key}`;
+  // Capitals too, for who has locked them.
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const name = `${command ? "Ctrl+" : ""}${event.shiftKey && key.length > 1 ? "Shift+" : ""}${key}`;
   if (typing) return;
   for (const list of groups.values()) {
     // Digits by their place on the keyboard too: with shift they are other signs.

@@ -56,7 +56,10 @@ export class Suggested {
     if (!concept || this.fetching) return;
     this.fetching = true;
     try {
-      const found = await models.suggestions("all", { n: AT_ONCE, concept_id: concept.yes > 0 ? concept.id : undefined });
+      const found = await models.suggestions("all", {
+        n: AT_ONCE,
+        concept_id: concept.yes > 0 ? concept.id : undefined,
+      });
       if (concept !== this.concept()) return;
       const pictures = remembered(found.map(({ input }) => input));
       found.forEach((one, place) => {
@@ -75,11 +78,29 @@ export class Suggested {
   show() {
     const concept = this.concept();
     const one = this.queue[0];
-    if (this.error && !one) return put(this.element, broken(this.error, () => this.begin()));
-    if (!concept) return put(this.element, empty({ title: "No concept yet", text: "Name a concept on the left; then the pictures that teach it most come here." }));
+    if (this.error && !one)
+      return put(
+        this.element,
+        broken(this.error, () => this.begin()),
+      );
+    if (!concept)
+      return put(
+        this.element,
+        empty({
+          title: "No concept yet",
+          text: "Name a concept on the left; then the pictures that teach it most come here.",
+        }),
+      );
     if (!one) {
       const again = h("button", { onclick: () => this.begin() }, "Look again");
-      return put(this.element, empty({ title: "Nothing left to ask", text: "Every picture that would teach something has a label, or was passed over.", actions: [again] }));
+      return put(
+        this.element,
+        empty({
+          title: "Nothing left to ask",
+          text: "Every picture that would teach something has a label, or was passed over.",
+          actions: [again],
+        }),
+      );
     }
     const say = (value) => () => this.answer(value);
     return putKeepingFocus(
@@ -88,20 +109,42 @@ export class Suggested {
         "div",
         { class: "card-stage" },
         h("p", { class: "question", role: "status" }, "Does this show ", h("b", {}, concept.name), "?"),
-        h("div", { class: "card-picture" }, one.picture.thumbnail ? h("img", { src: one.picture.full ?? one.picture.thumbnail, alt: one.picture.title }) : h("p", { class: "muted" }, one.picture.id)),
+        h(
+          "div",
+          { class: "card-picture" },
+          one.picture.thumbnail
+            ? h("img", { src: one.picture.full ?? one.picture.thumbnail, alt: one.picture.title })
+            : h("p", { class: "muted" }, one.picture.id),
+        ),
         h("p", { class: "muted" }, REASONS[one.strategy], one.value !== null && `: ${percent(one.value)}`),
         h(
           "div",
           { class: "answers" },
-          h("button", { class: "no big", onclick: say(false), disabled: !session.canWrite }, icon("no"), "No", h("kbd", {}, "N")),
+          h(
+            "button",
+            { class: "no big", onclick: say(false), disabled: !session.canWrite },
+            icon("no"),
+            "No",
+            h("kbd", {}, "N"),
+          ),
           h("button", { class: "big", onclick: say(null) }, "Pass", h("kbd", {}, "S")),
-          h("button", { class: "yes big", onclick: say(true), disabled: !session.canWrite }, icon("yes"), "Yes", h("kbd", {}, "Y")),
+          h(
+            "button",
+            { class: "yes big", onclick: say(true), disabled: !session.canWrite },
+            icon("yes"),
+            "Yes",
+            h("kbd", {}, "Y"),
+          ),
         ),
       ),
       h(
         "ul",
         { class: "upcoming", "aria-label": "Next" },
-        this.queue.slice(1, 9).map(({ picture }) => h("li", {}, picture.thumbnail && h("img", { src: picture.thumbnail, alt: picture.title }))),
+        this.queue
+          .slice(1, 9)
+          .map(({ picture }) =>
+            h("li", {}, picture.thumbnail && h("img", { src: picture.thumbnail, alt: picture.title })),
+          ),
       ),
     );
   }

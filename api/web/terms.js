@@ -13,11 +13,25 @@ export const term = {
   words: (text) => ({ key: ++number, kind: "words", like: true, text }),
   concept: (id) => ({ key: ++number, kind: "concept", like: true, id }),
   stored: (picture, like = true) => ({
-    key: ++number, kind: "stored", like, id: picture.id, name: picture.title, shown: picture.full ?? picture.thumbnail, box: null,
+    key: ++number,
+    kind: "stored",
+    like,
+    id: picture.id,
+    name: picture.title,
+    shown: picture.full ?? picture.thumbnail,
+    box: null,
   }),
   async file(file) {
     const content = await base64(file);
-    return { key: ++number, kind: "file", like: true, content, name: file.name || "a picture", shown: URL.createObjectURL(file), box: null };
+    return {
+      key: ++number,
+      kind: "file",
+      like: true,
+      content,
+      name: file.name || "a picture",
+      shown: URL.createObjectURL(file),
+      box: null,
+    };
   },
 };
 
@@ -33,13 +47,25 @@ export function wired(one) {
 
 /** A term as a line of the query: can be turned round, cropped and taken away. */
 export function termLine(one, { changed, removed }) {
-  const flip = h("button", { class: one.like ? "flip yes" : "flip no", onclick: () => changed({ ...one, like: !one.like }) }, icon(one.like ? "more" : "less"), one.like ? "Like" : "Unlike");
+  const flip = h(
+    "button",
+    { class: one.like ? "flip yes" : "flip no", onclick: () => changed({ ...one, like: !one.like }) },
+    icon(one.like ? "more" : "less"),
+    one.like ? "Like" : "Unlike",
+  );
   const name = one.kind === "words" ? `“${one.text}”` : one.kind === "concept" ? concepts.nameOf(one.id) : one.name;
   return h(
     "li",
     { class: "term" },
-    one.shown ? preview(one) : h("span", { class: "term-kind", "aria-hidden": "true" }, icon(one.kind === "words" ? "search" : "teach")),
-    h("div", { class: "term-name" }, h("span", {}, name), one.box && h("span", { class: "muted small" }, "a part of it")),
+    one.shown
+      ? preview(one)
+      : h("span", { class: "term-kind", "aria-hidden": "true" }, icon(one.kind === "words" ? "search" : "teach")),
+    h(
+      "div",
+      { class: "term-name" },
+      h("span", {}, name),
+      one.box && h("span", { class: "muted small" }, "a part of it"),
+    ),
     h(
       "div",
       { class: "term-tools" },

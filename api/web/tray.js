@@ -10,8 +10,20 @@ const FAILURES_SHOWN = 100;
 /** The buttons that ask for files, a folder and addresses. */
 export function addButtons() {
   if (!session.canWrite) return [];
-  const files = h("input", { type: "file", multiple: true, accept: "image/*", hidden: true, "aria-label": "Pictures", id: "add-files" });
-  const folder = h("input", { type: "file", webkitdirectory: true, hidden: true, "aria-label": "A folder of pictures" });
+  const files = h("input", {
+    type: "file",
+    multiple: true,
+    accept: "image/*",
+    hidden: true,
+    "aria-label": "Pictures",
+    id: "add-files",
+  });
+  const folder = h("input", {
+    type: "file",
+    webkitdirectory: true,
+    hidden: true,
+    "aria-label": "A folder of pictures",
+  });
   files.addEventListener("change", () => taken(files));
   folder.addEventListener("change", () => taken(folder));
   return [
@@ -26,7 +38,11 @@ export function addButtons() {
 /** Takes what is dropped on or pasted into the page while a view is open. Returns how to stop that. */
 export function accepting(element) {
   if (!session.canWrite) return () => null;
-  const hint = h("div", { class: "drop-hint", hidden: true, "aria-hidden": "true" }, h("p", {}, icon("down"), "Drop pictures or folders"));
+  const hint = h(
+    "div",
+    { class: "drop-hint", hidden: true, "aria-hidden": "true" },
+    h("p", {}, icon("down"), "Drop pictures or folders"),
+  );
   element.append(hint);
   let inside = 0;
   const files = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
@@ -62,7 +78,13 @@ export function tray() {
   const said = h("strong", { role: "status" });
   const failures = h("details", { class: "failures" });
   const buttons = h("span", { class: "tray-tools" });
-  const element = h("section", { class: "tray", "aria-label": "Upload", hidden: true }, h("div", { class: "tray-head" }, said, buttons), bar, failures);
+  const element = h(
+    "section",
+    { class: "tray", "aria-label": "Upload", hidden: true },
+    h("div", { class: "tray-head" }, said, buttons),
+    bar,
+    failures,
+  );
 
   function show() {
     const { total, done, failed, busy } = upload.progress();
@@ -70,19 +92,27 @@ export function tray() {
     bar.value = total ? (done + failed) / total : 0;
     bar.hidden = !busy;
     const wrong = failed ? `, ${failed.toLocaleString("en")} not` : "";
-    said.textContent = busy ? `${done.toLocaleString("en")} of ${count(total, "picture")} added${wrong}` : `${count(done, "picture")} added${wrong}`;
+    said.textContent = busy
+      ? `${done.toLocaleString("en")} of ${count(total, "picture")} added${wrong}`
+      : `${count(done, "picture")} added${wrong}`;
     const again = upload.things.some((one) => one.state === "failed" && !one.final);
     put(
       buttons,
       again && !busy && h("button", { onclick: upload.retry }, "Try again"),
-      busy ? h("button", { onclick: upload.stop }, "Stop") : h("button", { class: "bare", "aria-label": "Close", onclick: upload.clear }, icon("close")),
+      busy
+        ? h("button", { onclick: upload.stop }, "Stop")
+        : h("button", { class: "bare", "aria-label": "Close", onclick: upload.clear }, icon("close")),
     );
     const list = upload.things.filter(({ state }) => state === "failed");
     failures.hidden = !list.length;
     put(
       failures,
       h("summary", {}, `${count(list.length, "picture")} could not be added`),
-      h("ul", {}, list.slice(0, FAILURES_SHOWN).map(({ name, reason }) => h("li", {}, h("b", {}, name), " ", reason))),
+      h(
+        "ul",
+        {},
+        list.slice(0, FAILURES_SHOWN).map(({ name, reason }) => h("li", {}, h("b", {}, name), " ", reason)),
+      ),
       list.length > FAILURES_SHOWN && h("p", { class: "muted" }, `and ${list.length - FAILURES_SHOWN} more`),
     );
   }
@@ -111,7 +141,11 @@ function offered(files) {
   };
   const window = open({
     title: count(files.length, "file"),
-    body: h("p", {}, `They lie in ${count(folders.size, "folder")}: ${names}. Does a folder's name say what its pictures show?`),
+    body: h(
+      "p",
+      {},
+      `They lie in ${count(folders.size, "folder")}: ${names}. Does a folder's name say what its pictures show?`,
+    ),
     actions: [
       h("button", { onclick: take(true) }, "Yes, label them so"),
       h("button", { class: "primary", onclick: take(false) }, "No, just add them"),

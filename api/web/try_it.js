@@ -15,7 +15,12 @@ export class TryIt {
       file.value = "";
     });
     this.found = h("div", { class: "tried" });
-    const zone = h("button", { class: "drop-zone", onclick: () => file.click() }, icon("picture"), h("span", {}, "Drop a picture here, or choose one"));
+    const zone = h(
+      "button",
+      { class: "drop-zone", onclick: () => file.click() },
+      icon("picture"),
+      h("span", {}, "Drop a picture here, or choose one"),
+    );
     this.element = h("div", { class: "stack" }, h("h2", {}, "Try it"), file, zone, this.found);
     this.element.addEventListener("dragover", (event) => {
       event.preventDefault();
@@ -39,7 +44,12 @@ export class TryIt {
       if (output.status.code !== 10000) throw new Error(output.status.details ?? output.status.description);
       put(
         this.found,
-        h("div", { class: "tried-head" }, h("img", { src: URL.createObjectURL(file), alt: file.name }), valueList(output.data.concepts ?? [])),
+        h(
+          "div",
+          { class: "tried-head" },
+          h("img", { src: URL.createObjectURL(file), alt: file.name }),
+          valueList(output.data.concepts ?? []),
+        ),
         explanation(given, { model: this.model, most: 2 }),
       );
     } catch (error) {

@@ -131,7 +131,10 @@ async function send(some) {
   }
   if (!readable.length) return;
   try {
-    const answer = await inputs.add(readable.map(([, given]) => given), 2);
+    const answer = await inputs.add(
+      readable.map(([, given]) => given),
+      2,
+    );
     answer.inputs.forEach((input, place) => settle(readable[place][0], input.status));
     events.dispatchEvent(new Event("added"));
   } catch (error) {

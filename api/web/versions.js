@@ -18,8 +18,17 @@ export class Versions {
     this.element = h(
       "div",
       { class: "stack" },
-      h("div", { class: "row spread" }, h("h2", {}, "Versions"), session.canWrite && h("button", { onclick: () => this.freeze() }, icon("freeze"), "Freeze now")),
-      h("p", { class: "muted small" }, "A frozen version never changes its mind. Predictions without a version follow the labels of the moment."),
+      h(
+        "div",
+        { class: "row spread" },
+        h("h2", {}, "Versions"),
+        session.canWrite && h("button", { onclick: () => this.freeze() }, icon("freeze"), "Freeze now"),
+      ),
+      h(
+        "p",
+        { class: "muted small" },
+        "A frozen version never changes its mind. Predictions without a version follow the labels of the moment.",
+      ),
       this.list,
     );
     this.load();
@@ -28,7 +37,12 @@ export class Versions {
   async load() {
     await trying(async () => {
       const found = (await models.versions(this.model)).filter(({ status }) => status.code === FROZEN);
-      put(this.list, found.length ? found.map((one, place) => this.line(one, found.length - place)) : h("li", { class: "muted" }, "None is frozen yet."));
+      put(
+        this.list,
+        found.length
+          ? found.map((one, place) => this.line(one, found.length - place))
+          : h("li", { class: "muted" }, "None is frozen yet."),
+      );
     });
   }
 
@@ -37,7 +51,11 @@ export class Versions {
       "li",
       { class: "version" },
       h("b", {}, `Version ${number}`),
-      h("span", { class: "muted small" }, `${new Date(version.created_at).toLocaleString()}, ${count(version.total_input_count, "labelled input")}, ${count(version.active_concept_count, "concept")}`),
+      h(
+        "span",
+        { class: "muted small" },
+        `${new Date(version.created_at).toLocaleString()}, ${count(version.total_input_count, "labelled input")}, ${count(version.active_concept_count, "concept")}`,
+      ),
       h(
         "div",
         { class: "row" },
@@ -90,11 +108,36 @@ const QUALITIES = [
 ];
 
 function compared(found, pictures, number) {
-  const rows = QUALITIES.map(([key, name, shown]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, shown(found.quality_before[key])), h("td", {}, shown(found.quality_after[key]))));
+  const rows = QUALITIES.map(([key, name, shown]) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, name),
+      h("td", {}, shown(found.quality_before[key])),
+      h("td", {}, shown(found.quality_after[key])),
+    ),
+  );
   const said = (concept, value) => (concept === null ? "nothing" : `${concepts.nameOf(concept)} ${percent(value)}`);
   return [
-    h("p", {}, `${count(found.changed, "picture")} of ${found.inputs.toLocaleString("en")} ${found.changed === 1 ? "is" : "are"} seen differently now.`),
-    h("table", { class: "table" }, h("thead", {}, h("tr", {}, ["On the labels of today", `Version ${number}`, "Now"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows)),
+    h(
+      "p",
+      {},
+      `${count(found.changed, "picture")} of ${found.inputs.toLocaleString("en")} ${found.changed === 1 ? "is" : "are"} seen differently now.`,
+    ),
+    h(
+      "table",
+      { class: "table" },
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          ["On the labels of today", `Version ${number}`, "Now"].map((name) => h("th", { scope: "col" }, name)),
+        ),
+      ),
+      h("tbody", {}, rows),
+    ),
     h(
       "ul",
       { class: "changes" },
@@ -104,7 +147,13 @@ function compared(found, pictures, number) {
           "li",
           {},
           picture?.thumbnail && h("img", { src: picture.thumbnail, alt: picture.title, loading: "lazy" }),
-          h("span", { class: "small" }, said(one.best_before, one.value_before), h("br"), h("b", {}, said(one.best_after, one.value_after))),
+          h(
+            "span",
+            { class: "small" },
+            said(one.best_before, one.value_before),
+            h("br"),
+            h("b", {}, said(one.best_after, one.value_after)),
+          ),
         );
       }),
     ),

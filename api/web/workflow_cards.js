@@ -25,17 +25,30 @@ export function workflowCards(list, chosen, { name = "workflow", changed = () =>
       radio,
       h("span", { class: "workflow-title" }, one.title),
       h("span", { class: "workflow-for" }, `For ${one.good_for}`),
-      h("span", { class: "tags" }, tags(one).map(([text, kind]) => h("span", { class: `tag ${kind}` }, text))),
+      h(
+        "span",
+        { class: "tags" },
+        tags(one).map(([text, kind]) => h("span", { class: `tag ${kind}` }, text)),
+      ),
     );
   });
-  const element = h("div", { class: "stack" }, h("div", { class: "workflows", role: "radiogroup", "aria-label": "Base workflow" }, cards), dims);
+  const element = h(
+    "div",
+    { class: "stack" },
+    h("div", { class: "workflows", role: "radiogroup", "aria-label": "Base workflow" }, cards),
+    dims,
+  );
   return { element, value: () => now, dim: () => (now === "vectors" ? Number(dim.value) : undefined) };
 }
 
 function tags(one) {
   const found = [];
   if (one.ready) found.push(["ready", "good"]);
-  else found.push([one.download_mb ? `downloads ${one.download_mb.toLocaleString("en")} MB first` : one.availability, "warn"]);
+  else
+    found.push([
+      one.download_mb ? `downloads ${one.download_mb.toLocaleString("en")} MB first` : one.availability,
+      "warn",
+    ]);
   if (one.text) found.push(["understands words", "plain"]);
   found.push([one.licence, "plain"]);
   return found;

@@ -116,6 +116,19 @@ def test_many_are_selected_by_keys_shift_and_dragging_and_labelled_in_one_step(
     assert taught.label_counts()["mammal"] == (10, 0)
 
 
+def test_a_tap_selects_and_the_bar_opens_it(tab: Callable[..., Any], taught: App) -> None:
+    page = tab(taught, has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844}).page
+    cells = page.get_by_role("grid", name="Pictures").get_by_role("gridcell")
+    cells.first.tap()
+    selected = page.get_by_role("toolbar", name="Selected pictures")
+    expect(selected).to_contain_text("1 picture")
+    selected.get_by_role("button", name="Open").tap()
+    expect(page.get_by_role("dialog")).to_contain_text("What the model sees")
+    page.get_by_role("button", name="Close").tap()
+    cells.first.tap()
+    expect(selected).to_be_hidden()
+
+
 def _hand_over(page: Page, event: str, where: str, path: Path) -> None:
     """A file, as a browser hands over what is dropped or pasted."""
     content = base64.b64encode(path.read_bytes()).decode()

@@ -11,7 +11,10 @@ import { session } from "../session.js";
 import { workflowCards } from "../workflow_cards.js";
 
 export async function open(main) {
-  const [list, apps] = await Promise.all([workflow.all(), session.admin ? admin.apps() : session.app ? [session.app] : []]);
+  const [list, apps] = await Promise.all([
+    workflow.all(),
+    session.admin ? admin.apps() : session.app ? [session.app] : [],
+  ]);
   const view = new Apps(main, list, apps);
   return () => view.close();
 }
@@ -21,25 +24,50 @@ class Apps {
     this.list = list;
     const title = (id) => list.find((one) => one.id === id)?.title ?? id;
     this.base = session.app && new BaseWorkflow(list);
-    const none = h("p", { class: "muted" }, "There is no app yet. An app holds your pictures and what you teach with them.");
+    const none = h(
+      "p",
+      { class: "muted" },
+      "There is no app yet. An app holds your pictures and what you teach with them.",
+    );
     put(
       main,
       h(
         "div",
         { class: "bar-top" },
         h("h1", {}, "Apps"),
-        h("div", { class: "bar-tools" }, session.admin && h("button", { class: "primary", onclick: () => this.make() }, icon("add"), "New app")),
+        h(
+          "div",
+          { class: "bar-tools" },
+          session.admin && h("button", { class: "primary", onclick: () => this.make() }, icon("add"), "New app"),
+        ),
       ),
       h(
         "div",
         { class: "apps-body" },
-        apps.length ? h("ul", { class: "app-cards" }, apps.map((one) => this.card(one, title))) : none,
+        apps.length
+          ? h(
+              "ul",
+              { class: "app-cards" },
+              apps.map((one) => this.card(one, title)),
+            )
+          : none,
         session.app &&
           h(
             "div",
             { class: "model-grid" },
             this.base.element,
-            session.admin ? new AppKeys().element : h("section", { class: "card stack", "aria-label": "Keys" }, h("h2", {}, "API keys"), h("p", { class: "muted" }, "You are signed in with a key of this app alone. The admin key manages apps and keys.")),
+            session.admin
+              ? new AppKeys().element
+              : h(
+                  "section",
+                  { class: "card stack", "aria-label": "Keys" },
+                  h("h2", {}, "API keys"),
+                  h(
+                    "p",
+                    { class: "muted" },
+                    "You are signed in with a key of this app alone. The admin key manages apps and keys.",
+                  ),
+                ),
             exporting(),
           ),
       ),
@@ -62,7 +90,9 @@ class Apps {
       h(
         "div",
         { class: "row" },
-        here ? h("a", { class: "button", href: "#/library" }, "To its library") : h("button", { onclick: () => enter(one) }, "Open"),
+        here
+          ? h("a", { class: "button", href: "#/library" }, "To its library")
+          : h("button", { onclick: () => enter(one) }, "Open"),
         session.admin && h("button", { class: "danger quiet", onclick: () => this.remove(one) }, "Delete"),
       ),
     );
@@ -95,7 +125,11 @@ class Apps {
         h("label", { for: "app-name" }, "Name"),
         name,
         h("h3", {}, "What are the pictures of?"),
-        h("p", { class: "muted small" }, "The base workflow is the eye of the app: the nearer it is to your task, the fewer labels you need. It can be compared and changed later."),
+        h(
+          "p",
+          { class: "muted small" },
+          "The base workflow is the eye of the app: the nearer it is to your task, the fewer labels you need. It can be compared and changed later.",
+        ),
         cards.element,
         problem,
       ],
@@ -106,7 +140,11 @@ class Apps {
   }
 
   async remove(one) {
-    const sure = await confirmed({ title: `Delete the app ${one.name}?`, text: "With all its pictures, labels, models and keys. This can't be undone.", yes: "Delete the app" });
+    const sure = await confirmed({
+      title: `Delete the app ${one.name}?`,
+      text: "With all its pictures, labels, models and keys. This can't be undone.",
+      yes: "Delete the app",
+    });
     if (!sure) return;
     await trying(async () => {
       await admin.deleteApp(one.id);
@@ -132,7 +170,12 @@ function exporting() {
   trying(async () => {
     if (!(await knows("/v2/export"))) return;
     place.hidden = false;
-    put(place, h("h2", {}, "Export"), h("p", { class: "muted" }, "Pictures, labels, concepts and models in one file."), h("div", { class: "row" }, h("button", { onclick: () => trying(save) }, icon("down"), "Download")));
+    put(
+      place,
+      h("h2", {}, "Export"),
+      h("p", { class: "muted" }, "Pictures, labels, concepts and models in one file."),
+      h("div", { class: "row" }, h("button", { onclick: () => trying(save) }, icon("down"), "Download")),
+    );
   });
   return place;
 }

@@ -43,7 +43,11 @@ class ModelView {
         { class: "bar-top" },
         h("h1", {}, "Model"),
         pick,
-        h("div", { class: "bar-tools" }, session.canWrite && h("button", { onclick: () => making() }, icon("add"), "New model")),
+        h(
+          "div",
+          { class: "bar-tools" },
+          session.canWrite && h("button", { onclick: () => making() }, icon("add"), "New model"),
+        ),
       ),
       this.place,
     );
@@ -61,20 +65,35 @@ class ModelView {
   async show() {
     put(this.place, loading("Judging every label without itself …"));
     if (!concepts.all().some(({ yes }) => yes > 0)) {
-      put(this.place, empty({ title: "Nothing is taught yet", text: "A model is what your labels make of your concepts. Mark a few pictures, and its quality is here.", actions: [h("a", { class: "button primary", href: "#/teach" }, "Teach")] }));
+      put(
+        this.place,
+        empty({
+          title: "Nothing is taught yet",
+          text: "A model is what your labels make of your concepts. Mark a few pictures, and its quality is here.",
+          actions: [h("a", { class: "button primary", href: "#/teach" }, "Teach")],
+        }),
+      );
       return;
     }
     try {
       const evaluation = await models.evaluation(this.id);
       if (!this.closed) this.draw(evaluation);
     } catch (error) {
-      if (!this.closed) put(this.place, broken(error, () => this.show()));
+      if (!this.closed)
+        put(
+          this.place,
+          broken(error, () => this.show()),
+        );
     }
   }
 
   draw(evaluation) {
     const detail = h("section", { class: "card wide", "aria-label": "One concept" });
-    const pick = (one) => put(detail, qualityOf(one, evaluation, (concept, value) => this.decide(concept, value)));
+    const pick = (one) =>
+      put(
+        detail,
+        qualityOf(one, evaluation, (concept, value) => this.decide(concept, value)),
+      );
     const curve = h("div", {}, loading("Teaching it anew with fewer labels …"));
     const frozen = this.id === ALL ? this.noVersions() : new Versions(this.id).element;
     put(
@@ -83,9 +102,19 @@ class ModelView {
         "div",
         { class: "model-grid" },
         summary(evaluation),
-        h("section", { class: "card wide", "aria-label": "Concepts" }, h("h2", {}, "Concept by concept"), qualityTable(evaluation.concepts, pick)),
+        h(
+          "section",
+          { class: "card wide", "aria-label": "Concepts" },
+          h("h2", {}, "Concept by concept"),
+          qualityTable(evaluation.concepts, pick),
+        ),
         detail,
-        h("section", { class: "card", "aria-label": "Confusion matrix" }, h("h2", {}, "What is taken for what"), confusion(evaluation)),
+        h(
+          "section",
+          { class: "card", "aria-label": "Confusion matrix" },
+          h("h2", {}, "What is taken for what"),
+          confusion(evaluation),
+        ),
         h("section", { class: "card", "aria-label": "Learning curve" }, h("h2", {}, "Would more labels help?"), curve),
         h("section", { class: "card", "aria-label": "Try it" }, new TryIt(this.id).element),
         h("section", { class: "card", "aria-label": "Versions" }, frozen),
@@ -118,7 +147,11 @@ class ModelView {
       "div",
       { class: "stack" },
       h("h2", {}, "Versions"),
-      h("p", { class: "muted" }, "This model always follows the labels. To freeze what it knows, compare and go back, make a model of these concepts."),
+      h(
+        "p",
+        { class: "muted" },
+        "This model always follows the labels. To freeze what it knows, compare and go back, make a model of these concepts.",
+      ),
       session.canWrite && h("button", { onclick: () => making() }, icon("freeze"), "Make a model to freeze"),
     );
   }
@@ -140,13 +173,25 @@ function summary(evaluation) {
   const facts = [
     ["Right at first guess", percent(evaluation.accuracy), "of the inputs that show one concept"],
     ["AUC", decimal(mean((one) => one.roc_auc)), "mean of the concepts; 1 is perfect, .5 is chance"],
-    ["Calibration error", percent(evaluation.reliability.expected_calibration_error), "how far values are from what comes true"],
+    [
+      "Calibration error",
+      percent(evaluation.reliability.expected_calibration_error),
+      "how far values are from what comes true",
+    ],
     ["Labelled inputs", evaluation.inputs.toLocaleString("en"), "each judged by the model without it"],
   ];
   return h(
     "section",
     { class: "facts-row wide", "aria-label": "Summary" },
-    facts.map(([name, value, meaning]) => h("div", { class: "fact card" }, h("span", { class: "fact-name" }, name), h("span", { class: "fact-value" }, value), h("span", { class: "muted small" }, meaning))),
+    facts.map(([name, value, meaning]) =>
+      h(
+        "div",
+        { class: "fact card" },
+        h("span", { class: "fact-name" }, name),
+        h("span", { class: "fact-value" }, value),
+        h("span", { class: "muted small" }, meaning),
+      ),
+    ),
   );
 }
 
@@ -172,7 +217,10 @@ function making() {
     try {
       const made = await models.create({
         id: name.value.trim(),
-        output_info: { data: { concepts: wanted }, output_config: { concepts_mutually_exclusive: exclusive.checked, closed_environment: false } },
+        output_info: {
+          data: { concepts: wanted },
+          output_config: { concepts_mutually_exclusive: exclusive.checked, closed_environment: false },
+        },
       });
       dialog.close();
       location.hash = `#/model/${encodeURIComponent(made.id)}`;
@@ -185,7 +233,12 @@ function making() {
     body: [
       h("label", { for: "model-name" }, "Name"),
       name,
-      h("fieldset", { class: "plain-set" }, h("legend", {}, "Concepts"), boxes.map(({ label }) => label)),
+      h(
+        "fieldset",
+        { class: "plain-set" },
+        h("legend", {}, "Concepts"),
+        boxes.map(({ label }) => label),
+      ),
       h("label", { class: "check", for: "model-exclusive" }, exclusive, "A picture shows at most one of them"),
       problem,
     ],

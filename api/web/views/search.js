@@ -28,7 +28,8 @@ export async function open(main, rest) {
     const found = await byId(rest.split(",").map(decodeURIComponent));
     view.ask(found.map((picture) => term.stored(picture)));
     history.replaceState(null, "", "#/search");
-  } else view.ask(asked.terms.filter(({ kind, id }) => kind !== "concept" || concepts.all().some((one) => one.id === id)));
+  } else
+    view.ask(asked.terms.filter(({ kind, id }) => kind !== "concept" || concepts.all().some((one) => one.id === id)));
   return () => view.close();
 }
 
@@ -39,7 +40,13 @@ class Search {
     this.words = h("input", { type: "search", placeholder: "By words", "aria-label": "Words", maxlength: 1000 });
     this.byWords = h("button", { class: "primary", "aria-label": "Search for these words" }, icon("search"));
     this.without = h("p", { class: "muted small", hidden: true });
-    const file = h("input", { type: "file", accept: "image/*", hidden: true, "aria-label": "A picture to search by", id: "search-file" });
+    const file = h("input", {
+      type: "file",
+      accept: "image/*",
+      hidden: true,
+      "aria-label": "A picture to search by",
+      id: "search-file",
+    });
     file.addEventListener("change", () => {
       this.addFiles([...file.files]);
       file.value = "";
@@ -48,16 +55,36 @@ class Search {
       "select",
       { "aria-label": "A concept to search for", onchange: () => this.addConcept() },
       h("option", { value: "" }, "A concept …"),
-      concepts.all().filter(({ yes }) => yes > 0).map(({ id, name }) => h("option", { value: id }, name)),
+      concepts
+        .all()
+        .filter(({ yes }) => yes > 0)
+        .map(({ id, name }) => h("option", { value: id }, name)),
     );
     this.label = h(
       "select",
       { "aria-label": "Only those with this label", onchange: () => this.find() },
       h("option", { value: "" }, "Any labels"),
-      concepts.all().map(({ id, name }) => [h("option", { value: `+${id}` }, `Labelled ${name}`), h("option", { value: `-${id}` }, `Not labelled ${name}`)]),
+      concepts
+        .all()
+        .map(({ id, name }) => [
+          h("option", { value: `+${id}` }, `Labelled ${name}`),
+          h("option", { value: `-${id}` }, `Not labelled ${name}`),
+        ]),
     );
-    this.field = h("input", { type: "text", "aria-label": "Metadata name", placeholder: "name", size: 8, onchange: () => this.find() });
-    this.is = h("input", { type: "text", "aria-label": "Metadata value", placeholder: "value", size: 8, onchange: () => this.find() });
+    this.field = h("input", {
+      type: "text",
+      "aria-label": "Metadata name",
+      placeholder: "name",
+      size: 8,
+      onchange: () => this.find(),
+    });
+    this.is = h("input", {
+      type: "text",
+      "aria-label": "Metadata value",
+      placeholder: "value",
+      size: 8,
+      onchange: () => this.find(),
+    });
     this.list = h("ul", { class: "terms", "aria-label": "What is searched for" });
     this.body = h("div", { class: "stage" });
     this.grid = new Grid({
@@ -78,12 +105,26 @@ class Search {
       ),
       this.without,
       file,
-      h("button", { class: "drop-zone", onclick: () => file.click() }, icon("picture"), h("span", {}, "Drop, paste or choose a picture")),
+      h(
+        "button",
+        { class: "drop-zone", onclick: () => file.click() },
+        icon("picture"),
+        h("span", {}, "Drop, paste or choose a picture"),
+      ),
       this.concept,
       this.list,
-      h("details", { class: "search-filters" }, h("summary", {}, "Only some of them"), h("div", {}, this.label, h("span", { class: "pair" }, this.field, " is ", this.is))),
+      h(
+        "details",
+        { class: "search-filters" },
+        h("summary", {}, "Only some of them"),
+        h("div", {}, this.label, h("span", { class: "pair" }, this.field, " is ", this.is)),
+      ),
     );
-    put(main, h("div", { class: "split" }, side, h("section", { class: "split-main", "aria-label": "Results" }, this.body)), selectionBar(this.grid, () => this.find()));
+    put(
+      main,
+      h("div", { class: "split" }, side, h("section", { class: "split-main", "aria-label": "Results" }, this.body)),
+      selectionBar(this.grid, () => this.find()),
+    );
     this.grid.addEventListener("open", (event) => closeup(event.detail));
     this.onLabels = (event) => this.grid.refresh(event.detail);
     labels.events.addEventListener("change", this.onLabels);
@@ -132,7 +173,12 @@ class Search {
   tools() {
     let shown = null;
     const button = (like) =>
-      h("button", { tabindex: "-1", onclick: () => this.more([shown], like) }, icon(like ? "more" : "less"), like ? "More" : "Less");
+      h(
+        "button",
+        { tabindex: "-1", onclick: () => this.more([shown], like) },
+        icon(like ? "more" : "less"),
+        like ? "More" : "Less",
+      );
     const elements = [button(false), button(true)];
     const show = (picture) => {
       shown = picture;
@@ -157,7 +203,8 @@ class Search {
 
   async addFiles(files) {
     const pictures = files.filter((file) => file.type.startsWith("image/"));
-    if (pictures.length) await trying(async () => this.ask([...this.terms, ...(await Promise.all(pictures.map(term.file)))]));
+    if (pictures.length)
+      await trying(async () => this.ask([...this.terms, ...(await Promise.all(pictures.map(term.file)))]));
   }
 
   more(pictures, like) {
@@ -175,8 +222,12 @@ class Search {
 
   find() {
     const ands = this.terms.map(wired);
-    if (this.label.value) ands.push({ input: { data: { concepts: [{ id: this.label.value.slice(1), value: this.label.value[0] === "+" ? 1 : 0 }] } } });
-    if (this.field.value && this.is.value) ands.push({ input: { data: { metadata: { [this.field.value]: plain(this.is.value) } } } });
+    if (this.label.value)
+      ands.push({
+        input: { data: { concepts: [{ id: this.label.value.slice(1), value: this.label.value[0] === "+" ? 1 : 0 }] } },
+      });
+    if (this.field.value && this.is.value)
+      ands.push({ input: { data: { metadata: { [this.field.value]: plain(this.is.value) } } } });
     if (!this.terms.length) {
       put(this.body, this.hint());
       return;
@@ -193,14 +244,20 @@ class Search {
     source.load(0);
     // The first words on a machine may take a while; what is quick doesn't flash.
     setTimeout(() => {
-      if (source === this.grid.source && !source.length && !source.known && !source.error) put(this.body, loading("Searching …"));
+      if (source === this.grid.source && !source.length && !source.known && !source.error)
+        put(this.body, loading("Searching …"));
     }, PATIENCE_MS);
   }
 
   told(source) {
     if (source !== this.grid.source) return;
-    if (source.error && !source.length) put(this.body, broken(source.error, () => this.find()));
-    else if (source.known && !source.length) put(this.body, empty({ title: "Nothing found", text: "No picture passes these filters." }));
+    if (source.error && !source.length)
+      put(
+        this.body,
+        broken(source.error, () => this.find()),
+      );
+    else if (source.known && !source.length)
+      put(this.body, empty({ title: "Nothing found", text: "No picture passes these filters." }));
     else if (source.length && this.grid.element.parentElement !== this.body) put(this.body, this.grid.element);
   }
 
@@ -208,7 +265,14 @@ class Search {
     return empty({
       title: "What are you looking for?",
       text: "Give a picture, a part of one, words or a concept, or several of them. Then say of what you found: more like this, less like that.",
-      actions: [h("button", { class: "primary", onclick: () => document.getElementById("search-file").click() }, icon("picture"), "Choose a picture")],
+      actions: [
+        h(
+          "button",
+          { class: "primary", onclick: () => document.getElementById("search-file").click() },
+          icon("picture"),
+          "Choose a picture",
+        ),
+      ],
     });
   }
 }

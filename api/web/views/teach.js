@@ -65,7 +65,11 @@ class Teach {
       "div",
       { class: "tabs", role: "tablist", "aria-label": "Ways to teach", onkeydown: (event) => this.tabKey(event) },
       Object.entries(TABS).map(([name, title]) =>
-        h("button", { role: "tab", id: `tab-${name}`, "aria-controls": "teach-panel", onclick: () => this.turnTo(name) }, title),
+        h(
+          "button",
+          { role: "tab", id: `tab-${name}`, "aria-controls": "teach-panel", onclick: () => this.turnTo(name) },
+          title,
+        ),
       ),
     );
     this.panel = h("div", { class: "stage", role: "tabpanel", id: "teach-panel" });
@@ -85,7 +89,12 @@ class Teach {
         "div",
         { class: "split" },
         h("aside", { class: "split-side", "aria-label": "Concepts" }, this.list.element, this.curving),
-        h("section", { class: "split-main", "aria-label": "Pictures" }, h("div", { class: "bar-top" }, this.tabs, this.order), this.panel),
+        h(
+          "section",
+          { class: "split-main", "aria-label": "Pictures" },
+          h("div", { class: "bar-top" }, this.tabs, this.order),
+          this.panel,
+        ),
       ),
     );
     const look = settled(() => this.predictions.refresh(), 60);
@@ -126,7 +135,12 @@ class Teach {
       { keys: ["y"], shown: "Y", does: "Yes, it shows the concept", call: () => this.say(true) },
       { keys: ["n"], shown: "N", does: "No, it doesn't", call: () => this.say(false) },
       { keys: ["x", "Delete", "Backspace"], shown: "X", does: "Take the label off", call: () => this.say(null) },
-      { keys: ["s"], shown: "S", does: "Pass, in the queue of suggestions", call: () => this.tab === "suggested" && this.suggested.answer(null) },
+      {
+        keys: ["s"],
+        shown: "S",
+        does: "Pass, in the queue of suggestions",
+        call: () => this.tab === "suggested" && this.suggested.answer(null),
+      },
       { keys: [], shown: "1 … 9", does: "Yes, it shows that concept; with Shift: no", call: () => null },
       { keys: ["["], shown: "[", does: "The concept before", call: () => this.list.step(-1) },
       { keys: ["]"], shown: "]", does: "The next concept", call: () => this.list.step(1) },
@@ -154,7 +168,12 @@ class Teach {
       const given = () => shown.labels.get(this.list.active) === yes;
       const click = () => this.give([shown], given() ? null : yes);
       const name = yes ? "yes" : "no";
-      const element = h("button", { class: `mark-${name}`, tabindex: "-1", onclick: click }, icon(name), yes ? "Yes" : "No");
+      const element = h(
+        "button",
+        { class: `mark-${name}`, tabindex: "-1", onclick: click },
+        icon(name),
+        yes ? "Yes" : "No",
+      );
       return { element, given, yes };
     });
     const show = (picture) => {
@@ -198,7 +217,14 @@ class Teach {
   find() {
     const { processed } = this.counts;
     if (!processed) {
-      put(this.panel, empty({ title: "No pictures yet", text: "Concepts are taught with the app's own pictures: add some first.", actions: [h("a", { class: "button primary", href: "#/library" }, "To the library")] }));
+      put(
+        this.panel,
+        empty({
+          title: "No pictures yet",
+          text: "Concepts are taught with the app's own pictures: add some first.",
+          actions: [h("a", { class: "button primary", href: "#/library" }, "To the library")],
+        }),
+      );
       return;
     }
     put(this.panel, this.grid.element);
@@ -206,9 +232,20 @@ class Teach {
     const concept = this.list.concept;
     if (likely !== "new" && concept?.yes > 0) {
       const term = { output: { data: { concepts: [{ id: concept.id, value: likely === "likely" ? 1 : 0 }] } } };
-      this.grid.show(new Pages(async (page, perPage) => remembered((await searched([term], page, perPage)).map(({ input }) => input)), processed));
+      this.grid.show(
+        new Pages(
+          async (page, perPage) => remembered((await searched([term], page, perPage)).map(({ input }) => input)),
+          processed,
+        ),
+      );
     } else {
-      this.grid.show(new Pages(async (page, perPage) => remembered(await inputs.page({ status: "ready", newest_first: true, page, per_page: perPage })), processed));
+      this.grid.show(
+        new Pages(
+          async (page, perPage) =>
+            remembered(await inputs.page({ status: "ready", newest_first: true, page, per_page: perPage })),
+          processed,
+        ),
+      );
     }
   }
 
