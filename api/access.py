@@ -12,7 +12,7 @@ from ..index.app import App
 from ..index.errors import AppNotFound
 from ..index.records import Concept, Input, KeyRecord
 from ..index.store import Store
-from .answers import InputOut, input_out
+from .answers import InputOut, input_out, picture_url
 from .fetch import Fetcher
 from .headers import RATE
 from .keys import READ, WRITE, MissingScope, authenticate, require
@@ -67,11 +67,11 @@ class Caller:
 
     def show(self, one: Input, names: Mapping[str, str]) -> InputOut:
         """An input for the wire."""
-        return input_out(one, names, self.app.id, self.url(one))
+        return input_out(one, names, self.app.id, self.base_url)
 
     def url(self, one: Input) -> str:
         """Where its picture is: the URL that it came from, or where this server has it."""
-        return one.url or f"{self.base_url}/images/{self.app.id}/{one.sha256 or 'none'}"
+        return picture_url(one, self.app.id, self.base_url)
 
     def page(self, inputs: Iterable[Input]) -> list[InputOut]:
         """Inputs for the wire."""
@@ -108,15 +108,17 @@ def _key(request: Request) -> KeyRecord:
 def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
     async def caller(request: Request) -> Caller:
         key = _key(request)
-        if key.app_id is None:
-            raise MissingScope("an admin key manages apps and keys; use a key of the app")
+        alias = request.scope.get("tenshot.app")
+        # An admin key could make itself a key of any app, so it may as well name the app in the path.
+        wanted = key.app_id or alias
+        if wanted is None:
+            raise MissingScope("an admin key is for no app: use a key of the app, or /v2/users/me/apps/APP/...")
         require(key, scope)
         store: Store = request.app.state.store
         # Opening an app reads all its vectors: not in the event loop.
-        app = store.opened_app(key.app_id)
+        app = store.opened_app(wanted)
         if app is None:
-            app = await run_in_threadpool(store.app, key.app_id)
-        alias = request.scope.get("tenshot.app")
+            app = await run_in_threadpool(store.app, wanted)
         if alias is not None and alias not in (app.id, app.name):
             raise AppNotFound(f"this API key is not for the app {alias!r}")
         settings: Settings = request.app.state.settings
@@ -126,6 +128,10 @@ def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
         return Caller(app, store, state.pictures, state.evaluations, settings, base_url, state.fetcher, until)
 
     return caller
+
+
+async def _any_key(request: Request) -> KeyRecord:
+    return _key(request)
 
 
 async def _admin(request: Request) -> Store:
@@ -138,4 +144,6 @@ async def _admin(request: Request) -> Store:
 Reader = Annotated[Caller, Depends(_caller(READ))]
 Writer = Annotated[Caller, Depends(_caller(WRITE))]
 Admin = Annotated[Store, Depends(_admin)]
+Key = Annotated[KeyRecord, Depends(_any_key)]
+"""Whatever it opens."""
 Paged = Annotated[Page, Depends(_page)]

@@ -73,6 +73,10 @@ class ConceptOut(TypedDict):
 class ImageOut(TypedDict):
     url: str
     crop: NotRequired[list[float]]
+    hosted_url: NotRequired[str]
+    """Where this server has the picture, also where it came from another."""
+    thumbnail_url: NotRequired[str]
+    """A small WebP of it, or of its crop."""
 
 
 class PointOut(TypedDict):
@@ -142,6 +146,21 @@ class ConceptsAnswer(Answer):
 
 class ConceptAnswer(Answer):
     concept: ConceptOut
+
+
+class LabelCountOut(TypedDict):
+    positive: int
+    negative: int
+
+
+class ConceptCountOut(TypedDict):
+    id: str
+    name: str
+    concept_type_count: LabelCountOut
+
+
+class ConceptCountsAnswer(Answer):
+    concept_counts: list[ConceptCountOut]
 
 
 class VersionOut(TypedDict):
@@ -366,6 +385,11 @@ def refusal(status: Status, details: str, headers: Mapping[str, str] | None = No
     return Json(body, status.http, {"Retry-After": "1", **(headers or {})} if status is THROTTLED else headers)
 
 
+def picture_url(one: Input, app_id: str, base_url: str) -> str:
+    """The URL that a picture came from, or where this server has it."""
+    return one.url or f"{base_url}/images/{app_id}/{one.sha256 or 'none'}"
+
+
 def concept_out(concept: Concept, app_id: str) -> ConceptOut:
     return {
         "id": concept.id,
@@ -377,11 +401,15 @@ def concept_out(concept: Concept, app_id: str) -> ConceptOut:
     }
 
 
-def input_out(one: Input, names: Mapping[str, str], app_id: str, image_url: str) -> InputOut:
-    """names: concept id -> name; image_url: where the picture is."""
-    image: ImageOut = {"url": image_url}
+def input_out(one: Input, names: Mapping[str, str], app_id: str, base_url: str) -> InputOut:
+    """names: concept id -> name; base_url: where this server is."""
+    image: ImageOut = {"url": picture_url(one, app_id, base_url)}
     if one.crop:
         image["crop"] = list(one.crop)
+    if one.sha256:
+        image["hosted_url"] = f"{base_url}/images/{app_id}/{one.sha256}"
+        part = "?crop=" + ",".join(f"{edge:.6g}" for edge in one.crop) if one.crop else ""
+        image["thumbnail_url"] = f"{base_url}/thumbnails/{app_id}/{one.sha256}{part}"
     data: InputDataOut = {"image": image}
     if one.concepts:
         data["concepts"] = [

@@ -11,7 +11,7 @@ from ..embeddings.base import WorkflowError
 from ..embeddings.images import ImageError, crop
 from ..embeddings.parallel import side_by_side
 from ..index.errors import NotSupported, TenshotError
-from ..index.records import FloatArray
+from ..index.records import FloatArray, Input
 from .access import Caller
 from .answers import AskedOut
 from .fetch import FetchError
@@ -35,14 +35,15 @@ class Asked:
         self._files: dict[int, bytes] = {}
         self._fetched = 0
         self._vectors: dict[int, FloatArray] = {}
+        self._stored: Mapping[str, Input] | None = None
 
     def shown(self, place: int) -> AskedOut:
         """The input as it was given, for the answer; what came without an id gets one."""
         one = self.inputs[place]
         url = one.data.image and one.data.image.url
         if url is None and _is_stored(one):
-            found = self._caller.app.inputs_by_id([self._ids[place]])
-            url = self._caller.url(found[self._ids[place]]) if found else None
+            found = self._inputs().get(self._ids[place])
+            url = self._caller.url(found) if found else None
         return {"id": self._ids[place], "data": {"image": {"url": url or "unknown"}}}
 
     def seen(self, see: Callable[[Image], T]) -> Mapping[int, T]:
@@ -52,18 +53,33 @@ class Asked:
     def vectors(self) -> Mapping[int, FloatArray]:
         """(dim,) in the app's base workflow, of those that can be used. All pictures go through it at once."""
         app, pictures = self._caller.app, []
+        self._take_stored([place for place in self._untried(self._vectors) if _is_whole(self.inputs[place])])
         for place in self._untried(self._vectors):
             one = self.inputs[place]
             with self._noting(place):
                 if one.data.embeddings:
                     [self._vectors[place]] = app.check_vectors([one.data.embeddings[0].vector])
-                elif _is_stored(one) and not (one.data.image and one.data.image.crop):
-                    [self._vectors[place]] = app.vectors([one.id or ""])
                 else:
                     pictures.append(place)
         if pictures:
             self._embed(pictures)
         return {place: self._vectors[place] for place in self._untried({}) if place in self._vectors}
+
+    def _take_stored(self, places: Sequence[int]) -> None:
+        """Vectors that the app has: all at once, or, where one is missing, each with its own error."""
+        app = self._caller.app
+        try:
+            self._vectors |= zip(places, app.vectors([self._ids[place] for place in places]), strict=True)
+        except TenshotError:
+            for place in places:
+                with self._noting(place):
+                    [self._vectors[place]] = app.vectors([self._ids[place]])
+
+    def _inputs(self) -> Mapping[str, Input]:
+        """The stored inputs among them, looked up once."""
+        if self._stored is None:
+            self._stored = self._caller.app.inputs_by_id([one.id or "" for one in self.inputs if _is_stored(one)])
+        return self._stored
 
     def _embed(self, places: Sequence[int]) -> None:
         eye = self._caller.app.eye()
@@ -129,3 +145,8 @@ def _is_stored(one: InputIn) -> bool:
     """Whether it names an input of the app, rather than bringing a picture."""
     image = one.data.image
     return bool(one.id) and not (image and (image.url or image.base64)) and one.data.video is None
+
+
+def _is_whole(one: InputIn) -> bool:
+    """Whether it names an input of the app, and no part of it."""
+    return _is_stored(one) and not one.data.embeddings and not (one.data.image and one.data.image.crop)

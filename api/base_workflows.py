@@ -1,17 +1,21 @@
 """What an app sees with: the base workflows that there are, and changing an app's own while it serves."""
 
 from datetime import datetime
+from typing import Annotated
 
+from fastapi import Query
 from typing_extensions import TypedDict
 
+from ..embeddings.base import WorkflowError
 from ..embeddings.workflows import CATALOGUE, Workflow, availability
-from ..index.records import WorkflowChange
-from .access import Caller, Reader, Writer
+from ..index.records import BUILT_IN_MODEL, WorkflowChange, WorkflowComparison
+from .access import Caller, Key, Reader, Writer
 from .answers import Answer, Json, WorkflowsAnswer, ok
 from .route import new_router
 from .wire import Body
 
 router = new_router("/v2/base_workflow", "base workflow")
+catalogue = new_router("/v2/base_workflows", "base workflow")
 
 
 class NamedIn(Body):
@@ -43,6 +47,10 @@ class AllWorkflowsAnswer(WorkflowsAnswer):
     base_workflows: list[BaseWorkflowOut]
 
 
+class CatalogueAnswer(Answer):
+    base_workflows: list[BaseWorkflowOut]
+
+
 class ChangeOut(TypedDict):
     """A change of an app's base workflow."""
 
@@ -58,12 +66,24 @@ class ChangeOut(TypedDict):
 class CurrentOut(TypedDict):
     id: str
     dim: int
+    text: bool
+    """Whether words can be searched for."""
     change: ChangeOut | None
     """The latest one."""
 
 
 class CurrentAnswer(Answer):
     base_workflow: CurrentOut
+
+
+class ComparedAnswer(Answer):
+    comparison: WorkflowComparison
+
+
+@catalogue.get("", response_model=CatalogueAnswer)
+def all_of_them(_key: Key) -> Json:
+    """Those that an app can be made with, whatever the key opens."""
+    return ok(base_workflows=base_workflows_out())
 
 
 @router.get("", response_model=CurrentAnswer)
@@ -84,6 +104,20 @@ def cancel(caller: Writer) -> Json:
     """Ends a change that is under way: everything stays as it is."""
     caller.app.cancel_workflow_change()
     return ok(base_workflow=_current(caller))
+
+
+@router.get("/comparison", response_model=ComparedAnswer)
+def compare(
+    caller: Reader,
+    workflow: Annotated[str, Query(description="The id of a base workflow.")],
+    model: Annotated[str, Query(description="Of whose concepts; else of all.")] = BUILT_IN_MODEL,
+) -> Json:
+    """How accurate the app would be with 1, 2, 5 and 10 labels a concept if it saw with this one; nothing is changed.
+
+    Embeds the pictures that show exactly one concept, so it takes as long as adding them again.
+    """
+    [compared] = caller.app.compare_workflows([workflow], model)
+    return ok(comparison=compared)
 
 
 def base_workflow_out(entry: Workflow) -> BaseWorkflowOut:
@@ -112,8 +146,16 @@ def _current(caller: Caller) -> CurrentOut:
     return {
         "id": caller.app.recipe.workflow,
         "dim": caller.app.dim,
+        "text": _has_text(caller),
         "change": None if change is None else _shown(change),
     }
+
+
+def _has_text(caller: Caller) -> bool:
+    try:
+        return caller.app.has_text
+    except WorkflowError:  # its weights aren't here
+        return False
 
 
 def _shown(change: WorkflowChange) -> ChangeOut:
@@ -125,3 +167,6 @@ def _shown(change: WorkflowChange) -> ChangeOut:
         "failure": change.failure,
         "created_at": change.created_at,
     }
+
+
+router.routes.extend(catalogue.routes)

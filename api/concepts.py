@@ -1,7 +1,15 @@
 """Concepts of an app (contract, section 6)."""
 
 from .access import Paged, Reader, Writer, page_of
-from .answers import ConceptAnswer, ConceptsAnswer, Json, concept_out, ok
+from .answers import (
+    ConceptAnswer,
+    ConceptCountOut,
+    ConceptCountsAnswer,
+    ConceptsAnswer,
+    Json,
+    concept_out,
+    ok,
+)
 from .route import new_router
 from .status import INVALID_CONCEPT, INVALID_REQUEST, WireError
 from .wire import MOST_ITEMS, ConceptIn, ConceptSearchIn, ConceptsIn, PatchConceptsIn
@@ -29,6 +37,17 @@ def search(body: ConceptSearchIn, caller: Reader) -> Json:
     page = page_of(body.pagination.page, body.pagination.per_page)
     found = caller.app.concepts(page.page, page.per_page, body.concept_query.name)
     return ok(concepts=[concept_out(concept, caller.app.id) for concept in found])
+
+
+@router.get("/status", response_model=ConceptCountsAnswer)
+def counts(caller: Reader) -> Json:
+    """How many inputs are labelled yes and no for each concept, in the order in which they were made."""
+    found = caller.app.label_counts()
+    shown: list[ConceptCountOut] = []
+    for id, name in caller.names().items():
+        yes, no = found.get(id, (0, 0))
+        shown.append({"id": id, "name": name, "concept_type_count": {"positive": yes, "negative": no}})
+    return ok(concept_counts=shown)
 
 
 @router.get("/{id}", response_model=ConceptAnswer)

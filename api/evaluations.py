@@ -61,13 +61,14 @@ def evaluate(
     id: str,
     caller: Reader,
     precision: Annotated[float, Query(gt=0, le=1, description="Names the threshold for it.")] = WANTED_PRECISION,
+    judged: Annotated[bool, Query(description="With the inputs one by one, the first 1,000.")] = False,
 ) -> Json:
     """Every labelled input judged by the model without it: accuracy, AUC, average precision, curves, calibration.
 
-    `choice` is, for each concept, the lowest threshold that keeps to the precision. The inputs one by one are in the
-    metrics of a version.
+    `choice` is, for each concept, the lowest threshold that keeps to the precision.
     """
-    return ok(evaluation=replace(caller.app.evaluate(id, precision=precision), judged=()))
+    found = caller.app.evaluate(id, precision=precision)
+    return ok(evaluation=found if judged else replace(found, judged=()))
 
 
 @router.get("/{id}/learning_curve", response_model=LearningCurveAnswer)

@@ -1,11 +1,15 @@
 """Whether the service lives, and the pictures that were uploaded."""
 
 import re
+from typing import Annotated
 
 from anyio import to_thread
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
+from ..embeddings.images import BadCrop
+from ..embeddings.thumbnails import MEDIA_TYPE
+from ..index.app import App
 from ..index.errors import NotFound
 from ..index.store import Store
 from .answers import Answer, Json, ok, refusal
@@ -14,6 +18,12 @@ from .route import new_router
 from .status import NOT_READY
 
 router = new_router("", "service", keyed=False)
+# What is under a hash never changes, and is nothing but a picture.
+_FOREVER = {
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
 
 
 # Asynchronous, so that it needs none of the threads that others may be waiting for.
@@ -41,24 +51,36 @@ def metrics(request: Request) -> Response:
     return Response(instruments.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-@router.get("/", include_in_schema=False)
-def root() -> Json:
-    return ok(name="tenshot", api="/v2", docs="/docs")
-
-
 @router.get("/images/{app_id}/{sha256}", response_class=Response)
 def image(app_id: str, sha256: str, request: Request) -> Response:
     """An uploaded picture, as it came. No key: its address can't be guessed by who doesn't have the picture."""
+    picture = _app_with(request, app_id, sha256).picture_by_hash(sha256)
+    return Response(picture.data, media_type=picture.media_type, headers=_FOREVER)
+
+
+@router.get("/thumbnails/{app_id}/{sha256}", response_class=Response)
+def thumbnail(
+    app_id: str,
+    sha256: str,
+    request: Request,
+    crop: Annotated[
+        str | None, Query(description="top,left,bottom,right of the part that is wanted, as fractions.")
+    ] = None,
+) -> Response:
+    """The same as a WebP of at most 320 pixels a side, upright."""
+    app, box = _app_with(request, app_id, sha256), None
+    if crop is not None:
+        try:
+            top, left, bottom, right = (float(edge) for edge in crop.split(","))
+        except ValueError as error:
+            raise BadCrop("a crop is top,left,bottom,right as fractions of the picture") from error
+        box = (top, left, bottom, right)
+    return Response(app.thumbnail(sha256, box), media_type=MEDIA_TYPE, headers=_FOREVER)
+
+
+def _app_with(request: Request, app_id: str, sha256: str) -> App:
+    """Raises NotFound."""
     store: Store = request.app.state.store
     if not re.fullmatch("[0-9a-f]{64}", sha256):
         raise NotFound("no such picture")
-    picture = store.app_by_id(app_id).picture_by_hash(sha256)
-    return Response(
-        picture.data,
-        media_type=picture.media_type,
-        headers={
-            "Cache-Control": "private, max-age=31536000, immutable",
-            "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": "default-src 'none'; sandbox",
-        },
-    )
+    return store.app_by_id(app_id)

@@ -68,12 +68,18 @@ def add(
 
 
 @router.get("", response_model=InputsAnswer)
-def page(caller: Reader, page: Paged, ids: Annotated[list[str] | None, Query()] = None) -> Json:
+def page(
+    caller: Reader,
+    page: Paged,
+    ids: Annotated[list[str] | None, Query()] = None,
+    status: Annotated[InputStatus | None, Query(description="Only those that are ready, pending or failed.")] = None,
+    newest_first: Annotated[bool, Query(description="The other way round.")] = False,
+) -> Json:
     """In the order in which they were added; or those of the ids that exist, in that order."""
     if ids:
         found = caller.app.inputs_by_id(ids[:MOST_PER_PAGE])
         return ok(inputs=caller.page(found[id] for id in dict.fromkeys(ids) if id in found))
-    return ok(inputs=caller.page(caller.app.inputs(page.page, page.per_page)))
+    return ok(inputs=caller.page(caller.app.inputs(page.page, page.per_page, status, newest_first=newest_first)))
 
 
 @router.get("/status", response_model=CountsAnswer)

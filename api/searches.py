@@ -62,6 +62,8 @@ def _near(caller: Caller, id: str | None, data: DataIn, *, negate: bool) -> Term
             [vector] = caller.app.embed([caller.picture(data)], [image.crop])
         except (ImageError, FetchError) as error:
             raise WireError(INVALID_SEARCH, str(error)) from error
+    elif data.text is not None:
+        vector = caller.app.embed_text(data.text.raw)
     elif data.embeddings:
         vector = caller.app.check_vectors([data.embeddings[0].vector])[0]
     elif id and image is not None and image.crop is not None:
@@ -69,7 +71,7 @@ def _near(caller: Caller, id: str | None, data: DataIn, *, negate: bool) -> Term
     elif id:
         [vector] = caller.app.vectors([id])
     else:
-        raise WireError(INVALID_SEARCH, "a visual search needs an image or the id of an input")
+        raise WireError(INVALID_SEARCH, "a search by likeness needs an image, words or the id of an input")
     return Term(vector=vector, negate=negate)
 
 

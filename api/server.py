@@ -1,9 +1,9 @@
 """Running the service: says where it listens, stops cleanly on SIGTERM."""
 
-import ipaddress
 import signal
 import socket
 from collections.abc import Callable
+from ipaddress import ip_address
 
 import uvicorn
 from threadpoolctl import threadpool_limits
@@ -12,6 +12,7 @@ from .keys import first_admin_key
 from .logs import set_up_logs
 from .service import create_service, opened_store
 from .settings import Settings
+from .sign_in import TOKEN_SECONDS, SignIn
 from .tracing import exporting
 
 
@@ -27,6 +28,7 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
             told(f"admin key, shown this once: {admin}")
         told(f"to get an API key: tenshot --data {settings.data} apps create NAME   (works while this runs)")
         service = create_service(settings, store, exporting() if settings.otel else None)
+        sign_in: SignIn = service.state.sign_in
         config = uvicorn.Config(
             service, log_config=None, log_level="warning", timeout_graceful_shutdown=30, server_header=False
         )
@@ -42,17 +44,21 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
             signal.signal(number, stop)
         host, port = listening.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        if not _is_loopback(host):
+        if _is_loopback(host):
+            # Whoever reads this terminal has the data folder, and so could make any key.
+            minutes = TOKEN_SECONDS // 60
+            told(f"to open the page, signed in, once and within {minutes} minutes: {url}/#token={sign_in.issue()}")
+        else:
             told(
                 f"warning: {host} can be reached from other machines, and keys travel unencrypted: "
                 "put a reverse proxy with TLS in front, or listen on 127.0.0.1"
             )
-        told(f"tenshot listens on {url}  (API page: {url}/docs)")
+        told(f"tenshot listens on {url}  (page: {url}/, API page: {url}/docs)")
         server.run([listening])
 
 
 def _is_loopback(host: str) -> bool:
-    return ipaddress.ip_address(host).is_loopback
+    return ip_address(host).is_loopback
 
 
 def _listening(settings: Settings) -> socket.socket:

@@ -32,7 +32,9 @@ from . import (
     inputs,
     models,
     outputs,
+    page,
     searches,
+    session,
     suggestions,
     tokens,
     transfers,
@@ -49,6 +51,7 @@ from .paths import PlainRequests
 from .queue import evaluations_queue, pictures_queue
 from .rates import Rates, Throttled
 from .settings import Settings
+from .sign_in import SignIn
 from .status import (
     BAD_FORMAT,
     BAD_METHOD,
@@ -67,7 +70,7 @@ _log = logging.getLogger("tenshot.api")
 # Routes are tried in this order: what is asked most comes first, and feedback before ids could take its place.
 _RESOURCES = (
     *(outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, tokens, health),
-    *(suggestions, explanations, evaluations, base_workflows, transfers),
+    *(suggestions, explanations, evaluations, base_workflows, transfers, session, page),
 )
 _BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE, 429: THROTTLED}
 
@@ -143,6 +146,7 @@ def create_service(
             Exception: _error,
         },
     )
+    service.state.sign_in = SignIn()
     for kind in _expected():
         service.add_exception_handler(kind, _error)
     # The last one is the first that a request meets.

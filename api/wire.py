@@ -145,8 +145,14 @@ class EmbeddingIn(Body):
     vector: list[float]
 
 
+class TextIn(Body):
+    raw: str = Field(max_length=1000)
+
+
 class DataIn(Body):
     image: ImageIn | None = None
+    text: TextIn | None = None
+    """Words to search by, where the base workflow understands them."""
     concepts: list[ConceptIn] | None = None
     metadata: dict[str, Any] | None = None
     geo: GeoIn | None = None

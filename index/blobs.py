@@ -98,6 +98,21 @@ class Blobs:
         except FileNotFoundError as error:
             raise NotFound(f"no blob {sha256}") from error
 
+    def thumbnail(self, sha256: str, make: Callable[[bytes], bytes]) -> bytes:
+        """A small picture of the blob, made by make once and kept until the blob goes. Raises NotFound."""
+        path = self._thumbnail_path(sha256)
+        try:
+            return bytes(self._fs.cat_file(path))
+        except FileNotFoundError:
+            made = make(self.get(sha256))
+        stray = f"{path}.{uuid4().hex}.new"
+        with self.kept():
+            if sha256 in self:
+                self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
+                self._fs.pipe_file(stray, made)
+                self._fs.mv(stray, path)
+        return made
+
     def kept(self) -> AbstractContextManager[object]:
         """While this is held nothing is deleted: so what is put meanwhile is there when a record of it is committed."""
         return self._guard
@@ -108,13 +123,17 @@ class Blobs:
             return
         with self.kept():
             for sha256 in unused(hashes):
-                try:
-                    self._fs.rm_file(self._path(sha256))
-                except FileNotFoundError:
-                    continue
+                for path in (self._path(sha256), self._thumbnail_path(sha256)):
+                    try:
+                        self._fs.rm_file(path)
+                    except FileNotFoundError:
+                        continue
 
     def _path(self, sha256: str) -> str:
         return f"{self._root}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+    def _thumbnail_path(self, sha256: str) -> str:
+        return f"{self._root}/thumbnails/{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 
 def _sync_folder(path: str) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,7 @@ import numpy as np
 from ..embeddings.base import Recipe
 from ..embeddings.batcher import Batcher
 from ..embeddings.images import Opener, open_image
+from ..embeddings.thumbnails import thumbnail
 from .batch import Batch
 from .blobs import Blobs
 from .catalog import Catalog
@@ -315,6 +317,19 @@ class Library:
             raise InputNotFound(f"no picture {sha256}")
         return StoredPicture(self._blobs.get(sha256), media_type)
 
+    def thumbnail(self, sha256: str, crop: Crop | None = None) -> bytes:
+        """A small WebP of a picture, for who knows its hash; of a part of it if crop is given.
+
+        Raises InputNotFound or ImageError.
+        """
+        if self._catalog.inputs.media_type(self.id, sha256) is None:
+            raise InputNotFound(f"no picture {sha256}")
+        # Only whole pictures are kept small: of parts there is no end.
+        opener = self.eye().opener
+        if crop:
+            return thumbnail(self._blobs.get(sha256), crop, opener=opener)
+        return self._blobs.thumbnail(sha256, partial(thumbnail, opener=opener))
+
     def existing(self, ids: Sequence[str]) -> set[str]:
         """Those of the ids that are taken."""
         return self._catalog.inputs.taken_ids(self.id, ids)
@@ -323,9 +338,11 @@ class Library:
         """sha256 -> id of the oldest input that has this picture, whole."""
         return self._catalog.inputs.with_pictures(self.id, hashes)
 
-    def inputs(self, page: int = 1, per_page: int = 100, status: InputStatus | None = None) -> list[Input]:
+    def inputs(
+        self, page: int = 1, per_page: int = 100, status: InputStatus | None = None, *, newest_first: bool = False
+    ) -> list[Input]:
         """One page, in the order in which they were added; pages count from 1, past the end they are empty."""
-        return self._catalog.inputs.page(self.id, *offset(page, per_page), status)
+        return self._catalog.inputs.page(self.id, *offset(page, per_page), status, newest_first=newest_first)
 
     def counts(self) -> Mapping[InputStatus, int]:
         return self._catalog.inputs.counts(self.id)
@@ -358,6 +375,10 @@ class Library:
     def concept_names(self) -> Mapping[str, str]:
         """Id -> name of all concepts."""
         return self._catalog.concepts.names(self.id)
+
+    def label_counts(self) -> Mapping[str, tuple[int, int]]:
+        """Concept id -> how many inputs are labelled yes, and no; concepts without labels are left out."""
+        return self._catalog.labels.counts(self.id)
 
     def concept(self, id: str) -> Concept:
         """Raises ConceptNotFound."""

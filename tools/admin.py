@@ -33,7 +33,7 @@ def serve(
         bool, typer.Option("--allow-private-urls", help="Fetch image URLs from this machine and private networks too.")
     ] = False,
 ) -> None:
-    """Run the HTTP API. Example: tenshot serve --port 8000"""
+    """Run the HTTP API and the page, and print a link that opens it. Example: tenshot serve --port 8000"""
     from pydantic import ValidationError
 
     from ..api.server import serve as run

@@ -131,7 +131,7 @@ def demo(
                 f"over {len(found.words)} words ({', '.join(found.words)}); by chance {found.chance:.2f}"
             )
         errors.print(f"\nA visual search to look at: {sheet}, and the accuracies: {chart}")
-        errors.print(f"To go on with this data over HTTP: tenshot --data {data} serve")
+        errors.print(f"To go on with this data on the page and over HTTP: tenshot --data {data} serve")
 
 
 def _sources(folder: Path | None) -> Iterator[tuple[str, str, Sequence["AddRequest"]]]:

@@ -196,13 +196,16 @@ class Inputs:
         with self._database.read() as connection:
             return connection.execute(query).scalar_one_or_none()
 
-    def page(self, app_id: str, offset: int, limit: int, status: InputStatus | None = None) -> list[Input]:
-        """In the order in which they were added."""
+    def page(
+        self, app_id: str, offset: int, limit: int, status: InputStatus | None = None, *, newest_first: bool = False
+    ) -> list[Input]:
+        """In the order in which they were added, or the other way round."""
         query = select(_inputs).where(_inputs.c.app_id == app_id)
         if status is not None:
             query = query.where(_inputs.c.status == status.value)
+        order = _inputs.c.key.desc() if newest_first else _inputs.c.key
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(_inputs.c.key).offset(offset).limit(limit)).all()
+            rows = connection.execute(query.order_by(order).offset(offset).limit(limit)).all()
             return _records(connection, rows)
 
     def counts(self, app_id: str) -> Mapping[InputStatus, int]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from ..errors import AppNotFound, InputNotFound
 from ..records import InputStatus, KeyArray, LabelSource
@@ -75,6 +75,18 @@ class Labels:
         )
         with self._database.read() as connection:
             return LabelTable(list(connection.scalars(order)), [(k, c, v) for k, c, v in connection.execute(query)])
+
+    def counts(self, app_id: str) -> dict[str, tuple[int, int]]:
+        """Concept id -> labels that say yes, and no."""
+        counted = func.count().label("counted")
+        query = select(_concepts.c.id, _labels.c.value, counted).join(_labels, _labels.c.concept_key == _concepts.c.key)
+        query = query.where(_labels.c.app_id == app_id).group_by(_concepts.c.id, _labels.c.value)
+        found: dict[str, tuple[int, int]] = {}
+        with self._database.read() as connection:
+            for id, value, number in connection.execute(query):
+                yes, no = found.get(id, (0, 0))
+                found[id] = (yes + number, no) if value else (yes, no + number)
+        return found
 
     def at(self, app_id: str, concept_ids: Sequence[str], seq: int) -> dict[str, dict[int, bool]]:
         """Concept id -> input key -> yes or no, as they were at that moment; of the inputs that are ready now."""

@@ -35,7 +35,9 @@ class Server:
 @contextmanager
 def _serving(settings: Settings, fetcher: Fetcher | None = None) -> Iterator[Server]:
     with opened_store(settings) as store:
-        config = uvicorn.Config(create_service(settings, store, fetcher=fetcher), host="127.0.0.1", port=0, log_level="error")
+        config = uvicorn.Config(
+            create_service(settings, store, fetcher=fetcher), host="127.0.0.1", port=0, log_level="error"
+        )
         running = uvicorn.Server(config)
         thread = threading.Thread(target=running.run)
         thread.start()

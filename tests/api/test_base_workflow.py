@@ -43,7 +43,7 @@ def test_they_are_listed_with_what_works_here(tenant: Any) -> None:
 
 
 def test_it_is_changed_while_the_app_serves(seeing: Any) -> None:
-    assert ended(seeing) == {"id": "general", "dim": 1280, "change": None}
+    assert ended(seeing) == {"id": "general", "dim": 1280, "text": seeing.app.has_text, "change": None}
     begun = seeing.call("POST", "/v2/base_workflow", {"base_workflow": {"id": "general-fast"}})["base_workflow"]
     assert begun["change"]["id"] == "general-fast"
     now = ended(seeing)

@@ -8,9 +8,9 @@ from typing import Any
 
 
 @contextmanager
-def serving(launched: Callable[..., Any]) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+def serving(launched: Callable[..., Any], *options: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """The process, where it listens, and all that it printed before."""
-    running = launched("serve", "--port", "0")
+    running = launched("serve", "--port", "0", *options)
     said = ""
     try:
         while not (listens := re.search(r"listens on (http://\S+)", said)):

@@ -20,6 +20,11 @@ def test_it_says_where_it_listens_and_gives_the_admin_key_once(launched: Callabl
         [key] = re.findall(r"admin key.*: ([0-9a-f]{32})", said)
         assert httpx.get(f"{url}/v2/users/me/apps", headers={"Authorization": f"Key {key}"}).status_code == 200
         assert "tenshot --data" in said
+        [token] = re.findall(rf"{url}/#token=(\S+)", said)
+        signed_in = httpx.post(f"{url}/v2/session", json={"token": token}).json()
+        header = {"Authorization": f"Key {signed_in['key']}"}
+        assert httpx.get(f"{url}/v2/session", headers=header).json()["session"]["admin"]
+        assert httpx.post(f"{url}/v2/session", json={"token": token}).status_code == 401
         running.send_signal(signal.SIGTERM)
         assert running.wait(20) == 0
     with serving(launched) as (running, _, said):
@@ -27,6 +32,11 @@ def test_it_says_where_it_listens_and_gives_the_admin_key_once(launched: Callabl
         running.send_signal(signal.SIGTERM)
         assert running.wait(20) == 0
     Store.open(tmp_path / "data").close()
+
+
+def test_who_listens_to_the_network_prints_no_sign_in_link(launched: Callable[..., Any]) -> None:
+    with serving(launched, "--host", "0.0.0.0") as (_, _url, said):
+        assert "token" not in said
 
 
 def test_apps_and_keys_made_beside_it_work_at_once(launched: Callable[..., Any], tenshot: Callable[..., Any]) -> None:

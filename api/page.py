@@ -1,0 +1,93 @@
+"""The web page: files of `web/` as they are, under a policy that lets nothing in from elsewhere."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from fastapi import Request, Response
+
+from ..index.errors import NotFound
+from .route import new_router
+
+router = new_router("", "page", keyed=False)
+_MEDIA_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob: data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # Asked for again each time, and answered by 304 unless it has changed.
+    "Cache-Control": "no-cache",
+}
+
+
+@dataclass(frozen=True)
+class _File:
+    content: bytes
+    media_type: str
+    etag: str
+
+
+@router.get("/", include_in_schema=False)
+def index(request: Request) -> Response:
+    return _answer("index.html", request)
+
+
+@router.get("/page/{name}", include_in_schema=False)
+def file(name: str, request: Request) -> Response:
+    return _answer(name, request)
+
+
+@router.get("/page/{folder}/{name}", include_in_schema=False)
+def file_in_folder(folder: str, name: str, request: Request) -> Response:
+    return _answer(f"{folder}/{name}", request)
+
+
+def _answer(name: str, request: Request) -> Response:
+    found = _files().get(name)
+    if found is None:
+        raise NotFound(f"the page has no file {name!r}")
+    headers = _HEADERS | {"ETag": found.etag}
+    if request.headers.get("if-none-match") == found.etag:
+        return Response(status_code=304, headers=headers)
+    return Response(found.content, media_type=found.media_type, headers=headers)
+
+
+@cache
+def _files() -> Mapping[str, _File]:
+    """By name; read once, so that no request names a path."""
+    web = files(__package__) / "web"
+    return {name: _read(path) for name, path in _named(web, "")}
+
+
+def _named(folder: Traversable, prefix: str) -> list[tuple[str, Traversable]]:
+    found: list[tuple[str, Traversable]] = []
+    for path in folder.iterdir():
+        found += _named(path, f"{prefix}{path.name}/") if path.is_dir() else [(prefix + path.name, path)]
+    return found
+
+
+def _read(path: Traversable) -> _File:
+    content = path.read_bytes()
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    return _File(content, _MEDIA_TYPES[path.name.rpartition(".")[2]], etag)

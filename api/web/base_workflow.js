@@ -1,0 +1,198 @@
+/** What the open app sees with: compare others on its own labels, and change while it serves. */
+
+import { workflow } from "./api.js";
+import { confirmed } from "./dialog.js";
+import { count, h, percent, put } from "./dom.js";
+import { notice, trying } from "./notice.js";
+import { session } from "./session.js";
+import { workflowCards } from "./workflow_cards.js";
+
+const ASK_MS = 1000;
+
+export class BaseWorkflow {
+  constructor(list) {
+    this.list = list;
+    this.going = h("div", { class: "going", role: "status" });
+    this.rows = h("tbody", {});
+    this.table = h("div", {
+      class: "scroller",
+      hidden: true,
+      tabindex: "0",
+      role: "region",
+      "aria-label": "Base workflows compared",
+    });
+    this.now = h("p", {});
+    this.others = h("div", {});
+    this.element = h(
+      "section",
+      { class: "card stack", "aria-label": "Base workflow" },
+      h("h2", {}, "What it sees with"),
+      this.now,
+      this.going,
+      this.table,
+      this.others,
+    );
+    this.load();
+  }
+
+  close() {
+    clearTimeout(this.timer);
+    this.closed = true;
+  }
+
+  async load() {
+    await trying(async () => this.show(await workflow.current()));
+  }
+
+  show(current) {
+    if (this.closed) return;
+    this.current = current;
+    const known = this.list.find(({ id }) => id === current.id);
+    put(
+      this.now,
+      h("b", {}, known?.title ?? current.id),
+      known ? `: ${known.good_for}.` : ".",
+      ` Vectors of ${count(current.dim, "number")}.`,
+    );
+    this.progress(current.change);
+    if (current.id === "vectors") {
+      put(
+        this.others,
+        h(
+          "p",
+          { class: "muted" },
+          "Vectors that were made elsewhere can't be embedded again: make another app for pictures.",
+        ),
+      );
+      return;
+    }
+    if (!this.cards) this.choices();
+  }
+
+  choices() {
+    const others = this.list.filter(({ id }) => id !== "vectors");
+    this.cards = workflowCards(others, this.current.id, { name: "change-workflow", changed: () => this.chosen() });
+    this.compare = h("button", { onclick: () => this.compareChosen() }, "Compare with the present one");
+    this.change = h("button", { class: "primary", onclick: () => this.changeTo() }, "Change to it");
+    put(
+      this.others,
+      h(
+        "details",
+        {},
+        h("summary", {}, "Another one may be nearer to your task"),
+        h(
+          "div",
+          { class: "stack" },
+          this.cards.element,
+          session.canWrite && h("div", { class: "row" }, this.compare, this.change),
+        ),
+      ),
+    );
+    this.chosen();
+  }
+
+  chosen() {
+    const same = this.cards.value() === this.current.id;
+    this.compare.disabled = this.change.disabled = same;
+  }
+
+  /** Both on the app's own labelled pictures; the slower one last. */
+  async compareChosen() {
+    const ids = [this.current.id, this.cards.value()];
+    this.compare.disabled = true;
+    put(this.rows);
+    const shots = [1, 2, 5, 10];
+    put(
+      this.table,
+      h(
+        "table",
+        { class: "table" },
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            ["Right with so many labels a concept", ...shots, "ms a picture"].map((name) =>
+              h("th", { scope: "col" }, name),
+            ),
+          ),
+        ),
+        this.rows,
+      ),
+    );
+    this.table.hidden = false;
+    for (const [place, id] of ids.entries()) {
+      put(
+        this.going,
+        h("p", {}, `Embedding the labelled pictures with ${id} (${place + 1} of ${ids.length}) …`),
+        h("progress", { max: ids.length, value: place, "aria-label": "Comparison" }),
+      );
+      try {
+        const found = await workflow.compare(id);
+        this.rows.append(
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, id),
+            found.accuracy.map((value) => h("td", {}, percent(value))),
+            h("td", {}, Math.round(found.ms_per_image)),
+          ),
+        );
+      } catch (error) {
+        this.rows.append(
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, id),
+            h("td", { colspan: shots.length + 1, class: "problem" }, error.message),
+          ),
+        );
+      }
+    }
+    put(this.going);
+    this.chosen();
+  }
+
+  async changeTo() {
+    const id = this.cards.value();
+    const sure = await confirmed({
+      title: `See with ${id}?`,
+      text: "All pictures are embedded again. The app serves as before until that is done; labels and models carry over. Frozen versions wait for you to change back.",
+      yes: "Change",
+    });
+    if (!sure) return;
+    await trying(async () => this.show(await workflow.change(id)));
+  }
+
+  progress(change) {
+    if (!change || change.state !== "running") {
+      if (this.wasRunning && change)
+        notice(
+          change.state === "done"
+            ? `The app sees with ${change.id} now`
+            : `The change ended: ${change.failure ?? change.state}`,
+          { kind: change.state === "failed" ? "bad" : "plain" },
+        );
+      this.wasRunning = false;
+      put(this.going);
+      return;
+    }
+    this.wasRunning = true;
+    put(
+      this.going,
+      h(
+        "p",
+        {},
+        `On the way to ${change.id}: ${change.done.toLocaleString("en")} of ${count(change.total, "picture")}`,
+      ),
+      h("progress", { max: change.total || 1, value: change.done, "aria-label": "Change of the base workflow" }),
+      h(
+        "button",
+        { onclick: () => trying(async () => this.show(await workflow.cancel())) },
+        "Stay with the present one",
+      ),
+    );
+    this.timer = setTimeout(() => this.load(), ASK_MS);
+  }
+}
