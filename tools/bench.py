@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import bench_embed, bench_http
+from . import bench_embed, bench_http, bench_page
 from .bench_index import index
 from .console import errors, say, table
 from .threads import start_over_on_one_thread
@@ -33,6 +33,7 @@ def register(main: typer.Typer) -> None:
     """Adds these commands."""
     app.command()(bench_http.http)
     app.command()(bench_embed.embed)
+    app.command()(bench_page.page)
     app.command()(index)
     main.add_typer(app, name="bench")
 

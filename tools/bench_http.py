@@ -1,16 +1,11 @@
 """`tenshot bench http`: what HTTP costs, beside the same calls in-process and a route that does nothing."""
 
 import json
-import os
-import re
 import selectors
 import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
@@ -19,12 +14,12 @@ from typing import Annotated, Any
 import typer
 
 from .console import errors, fail, say, table
+from .served import served
 
 _CONCEPTS = 10
 _LABELS = 10
 """Of each concept."""
 _NOTHING = "nothing (GET /healthz)"
-_START_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,7 @@ def http(
         data = Path(folder) / "data"
         errors.print(f"{inputs} inputs, {dim} dimensions, {_CONCEPTS} concepts with {_LABELS} labels each ...")
         key, ids, taken = _in_process(data, inputs, dim, seconds, rounds)
-        with _serving(data) as address:
+        with served(data) as address:
             through = {1: "HTTP, 1 connection", 16: "HTTP, 16 connections"}
             for call, requests in _requests(address, key, ids).items():
                 _ask(address, requests, 4, 0.5)
@@ -135,26 +130,6 @@ def _repeat(call: Callable[[str], Any], ids: Sequence[str], seconds: float) -> _
         call(id)
         waited.append(time.perf_counter() - start)
     return _Round(time.perf_counter() - begun, waited)
-
-
-@contextmanager
-def _serving(data: Path) -> Iterator[tuple[str, int]]:
-    """`tenshot serve` on the folder, and where it listens."""
-    command = [sys.executable, "-c", "from tenshot.tools.cli import main; main()", "--data", str(data)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TENSHOT_")}
-    running = subprocess.Popen([*command, "serve", "--port", "0"], stderr=subprocess.PIPE, text=True, env=environment)
-    try:
-        assert running.stderr
-        said = ""
-        for line in running.stderr:
-            said += line
-            if found := re.search(r"listens on http://([\d.]+):(\d+)", line):
-                yield found[1], int(found[2])
-                return
-        fail(f"the server did not start: {said}")
-    finally:
-        running.terminate()
-        running.communicate(timeout=_START_SECONDS)
 
 
 def _requests(address: tuple[str, int], key: str, ids: Sequence[str]) -> dict[str, list[bytes]]:
