@@ -11,7 +11,7 @@ import typer
 from numpy.random import Generator
 
 from ..index.records import FloatArray
-from . import bench_embed, bench_http, bench_soak
+from . import bench_embed, bench_http, bench_page, bench_soak
 from .bench_index import index
 from .console import errors, say, table
 from .threads import start_over_on_one_thread
@@ -43,6 +43,7 @@ def register(main: typer.Typer) -> None:
     app.command()(bench_http.http)
     app.command()(bench_embed.embed)
     app.command()(bench_soak.soak)
+    app.command()(bench_page.page)
     app.command()(index)
     main.add_typer(app, name="bench")
 

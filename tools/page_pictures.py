@@ -9,8 +9,6 @@ import io
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +21,7 @@ from .scenes import KINDS, scenes
 from .served import serving
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Playwright
 
 EACH = 26
 TAUGHT = {"fish": 10, "flower": 10, "house": 7, "boat": 4}
@@ -45,28 +43,34 @@ def main(folder: Path) -> None:
     if chromium is None:
         raise SystemExit("no Chromium on this machine")
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as data, _serving(Path(data)) as (url, key), sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for screen, (colours, width, height, scale) in SCREENS.items():
-            context = browser.new_context(
-                color_scheme="dark" if colours == "dark" else "light",
-                viewport={"width": width, "height": height},
-                device_scale_factor=scale,
-                reduced_motion="reduce",
-            )
-            page = context.new_page()
-            page.goto(url)
-            page.get_by_label("API key").fill(key)
-            page.get_by_role("button", name="Sign in").click()
-            page.get_by_role("navigation", name="Views").wait_for()
-            for view in ("library", "teach", "suggested", "search", "model", "apps"):
-                _open(page, url, view)
-                page.wait_for_load_state("networkidle")
-                page.wait_for_timeout(_SETTLE_MS)
-                shown = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-                shown.save(folder / f"{view}-{screen}.webp", "WEBP", quality=_QUALITY, method=6)
-            context.close()
-        browser.close()
+    with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
+        key = drawn_app(Path(data))
+        with serving(Path(data)) as server:
+            _take(playwright, chromium, f"http://{server.host}:{server.port}", key, folder)
+
+
+def _take(playwright: "Playwright", chromium: str, url: str, key: str, folder: Path) -> None:
+    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    for screen, (colours, width, height, scale) in SCREENS.items():
+        context = browser.new_context(
+            color_scheme="dark" if colours == "dark" else "light",
+            viewport={"width": width, "height": height},
+            device_scale_factor=scale,
+            reduced_motion="reduce",
+        )
+        page = context.new_page()
+        page.goto(url)
+        page.get_by_label("API key").fill(key)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("navigation", name="Views").wait_for()
+        for view in ("library", "teach", "suggested", "search", "model", "apps"):
+            _open(page, url, view)
+            page.wait_for_load_state("networkidle")
+            page.wait_for_timeout(_SETTLE_MS)
+            shown = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+            shown.save(folder / f"{view}-{screen}.webp", "WEBP", quality=_QUALITY, method=6)
+        context.close()
+    browser.close()
 
 
 def _open(page: "Page", url: str, view: str) -> None:
@@ -90,9 +94,8 @@ def _wide(page: "Page") -> bool:
     return page.viewport_size is not None and page.viewport_size["width"] > 500
 
 
-@contextmanager
-def _serving(data: Path) -> Iterator[tuple[str, str]]:
-    """A server on drawn pictures, some of them taught: its address and an admin key."""
+def drawn_app(data: Path) -> str:
+    """Fills the folder with drawn pictures, some of them taught; an admin key."""
     with Store.open(data) as store:
         app = store.create_app("little drawings")
         drawn = list(scenes(EACH))
@@ -104,9 +107,7 @@ def _serving(data: Path) -> Iterator[tuple[str, str]]:
         app.label_many({name: {"flower": False} for name in noes})
         app.create_model("kinds", [kind for kind in KINDS if kind in TAUGHT], mutually_exclusive=True)
         app.create_version("kinds")
-        key = new_key(store.catalog, None).secret
-    with serving(data) as served:
-        yield f"http://{served.host}:{served.port}", key
+        return new_key(store.catalog, None).secret
 
 
 if __name__ == "__main__":

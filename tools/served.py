@@ -1,4 +1,4 @@
-"""`tenshot serve` in a process of its own, for whoever measures it."""
+"""`tenshot serve` in a process of its own, for measuring it and for pictures of its page."""
 
 import os
 import re
