@@ -49,6 +49,7 @@ class Wait:
 def page(
     context: typer.Context,
     repeats: Annotated[int, typer.Option(min=3, help="Keys pressed on each screen.")] = 15,
+    each: Annotated[int, typer.Option(min=12, help="Pictures of each of five kinds.")] = 26,
 ) -> None:
     """Label by a key in Chromium and wait for new values. Example: tenshot bench page --repeats 30
 
@@ -66,7 +67,7 @@ def page(
     waits = []
     with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
         errors.print("drawing and embedding pictures ...")
-        key = drawn_app(Path(data))
+        key = drawn_app(Path(data), each)
         with serving(Path(data)) as server:
             url = f"http://{server.host}:{server.port}"
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

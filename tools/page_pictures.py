@@ -94,11 +94,11 @@ def _wide(page: "Page") -> bool:
     return page.viewport_size is not None and page.viewport_size["width"] > 500
 
 
-def drawn_app(data: Path) -> str:
-    """Fills the folder with drawn pictures, some of them taught; an admin key."""
+def drawn_app(data: Path, each: int = EACH) -> str:
+    """Fills the folder with so many drawn pictures of each kind, some of them taught; an admin key."""
     with Store.open(data) as store:
         app = store.create_app("little drawings")
-        drawn = list(scenes(EACH))
+        drawn = list(scenes(each))
         list(app.add_many([AddRequest(image, name, metadata={"file": name}) for name, _, image in drawn]))
         for kind, number in TAUGHT.items():
             names = sorted(name for name, of, _ in drawn if of == kind)
