@@ -50,10 +50,11 @@ class Database:
             self._engine = create_engine(url, hide_parameters=True)
         self._cache = ReadCache(self._engine)
         try:
-            with _disk_errors():
-                _migrate(self._engine)
-        except BaseException:
+            _migrate(self._engine)
+        except BaseException as error:
             self._engine.dispose()
+            if isinstance(error, DBAPIError):
+                _check_disk(error)
             raise
 
     @property
@@ -64,20 +65,26 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view."""
-        with _disk_errors(), stage("sql read"), self._engine.connect() as connection, connection.begin():
-            yield connection
+        try:
+            with stage("sql read"), self._engine.connect() as connection, connection.begin():
+                yield connection
+        except DBAPIError as error:
+            _check_disk(error)
+            raise
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """All of it, or nothing. Raises StorageFailed where the disk takes no more, and then it is nothing."""
         try:
             with (
-                _disk_errors(),
                 stage("sql write"),
                 self._engine.connect().execution_options(write=True) as connection,
                 connection.begin(),
             ):
                 yield connection
+        except DBAPIError as error:
+            _check_disk(error)
+            raise
         finally:
             self._cache.wrote()
 
@@ -230,16 +237,11 @@ _DISK = {
 }
 
 
-@contextmanager
-def _disk_errors() -> Iterator[None]:
+def _check_disk(error: DBAPIError) -> None:
     """What SQLite says of the disk, as StorageFailed."""
-    try:
-        yield
-    except DBAPIError as error:
-        code = getattr(error.orig, "sqlite_errorcode", None)
-        if code is not None and code & 0xFF in _DISK:
-            raise StorageFailed(f"the database can't be written: {error.orig}") from error
-        raise
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF in _DISK:
+        raise StorageFailed(f"the database can't be written: {error.orig}") from error
 
 
 def chunks(values: Sequence[T]) -> Iterator[list[T]]:
