@@ -315,10 +315,15 @@ class Review(Models):
 def _judged(
     model: Model, labels: Mapping[str, Mapping[int, bool]], judge: LeaveOneOut
 ) -> tuple[KeyArray, tuple[str, ...], Array, NDArray[np.int8]]:
-    """Keys (n,) of all labelled inputs, concept ids, leave-one-out probabilities (n, C), and the labels (n, C)."""
+    """Keys (n,) of all labelled inputs, concept ids, leave-one-out probabilities (n, C), and the labels (n, C).
+
+    Of concepts with a positive label: what is known by its name alone has nothing to be held against.
+    """
     keys = _keys_of(labels)
-    concepts, probabilities = judge(model, keys)
-    return keys, concepts, probabilities, _truth(concepts, keys, labels)
+    known, probabilities = judge(model, keys)
+    taught = [column for column, concept in enumerate(known) if any(labels.get(concept, {}).values())]
+    concepts = tuple(known[column] for column in taught)
+    return keys, concepts, probabilities[:, taught], _truth(concepts, keys, labels)
 
 
 def _keys_of(labels: Mapping[str, Mapping[int, bool]]) -> KeyArray:

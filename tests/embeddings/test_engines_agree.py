@@ -84,7 +84,8 @@ def test_a_spoiled_file_is_made_again(cache: Path, seen: list[Pixels], suffix: s
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
     assert same(open_engine("small", Small, PREPROCESSING), seen)
-    assert len(file.read_bytes()) == len(whole)
+    # The compiler notes times, whose length differs.
+    assert len(file.read_bytes()) > 0.9 * len(whole)
 
 
 def test_a_model_that_can_not_be_compiled_is_computed_by_torch(
