@@ -1,6 +1,7 @@
 """Apps: made with a base workflow, given keys, changed to another base workflow while they serve."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -55,6 +56,20 @@ def test_the_base_workflow_is_compared_and_changed(server: Any, opened: Callable
     page.get_by_role("dialog").get_by_role("button", name="Change", exact=True).click()
     expect(page.get_by_text("The app sees with general-fast now")).to_be_visible(timeout=30_000)
     assert taught.recipe.workflow == "general-fast"
+
+
+def test_an_app_is_taken_along_in_one_file(
+    server: Any, opened: Callable[..., Any], filled: App, tmp_path: Path
+) -> None:
+    page = opened().sign_in(server.admin)
+    _enter(page, server, filled)
+    with page.expect_download() as saving:
+        page.get_by_role("region", name="Export").get_by_role("button", name="Download").click()
+    assert saving.value.suggested_filename == f"{filled.name}.tar"
+    saving.value.save_as(tmp_path / "app.tar")
+    server.store.import_app(tmp_path / "app.tar", "taken along")
+    made = server.store.app("taken along")
+    assert len(made.inputs(per_page=1000)) == len(filled.inputs(per_page=1000))
 
 
 def _enter(page: Any, server: Any, app: App) -> None:
