@@ -32,6 +32,8 @@ ROUTES = [
 MARK = "marked7f3a"
 PRIVATE = "http://pictures.example/marked7f3a.png"
 MANAGING = "/v2/users"
+OF_NO_APP = ("/v2/session", "/v2/base_workflows")
+"""What the key itself may, and the catalogue: for any key."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,7 @@ def _allowed(kind: str, path: str, operation: Any, method: str) -> set[int] | No
     managing = path.startswith(MANAGING)
     match kind:
         case "admin":
-            return None if managing else {403}
+            return None if managing or path in OF_NO_APP else {403}
         case "of another app" | "of another app, read only" | "session of another app" | "read only":
             return {403} if managing else None
     return {401}
@@ -243,8 +245,8 @@ def test_no_key_sees_or_changes_another_app_on_any_route(world: World, long: boo
                 if kind == "read only":
                     continue
                 request = _request(world, route, draw)
-                if kind == "admin" and path.startswith(MANAGING):
-                    continue  # it manages all apps; below
+                if kind == "admin" and request["path"].startswith("/v2/users/"):
+                    continue  # it manages all apps, and opens the one that a path names; below
                 answer = world.ask(header, **request)
                 asked += 1
                 said = f"{kind}: {request} -> {answer.status_code} {answer.text[:500]}"
@@ -269,13 +271,16 @@ def test_a_read_only_key_changes_nothing_on_any_route(world: World, long: bool) 
     assert forbidden > 20
 
 
-def test_an_admin_key_sees_no_inputs_labels_or_pictures(world: World) -> None:
-    """Of an app it sees the name and the keys, never what is in it."""
+def test_an_admin_key_sees_no_inputs_labels_or_pictures_unless_the_path_names_the_app(world: World) -> None:
+    """Of other apps it sees the names and the keys, never what is in them."""
     draw = random.Random(9)
     for route in ROUTES:
         if route[0] != "GET":
             continue
-        answer = world.ask(world.keys["admin"], **_request(world, route, draw))
+        request = _request(world, route, draw)
+        if request["path"].startswith("/v2/users/") and not route[1].startswith(MANAGING):
+            continue
+        answer = world.ask(world.keys["admin"], **request)
         assert answer.text.count(MARK) == answer.text.count(f"app {MARK}"), answer.text
 
 

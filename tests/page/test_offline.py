@@ -15,11 +15,11 @@ def test_a_server_that_is_away_is_told_and_forgotten_when_it_is_back(tab: Callab
     expect(grid.get_by_role("gridcell").first).to_be_visible()
     page.context.set_offline(True)
     grid.get_by_role("button", name="Yes: ").first.click()
-    expect(page.get_by_role("alert").filter(has_text="The server doesn't answer.")).to_be_visible()
+    expect(page.get_by_text("What you see may be old")).to_be_visible()
     # What could not be kept is not shown as if it were.
     expect(page.get_by_role("button", name="mammal 10 yes, 0 no")).to_be_visible()
     page.context.set_offline(False)
-    expect(page.get_by_text("The server doesn't answer.")).to_be_hidden(timeout=10_000)
+    expect(page.get_by_text("What you see may be old")).to_be_hidden(timeout=10_000)
     expect(page.get_by_role("gridcell").first).to_be_visible()
     assert taught.label_counts()["mammal"] == (10, 0)
     opened.excuse("ERR_INTERNET_DISCONNECTED")
