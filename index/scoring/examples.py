@@ -54,14 +54,14 @@ class Background:
     def kernel(self) -> Array:
         return similarity_kernel(self.rows @ self.rows.T)
 
-    def summary(self, rows: FloatArray, votes: Array) -> tuple[FloatArray, Array]:
+    def summary(self, rows: FloatArray, votes: Array, near: Array) -> tuple[FloatArray, Array]:
         """What kernel votes (n,) of examples (n, dim) come to, in a size that doesn't grow with them: (dim,) and (m,).
 
         The linear part of the kernel exactly, as one prototype; the curved part as votes of the background instead
-        (Nyström's approximation, Williams and Seeger, NIPS 2000).
+        (Nyström's approximation, Williams and Seeger, NIPS 2000). near (m,): the votes' sums at the background.
         """
-        prototype = linear_part((votes @ rows).astype(np.float32)).astype(np.float32)
-        return prototype, self._curved_inverse @ (curved_part(self.rows @ rows.T) @ votes)
+        prototype = linear_part(votes.astype(np.float32) @ rows).astype(np.float32)
+        return prototype, self._curved_inverse @ (near - self.rows @ prototype)
 
     @cached_property
     def _curved_inverse(self) -> Array:

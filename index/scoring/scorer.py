@@ -161,7 +161,9 @@ class IndependentScorer:
             if concept in known and known[concept][0] is votes:
                 self._summaries[concept] = known[concept]
             else:
-                self._summaries[concept] = (votes, *self._examples.background.summary(rows[votes.rows], votes.votes))
+                near = np.zeros(len(self._examples.background)) if votes.near is None else votes.near
+                summary = self._examples.background.summary(rows[votes.rows], votes.votes, near)
+                self._summaries[concept] = (votes, *summary)
         return Summary(
             prototypes=np.stack([prototype for _, prototype, _ in self._summaries.values()]),
             curved=np.stack([curved for _, _, curved in self._summaries.values()]),
