@@ -25,7 +25,7 @@ def test_no_generated_request_gets_an_answer_that_contradicts_the_document(
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{server.url}/openapi.json"]
     # A base workflow may have to be loaded first, on a machine that has much to do.
     options = ["--checks", CHECKS, "--phases", phases, "--request-timeout", "60", "--warnings", "off", "--no-color"]
-    options += ["--max-time", os.environ.get("TENSHOT_SOAK", "600") if long else "15"]
+    options += ["--max-time", os.environ.get("TENSHOT_SOAK", "600") if long else "10"]
     options += [] if long else ["--generation-deterministic"]
     key = ["--header", f"Authorization: Key {tenant_of().key}"]
     done = subprocess.run([*command, *options, *key], cwd=tmp_path, capture_output=True, text=True)

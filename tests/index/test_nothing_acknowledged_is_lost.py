@@ -20,7 +20,7 @@ def _python(code: str, *arguments: object, before: tuple[str, ...] = ()) -> subp
 
 
 def test_kills_at_random_moments_lose_nothing_and_leave_nothing_half_done(tmp_path: Path, long: bool) -> None:
-    kills = 1000 if long else 27
+    kills = 1000 if long else 15
     command = [sys.executable, str(SUPPORT / "kills.py"), str(tmp_path / "data"), "--kills", str(kills)]
     command += ["--pictures-every", "20" if long else "13"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | ONE_THREAD)
