@@ -181,8 +181,8 @@ class ConceptScorer:
     def _near(self, explained: Array) -> Array:
         """(m,): what the votes sum up to at each background image, without looking at the images that vote.
 
-        explained (m,) is R times that, so R's inverse gives it back; at an image with a label of its own the whole score
-        is known, target - noise * vote, and the background's part of it.
+        explained (m,) is R times that, so R's inverse gives it back; at an image with a label of its own the whole
+        score is known, target - noise * vote, and the background's part of it.
         """
         background, others = self._background, self._others
         near = background.kernel @ explained
