@@ -352,11 +352,7 @@ class LargeExclusiveScorer:
         examples = self._examples
         keys, rows = examples.all()
         cached = self._fit.cached
-        # As `centred`, written once: with very many concepts each copy would cost milliseconds.
-        weights = np.empty((len(self._fit.weights), len(columns)), dtype=np.float32)
-        all_alike = self._fit.weights[:, -1:] / max(len(columns), 1)
-        np.subtract(_chosen(self._fit.weights, columns), all_alike, out=weights, casting="same_kind")
-        weights /= np.float32(scales[0])
+        weights = np.divide(centred(self._fit.weights, columns), scales[0], dtype=np.float32, casting="same_kind")
         none = csc_array((len(keys), len(columns)))
         said = None if self._text is None else self._text.of(self._fit.judge_keys)
         fitted = temperature(scores, _chosen(judges.targets, columns), said)
