@@ -325,10 +325,9 @@ class Library:
         if self._catalog.inputs.media_type(self.id, sha256) is None:
             raise InputNotFound(f"no picture {sha256}")
         # Only whole pictures are kept small: of parts there is no end.
-        opener = self.eye().opener
         if crop:
-            return thumbnail(self._blobs.get(sha256), crop, opener=opener)
-        return self._blobs.thumbnail(sha256, partial(thumbnail, opener=opener))
+            return thumbnail(self._blobs.get(sha256), crop, opener=self._opener)
+        return self._blobs.thumbnail(sha256, partial(thumbnail, opener=self._opener))
 
     def existing(self, ids: Sequence[str]) -> set[str]:
         """Those of the ids that are taken."""

@@ -38,8 +38,6 @@ class Votes:
     curve: Logistic
     low_confidence: bool
     large: "LargeVotes | None" = None
-    near: Array | None = None
-    """(m,): the sums of the votes at the background, sum_i votes_i k(b_j, x_i); None where nothing votes."""
     text: FloatArray | None = None
     """(dim,): what the name adds to the score, of a raw vector."""
 
@@ -147,7 +145,6 @@ class ConceptScorer:
             background=-explained,
             curve=curve,
             low_confidence=self.low_confidence,
-            near=self._near(explained),
             text=share_of(curve, text),
         )
 
@@ -178,13 +175,13 @@ class ConceptScorer:
         """(m,): how much of each background image's score the labelled ones explain; minus its vote."""
         return np.asarray(self._projection @ self._ridge.alpha[:, 0])
 
-    def _near(self, explained: Array) -> Array:
+    def near_background(self) -> Array:
         """(m,): what the votes sum up to at each background image, without looking at the images that vote.
 
-        explained (m,) is R times that, so R's inverse gives it back; at an image with a label of its own the whole
-        score is known, target - noise * vote, and the background's part of it.
+        `_explained` is R times that, so R's inverse gives it back; at an image with a label of its own the whole score
+        is known, target - noise * vote, and the background's part of it.
         """
-        background, others = self._background, self._others
+        background, others, explained = self._background, self._others, self._explained()
         near = background.kernel @ explained
         near[others] += self._noise * len(background) * explained[others]
         slots = [self._slot[key] for key in background.keys[self._own].tolist()]

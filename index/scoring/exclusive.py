@@ -56,6 +56,10 @@ class ExclusiveLabels:
         """Numbers of the concepts that have a positive label."""
         return np.flatnonzero([self._positives[concept] > 0 for concept in self.concept_ids])
 
+    def competing(self, text: TextPrior | None) -> NDArray[np.int64]:
+        """The same, or all concepts where their names say something."""
+        return np.arange(len(self.concept_ids)) if text else self.active()
+
     def targets(self) -> dict[int, Array]:
         """Every input that teaches something, in the order of keys: the same whatever order the labels came in."""
         return {key: target for key in sorted(self._by_key) if (target := self.target(key)) is not None}
@@ -231,7 +235,7 @@ class ExclusiveScorer:
 
     def predictor(self) -> Predictor:
         fit = self._refresh()
-        columns, slots = self._columns(), fit.slots
+        columns, slots = self._labels.competing(self._text), fit.slots
         keys, rows = fit.examples.all()
         votes = np.zeros((len(keys), len(columns)))
         votes[fit.rows[slots]] = centred(fit.ridge.alpha[slots], columns)
@@ -259,13 +263,9 @@ class ExclusiveScorer:
         taught = np.array([key in fit.slot for key in keys.tolist()], dtype=np.bool_)
         slots = [fit.slot[key] for key in keys[taught].tolist()]
         scores = np.empty((len(keys), len(predictor.concept_ids)))
-        scores[taught] = centred(fit.ridge.leave_one_out()[slots], self._columns())
+        scores[taught] = centred(fit.ridge.leave_one_out()[slots], self._labels.competing(self._text))
         scores[~taught] = predictor.scores(fit.examples.vectors(keys[~taught].tolist()))
-        return predictor.probabilities(scores + predictor.text_prior(self._examples.fetch(keys)))
-
-    def _columns(self) -> NDArray[np.int64]:
-        """Numbers of the concepts that compete."""
-        return np.arange(len(self._labels.concept_ids)) if self._text else self._labels.active()
+        return predictor.probabilities(scores + predictor.text_prior_of(keys, self._examples.fetch))
 
     def _refresh(self) -> ExclusiveFit:
         """The fit that suits the labels best, all changes taken in."""
@@ -346,7 +346,7 @@ class LargeExclusiveScorer:
 
     def predictor(self) -> Predictor:
         self._refresh()
-        columns = self._columns()
+        columns = self._labels.competing(self._text)
         judges = self._fit.judges()
         scores, scales = _fused(judges, columns)
         examples = self._examples
@@ -383,18 +383,14 @@ class LargeExclusiveScorer:
         )
 
     def leave_one_out(self, keys: KeyArray) -> Array:
-        predictor, columns = self.predictor(), self._columns()
+        predictor, columns = self.predictor(), self._labels.competing(self._text)
         taught = np.array([key in self._fit for key in keys.tolist()], dtype=np.bool_)
         scores = np.empty((len(keys), len(predictor.concept_ids)))
         if taught.any():
             without = self._fit.leave_one_out(keys[taught].tolist())
             scores[taught], _ = _fused(without, columns, _fused(self._fit.judges(), columns)[1])
         scores[~taught] = predictor.scores(self._examples.vectors(keys[~taught].tolist()))
-        return predictor.probabilities(scores + predictor.text_prior(self._examples.fetch(keys)))
-
-    def _columns(self) -> NDArray[np.int64]:
-        """Numbers of the concepts that compete."""
-        return np.arange(len(self._labels.concept_ids)) if self._text else self._labels.active()
+        return predictor.probabilities(scores + predictor.text_prior_of(keys, self._examples.fetch))
 
     def _refresh(self) -> None:
         for key in sorted(self._changed):

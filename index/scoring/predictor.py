@@ -1,7 +1,7 @@
 """A model at one moment, frozen: prepared vectors in, probabilities out. Pure; any number of threads may use one."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -125,6 +125,10 @@ class Predictor:
         if self.texts is None:
             return np.zeros((len(vectors), len(self.concept_ids)))
         return (vectors @ self.texts).astype(np.float64)
+
+    def text_prior_of(self, keys: KeyArray, vectors_of: Callable[[KeyArray], FloatArray]) -> Array:
+        """The same for the raw vectors (n, dim) of keys, which are looked up only where names say something."""
+        return self.text_prior(np.empty((len(keys), 0), np.float32) if self.texts is None else vectors_of(keys))
 
     def scores(self, prepared: FloatArray) -> Array:
         """(q, C) scores by labels of prepared vectors (q, dim): near 1 means yes, near 0 no."""

@@ -147,22 +147,23 @@ class IndependentScorer:
             without = scorer.leave_one_out() | scorer.background_leave_one_out()
             for key in without.keys() & position.keys():
                 scores[position[key], column] = without[key]
-        if predictor.texts is not None:
-            scores += predictor.text_prior(self._examples.fetch(keys))
-        return predictor.probabilities(scores)
+        return predictor.probabilities(scores + predictor.text_prior_of(keys, self._examples.fetch))
 
     def _summary(self, rows: FloatArray) -> Summary | None:
         """Of all votes, where they are so many that each prediction would take long."""
         if sum(len(votes.rows) for votes in self._votes.values() if not votes.large) <= MOST_VOTERS:
             self._summaries = {}
             return None
+        background = self._examples.background
         known, self._summaries = self._summaries, {}
         for concept, votes in self._votes.items():
             if concept in known and known[concept][0] is votes:
                 self._summaries[concept] = known[concept]
             else:
-                near = np.zeros(len(self._examples.background)) if votes.near is None else votes.near
-                summary = self._examples.background.summary(rows[votes.rows], votes.votes, near)
+                scorer = self._concepts.get(concept)
+                # Else it has no votes of this kind.
+                near = scorer.near_background() if isinstance(scorer, ConceptScorer) else np.zeros(len(background))
+                summary = background.summary(rows[votes.rows], votes.votes, near)
                 self._summaries[concept] = (votes, *summary)
         return Summary(
             prototypes=np.stack([prototype for _, prototype, _ in self._summaries.values()]),
