@@ -5,6 +5,7 @@ Reading a name costs some milliseconds, once: SQL keeps what was read.
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from ..embeddings.batcher import Batcher
 from ..embeddings.workflows import VECTORS
 from ..embeddings.zero_shot import embed_names
 from .catalog import Catalog
+from .errors import StorageFailed
 from .records import FloatArray
 from .scoring.scorer import Texts
 
@@ -61,6 +63,8 @@ class Names:
                 self._silent = True
                 return {}
             directions = dict(zip(new, read, strict=True))
-            self._catalog.names.save(self._app_id, self._recipe.workflow, directions)
+            # Only so that none is read twice: a full disk is no reason not to predict.
+            with suppress(StorageFailed):
+                self._catalog.names.save(self._app_id, self._recipe.workflow, directions)
             self._directions = {**self._directions, **directions}
         return {id: self._directions[name] for id, name in names.items()}

@@ -12,6 +12,7 @@ from worlds import FORMS, World, world
 
 from tenshot import Store
 from tenshot.index.app import App
+from tenshot.index.errors import StorageFailed
 from tenshot.index.scoring.predictor import Predictor
 from tenshot.index.scoring.scorer import Scorer, Texts
 from tenshot.index.scoring.space import unit
@@ -160,6 +161,15 @@ def test_a_new_name_is_read_at_once(app: App) -> None:
     ):
         app.rename_concepts(list(names.items()))
         assert app.predict_input(cat, "renamed")[0].concept_id == best
+
+
+def test_a_name_that_can_not_be_kept_is_read_all_the_same(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise StorageFailed("the disk is full")
+
+    monkeypatch.setattr("tenshot.index.catalog.names.Names.save", full)
+    app.create_model("unkept", ["tabby", "space shuttle"], mutually_exclusive=True, closed_environment=True)
+    assert app.predict_input(app.inputs()[0].id, "unkept")[0].concept_id == "tabby"
 
 
 def test_the_built_in_model_still_has_only_what_was_taught(app: App) -> None:
