@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,12 +23,12 @@ from ..errors import NotSupported, StorageFailed, StoreTooNew
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
+_PATIENCE_S = 10
 _PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
+    f"PRAGMA busy_timeout = {1000 * _PATIENCE_S}",
     # A commit is on the disk when it returns: what was acknowledged survives a power cut.
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
-    "PRAGMA busy_timeout = 10000",
     "PRAGMA cache_size = -65536",
 )
 _MIGRATION_LOCK = 0x7E45407
@@ -256,6 +257,23 @@ def _configure(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     for pragma in _PRAGMAS:
         connection.execute(pragma)
+    _write_ahead(connection)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Keeps a log ahead of the file; the file remembers it.
+
+    SQLite doesn't wait for its turn in this one statement, so processes that open a new file at once must try again.
+    """
+    give_up = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
 
 
 def _begin(connection: Connection) -> None:

@@ -1,8 +1,10 @@
 """The schema and its history say the same, whoever opens first, and whatever release it comes from."""
 
 import shutil
+import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,15 @@ def test_two_processes_may_open_a_new_database_at_once(url: str) -> None:
     running = [subprocess.Popen([sys.executable, "-c", OPEN, url]) for _ in range(4)]
     assert [process.wait(60) for process in running] == [0] * 4
     Catalog.open(url).close()
+
+
+def test_opening_waits_for_another_that_is_about_to_write(url: str, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "a.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    leaving = threading.Timer(0.3, other.close)
+    leaving.start()
+    Catalog.open(url).close()
+    leaving.join()
 
 
 REVISIONS = sorted(one.revision for one in ScriptDirectory.from_config(migration_config()).walk_revisions())
