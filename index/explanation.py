@@ -88,7 +88,8 @@ def _votes(predictor: Predictor, column: int, similarities: FloatArray) -> Array
     kernel = cache_kernel(similarities[large.cached])
     for sign, side in ((1, large.members), (-1, large.others)):
         mass = _column(side, place) * kernel
-        votes[large.cached] += sign * large.neighbour_scale[place] * mass / (float(mass.sum()) or 1.0)
+        # An image that left the cache and came back is there twice.
+        np.add.at(votes, large.cached, sign * large.neighbour_scale[place] * mass / (float(mass.sum()) or 1.0))
     return votes
 
 

@@ -24,7 +24,8 @@ JURY = 256
 """So many images choose the space, the kernel and the temperature."""
 
 
-T = TypeVar("T", Array, csc_array)
+T = TypeVar("T", NDArray[np.float32], Array, csc_array)
+F = TypeVar("F", np.float32, np.float64)
 
 
 class ExclusiveLabels:
@@ -87,15 +88,15 @@ class ExclusiveLabels:
         return [{True: 1.0, False: -1.0, None: 0.0}[labels.get(concept)] for concept in self.concept_ids]
 
 
-def centred(outputs: Array, columns: NDArray[np.int64]) -> Array:
+def centred(outputs: NDArray[F], columns: NDArray[np.int64]) -> NDArray[F]:
     """Solutions for one-hot targets -> for targets minus 1/C: linear, so C may change without solving again."""
-    return np.asarray(_chosen(outputs, columns) - outputs[:, -1:] / max(len(columns), 1))
+    return np.subtract(_chosen(outputs, columns), outputs[:, -1:] / max(len(columns), 1))
 
 
 def _chosen(matrix: T, columns: NDArray[np.int64]) -> T:
     """These of the first columns: a view where it is all of them, since picking them one by one takes long."""
     if len(columns) and len(columns) == columns[-1] + 1:
-        return matrix[:, : len(columns)]
+        return matrix if len(columns) == matrix.shape[1] else matrix[:, : len(columns)]
     return matrix[:, columns]
 
 
@@ -352,7 +353,8 @@ class LargeExclusiveScorer:
         examples = self._examples
         keys, rows = examples.all()
         cached = self._fit.cached
-        weights = np.divide(centred(self._fit.weights, columns), scales[0], dtype=np.float32, casting="same_kind")
+        weights = centred(self._fit.weights.astype(np.float32), columns)
+        weights /= np.float32(scales[0])
         none = csc_array((len(keys), len(columns)))
         said = None if self._text is None else self._text.of(self._fit.judge_keys)
         fitted = temperature(scores, _chosen(judges.targets, columns), said)

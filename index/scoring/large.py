@@ -63,11 +63,48 @@ class Cached:
     """The images that stand for all of their groups, and what they share."""
 
     rows: NDArray[np.int64]
-    """(k,) of the examples, ascending."""
+    """(k,) of the examples."""
     vectors: FloatArray
     """(k, dim)"""
     shares: csc_array
-    """(k, G): kernel @ shares are the groups' means."""
+    """(k, G): kernel @ shares are the groups' means. Rows of zeros are of images that left their group's cache."""
+
+
+class _Pool:
+    """The images of all caches, as arrays to which rows are only ever added, so that readers may keep views."""
+
+    def __init__(self, rows: NDArray[np.int64], groups: NDArray[np.int64], vectors: FloatArray) -> None:
+        """rows (k,) of the examples, their groups (k,), -1 for those to leave out, and vectors (k, dim)."""
+        stay = np.flatnonzero(groups >= 0)
+        self._count = len(stay)
+        room = self._count + max(self._count // 4, _LEAST_CACHED)
+        self._rows = np.empty(room, dtype=np.int64)
+        self._groups = np.empty(room, dtype=np.int64)
+        self._vectors = np.empty((room, vectors.shape[1]), dtype=np.float32)
+        self._rows[: self._count], self._groups[: self._count] = rows[stay], groups[stay]
+        np.take(vectors, stay, axis=0, out=self._vectors[: self._count])
+        self._slot = {row: slot for slot, row in enumerate(rows[stay].tolist())}
+
+    def with_room(self) -> "_Pool":
+        """Itself, or where it is full another one, without those that left."""
+        return self if self._count < len(self._rows) else _Pool(self._rows, self._groups, self._vectors)
+
+    def add(self, row: int, group: int, vector: FloatArray) -> None:
+        """There must be room."""
+        slot = self._slot[row] = self._count
+        self._rows[slot], self._groups[slot], self._vectors[slot] = row, group, vector
+        self._count += 1
+
+    def drop(self, row: int) -> None:
+        self._groups[self._slot.pop(row)] = -1
+
+    def cached(self, sizes: NDArray[np.int64]) -> Cached:
+        """Of this moment; sizes (G,): how many each group has in its cache."""
+        count = self._count
+        alive = np.flatnonzero(self._groups[:count] >= 0)
+        groups = self._groups[alive]
+        shares = csc_array((1 / sizes[groups], (alive, groups)), shape=(count, len(sizes)))
+        return Cached(self._rows[:count], self._vectors[:count], shares)
 
 
 class _Cache:
@@ -147,6 +184,8 @@ class LargeFit:
         self._shown = np.full(len(examples), -1)
         """Of the rows of the examples: the group that it would be in the cache of."""
         self._shown[examples.rows(self._taught)] = [one.group for one in self._taught.values()]
+        rows = np.flatnonzero(self._group >= 0)
+        self._pool = _Pool(rows, self._group[rows], examples.matrix[rows])
         self._cached: Cached | None = None
         self._judges: list[int] = []
         self._told: tuple[Array, NDArray[np.int64]] | None = None
@@ -169,17 +208,17 @@ class LargeFit:
     def cached(self) -> Cached:
         """Of this moment: it is never changed."""
         if self._cached is None:
-            rows = np.flatnonzero(self._group >= 0)
-            groups = self._group[rows]
-            shares = (1 / self._sizes[groups], (np.arange(len(rows)), groups))
-            vectors = self._examples.matrix[rows]
-            self._cached = Cached(rows, vectors, csc_array(shares, shape=(len(rows), len(self._sizes))))
+            self._cached = self._pool.cached(self._sizes)
         return self._cached
 
     def shown(self, rows: int) -> csc_array:
         """(rows, G): 1 where an example is of the group, cached or not."""
         mine = np.flatnonzero(self._shown >= 0)
-        return csc_array((np.ones(len(mine)), (mine, self._shown[mine])), shape=(rows, len(self._sizes)))
+        groups = self._shown[mine]
+        # Put in order here: SciPy would take several times as long.
+        starts = np.append(0, np.cumsum(np.bincount(groups, minlength=len(self._sizes))))
+        mine = mine[np.argsort(groups.astype(np.int32), kind="stable")]
+        return csc_array((np.ones(len(mine)), mine, starts), shape=(rows, len(self._sizes)))
 
     def set(self, key: int, taught: Taught | None) -> None:
         """Takes in, changes or (None) forgets one example."""
@@ -264,8 +303,13 @@ class LargeFit:
 
     def _move(self, key: int, group: int, sign: int) -> None:
         """Into the group's cache, or out of it."""
-        row = self._examples.rows([key])[0]
+        row = int(self._examples.rows([key])[0])
         self._group[row] = group if sign > 0 else -1
+        if sign > 0:
+            self._pool = self._pool.with_room()
+            self._pool.add(row, group, self._examples.matrix[row])
+        else:
+            self._pool.drop(row)
         self._sums[:, group] += sign * cache_kernel(self._judge_vectors @ self._examples.matrix[row])
         self._sizes[group] += sign
         self._cached = None
@@ -305,7 +349,9 @@ def shuffled(keys: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 def spread(values: Array) -> float:
     """The typical distance of outputs from their row's mean, never zero; (n, C) -> float."""
-    return max(float(np.sqrt(np.mean((values - values.mean(axis=1, keepdims=True)) ** 2))), 1e-6)
+    means = values.mean(axis=1)
+    squares = np.einsum("nc,nc->", values, values) / max(values.shape[1], 1) - means @ means
+    return max(float(np.sqrt(max(squares, 0) / max(len(values), 1))), 1e-6)
 
 
 def log_means(means: Array) -> Array:
