@@ -144,7 +144,8 @@ class LargeFit:
     A fixed pseudo-random choice of the examples are *judges*: their leave-one-out outputs are kept up to date. The
     choice depends on the keys alone, so the same labels give the same calibration, in whatever order they came. So it
     is with the images that stand for a group in its cache.
-    *Bystanders* are weak examples with target zero, in the last group; all of them are judges, and they never change.
+    *Bystanders* are weak examples with target zero, in the last group, for as long as nothing else is said of them; all
+    of them are judges.
     """
 
     _judge_vectors: FloatArray
@@ -160,10 +161,11 @@ class LargeFit:
         bystanders: Sequence[int] = (),
         bystander_weight: float = 0.0,
     ) -> None:
-        """taught: input key -> example, at least one; bystanders: other input keys."""
+        """taught: input key -> example, at least one; bystanders: keys, also of those that are examples now."""
         self._examples = examples
         self._taught = dict(sorted(taught.items()))
-        self._bystanders = list(bystanders)
+        self._may_stand_by = dict.fromkeys(bystanders)
+        self._bystanders = [key for key in self._may_stand_by if key not in self._taught]
         self._bystander_weight = bystander_weight
         vectors, weak = examples.vectors(self._taught), examples.vectors(self._bystanders)
         self._ridge = LinearRidge(
@@ -205,6 +207,11 @@ class LargeFit:
         return self._judges
 
     @property
+    def bystanders(self) -> Sequence[int]:
+        """Keys, in the order of `judges`."""
+        return self._bystanders
+
+    @property
     def cached(self) -> Cached:
         """Of this moment: it is never changed."""
         if self._cached is None:
@@ -224,6 +231,8 @@ class LargeFit:
         """Takes in, changes or (None) forgets one example."""
         self._told = None if key in self._judges else self._told
         old = self._taught.pop(key, None)
+        if old is None and taught is not None and key in self._may_stand_by:
+            self._stand_by(key, -1)
         if old is not None:
             self._step(key, old, -1)
         if taught is not None:
@@ -231,6 +240,8 @@ class LargeFit:
             self._step(key, taught, 1)
         if (old is None) != (taught is None):
             self._follow_judges(key)
+        if old is not None and taught is None and key in self._may_stand_by:
+            self._stand_by(key, 1)
 
     def judges(self) -> "WithoutSelf":
         """What the judges, then the bystanders, get from the others."""
@@ -286,11 +297,7 @@ class LargeFit:
 
     def _step(self, key: int, taught: Taught, sign: int) -> None:
         row = self._examples.rows([key])[0]
-        vector = self._examples.matrix[row]
-        direction, residual = (self._ridge.add if sign > 0 else self._ridge.remove)(vector, taught.target)
-        pulled = self._judge_vectors @ direction
-        self._leverage -= sign * pulled**2
-        self._outputs += np.outer(pulled, residual)
+        self._correct(self._examples.matrix[row], taught.target, sign)
         if row >= len(self._shown):
             # Twice as many, or more: other models add rows too.
             grown = (0, max(len(self._shown), row + 1))
@@ -300,6 +307,22 @@ class LargeFit:
             cache = self._caches[taught.group]
             for moved, joins in (cache.add(key) if sign > 0 else cache.remove(key)).items():
                 self._move(moved, taught.group, joins)
+
+    def _stand_by(self, key: int, sign: int) -> None:
+        """One bystander more (1) or less (-1)."""
+        vector = self._examples.vectors([key])[0] * np.float32(self._bystander_weight**0.5)
+        self._correct(vector, np.zeros(self.weights.shape[1]), sign)
+        self._move(key, len(self._sizes) - 1, sign)
+        known, present = self._judges + self._bystanders, {*self._bystanders, key}
+        self._bystanders = [one for one in self._may_stand_by if one in present and (sign > 0 or one != key)]
+        self._align(known)
+
+    def _correct(self, vector: FloatArray, target: Array, sign: int) -> None:
+        """Ridge and judges, for one example more or less."""
+        direction, residual = (self._ridge.add if sign > 0 else self._ridge.remove)(vector, target)
+        pulled = self._judge_vectors @ direction
+        self._leverage -= sign * pulled**2
+        self._outputs += np.outer(pulled, residual)
 
     def _move(self, key: int, group: int, sign: int) -> None:
         """Into the group's cache, or out of it."""
@@ -315,13 +338,17 @@ class LargeFit:
         self._cached = None
 
     def _choose_judges(self) -> None:
-        """What is known of those who stay is kept."""
-        self._told = None
-        known = {key: i for i, key in enumerate(self._judges + self._bystanders)} if self._judges else {}
+        known = self._judges + self._bystanders if self._judges else []
         keys = np.fromiter(self._taught, dtype=np.int64, count=len(self._taught))
         self._judges = keys[np.argsort(shuffled(keys))[:_JUDGES]].tolist()
+        self._align(known)
+
+    def _align(self, known: Sequence[int]) -> None:
+        """Brings what is known of judges and bystanders in their order, from that of these keys."""
+        self._told = None
+        place = {key: i for i, key in enumerate(known)}
         everyone = self._judges + self._bystanders
-        stay = np.array([known.get(key, -1) for key in everyone], dtype=np.int64)
+        stay = np.array([place.get(key, -1) for key in everyone], dtype=np.int64)
         new = np.flatnonzero(stay < 0)
         vectors = self._examples.vectors([everyone[i] for i in new.tolist()])
         leverage, outputs = self._ridge.leverage(vectors), vectors @ self._ridge.weights

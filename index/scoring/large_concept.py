@@ -20,13 +20,19 @@ class LargeConceptScorer:
     """
 
     labels: dict[int, bool]
-    _fit: LargeFit
-    _bystanders: list[int]
 
     def __init__(self, examples: Examples, labels: Mapping[int, bool]) -> None:
         """labels: input key -> yes or no; at least one yes."""
         self._examples = examples
-        self._build(dict(labels))
+        self.labels = dict(labels)
+        background = examples.background
+        self._fit = LargeFit(
+            examples,
+            {key: _YES if value else _NO for key, value in labels.items()},
+            groups=2,
+            bystanders=background.keys.tolist(),
+            bystander_weight=LABEL_NOISE / (background_noise(DUAL_LIMIT) * max(len(background), 1)),
+        )
 
     @property
     def fits(self) -> bool:
@@ -35,16 +41,13 @@ class LargeConceptScorer:
 
     def set(self, key: int, value: bool | None) -> None:
         """Takes in, changes or (None) forgets one label. At least one yes must remain."""
-        labels = dict(self.labels)
+        if self.labels.get(key) is value:
+            return
+        self._fit.set(key, None if value is None else _YES if value else _NO)
         if value is None:
-            labels.pop(key, None)
+            del self.labels[key]
         else:
-            labels[key] = value
-        if key in self._examples.background.position:
-            self._build(labels)
-        elif labels != self.labels:
-            self._fit.set(key, None if value is None else _YES if value else _NO)
-            self.labels = labels
+            self.labels[key] = value
 
     def votes(self, text: TextPrior | None = None) -> Votes:
         """What a predictor needs of this concept, whose name says this."""
@@ -52,7 +55,7 @@ class LargeConceptScorer:
         scales = self._scales(judged)
         scores = self._scores(judged, scales)
         sides = judged.groups == 0, (judged.groups == 1) & ~judged.bystander, judged.bystander
-        said = None if text is None else text.of([*self._fit.judge_keys, *self._bystanders])[:, 0]
+        said = None if text is None else text.of([*self._fit.judge_keys, *self._fit.bystanders])[:, 0]
         rows = self._examples.rows(self.labels)
         cached, compared = self._fit.cached, bool(np.any(judged.groups != 0))
         curve = NO_CONTRAST
@@ -89,19 +92,7 @@ class LargeConceptScorer:
         """Input key -> score by the others, for each background image that has no label of its own."""
         judged = self._fit.judges()
         scores = self._scores(judged, self._scales(judged))[judged.bystander]
-        return dict(zip(self._bystanders, scores.tolist(), strict=True))
-
-    def _build(self, labels: dict[int, bool]) -> None:
-        self.labels = labels
-        background = self._examples.background
-        self._bystanders = [key for key in background.keys.tolist() if key not in labels]
-        self._fit = LargeFit(
-            self._examples,
-            {key: _YES if value else _NO for key, value in labels.items()},
-            groups=2,
-            bystanders=self._bystanders,
-            bystander_weight=LABEL_NOISE / (background_noise(sum(labels.values())) * max(len(background), 1)),
-        )
+        return dict(zip(self._fit.bystanders, scores.tolist(), strict=True))
 
     def _scores(self, without: WithoutSelf, scales: tuple[float, float]) -> Array:
         prototype, contrast = without.prototype[:, 0] / scales[0], _contrast(without) / scales[1]
