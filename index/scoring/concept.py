@@ -1,7 +1,7 @@
 """One independent concept: its positives and negatives against the app's background (scoring recipe, section 5)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,16 +117,16 @@ class ConceptScorer:
             del labels[key]
         else:
             labels[key] = value
-        stays_exact = (
-            key not in self._background.position
-            and background_noise(sum(labels.values())) == self._noise
-            and self.low_confidence == (not len(self._others) and all(labels.values()))
-        )
-        if not stays_exact:
+        place = self._background.position.get(key)
+        if background_noise(sum(labels.values())) != self._noise:
             self._build(labels)
         elif value is None:
             self._remove(key)
+            if place is not None:
+                self._join_background(place)
         elif old is None:
+            if place is not None:
+                self._leave_background(place)
             self._add(key, value)
         else:
             self._ridge.retarget(self._slot[key], np.array([float(value)]))
@@ -198,9 +198,7 @@ class ConceptScorer:
         self._rows = self._examples.rows(keys)
         self._slot = {key: i for i, key in enumerate(keys)}
         position = self._background.position
-        own = [position[key] for key in keys if key in position]
-        self._own = np.array(own, dtype=np.int64)
-        self._others = np.setdiff1d(np.arange(len(self._background)), self._own)
+        self._set_own([position[key] for key in keys if key in position])
         self._noise = background_noise(self.positives)
         vectors = self._examples.matrix[self._rows]
         near = similarity_kernel(self._background.rows @ vectors.T)
@@ -238,6 +236,39 @@ class ConceptScorer:
         self._ridge.remove(slot)
         self._projection[:, slot] = 0
         self._rows[slot] = -1
+
+    def _set_own(self, places: Sequence[int]) -> None:
+        """These of the background have a label of their own."""
+        self._own = np.array(sorted(places), dtype=np.int64)
+        self._others = np.setdiff1d(np.arange(len(self._background)), self._own)
+
+    def _leave_background(self, place: int) -> None:
+        """The image there gets a label of its own: R loses a row and a column, the rest follows by rank one."""
+        column = self._resolvent_column(place)
+        near = self._projection[place].copy()
+        whole = column + self._projection @ self._ridge.solve(near)
+        self._diagonal -= whole**2 / whole[place]
+        self._ridge.shift(1 / column[place], near)
+        self._projection -= np.outer(column / column[place], near)
+        self._set_own([*self._own, place])
+        self._diagonal[place] = self._projection[place] = 0
+
+    def _join_background(self, place: int) -> None:
+        """The same, back: the image there has lost its label."""
+        self._set_own([one for one in self._own if one != place])
+        column = self._resolvent_column(place)
+        taken = np.flatnonzero(self._rows >= 0)
+        near = -(self._background.kernel[place] @ self._projection)
+        near[taken] += similarity_kernel(self._examples.matrix[self._rows[taken]] @ self._background.rows[place])
+        near *= column[place]
+        self._projection += np.outer(column / column[place], near)
+        self._ridge.shift(-1 / column[place], near)
+        whole = column + self._projection @ self._ridge.solve(near)
+        self._diagonal += whole**2 / whole[place]
+
+    def _resolvent_column(self, place: int) -> Array:
+        """(m,) of R, the images labelled for the concept left out."""
+        return self._solve_background(np.eye(1, len(self._background), place)[0])
 
     def _share_of_diagonal(self, slot: int) -> Array:
         """What one example adds to the background's diagonal of the whole inverse, R + P G P^T; (m,)."""

@@ -57,7 +57,7 @@ class KernelRidge:
         if not self._free:
             column = self._grow(column)
         slot = self._free.pop()
-        direction = blas.dsymv(1.0, self._inverse, column)
+        direction = self.solve(column)
         variance = self.noise + self_kernel - float(column @ direction)
         residual = (target - column @ self.alpha) / variance
         direction[slot] = -1.0
@@ -81,6 +81,17 @@ class KernelRidge:
         """Gives the example in this slot another target (T,)."""
         self.alpha += np.outer(self.inverse_column(slot), target - self.targets[slot])
         self.targets[slot] = target
+
+    def solve(self, vector: Array) -> Array:
+        """(K + noise)^-1 vector, both (capacity,)."""
+        return np.asarray(blas.dsymv(1.0, self._inverse, vector))
+
+    def shift(self, factor: float, vector: Array) -> None:
+        """The kernel of all examples changes by factor * v v^T, v (capacity,), zero at the free slots."""
+        direction = self.solve(vector)
+        scale = 1 / factor + float(vector @ direction)
+        self.alpha -= np.outer(direction, vector @ self.alpha / scale)
+        self._correct(-1.0 / scale, direction)
 
     def inverse_column(self, slot: int) -> Array:
         """(capacity,): a copy of one column of the inverse."""

@@ -54,6 +54,24 @@ def test_kernel_ridge_leave_one_out_is_what_the_others_predict() -> None:
         np.testing.assert_allclose(ridge.leave_one_out()[i], kernel[i, others] @ alpha, atol=1e-9)
 
 
+def test_kernel_ridge_follows_a_kernel_that_shifts() -> None:
+    rows = _rows(20)
+    kernel, targets = np.exp(rows @ rows.T - 1.0).astype(np.float64), np.arange(20.0)[:, None] % 2
+    ridge = KernelRidge(kernel, 0.1, targets)
+    ridge.remove(3)
+    others = [i for i in range(20) if i != 3]
+    towards = np.zeros(ridge.capacity)
+    towards[others] = rows[others, 0]
+    for factor in (0.5, -0.3):
+        ridge.shift(factor, towards)
+    shifted = kernel + 0.2 * np.outer(rows[:, 0], rows[:, 0])
+    wanted = np.linalg.solve(shifted[np.ix_(others, others)] + 0.1 * np.eye(19), targets[others])
+    np.testing.assert_allclose(ridge.alpha[others], wanted, atol=1e-9)
+    np.testing.assert_allclose(
+        (shifted + 0.1 * np.eye(20))[np.ix_(others, others)] @ ridge.solve(towards)[others], towards[others], atol=1e-9
+    )
+
+
 @pytest.mark.parametrize("prior", [0.0, 0.5])
 def test_linear_ridge_equals_a_fresh_solution_after_adds_removes_and_leverages(prior: float) -> None:
     rows = _rows(60)
