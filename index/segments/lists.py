@@ -101,10 +101,12 @@ class Lists:
         parameters.nprobe = looked_into
         with selecting(parameters, allowed):
             estimates, places = self.index.search(queries, count, params=parameters)
+        if allowed is None:
+            return estimates, places, np.zeros(len(queries), dtype=np.bool_)
         # Lists that deletions emptied tell nothing of what lies behind them.
         usual = min(count, probes * self.index.ntotal // (2 * self.index.nlist))
         short = (places >= 0).sum(axis=1) < usual
-        return estimates, places, short & (allowed is not None) & (looked_into < self.index.nlist)
+        return estimates, places, short & (looked_into < self.index.nlist)
 
     def search_selected(
         self, queries: FloatArray, k: int, allowed: Bits, selection: Selection, start: int
