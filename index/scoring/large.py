@@ -6,7 +6,7 @@ ECCV 2022), of a large group over a part of them. Both are brought to the same s
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,8 @@ NEIGHBOUR_WEIGHT = 0.3
 _CACHED, _LEAST_CACHED = 2048, 8
 """Images in all caches together, and in each at least, where a group has so many: what a prediction has to look at."""
 _JUDGES = 256
-"""Leave-one-out values are kept for this many examples, enough for a calibration."""
+"""Leave-one-out values are kept for this many examples, enough for a calibration; half of each side, where there are
+two, for one may be rare."""
 _CHUNK = 512
 
 
@@ -190,6 +191,8 @@ class LargeFit:
         self._pool = _Pool(rows, self._group[rows], examples.matrix[rows])
         self._cached: Cached | None = None
         self._judges: list[int] = []
+        self._last: list[int | None] = []
+        """Of each side: the place of its last judge, None where all are judges."""
         self._told: tuple[Array, NDArray[np.int64]] | None = None
         self._choose_judges()
 
@@ -238,8 +241,9 @@ class LargeFit:
         if taught is not None:
             self._taught[key] = taught
             self._step(key, taught, 1)
-        if (old is None) != (taught is None):
-            self._follow_judges(key)
+        sides = {self._side(one) for one in (old, taught) if one is not None}
+        if len(sides) == 2 or (old is None) != (taught is None):
+            self._follow_judges(key, sides)
         if old is not None and taught is None and key in self._may_stand_by:
             self._stand_by(key, 1)
 
@@ -337,10 +341,21 @@ class LargeFit:
         self._sizes[group] += sign
         self._cached = None
 
+    def _side(self, one: Taught) -> int:
+        return one.group if len(self._sizes) == 2 else 0
+
     def _choose_judges(self) -> None:
         known = self._judges + self._bystanders if self._judges else []
-        keys = np.fromiter(self._taught, dtype=np.int64, count=len(self._taught))
-        self._judges = keys[np.argsort(shuffled(keys))[:_JUDGES]].tolist()
+        count, sides = len(self._taught), 2 if len(self._sizes) == 2 else 1
+        keys = np.fromiter(self._taught, dtype=np.int64, count=count)
+        side = np.fromiter(map(self._side, self._taught.values()), dtype=np.int64, count=count)
+        places = shuffled(keys)
+        self._judges, self._last = [], []
+        for number in range(sides):
+            mine = np.flatnonzero(side == number)
+            chosen = mine[np.argsort(places[mine])[: _JUDGES // sides]]
+            self._judges += keys[chosen].tolist()
+            self._last.append(int(places[chosen[-1]]) if len(chosen) == _JUDGES // sides else None)
         self._align(known)
 
     def _align(self, known: Sequence[int]) -> None:
@@ -360,10 +375,11 @@ class LargeFit:
             vectors, leverage, outputs, sums = kept
         self._judge_vectors, self._leverage, self._outputs, self._sums = vectors, leverage, outputs, sums
 
-    def _follow_judges(self, key: int) -> None:
-        """After a key came or went: the judges are again those that come first in the shuffled order."""
-        first, last = shuffled(np.array([key, self._judges[-1]]))
-        if first <= last or len(self._judges) < min(_JUDGES, len(self._taught)):
+    def _follow_judges(self, key: int, sides: Iterable[int]) -> None:
+        """After a key came, went or changed sides: the judges are again those that come first in the shuffled order."""
+        place = int(shuffled(np.array([key]))[0])
+        lasts = [self._last[side] for side in sides]
+        if any(last is None or place <= last for last in lasts):
             self._choose_judges()
 
 

@@ -210,6 +210,17 @@ def test_the_large_form_is_exact_too(form: str, large: World) -> None:
     assert right.mean() > 0.9
 
 
+def test_a_few_yes_labels_among_very_many_noes_are_believed() -> None:
+    place = world(clusters=40, count=2000, dim=24)
+    shown = np.flatnonzero(place.truth == 0)
+    labels = {"c0": dict.fromkeys(np.flatnonzero(place.truth != 0)[:1100].tolist(), False)}
+    labels["c0"] |= dict.fromkeys(shown[:8].tolist(), True)
+    predictor = place.scorer(labels, "independent").predictor()
+    assert predictor.large is not None
+    assert np.median(predictor.values(place.vectors[shown[8:]])) > 0.55
+    assert np.median(predictor.values(place.vectors[place.truth == 1])) < 0.1
+
+
 def test_growing_past_the_limit_asks_for_the_large_form(large: World) -> None:
     labels = {f"c{c}": dict.fromkeys(np.flatnonzero(large.truth[:1024] == c).tolist(), True) for c in range(3)}
     scorer = large.scorer(labels, "exclusive and closed")
