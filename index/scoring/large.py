@@ -25,8 +25,7 @@ NEIGHBOUR_WEIGHT = 0.3
 _CACHED, _LEAST_CACHED = 2048, 8
 """Images in all caches together, and in each at least, where a group has so many: what a prediction has to look at."""
 _JUDGES = 256
-"""Leave-one-out values are kept for this many examples, enough for a calibration; half of each side, where there are
-two, for one may be rare."""
+"""Leave-one-out values are kept for this many examples, enough for a calibration."""
 _CHUNK = 512
 
 
@@ -161,12 +160,17 @@ class LargeFit:
         groups: int,
         bystanders: Sequence[int] = (),
         bystander_weight: float = 0.0,
+        *,
+        opposed: bool = False,
     ) -> None:
-        """taught: input key -> example, at least one; bystanders: keys, also of those that are examples now."""
+        """taught: input key -> example, at least one; bystanders: keys, also of those that are examples now.
+
+        opposed: the groups are sides, one of which may be rare: as many judges are taken of each.
+        """
         self._examples = examples
         self._taught = dict(sorted(taught.items()))
         self._may_stand_by = dict.fromkeys(bystanders)
-        self._bystanders = [key for key in self._may_stand_by if key not in self._taught]
+        self._bystanders = self._standing_by()
         self._bystander_weight = bystander_weight
         vectors, weak = examples.vectors(self._taught), examples.vectors(self._bystanders)
         self._ridge = LinearRidge(
@@ -190,6 +194,7 @@ class LargeFit:
         rows = np.flatnonzero(self._group >= 0)
         self._pool = _Pool(rows, self._group[rows], examples.matrix[rows])
         self._cached: Cached | None = None
+        self._sides = groups if opposed else 1
         self._judges: list[int] = []
         self._last: list[int | None] = []
         """Of each side: the place of its last judge, None where all are judges."""
@@ -234,12 +239,13 @@ class LargeFit:
         """Takes in, changes or (None) forgets one example."""
         self._told = None if key in self._judges else self._told
         old = self._taught.pop(key, None)
+        if taught is not None:
+            self._taught[key] = taught
         if old is None and taught is not None and key in self._may_stand_by:
             self._stand_by(key, -1)
         if old is not None:
             self._step(key, old, -1)
         if taught is not None:
-            self._taught[key] = taught
             self._step(key, taught, 1)
         sides = {self._side(one) for one in (old, taught) if one is not None}
         if len(sides) == 2 or (old is None) != (taught is None):
@@ -317,9 +323,12 @@ class LargeFit:
         vector = self._examples.vectors([key])[0] * np.float32(self._bystander_weight**0.5)
         self._correct(vector, np.zeros(self.weights.shape[1]), sign)
         self._move(key, len(self._sizes) - 1, sign)
-        known, present = self._judges + self._bystanders, {*self._bystanders, key}
-        self._bystanders = [one for one in self._may_stand_by if one in present and (sign > 0 or one != key)]
+        known, self._bystanders = self._judges + self._bystanders, self._standing_by()
         self._align(known)
+
+    def _standing_by(self) -> list[int]:
+        """Those of whom nothing else is said."""
+        return [key for key in self._may_stand_by if key not in self._taught]
 
     def _correct(self, vector: FloatArray, target: Array, sign: int) -> None:
         """Ridge and judges, for one example more or less."""
@@ -342,20 +351,20 @@ class LargeFit:
         self._cached = None
 
     def _side(self, one: Taught) -> int:
-        return one.group if len(self._sizes) == 2 else 0
+        return one.group if self._sides > 1 else 0
 
     def _choose_judges(self) -> None:
         known = self._judges + self._bystanders if self._judges else []
-        count, sides = len(self._taught), 2 if len(self._sizes) == 2 else 1
+        count, most = len(self._taught), _JUDGES // self._sides
         keys = np.fromiter(self._taught, dtype=np.int64, count=count)
         side = np.fromiter(map(self._side, self._taught.values()), dtype=np.int64, count=count)
         places = shuffled(keys)
         self._judges, self._last = [], []
-        for number in range(sides):
+        for number in range(self._sides):
             mine = np.flatnonzero(side == number)
-            chosen = mine[np.argsort(places[mine])[: _JUDGES // sides]]
+            chosen = mine[np.argsort(places[mine])[:most]]
             self._judges += keys[chosen].tolist()
-            self._last.append(int(places[chosen[-1]]) if len(chosen) == _JUDGES // sides else None)
+            self._last.append(int(places[chosen[-1]]) if len(chosen) == most else None)
         self._align(known)
 
     def _align(self, known: Sequence[int]) -> None:
@@ -392,8 +401,9 @@ def shuffled(keys: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 def spread(values: Array) -> float:
     """The typical distance of outputs from their row's mean, never zero; (n, C) -> float."""
-    means = values.mean(axis=1)
-    squares = np.einsum("nc,nc->", values, values) / max(values.shape[1], 1) - means @ means
+    columns = max(values.shape[1], 1)
+    means = values.sum(axis=1) / columns
+    squares = np.einsum("nc,nc->", values, values) / columns - means @ means
     return max(float(np.sqrt(max(squares, 0) / max(len(values), 1))), 1e-6)
 
 

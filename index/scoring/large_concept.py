@@ -31,7 +31,9 @@ class LargeConceptScorer:
             {key: _YES if value else _NO for key, value in labels.items()},
             groups=2,
             bystanders=background.keys.tolist(),
+            # As beside many positives, however many there are: among so many labels it decides nothing.
             bystander_weight=LABEL_NOISE / (background_noise(DUAL_LIMIT) * max(len(background), 1)),
+            opposed=True,
         )
 
     @property

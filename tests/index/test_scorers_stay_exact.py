@@ -221,6 +221,16 @@ def test_a_few_yes_labels_among_very_many_noes_are_believed() -> None:
     assert np.median(predictor.values(place.vectors[place.truth == 1])) < 0.1
 
 
+def test_very_many_noes_alone_teach_an_exclusive_model_of_two(large: World) -> None:
+    labels = {"c0": dict.fromkeys(range(1100), False), "c1": {}}
+    scorer = large.scorer(labels, "exclusive and closed")
+    assert not isinstance(scorer, ExclusiveScorer)
+    assert scorer.predictor().concept_ids == ()
+    scorer.set(1100, "c0", True)
+    scorer.set(1101, "c1", True)
+    assert scorer.predictor().values(large.vectors[[1100]]).argmax() == 0
+
+
 def test_growing_past_the_limit_asks_for_the_large_form(large: World) -> None:
     labels = {f"c{c}": dict.fromkeys(np.flatnonzero(large.truth[:1024] == c).tolist(), True) for c in range(3)}
     scorer = large.scorer(labels, "exclusive and closed")
