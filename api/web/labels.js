@@ -2,6 +2,7 @@
 
 import { inputs, parts } from "./api.js";
 import * as concepts from "./concepts.js";
+import { count } from "./dom.js";
 
 /** Tells `change` with the pictures whose labels are other now, and `step` when there is more or less to undo. */
 export const events = new EventTarget();
@@ -40,9 +41,7 @@ export async function label(pictures, concept, value) {
   const name = concepts.nameOf(concept);
   const many = changes.length === 1 ? changes[0].picture.title : `${changes.length} pictures`;
   const verb = value === null ? "label taken off" : value ? "labelled yes" : "labelled no";
-  const step = { said: `${many} ${verb}: ${name}`, changes };
-  steps.push(step);
-  if (steps.length > MOST_STEPS) steps.shift();
+  const step = taken({ said: `${many} ${verb}: ${name}`, changes });
   try {
     await made(changes);
   } catch (error) {
@@ -50,6 +49,19 @@ export async function label(pictures, concept, value) {
     events.dispatchEvent(new Event("step"));
     throw error;
   }
+}
+
+/**
+ * Labels that new pictures came with, [{picture, concept}]: the server has them already, and they can be taken back.
+ *
+ * They join the step that an earlier part of the same upload returned, as long as that has not been taken back.
+ */
+export function brought(pairs, step = null) {
+  if (!steps.includes(step)) step = taken({ said: "", changes: [] });
+  step.changes.push(...pairs.map((pair) => ({ ...pair, before: null, after: true })));
+  step.said = `${count(step.changes.length, "picture")} labelled by folder`;
+  events.dispatchEvent(new Event("step"));
+  return step;
 }
 
 /** Takes the last step back. Returns what that was, null if there was none. */
@@ -66,6 +78,12 @@ export async function undo() {
 export function clear() {
   steps.length = 0;
   events.dispatchEvent(new Event("step"));
+}
+
+function taken(step) {
+  steps.push(step);
+  if (steps.length > MOST_STEPS) steps.shift();
+  return step;
 }
 
 async function made(changes) {

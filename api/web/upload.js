@@ -1,6 +1,8 @@
 /** Pictures on their way to the server: files, folders, and addresses, a few requests at a time. */
 
 import { base64, inputs, Offline } from "./api.js";
+import * as labels from "./labels.js";
+import { remembered } from "./pictures.js";
 
 const AT_ONCE = 2;
 const PER_REQUEST = 8;
@@ -10,7 +12,7 @@ const KINDS = /\.(jpe?g|png|webp|gif|bmp|tiff?)$/i;
 /** Tells `change` as things get on, and `added` when pictures have arrived. */
 export const events = new EventTarget();
 
-/** {name, file or url, concept, state: "waiting" | "sending" | "done" | "failed", reason}. */
+/** {name, file or url, concept, batch: of what was given at once, state: "waiting" | "sending" | "done" | "failed", reason}. */
 export const things = [];
 let running = 0;
 
@@ -22,6 +24,7 @@ export function progress() {
 
 /** Takes on files; foldersTeach: the folder that a file is in becomes its label. */
 export function addFiles(files, { foldersTeach = false } = {}) {
+  const batch = { step: null };
   for (const { file, path } of files) {
     const folder = path.split("/").at(-2);
     const looks = file.type.startsWith("image/") || KINDS.test(file.name);
@@ -29,6 +32,7 @@ export function addFiles(files, { foldersTeach = false } = {}) {
       name: path || file.name,
       file,
       concept: foldersTeach && folder ? folder : null,
+      batch,
       state: looks ? "waiting" : "failed",
       reason: looks ? null : "not a picture",
       // What is no picture by its name was left out on purpose; it isn't tried again.
@@ -135,7 +139,7 @@ async function send(some) {
       readable.map(([, given]) => given),
       2,
     );
-    answer.inputs.forEach((input, place) => settle(readable[place][0], input.status));
+    answer.inputs.forEach((input, place) => settle(readable[place][0], input));
     events.dispatchEvent(new Event("added"));
   } catch (error) {
     const state = error instanceof Offline ? "waiting" : "failed";
@@ -151,10 +155,16 @@ async function body({ file, url, name, concept }) {
   return { data: { image: { base64: await base64(file) }, metadata: { file: name }, concepts } };
 }
 
-function settle(one, status) {
+function settle(one, input) {
+  const { status } = input;
   // 30000 ready, 30001 on its way behind its address.
-  if (status.code === 30000 || status.code === 30001) Object.assign(one, { state: "done", file: null });
-  else Object.assign(one, { state: "failed", reason: status.details ?? status.description });
+  if (status.code === 30000 || status.code === 30001) {
+    Object.assign(one, { state: "done", file: null });
+    if (one.concept) {
+      const [picture] = remembered([input]);
+      one.batch.step = labels.brought([{ picture, concept: one.concept }], one.batch.step);
+    }
+  } else Object.assign(one, { state: "failed", reason: status.details ?? status.description });
 }
 
 function told() {

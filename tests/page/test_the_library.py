@@ -73,6 +73,13 @@ def test_the_folders_of_dropped_files_may_become_their_labels(
     page.get_by_role("button", name="Yes, label them so").click()
     expect(page.get_by_text("3 pictures", exact=True)).to_be_visible()
     assert empty.label_counts() == {"mammal": (3, 0)}
+    undo = page.get_by_role("button", name="Undo")
+    expect(undo).to_have_attribute("title", "Undo: 3 pictures labelled by folder (Z)")
+    page.keyboard.press("z")
+    expect(page.get_by_text("Undone: 3 pictures labelled by folder")).to_be_visible()
+    expect(page.get_by_text("3 pictures", exact=True)).to_be_visible()
+    expect(undo).to_be_disabled()
+    assert empty.label_counts() in ({}, {"mammal": (0, 0)})
 
 
 def test_pictures_are_filtered_by_label_and_prediction(tab: Callable[..., Any], taught: App) -> None:
