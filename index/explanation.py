@@ -35,7 +35,8 @@ def explain(
     scores, parts = predictor.scores(prepared)[0], predictor.parts(prepared)
     said = predictor.text_prior(vector[None])[0]
     scores += said
-    values = predictor.probabilities(scores[None])[0]
+    any_shown = float(predictor.any_shown(vector[None])[0, 0])
+    values = predictor.probabilities(scores[None])[0] * any_shown
     similarities = predictor.rows @ prepared[0]
     explained = []
     for concept in concept_ids:
@@ -48,6 +49,7 @@ def explain(
             Explanation(
                 concept_id=concept,
                 value=float(values[column]),
+                any_shown=any_shown,
                 score=float(scores[column]),
                 prototype=float(parts.prototype[0, column]),
                 neighbours=float(parts.neighbours[0, column]),
@@ -125,7 +127,8 @@ def _basis(predictor: Predictor, column: int, signs: Array) -> CalibrationBasis:
     if predictor.temperature is not None:
         # One temperature for all concepts; the only image of a concept can't be judged by the others.
         counts = np.asarray((predictor.positive > 0).sum(axis=0)).ravel()
-        labels, background = int(counts[counts >= 2].sum()), 0
+        labels = int(counts[counts >= 2].sum())
+        background = len(predictor.known.background_rows) if predictor.known else 0
     if predictor.low_confidence[column]:
         confidence = Confidence.NONE
     elif positives < _LOW:

@@ -16,7 +16,7 @@ from ..embeddings.zero_shot import embed_names
 from .catalog import Catalog
 from .errors import StorageFailed
 from .records import FloatArray
-from .scoring.scorer import Texts
+from .scoring.examples import Texts
 
 _log = logging.getLogger("tenshot.index")
 

@@ -355,6 +355,9 @@ class Explanation:
 
     concept_id: str
     value: float
+    any_shown: float
+    """How probable it is that the image shows any of the model's concepts, which the value is a share of; 1 but in
+    models that are exclusive and open."""
     score: float
     prototype: float
     """The part that the labelled images give together, through one weighted mean vector (prototype scoring)."""

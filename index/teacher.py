@@ -10,9 +10,10 @@ from .collection import Collection
 from .errors import InputNotFound
 from .names import Names
 from .records import BUILT_IN_MODEL, FloatArray, KeyArray, Model, SpaceRecord
-from .scoring.examples import BACKGROUND_SIZE, Array, Background, Examples
+from .scoring.examples import BACKGROUND_SIZE, Array, Background, Examples, Texts
+from .scoring.independent import IndependentScorer
 from .scoring.predictor import Predictor
-from .scoring.scorer import IndependentScorer, Scorer, Texts, scorer_of
+from .scoring.scorer import Scorer, scorer_of
 from .scoring.space import Space
 
 LeaveOneOut = Callable[[Model, KeyArray], tuple[tuple[str, ...], Array]]

@@ -39,6 +39,7 @@ def explain(
             f"{found.concept_id}: {found.value:.3f}",
             f"score {found.score:.3f} = prototype {found.prototype:.3f} + neighbours {found.neighbours:.3f} "
             f"+ background {found.background:.3f} + text prior {found.text_prior:.3f}",
+            *([f"that it shows any of the model's concepts: {found.any_shown:.3f}"] if found.any_shown < 1 else []),
             f"similarity to the mean of its {found.positives} yes labels: {found.prototype_similarity:.3f}",
             f"confidence of the calibration: {basis.confidence} "
             f"({basis.labels} labels and {basis.background} inputs of the app behind it)",

@@ -52,6 +52,8 @@ function explained(one, shown) {
     { class: "why-concept" },
     h("h3", {}, concepts.nameOf(one.concept_id), h("span", { class: "why-value" }, percent(one.value))),
     h("div", { class: "parts" }, rows),
+    one.any_shown < 1 &&
+      h("p", { class: "muted small" }, `That it shows any of the model's concepts: ${percent(one.any_shown)}`),
     one.nearest.length > 0 &&
       h("p", { class: "muted small" }, "The nearest labelled pictures, and their share of the vote:"),
     h(

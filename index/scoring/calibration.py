@@ -93,11 +93,17 @@ def untaught(background_text: Array) -> Logistic:
 
 
 def fit_logistic(
-    positives: Array, negatives: Array, background: Array, text: tuple[Array, Array, Array] | None = None
+    positives: Array,
+    negatives: Array,
+    background: Array,
+    text: tuple[Array, Array, Array] | None = None,
+    *,
+    rare: bool = True,
 ) -> Logistic:
     """The curve for one concept from its leave-one-out scores; at least one positive and one of the others.
 
     text: the log-odds by words of the same images; the share of them that suits the labels best is chosen.
+    rare: the concept is one of very many; else an image is as likely as not to show it.
 
     Platt's smoothed targets (Platt 1999), those of the noes nearer to zero with more positives; both sides weigh
     10 + P/2; a normal prior on slope and offset; and a shift for how rare the concept is in the background (Saerens et
@@ -119,8 +125,8 @@ def fit_logistic(
     believed = min(len(positives) / _BELIEVED, 1) * fit.of(background, said[2])
     if len(positives) > 1:
         fit = _fitted(positives, negatives, background, said, fit.text_share, believed)
-    share = _share_of_positives(fit.of(background, said[2]))
-    return Logistic(fit.slope, fit.offset + 0.35 * float(logit(share)), fit.text_share)
+    shift = 0.35 * float(logit(_share_of_positives(fit.of(background, said[2])))) if rare else 0.0
+    return Logistic(fit.slope, fit.offset + shift, fit.text_share)
 
 
 @dataclass(frozen=True)

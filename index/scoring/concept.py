@@ -1,7 +1,7 @@
 """One independent concept: its positives and negatives against the app's background (scoring recipe, section 5)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from .ridge import KernelRidge
 from .text_prior import TextPrior
 
 LABEL_NOISE = 0.1
+_TYPICAL = 0.95
+"""This quantile of the background is taken for what a held-out image of a concept would score, where none can tell."""
 
 
 def background_noise(positives: int) -> float:
@@ -132,12 +134,15 @@ class ConceptScorer:
             self._ridge.retarget(self._slot[key], np.array([float(value)]))
         self.labels = labels
 
-    def votes(self, text: TextPrior | None = None) -> Votes:
-        """What a predictor needs of this concept, whose name says this."""
+    def votes(self, text: TextPrior | None = None, union: Collection[int] | None = None) -> Votes:
+        """What a predictor needs of this concept, whose name says this.
+
+        union: the concept stands for several, and these are the positives that are the only ones of theirs.
+        """
         slots = np.flatnonzero(self._rows >= 0)
         yes = self._ridge.targets[slots, 0] == 1
         explained = self._explained()
-        curve = self._curve(explained, text)
+        curve = self._curve(explained, text, union)
         return Votes(
             rows=self._rows[slots],
             votes=self._ridge.alpha[slots, 0],
@@ -158,10 +163,14 @@ class ConceptScorer:
         scores = self._background_scores(self._explained())
         return dict(zip(self._background.keys[self._others].tolist(), scores.tolist(), strict=True))
 
-    def _curve(self, explained: Array, text: TextPrior | None) -> Logistic:
+    def _curve(self, explained: Array, text: TextPrior | None, union: Collection[int] | None) -> Logistic:
         if self.low_confidence:
             return NO_CONTRAST
         scores = self._ridge.leave_one_out()[:, 0]
+        if union and len(self._others):
+            # The others can't be expected to recognise these.
+            slots = [self._slot[key] for key in union]
+            scores[slots] = self._stand_ins(slots, self._background_scores(explained))
         yes, no = ([key for key in sorted(self.labels) if self.labels[key] is side] for side in (True, False))
         others = self._background.keys[self._others].tolist()
         return fit_logistic(
@@ -169,7 +178,14 @@ class ConceptScorer:
             scores[[self._slot[key] for key in no]],
             self._background_scores(explained),
             (text.of(yes)[:, 0], text.of(no)[:, 0], text.of(others)[:, 0]) if text else None,
+            rare=union is None,
         )
+
+    def _stand_ins(self, slots: Sequence[int], background: Array) -> Array:
+        """What an image like each of these might score: the background (m,) has some that are near it."""
+        near = self._background.rows[self._others] @ self._examples.matrix[self._rows[slots]].T
+        place = int(_TYPICAL * (len(near) - 1))
+        return np.asarray(background[np.argpartition(near, place, axis=0)[place]])
 
     def _explained(self) -> Array:
         """(m,): how much of each background image's score the labelled ones explain; minus its vote."""

@@ -1,7 +1,7 @@
 """What a model is taught with, as arrays: labelled vectors, and a sample of the app as background."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,10 @@ from .ridge import spd_inverse
 from .space import Space
 
 Array = NDArray[np.float64]
+Texts = Mapping[str, FloatArray]
+"""Concept id -> (dim,): a raw unit vector times it gives the log-odds by the concept's name."""
+Labels = Mapping[str, Mapping[int, bool]]
+"""Concept id -> input key -> yes or no."""
 
 BACKGROUND_SIZE = 400
 

@@ -10,14 +10,12 @@ from scipy.sparse import csc_array
 from ..records import FloatArray, KeyArray
 from .calibration import DEFAULT_TEMPERATURE, Temperature, fit_temperature
 from .concept import LABEL_NOISE
-from .examples import Array, Examples, similarity_kernel
+from .examples import Array, Examples, Labels, Texts, similarity_kernel
 from .large import DUAL_LIMIT, NEIGHBOUR_WEIGHT, LargeFit, Taught, WithoutSelf, log_means, shuffled, spread
 from .predictor import LargePart, Predictor
-from .ridge import KernelRidge
+from .ridge import FEW, KernelRidge
 from .text_prior import TextPrior
 
-FEW = 16
-"""More pending changes than this are cheaper to take in by one fresh solution."""
 SHARPNESSES = (1.0, 0.25)
 """Of the kernel: one that sees near images, and one that is nearly linear."""
 JURY = 256
@@ -31,7 +29,7 @@ F = TypeVar("F", np.float32, np.float64)
 class ExclusiveLabels:
     """What each labelled input says of all concepts at once."""
 
-    def __init__(self, concept_ids: Sequence[str], labels: Mapping[str, Mapping[int, bool]]) -> None:
+    def __init__(self, concept_ids: Sequence[str], labels: Labels) -> None:
         self.concept_ids = tuple(concept_ids)
         self._by_key: dict[int, dict[str, bool]] = {}
         self._positives = dict.fromkeys(concept_ids, 0)
@@ -111,7 +109,7 @@ def temperature(scores: Array, targets: Array, said: Array | None = None) -> Tem
     return fit_temperature(scores[judged], targets[judged], None if said is None else said[judged])
 
 
-def text_prior(concept_ids: Sequence[str], texts: Mapping[str, FloatArray], examples: Examples) -> TextPrior | None:
+def text_prior(concept_ids: Sequence[str], texts: Texts, examples: Examples) -> TextPrior | None:
     """Of all the concepts, which compete; None unless the names of all say something."""
     if not concept_ids or any(concept not in texts for concept in concept_ids):
         return None
@@ -209,9 +207,7 @@ class ExclusiveScorer:
     depends on the keys alone. So the choice, too, is the same whatever order the labels came in, and costs little.
     """
 
-    def __init__(
-        self, examples: Examples, concept_ids: Sequence[str], labels: Mapping[str, Mapping[int, bool]]
-    ) -> None:
+    def __init__(self, examples: Examples, concept_ids: Sequence[str], labels: Labels) -> None:
         self._examples = examples
         spaces = dict.fromkeys((examples, examples.plain))
         self._settings = [(space, sharpness) for sharpness in SHARPNESSES for space in spaces]
@@ -231,7 +227,7 @@ class ExclusiveScorer:
             self._labels.set(key, concept_id, value)
             self._changed.add(key)
 
-    def read(self, texts: Mapping[str, FloatArray]) -> None:
+    def read(self, texts: Texts) -> None:
         self._text = text_prior(self._labels.concept_ids, texts, self._examples)
 
     def predictor(self) -> Predictor:
@@ -320,12 +316,18 @@ def _jury(keys: Collection[int]) -> list[int]:
     return sorted(numbers[np.argsort(shuffled(numbers))[:JURY]].tolist())
 
 
+def exclusive_scorer(
+    examples: Examples, concept_ids: Sequence[str], labels: Labels
+) -> "ExclusiveScorer | LargeExclusiveScorer":
+    """In the form that is right for so many labels."""
+    inputs = len(set().union(*(labels.get(concept, {}) for concept in concept_ids)))
+    return (ExclusiveScorer if inputs <= DUAL_LIMIT else LargeExclusiveScorer)(examples, concept_ids, labels)
+
+
 class LargeExclusiveScorer:
     """The same answers to expect from more labels than a kernel matrix should hold: prototypes fused with kNN."""
 
-    def __init__(
-        self, examples: Examples, concept_ids: Sequence[str], labels: Mapping[str, Mapping[int, bool]]
-    ) -> None:
+    def __init__(self, examples: Examples, concept_ids: Sequence[str], labels: Labels) -> None:
         self._examples = examples = examples.plain
         self._labels = ExclusiveLabels(concept_ids, labels)
         taught = {key: Taught(target, self._labels.group(key)) for key, target in self._labels.targets().items()}
@@ -342,7 +344,7 @@ class LargeExclusiveScorer:
             self._labels.set(key, concept_id, value)
             self._changed.add(key)
 
-    def read(self, texts: Mapping[str, FloatArray]) -> None:
+    def read(self, texts: Texts) -> None:
         self._text = text_prior(self._labels.concept_ids, texts, self._examples)
 
     def predictor(self) -> Predictor:

@@ -228,12 +228,16 @@ class LargeFit:
 
     def shown(self, rows: int) -> csc_array:
         """(rows, G): 1 where an example is of the group, cached or not."""
-        mine = np.flatnonzero(self._shown >= 0)
-        groups = self._shown[mine]
+        mine, groups = self.grouped()
         # Put in order here: SciPy would take several times as long.
         starts = np.append(0, np.cumsum(np.bincount(groups, minlength=len(self._sizes))))
         mine = mine[np.argsort(groups.astype(np.int32), kind="stable")]
         return csc_array((np.ones(len(mine)), mine, starts), shape=(rows, len(self._sizes)))
+
+    def grouped(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows (n,) of the examples that are of a group, cached or not, ascending, and the groups (n,)."""
+        mine = np.flatnonzero(self._shown >= 0)
+        return mine, self._shown[mine]
 
     def set(self, key: int, taught: Taught | None) -> None:
         """Takes in, changes or (None) forgets one example."""

@@ -1,6 +1,6 @@
 """One independent concept with more labels than a kernel matrix should hold: prototype fused with kNN contrast."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -51,14 +51,17 @@ class LargeConceptScorer:
         else:
             self.labels[key] = value
 
-    def votes(self, text: TextPrior | None = None) -> Votes:
-        """What a predictor needs of this concept, whose name says this."""
+    def votes(self, text: TextPrior | None = None, union: Collection[int] | None = None) -> Votes:
+        """What a predictor needs of this concept, whose name says this.
+
+        union: the concept stands for several, and these are the only ones of theirs; here they count like others.
+        """
         judged = self._fit.judges()
         scales = self._scales(judged)
         scores = self._scores(judged, scales)
         sides = judged.groups == 0, (judged.groups == 1) & ~judged.bystander, judged.bystander
         said = None if text is None else text.of([*self._fit.judge_keys, *self._fit.bystanders])[:, 0]
-        rows = self._examples.rows(self.labels)
+        rows, groups = self._fit.grouped()
         cached, compared = self._fit.cached, bool(np.any(judged.groups != 0))
         curve = NO_CONTRAST
         if compared:
@@ -67,11 +70,12 @@ class LargeConceptScorer:
                 scores[sides[1]],
                 scores[sides[2]],
                 None if said is None else (said[sides[0]], said[sides[1]], said[sides[2]]),
+                rare=union is None,
             )
         return Votes(
             rows=rows,
             votes=np.zeros(len(rows)),
-            signs=np.where(list(self.labels.values()), 1.0, -1.0),
+            signs=np.where(groups == 0, 1.0, -1.0),
             background=np.zeros(len(self._examples.background)),
             curve=curve,
             low_confidence=not compared,

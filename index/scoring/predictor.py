@@ -101,7 +101,7 @@ class Predictor:
     positive: csc_array
     """(n, C): 1 where an input is labelled yes, -1 where no."""
     temperature: float | None
-    """Set in closed exclusive models: probabilities are softmax(temperature * scores)."""
+    """Set in exclusive models: probabilities, if any of the concepts is shown, are softmax(temperature * scores)."""
     curves: tuple[Logistic, ...]
     """One for each concept otherwise."""
     mutually_exclusive: bool
@@ -112,6 +112,8 @@ class Predictor:
     """Stands for the votes in the scores, if there is one; the votes still tell whose they are."""
     sharpness: float = 1.0
     """Of the kernel."""
+    known: "Predictor | None" = None
+    """Of one concept, that any of these is shown; where there is none, one always is."""
     texts: FloatArray | None = None
     """(dim, C): a raw vector times one is what the concept's name adds to its score; None where no words are known."""
 
@@ -144,6 +146,10 @@ class Predictor:
         odds = expit(slopes * scores + offsets)
         # At most one concept can be true: the values may sum to less than one (none of them), never to more.
         return np.asarray(odds / np.maximum(odds.sum(axis=1, keepdims=True), 1) if self.mutually_exclusive else odds)
+
+    def any_shown(self, vectors: FloatArray) -> FloatArray:
+        """(q, 1) the probability that raw unit vectors (q, dim) show any of the concepts, by which values are less."""
+        return self.known.values(vectors) if self.known else np.ones((len(vectors), 1), dtype=np.float32)
 
     def parts(self, prepared: FloatArray) -> Parts:
         """The scores of prepared vectors (q, dim), taken apart."""
@@ -199,7 +205,7 @@ class Predictor:
         scores = self.scores(self.space.prepare(vectors))
         if self.texts is not None:
             scores += self.text_prior(vectors)
-        return self.probabilities(scores).astype(np.float32)
+        return np.asarray(self.probabilities(scores) * self.any_shown(vectors), dtype=np.float32)
 
     def to_bytes(self) -> bytes:
         """An .npz without pickles: what a model version keeps, so that its predictions never change."""
@@ -222,10 +228,14 @@ class Predictor:
             **_sparse_arrays("positive", self.positive),
             **_smoothing_arrays(self.space.smoothing),
             **self._large_arrays(),
+            **self._known_arrays(),
             **self._text_arrays(),
             **self._summary_arrays(),
         )
         return out.getvalue()
+
+    def _known_arrays(self) -> dict[str, Any]:
+        return {"known": np.frombuffer(self.known.to_bytes(), dtype=np.uint8)} if self.known else {}
 
     def _text_arrays(self) -> dict[str, Any]:
         return {} if self.texts is None else {"texts": self.texts}
@@ -267,6 +277,7 @@ class Predictor:
             low_confidence=a["low_confidence"],
             large=_large(a) if "large_columns" in a else None,
             sharpness=float(a["sharpness"]),
+            known=cls.from_bytes(a["known"].tobytes()) if "known" in a else None,
             texts=a.get("texts"),
             summary=Summary(a["summary_prototypes"], a["summary_curved"]) if "summary_curved" in a else None,
         )

@@ -12,6 +12,8 @@ from scipy.linalg import blas, cho_factor, cho_solve
 
 Array = NDArray[np.float64]
 
+FEW = 16
+"""More pending changes than this are cheaper to take in by one fresh solution."""
 _BLOCK = 64
 """Capacity grows by this many slots at least, and by a quarter."""
 

@@ -1,31 +1,18 @@
 """Labels in, predictors out: what a model of concepts knows, kept exact under every label change. Nothing is trained.
 
-Two scorers answer to one protocol. Both are kernel ridge regression, the mean of a Gaussian process, whose limits are
+Three scorers answer to one protocol. All are kernel ridge regression, the mean of a Gaussian process, whose limits are
 prototype scoring (much noise) and kNN (a narrow kernel); see ProKeR (Bendou et al., CVPR 2025).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csc_array
-
-from ..records import FloatArray, KeyArray
-from .concept import ConceptScorer, LargeVotes, Votes, untaught_votes
-from .examples import Array, Examples
-from .exclusive import FEW, ExclusiveScorer, LargeExclusiveScorer
-from .large import DUAL_LIMIT
-from .large_concept import LargeConceptScorer
-from .predictor import LargePart, Predictor, Summary, sparse_columns
-from .text_prior import TextPrior
-
-MOST_VOTERS = 2048
-"""Labels of all independent concepts together; with more of them their votes are summarised."""
-Texts = Mapping[str, FloatArray]
-"""Concept id -> (dim,): a raw unit vector times it gives the log-odds by the concept's name."""
-Labels = Mapping[str, Mapping[int, bool]]
-"""Concept id -> input key -> yes or no."""
+from ..records import KeyArray
+from .examples import Array, Examples, Labels, Texts
+from .exclusive import exclusive_scorer
+from .independent import IndependentScorer
+from .open_set import OpenSetScorer
+from .predictor import Predictor
 
 
 class Scorer(Protocol):
@@ -57,189 +44,6 @@ def scorer_of(
     closed_environment: bool,
 ) -> Scorer:
     """The scorer for a model with these flags."""
-    if mutually_exclusive and closed_environment:
-        inputs = len(set().union(*(labels.get(concept, {}) for concept in concept_ids)))
-        form = ExclusiveScorer if inputs <= DUAL_LIMIT else LargeExclusiveScorer
-        return form(examples, concept_ids, labels)
-    return IndependentScorer(examples, concept_ids, labels, mutually_exclusive=mutually_exclusive)
-
-
-class IndependentScorer:
-    """A small model for each concept (recipe, section 5). Used for open environments too, where none may be true.
-
-    If the concepts are mutually exclusive, a yes for one is a no for the others.
-    """
-
-    def __init__(
-        self, examples: Examples, concept_ids: Sequence[str], labels: Labels, *, mutually_exclusive: bool
-    ) -> None:
-        self._examples = examples
-        self._exclusive = mutually_exclusive
-        self._labels: dict[str, dict[int, bool]] = {concept: dict(labels.get(concept, {})) for concept in concept_ids}
-        self._concepts: dict[str, ConceptScorer | LargeConceptScorer] = {}
-        self._votes: dict[str, Votes] = {}
-        self._changed: dict[str, dict[int, bool | None]] = {concept: {} for concept in concept_ids}
-        self._texts: dict[str, TextPrior] = {}
-        self._summaries: dict[str, tuple[Votes, FloatArray, Array]] = {}
-
-    @property
-    def fits(self) -> bool:
-        """Each concept has the form that is right for it."""
-        return True
-
-    def add_concept(self, concept_id: str) -> None:
-        """One more concept, without labels yet. For the built-in model, which has all that there are."""
-        self._labels.setdefault(concept_id, {})
-        self._changed.setdefault(concept_id, {})
-
-    def set(self, key: int, concept_id: str, value: bool | None) -> None:
-        if concept_id not in self._labels:
-            return
-        if value is None:
-            self._labels[concept_id].pop(key, None)
-        else:
-            self._labels[concept_id][key] = value
-        for concept in self._labels if self._exclusive else (concept_id,):
-            self._changed[concept][key] = self._effective(concept, key)
-
-    def read(self, texts: Texts) -> None:
-        for concept in self._texts.keys() | texts.keys():
-            known, said = self._texts.get(concept), texts.get(concept)
-            if said is None:
-                del self._texts[concept]
-            elif known is None or not np.array_equal(known.directions[:, 0], said):
-                self._texts[concept] = TextPrior(said[:, None], self._examples.fetch)
-            else:
-                continue
-            self._votes.pop(concept, None)
-
-    def predictor(self) -> Predictor:
-        self._refresh()
-        examples, background = self._examples, self._examples.background
-        votes = list(self._votes.values())
-        keys, rows = examples.all()
-        return Predictor(
-            space=examples.space,
-            concept_ids=tuple(self._votes),
-            keys=keys,
-            rows=rows,
-            votes=sparse_columns([(v.rows, v.votes) for v in votes], len(keys)),
-            background_rows=background.rows,
-            background_votes=np.array([v.background for v in votes]).reshape(len(votes), len(background)).T,
-            positive=sparse_columns([(v.rows, v.signs) for v in votes], len(keys)),
-            temperature=None,
-            curves=tuple(v.curve for v in votes),
-            mutually_exclusive=self._exclusive,
-            low_confidence=np.array([v.low_confidence for v in votes], dtype=np.bool_),
-            large=_large_part(votes, rows),
-            summary=self._summary(rows),
-            texts=_texts(votes, len(examples.space.mean)),
-        )
-
-    def leave_one_out(self, keys: KeyArray) -> Array:
-        predictor = self.predictor()
-        scores = predictor.scores(self._examples.vectors(keys.tolist()))
-        position = {int(key): i for i, key in enumerate(keys)}
-        for column, concept in enumerate(predictor.concept_ids):
-            scorer = self._concepts.get(concept)
-            if scorer is None:
-                continue
-            without = scorer.leave_one_out() | scorer.background_leave_one_out()
-            for key in without.keys() & position.keys():
-                scores[position[key], column] = without[key]
-        return predictor.probabilities(scores + predictor.text_prior_of(keys, self._examples.fetch))
-
-    def _summary(self, rows: FloatArray) -> Summary | None:
-        """Of all votes, where they are so many that each prediction would take long."""
-        if sum(len(votes.rows) for votes in self._votes.values() if not votes.large) <= MOST_VOTERS:
-            self._summaries = {}
-            return None
-        background = self._examples.background
-        known, self._summaries = self._summaries, {}
-        for concept, votes in self._votes.items():
-            if concept in known and known[concept][0] is votes:
-                self._summaries[concept] = known[concept]
-            else:
-                scorer = self._concepts.get(concept)
-                # Else it has no votes of this kind.
-                near = scorer.near_background() if isinstance(scorer, ConceptScorer) else np.zeros(len(background))
-                summary = background.summary(rows[votes.rows], votes.votes, near)
-                self._summaries[concept] = (votes, *summary)
-        return Summary(
-            prototypes=np.stack([prototype for _, prototype, _ in self._summaries.values()]),
-            curved=np.stack([curved for _, _, curved in self._summaries.values()]),
-        )
-
-    def _effective(self, concept: str, key: int) -> bool | None:
-        """The label that teaches: the concept's own, else no where another, exclusive concept says yes."""
-        own = self._labels[concept].get(key)
-        if own is not None or not self._exclusive:
-            return own
-        return False if any(labels.get(key) for labels in self._labels.values()) else None
-
-    def _effective_labels(self, concept: str) -> dict[int, bool]:
-        if not self._exclusive:
-            return self._labels[concept]
-        keys = {key for labels in self._labels.values() for key in labels}
-        return {key: value for key in keys if (value := self._effective(concept, key)) is not None}
-
-    def _refresh(self) -> None:
-        """Brings every concept that has a positive label or a name up to date, and forgets the others."""
-        votes: dict[str, Votes] = {}
-        for concept, labels in self._labels.items():
-            changes, text, kept = self._changed[concept], self._texts.get(concept), self._votes.get(concept)
-            if not any(labels.values()):
-                if self._concepts.pop(concept, None):
-                    kept = None
-                if by_name := kept or (untaught_votes(self._examples, text) if text else None):
-                    votes[concept] = by_name
-            else:
-                known = concept in self._concepts and self._follow(self._concepts[concept], changes)
-                if not known:
-                    effective = self._effective_labels(concept)
-                    form = ConceptScorer if len(effective) <= DUAL_LIMIT else LargeConceptScorer
-                    self._concepts[concept] = form(self._examples, effective)
-                votes[concept] = kept if kept and known and not changes else self._concepts[concept].votes(text)
-            changes.clear()
-        self._votes = votes
-
-    def _follow(self, scorer: ConceptScorer | LargeConceptScorer, changes: Mapping[int, bool | None]) -> bool:
-        """Whether it could take the changes in and is still the right form for so many labels."""
-        if len(changes) > FEW:
-            return False
-        # Additions first: at least one yes must remain at every step.
-        for key in sorted(changes, key=lambda key: changes[key] is not True):
-            scorer.set(key, changes[key])
-        return scorer.fits
-
-
-def _large_part(votes: Sequence[Votes], rows: FloatArray) -> LargePart | None:
-    columns = [column for column, v in enumerate(votes) if v.large]
-    large = [v.large for v in votes if v.large]
-    if not large:
-        return None
-    cached = np.unique(np.concatenate([v.cached for v in large]))
-    return LargePart(
-        columns=np.array(columns),
-        cached=cached,
-        cache=rows[cached],
-        prototypes=np.stack([v.prototype for v in large], axis=1).astype(np.float32),
-        members=_side(large, 0, cached),
-        others=_side(large, 1, cached),
-        neighbour_scale=np.array([v.neighbour_scale for v in large]),
-        contrast=True,
-    )
-
-
-def _texts(votes: Sequence[Votes], dim: int) -> FloatArray | None:
-    """(dim, C), zeros for a concept whose name says nothing."""
-    if all(v.text is None for v in votes):
-        return None
-    return np.stack([np.zeros(dim, dtype=np.float32) if v.text is None else v.text for v in votes], axis=1)
-
-
-def _side(large: Sequence[LargeVotes], side: int, cached: NDArray[np.int64]) -> csc_array:
-    """(k, L): one side of each concept, over the rows (k,) that any of them has in its cache."""
-    columns = [v.shares[:, [side]] for v in large]
-    places = [np.searchsorted(cached, v.cached[column.indices]) for v, column in zip(large, columns, strict=True)]
-    return sparse_columns([(place, column.data) for place, column in zip(places, columns, strict=True)], len(cached))
+    if not mutually_exclusive:
+        return IndependentScorer(examples, concept_ids, labels)
+    return (exclusive_scorer if closed_environment else OpenSetScorer)(examples, concept_ids, labels)

@@ -20,6 +20,7 @@ def model(taught: App, request: pytest.FixtureRequest) -> str:
 
 def check(why: Explanation, value: float) -> None:
     assert why.value == pytest.approx(value, abs=1e-5)
+    assert why.value <= why.any_shown <= 1
     assert why.score == pytest.approx(why.prototype + why.neighbours + why.background + why.text_prior)
     assert why.text_prior == 0
     shares = [one.share for one in why.nearest]

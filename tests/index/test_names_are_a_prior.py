@@ -13,8 +13,9 @@ from worlds import FORMS, World, world
 from tenshot import Store
 from tenshot.index.app import App
 from tenshot.index.errors import StorageFailed
+from tenshot.index.scoring.examples import Texts
 from tenshot.index.scoring.predictor import Predictor
-from tenshot.index.scoring.scorer import Scorer, Texts
+from tenshot.index.scoring.scorer import Scorer
 from tenshot.index.scoring.space import unit
 
 PLACE = world(clusters=4, count=240, noise=1.1, seed=2)

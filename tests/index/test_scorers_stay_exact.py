@@ -170,7 +170,7 @@ def large() -> World:
     return world(clusters=3, count=1400, dim=24)
 
 
-@pytest.mark.parametrize("form", ["independent", "exclusive and closed"])
+@pytest.mark.parametrize("form", FORMS)
 def test_the_large_form_is_exact_too(form: str, large: World) -> None:
     labels = {"c0": {}, "c1": {}} if form == "independent" else {"c0": {}, "c1": {}, "c2": {}}
     for key in range(1200):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tenshot.index.records import FloatArray
-from tenshot.index.scoring.examples import Background, Examples
-from tenshot.index.scoring.scorer import Labels, Scorer, scorer_of
+from tenshot.index.scoring.examples import Background, Examples, Labels
+from tenshot.index.scoring.scorer import Scorer, scorer_of
 from tenshot.index.scoring.space import Space
 
 FORMS = {
