@@ -20,6 +20,10 @@ _TEXT_PRIOR = 4.0
 _LOG_TEMPERATURES = (np.log(1.5), np.log(60))
 _SLOPE, _SLOPE_SPREAD = 12.0, 6.0
 _NEWTON_STEPS = 15
+_HIGH = 0.98
+"""This quantile of the background's scores stands in for positives where there are few."""
+_PSEUDO_POSITIVES, _PSEUDO_BACKGROUND = 8, 100
+"""For so many beside a large background, for half as many beside one of the second size."""
 _BELIEVED = 20
 """With so many positives a curve's own opinion of the background is taken for true when it is fitted again."""
 
@@ -106,8 +110,9 @@ def fit_logistic(
     rare: the concept is one of very many; else an image is as likely as not to show it.
 
     Platt's smoothed targets (Platt 1999), those of the noes nearer to zero with more positives; both sides weigh
-    10 + P/2; a normal prior on slope and offset; and a shift for how rare the concept is in the background (Saerens et
-    al. 2002), damped to 0.35, for that is a guess.
+    10 + P/2; a normal prior on slope and offset; a high score of the background as some more positives, for a few
+    scores of one's own are noise; and a shift for how rare the concept is in the background (Saerens et al. 2002),
+    damped to 0.35, for that is a guess.
 
     The background hides positives, which would hold all values down. So each of its images counts for less the likelier
     it is to be one; not with few labels, for then one curve would only talk itself into more of them.
@@ -118,13 +123,14 @@ def fit_logistic(
         shares = (TEXT_SHARE,)
     said = text or (np.zeros_like(positives), np.zeros_like(negatives), np.zeros_like(background))
     none = np.zeros_like(background)
-    fits = [_fitted(positives, negatives, background, said, share, none) for share in shares]
+    pseudo = _PSEUDO_POSITIVES * len(background) / (len(background) + _PSEUDO_BACKGROUND) if rare else 0.0
+    fits = [_fitted(positives, negatives, background, said, share, none, pseudo) for share in shares]
     fit = min(fits, key=lambda one: one.loss + _TEXT_PRIOR * (one.text_share - TEXT_SHARE) ** 2)
     if not len(background):
         return Logistic(fit.slope, fit.offset, fit.text_share)
     believed = min(len(positives) / _BELIEVED, 1) * fit.of(background, said[2])
     if len(positives) > 1:
-        fit = _fitted(positives, negatives, background, said, fit.text_share, believed)
+        fit = _fitted(positives, negatives, background, said, fit.text_share, believed, pseudo)
     shift = 0.35 * float(logit(_share_of_positives(fit.of(background, said[2])))) if rare else 0.0
     return Logistic(fit.slope, fit.offset + shift, fit.text_share)
 
@@ -149,19 +155,24 @@ def _fitted(
     text: tuple[Array, Array, Array],
     text_share: float,
     hidden: Array,
+    pseudo: float,
 ) -> _Fit:
-    """hidden (m,): the probability that an image of the background is a positive."""
+    """hidden (m,): the probability that an image of the background is a positive; pseudo: so many positives more."""
     others = np.concatenate([negatives, background])
-    # With one positive its leave-one-out score says nothing (no positive is left): a high background score stands in.
-    positive_scores = positives if len(positives) > 1 else np.quantile(others, [0.98])
     count, weight = len(positives), 10 + len(positives) / 2
+    if count > 1:
+        positive_scores = np.append(positives, np.quantile(background, [_HIGH] if len(background) else []))
+        believed = np.ones(len(positive_scores))
+        believed[count:] = pseudo
+        shown = np.append(text[0], np.full(len(believed) - count, np.median(text[0])))
+    else:
+        # The only positive's leave-one-out score says nothing, for no positive is left.
+        positive_scores, believed = np.quantile(others, [_HIGH]), np.ones(1)
+        shown = text[0] if count else np.median(np.concatenate(text), keepdims=True)
     trusted = np.concatenate([np.ones(len(negatives)), 1 - hidden])
-    weights = np.concatenate(
-        [np.full(len(positive_scores), weight / len(positive_scores)), weight * trusted / trusted.sum()]
-    )
+    weights = np.concatenate([weight * believed / believed.sum(), weight * trusted / trusted.sum()])
     high, low = (count + 1) / (count + 2), 1 / (weight * (1 + count / 5) + 2)
     targets = np.concatenate([np.full(len(positive_scores), high), np.full(len(others), low)])
-    shown = text[0] if count else np.median(np.concatenate(text), keepdims=True)
     said = text_share * np.concatenate([shown, *text[1:]])
     middle = (np.median(positive_scores) + np.median(others)) / 2
     between = (np.median(said[: len(shown)]) + np.median(said[len(shown) :])) / 2
