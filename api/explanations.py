@@ -49,7 +49,8 @@ def explain(id: str, body: ExplainIn, caller: Reader) -> Json:
     """Why up to 128 pictures, stored inputs or vectors get their values, by the labels of this moment.
 
     score = prototype + neighbours + background + text_prior; `nearest` names labelled inputs with their share of the
-    vote; `calibration` says how many labels stand behind the step from score to value.
+    vote; `calibration` says how many labels stand behind the step from score to value. Where none of exclusive concepts
+    may be shown, `any_shown` is the probability that one is, of which the values are shares.
     """
     return _explain(caller, id, None, body)
 
