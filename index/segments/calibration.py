@@ -1,8 +1,10 @@
 """How much effort a search needs, found on a segment's own rows: it differs several times between data sets."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,8 +19,8 @@ _TARGET = 0.97
 """Of the true neighbours, the share that has to be among the candidates: 0.95 and a margin for the sample's luck."""
 _LOST = 0.85
 """Below this share rows that came later are unlike those that the effort was measured on: not the sample's luck."""
-_FAR = 0.02
-"""Queries that are farther from their neighbours than all but this share of the sample get more effort."""
+_NEARER, _FAR = 0.1, 0.02
+"""Shares of the sample that were farther from their neighbours; see Effort.usual."""
 _WIDTHS = (10, 100)
 """Effort is measured for these k."""
 _RANKS = (10, 30, 100, 300, 1000)
@@ -39,13 +41,21 @@ class Effort:
     probes: tuple[int, ...]
     candidates: tuple[int, ...]
     usual: tuple[float, ...]
-    """For each k of _RANKS the exact score that the k-th neighbour had at least, for all but _FAR of the sample."""
+    """For each k of _RANKS an exact score; a query whose k-th neighbour has less is unlike the sample.
+
+    As far below its _FAR quantile as that is below its _NEARER quantile: a query like the sample is hardly ever so far
+    off, and needs no more effort when it is.
+    """
     seconds: float
 
     def usual_at(self, k: float) -> float:
         """For any k: between the measured ones on the logarithm of the rank; -1, which all have, beyond the last."""
-        ranks = _RANKS[: len(self.usual)]
-        return float(np.interp(np.log(k), np.log(ranks), self.usual)) if k <= ranks[-1] else -1.0
+        if k <= _RANKS[0]:
+            return self.usual[0]
+        for (before, least), (rank, there) in pairwise(zip(_RANKS, self.usual, strict=False)):
+            if k <= rank:
+                return least + (there - least) * math.log(k / before) / math.log(rank / before)
+        return -1.0
 
     def at(self, k: int) -> tuple[int, int] | None:
         """(probes, candidates) for any k: of the next measured one, beyond in proportion. None: look at all rows."""
@@ -74,7 +84,7 @@ def calibrated(rows: Rows, start: int, stop: int, search: Search, probes: Sequen
         found.append(one)
     if not found:
         return None
-    usual = [float(np.quantile(least[rank], _FAR)) for rank in _RANKS]
+    usual = [float(2 * far - near) for near, far in (np.quantile(least[rank], (_NEARER, _FAR)) for rank in _RANKS)]
     return Effort(tuple(one[0] for one in found), tuple(one[1] for one in found), tuple(usual), found[0][2])
 
 

@@ -42,14 +42,13 @@ class Gate:
 
     def search(self, queries: FloatArray, k: int, where: KeyFilter | None) -> Answer:
         """What the search that was given says to (queries (q, dim), k, where)."""
-        request = _Request(queries, k, where)
+        request = None
         with self._mutex:
-            alone = self._free > 0
-            if alone:
+            if self._free:
                 self._free -= 1
             else:
-                self._waiting.append(request)
-        if alone:
+                self._waiting.append(request := _Request(queries, k, where))
+        if request is None:
             try:
                 return self._search(queries, k, where)
             finally:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -97,12 +98,13 @@ class Lists:
         probes, count = effort
         count = min(count * boost, self.index.ntotal)
         looked_into = min(int(np.ceil(probes * boost / share)), self.index.nlist)
+        if allowed is None:
+            estimates, places = self.index.search(queries, count, params=_probing(faiss_on(), looked_into))
+            return estimates, places, np.zeros(len(queries), dtype=np.bool_)
         parameters = faiss_on().SearchParametersIVF()
         parameters.nprobe = looked_into
         with selecting(parameters, allowed):
             estimates, places = self.index.search(queries, count, params=parameters)
-        if allowed is None:
-            return estimates, places, np.zeros(len(queries), dtype=np.bool_)
         # Lists that deletions emptied tell nothing of what lies behind them.
         usual = min(count, probes * self.index.ntotal // (2 * self.index.nlist))
         short = (places >= 0).sum(axis=1) < usual
@@ -174,11 +176,17 @@ def _kinds(faiss: Any, quantizer: Any, dim: int, number: int) -> Iterator[Any]:
         yield product
 
 
+@lru_cache(64)
+def _probing(faiss: Any, lists: int) -> Any:
+    """Parameters of a search that looks into so many lists and takes all it finds; nobody changes them."""
+    parameters = faiss.SearchParametersIVF()
+    parameters.nprobe = lists
+    return parameters
+
+
 def _plain_search(index: Any) -> Any:
     def search(queries: FloatArray, count: int, probes: int) -> Sequence[Any]:
-        parameters = faiss_on().SearchParametersIVF()
-        parameters.nprobe = probes
-        found: Sequence[Any] = index.search(queries, count, params=parameters)
+        found: Sequence[Any] = index.search(queries, count, params=_probing(faiss_on(), probes))
         return found
 
     return search

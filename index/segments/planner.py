@@ -20,10 +20,12 @@ _GATHER, _PART = 3_000_000, 50
 """Up to this many components, or this part of all rows, matches are read one by one; beyond, codes are cheaper."""
 _TIE = 1e-5
 """Scanned scores that differ by less may be the other way round exactly."""
+_EQUALS = 8
+"""More than k are put in order, so that equals of the last are among them."""
 _SPARE = 32
 """More of the tail's rows than k are scored, so that most ties are settled at once."""
-_BOOSTS = (1, 16, 64)
-"""Times the usual effort, before every row is looked at."""
+_BOOSTS = (2, 16, 64)
+"""Times the usual effort for who is asked again, before every row is looked at."""
 
 
 def nearest(
@@ -36,46 +38,81 @@ def nearest(
     rows = state.rows
     matching = rows.count if selection is None else len(selection.slots)
     width = min(k, matching)
-    keys = np.full((len(queries), k), -1, dtype=np.int64)
-    scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-    if not width or not len(queries):
+    if width < k:
+        keys = np.full((len(queries), k), -1, dtype=np.int64)
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        if width:
+            keys[:, :width], scores[:, :width] = nearest(state, queries, width, selection)
         return keys, scores
-    open_ = np.arange(len(queries))
     if selection is not None and (matching * rows.dim <= _GATHER or matching <= rows.size // _PART):
         chosen = np.broadcast_to(selection.slots, (len(queries), matching))
-        keys[:, :width], scores[:, :width], _ = _best(state, queries, chosen, None, width)
-        return keys, scores
-    if state.segments:
-        for boost in _BOOSTS:
-            if k * boost * 4 > rows.size:
-                break
-            asked = queries if boost == 1 else queries[open_]
-            proposed = _proposed(state, asked, k, width, selection, matching, boost)
-            if proposed is None:
-                break
-            slots, edge, doubt = proposed
-            if slots.shape[1] < width:
-                continue
-            best, values, unsure = _best(state, asked, slots, edge, width)
-            keys[open_, :width], scores[open_, :width] = best, values
-            doubt |= unsure
-            if boost == 1:
-                # Far from everything that may come: estimates tell less apart there than where they were calibrated.
-                doubt |= values[:, -1] < state.segments[0].usual(k * rows.size / matching)
-            if not doubt.any():
-                return keys, scores
-            open_ = open_[doubt]
-    for query, slots in zip(open_.tolist(), _scanned(state, queries[open_], width, selection), strict=True):
-        asked = queries[query : query + 1]
-        keys[query, :width], scores[query, :width], _ = _best(state, asked, slots[None], None, width)
+        return _best(state, queries, chosen, None, k)[:2]
+    found = _found(state, queries, k, selection, matching, 1)
+    if found is None:
+        every = np.arange(len(queries))
+        keys, scores = np.empty((len(queries), k), dtype=np.int64), np.empty((len(queries), k), dtype=np.float32)
+    else:
+        keys, scores, doubt = found
+        # Far from everything that may come: estimates tell less apart there than where they were calibrated.
+        far = scores[:, -1] < state.segments[0].usual(k * rows.size / matching)
+        if not (doubt | far).any():
+            return keys, scores
+        every = _asked_again(state, queries, k, selection, matching, doubt, far, keys, scores)
+    for query, slots in zip(every.tolist(), _scanned(state, queries[every], k, selection), strict=True):
+        keys[query], scores[query], _ = _best(state, queries[query : query + 1], slots[None], None, k)
     return keys, scores
+
+
+def _asked_again(
+    state: State,
+    queries: FloatArray,
+    k: int,
+    selection: Selection | None,
+    matching: int,
+    doubt: NDArray[np.bool_],
+    far: NDArray[np.bool_],
+    keys: KeyArray,
+    scores: FloatArray,
+) -> NDArray[np.intp]:
+    """Puts better answers into keys and scores (q, k) of the queries (q,) in doubt, with more effort each time.
+
+    The places of those that every row has to be looked at for.
+    """
+    open_ = np.flatnonzero(doubt | far)
+    for boost in _BOOSTS:
+        # Who is far off needs more than the least of these.
+        asked = open_[~far[open_]] if boost == _BOOSTS[0] else open_
+        if not len(asked):
+            continue
+        found = _found(state, queries[asked], k, selection, matching, boost)
+        if found is None:
+            break
+        keys[asked], scores[asked], unsure = found
+        open_ = np.setdiff1d(open_, asked[~unsure], assume_unique=True)
+    return open_
+
+
+def _found(
+    state: State, queries: FloatArray, k: int, selection: Selection | None, matching: int, boost: int
+) -> tuple[KeyArray, FloatArray, NDArray[np.bool_]] | None:
+    """Keys and exact scores (q, k) by so many times the usual effort, and which queries (q,) leave a doubt.
+
+    None where looking at every row is no more work, or where no segment knows how to find so many.
+    """
+    if not state.segments or k * boost * 4 > state.rows.size:
+        return None
+    proposed = _proposed(state, queries, k, selection, matching, boost)
+    if proposed is None or proposed[0].shape[1] < k:
+        return None
+    slots, edge, doubt = proposed
+    keys, scores, unsure = _best(state, queries, slots, edge, k)
+    return keys, scores, doubt | unsure
 
 
 def _proposed(
     state: State,
     queries: FloatArray,
     k: int,
-    width: int,
     selection: Selection | None,
     matching: int,
     boost: int,
@@ -103,7 +140,7 @@ def _proposed(
         edges.append(estimates <= estimates[:, -1:])
     tail = rows.size - state.sealed
     if tail:
-        slots, edge = _tail(state, queries, min(width + _SPARE, tail), selection)
+        slots, edge = _tail(state, queries, min(k + _SPARE, tail), selection)
         parts.append(slots)
         edges.append(edge)
     if len(parts) == 1:
@@ -129,28 +166,33 @@ def _tail(
 
 
 def _best(
-    state: State, queries: FloatArray, slots: Slots, edge: NDArray[np.bool_] | None, width: int
+    state: State, queries: FloatArray, slots: Slots, edge: NDArray[np.bool_] | None, k: int
 ) -> tuple[KeyArray, FloatArray, NDArray[np.bool_]]:
-    """Keys and exact scores (q, width), and the queries (q,) that found too few, or whose last others may equal."""
-    scores = state.rows.scores(queries, slots)
-    each = np.arange(len(queries))[:, None]
-    if scores.shape[1] > 4 * width + 64:
-        # Ordering a few is cheaper; those that equal the last of them stay in.
-        least = -np.partition(-scores, width - 1, axis=1)[:, width - 1]
-        kept = scores >= least[:, None]
-        most = int(kept.sum(axis=1).max())
-        if most <= scores.shape[1] // 2:
-            places = np.argpartition(-scores, most - 1, axis=1)[:, :most]
-            slots, scores = slots[each, places], scores[each, places]
-            edge = None if edge is None else edge[each, places]
-    keys = state.rows.keys[slots]
-    order = np.lexsort((keys, -scores), axis=1)[:, :width]
-    keys, best = keys[each, order], scores[each, order]
-    last = best[:, -1:]
-    doubt = np.isneginf(last[:, 0])
+    """Keys and exact scores (q, k), and the queries (q,) that found too few, or whose last others may equal."""
+    found = state.rows.scores(queries, slots)
+    some = k + _EQUALS
+    if found.shape[1] > 2 * some:
+        # Ordering a few is cheaper, where none that are left out equal the last.
+        places = found.argpartition(-some, axis=1)[:, -some:]
+        each = np.arange(len(queries))[:, None]
+        few = found[each, places]
+        keys, scores = _ordered(state.rows.keys[slots[each, places]], few, k)
+        if not (scores[:, -1] > few[:, 0]).all():
+            keys, scores = _ordered(state.rows.keys[slots], found, k)
+    else:
+        keys, scores = _ordered(state.rows.keys[slots], found, k)
+    last = scores[:, -1:]
+    doubt = last[:, 0] == -np.inf
     if edge is not None:
-        doubt |= (edge & (scores >= last - _TIE)).any(axis=1)
-    return keys, best, doubt
+        doubt |= (edge & (found >= last - _TIE)).any(axis=1)
+    return keys, scores, doubt
+
+
+def _ordered(keys: KeyArray, scores: FloatArray, k: int) -> tuple[KeyArray, FloatArray]:
+    """The k best of each row (q, c), best first, equal scores by key."""
+    order = np.lexsort((keys, -scores), axis=1)[:, :k]
+    each = np.arange(len(keys))[:, None]
+    return keys[each, order], scores[each, order]
 
 
 def _scanned(state: State, queries: FloatArray, k: int, selection: Selection | None) -> Iterator[Slots]:

@@ -18,16 +18,22 @@ _ZERO = 1e-12
 
 
 def unit_rows(vectors: FloatArray, dim: int) -> FloatArray:
-    """(n, dim) float32 of unit length. Raises BadVector for another shape, and for one that is zero or not finite."""
+    """(n, dim) float32 of unit length. Raises BadVector for another shape, and for one that is zero or not finite.
+
+    The very array that was given, where there is nothing to change.
+    """
     array = np.ascontiguousarray(vectors, dtype=np.float32)
     if array.ndim != 2 or array.shape[1] != dim:
         raise BadVector(f"vectors must have the shape (n, {dim}), not {array.shape}")
     norms = np.linalg.norm(array, axis=1)
+    # Unit vectors come back bit by bit, so that storing what was read changes nothing.
+    unit = np.abs(norms - 1) < 1e-6
+    if unit.all():
+        return array
     bad = np.flatnonzero(~(np.isfinite(norms) & (norms > _ZERO)))
     if len(bad):
         raise BadVector(f"vector {bad[0]} is zero or not finite")
-    # Unit vectors come back bit by bit, so that storing what was read changes nothing.
-    return np.where(np.abs(norms - 1) < 1e-6, 1, 1 / norms).astype(np.float32)[:, None] * array
+    return np.where(unit, 1, 1 / norms).astype(np.float32)[:, None] * array
 
 
 @dataclass(frozen=True)

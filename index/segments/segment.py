@@ -123,7 +123,7 @@ class Segment:
                 return None
             found = (*_search(self.codes, queries, min(effort[1] * boost, self.stop - self.start), local), sure)
         estimates, places, short = found
-        return np.where(places < 0, -1, places + self.start), estimates, short
+        return np.where(places < 0, -1, places + self.start) if self.start else places, estimates, short
 
 
 def _search(codes: Any, queries: FloatArray, count: int, allowed: Bits | None) -> tuple[FloatArray, Slots]:

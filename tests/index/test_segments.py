@@ -7,6 +7,7 @@ import pytest
 from clouds import SMALL, Clouds, recall
 
 from tenshot.index.collection import Collection
+from tenshot.index.segments.rows import unit_rows
 
 
 def _sealed(count: int, clouds: Clouds) -> tuple[Collection, dict[int, np.ndarray], np.ndarray]:
@@ -104,6 +105,19 @@ def test_rows_unlike_those_that_a_segment_was_calibrated_on_are_found_too() -> N
     queries = clouds.draw(200)[0]
     everybody = dict.fromkeys(range(3000), same[0]) | dict(enumerate(rows, start=3000))
     assert recall(*collection.search(queries, 10), everybody, queries) >= 0.95
+
+
+def test_a_query_like_the_rows_is_hardly_ever_far_off_and_one_unlike_them_is() -> None:
+    clouds = Clouds(seed=4)
+    collection, known, _ = _sealed(3000, clouds)
+    rows = np.array(list(known.values()))
+    usual = collection._current.state.segments[0].usual(10)
+
+    def share_of_far(queries: np.ndarray) -> float:
+        return float((np.sort(queries @ rows.T, axis=1)[:, -10] < usual).mean())
+
+    assert share_of_far(clouds.draw(1000)[0]) < 0.02
+    assert share_of_far(unit_rows(clouds.rng.normal(size=(300, clouds.dim)), clouds.dim)) > 0.95
 
 
 def test_rows_are_found_at_once_and_deleted_ones_never_while_segments_are_made() -> None:
