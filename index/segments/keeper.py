@@ -17,6 +17,7 @@ import numpy as np
 from ..records import FloatArray, KeyArray
 from . import sealing
 from .devices import Devices
+from .native import give_back_memory
 from .rows import unit_rows
 from .sealing import Sizes, Task
 from .segment import Segment
@@ -162,6 +163,9 @@ class Keeper:
                     return
             with _turn:
                 self._do(task, state)
+            del state
+            if task in (Task.BUILD, Task.MERGE, Task.COMPACT):
+                give_back_memory()
 
     def _do(self, task: Task, state: State) -> None:
         try:
