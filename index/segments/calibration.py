@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +15,7 @@ from .rows import Rows
 Search = Callable[[FloatArray, int, int], tuple[FloatArray, Slots]]
 """(queries, candidates, probes) -> estimates and places, both (q, candidates), best first."""
 _QUERIES = 128
+_TIMED = 32
 _TARGET = 0.97
 """Of the true neighbours, the share that has to be among the candidates: 0.95 and a margin for the sample's luck."""
 _LOST = 0.85
@@ -24,7 +25,8 @@ _NEARER, _FAR = 0.1, 0.02
 _WIDTHS = (10, 100)
 """Effort is measured for these k."""
 _RANKS = (10, 30, 100, 300, 1000)
-_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 24, 28, 32, 40, 48, 64, 96, 128)
+_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20), (24, 28, 32, 40, 48, 64, 96, 128)
+"""Candidates for each of k. The second ones are tried where no number of probes suffices with the first."""
 _LEAST_GAIN = 8
 """Candidates are at most this part of the rows; who needs more is better off with the rows themselves."""
 _MOST = 8192
@@ -68,24 +70,76 @@ class Effort:
         return int(np.ceil(self.probes[-1] * factor**0.5)), int(np.ceil(self.candidates[-1] * factor))
 
 
-def calibrated(rows: Rows, start: int, stop: int, search: Search, probes: Sequence[int]) -> Effort | None:
-    """The cheapest effort that finds _TARGET of the neighbours of a sample of the rows; None if none of these does.
+@dataclass(frozen=True)
+class Sample:
+    """Some of the rows start..stop-1 as queries, and how near their true neighbours are."""
 
-    probes: numbers to try, ascending.
-    """
-    sample = _sample(rows, start, stop)
-    queries = rows.take(sample)
-    least = _least_scores(rows, start, stop, sample, queries)
-    found = []
-    for k in _WIDTHS:
-        one = _cheapest(rows, start, stop, search, probes, sample, queries, k, least[k])
-        if one is None:
-            break
-        found.append(one)
-    if not found:
-        return None
-    usual = [float(2 * far - near) for near, far in (np.quantile(least[rank], (_NEARER, _FAR)) for rank in _RANKS)]
-    return Effort(tuple(one[0] for one in found), tuple(one[1] for one in found), tuple(usual), found[0][2])
+    rows: Rows
+    start: int
+    stop: int
+    slots: Slots
+    """(q,)"""
+    queries: FloatArray
+    """(q, dim)"""
+    least: Mapping[int, FloatArray]
+    """k of _RANKS -> (q,): the exact score of the k-th nearest other row of each query."""
+
+    @classmethod
+    def of(cls, rows: Rows, start: int, stop: int) -> "Sample":
+        slots = _spread(rows, start, stop)
+        queries = rows.take(slots)
+        return cls(rows, start, stop, slots, queries, _least_scores(rows, start, stop, slots, queries))
+
+    def effort(self, search: Search, probes: Sequence[int]) -> Effort | None:
+        """The cheapest that finds _TARGET of the neighbours; None if none of these does.
+
+        probes: numbers to try, ascending.
+        """
+        found = []
+        for k in _WIDTHS:
+            one = next(filter(None, (self._cheapest(search, probes, k, steps) for steps in _STEPS)), None)
+            if one is None:
+                break
+            found.append(one)
+        if not found:
+            return None
+        tails = (np.quantile(self.least[rank], (_NEARER, _FAR)) for rank in _RANKS)
+        usual = tuple(float(2 * far - near) for near, far in tails)
+        return Effort(tuple(one[0] for one in found), tuple(one[1] for one in found), usual, found[0][2])
+
+    def _cheapest(
+        self, search: Search, probes: Sequence[int], k: int, steps: Sequence[float]
+    ) -> tuple[int, int, float] | None:
+        """Probes, candidates and the seconds of a query."""
+        found: list[tuple[int, int, float]] = []
+        since = 0
+        most = min(_MOST, (self.stop - self.start) // _LEAST_GAIN, int(k * steps[-1]))
+        for number in probes:
+            _, places = search(self.queries, most, number)
+            slots = np.where(places < 0, -1, places + self.start)
+            slots[slots == self.slots[:, None]] = -1
+            hits = (self.rows.scores(self.queries, slots) >= self.least[k][:, None] - _TIE).cumsum(axis=1)
+            recall = np.minimum(hits, k).mean(axis=0) / min(k, self.stop - self.start - 1)
+            enough = np.flatnonzero(recall >= _TARGET)
+            if len(enough):
+                # One more than needed: the sample's own row took a place.
+                candidates = next((int(k * step) for step in steps if k * step > enough[0] + 1), 0)
+                if candidates:
+                    found.append((number, candidates, self._seconds(search, candidates, number)))
+            since += bool(found)
+            if since > _PATIENCE:
+                break
+        return min(found, key=lambda one: one[2], default=None)
+
+    def _seconds(self, search: Search, candidates: int, probes: int) -> float:
+        """Of one query, asked alone, its candidates scored: the median."""
+        waited = []
+        for query in self.queries[:_TIMED, None]:
+            begun = time.perf_counter()
+            _, places = search(query, candidates, probes)
+            self.rows.scores(query, np.where(places < 0, -1, places + self.start))
+            waited.append(time.perf_counter() - begun)
+        return float(np.median(waited))
 
 
 def still_finds(rows: Rows, start: int, stop: int, new: int, proposed: Callable[[FloatArray, int], Slots]) -> bool:
@@ -94,7 +148,7 @@ def still_finds(rows: Rows, start: int, stop: int, new: int, proposed: Callable[
     proposed: (queries, k) -> slots (q, c), -1 where there is none, by the effort of then.
     """
     k = _WIDTHS[0]
-    sample = _sample(rows, new, stop)[: _QUERIES // 2]
+    sample = _spread(rows, new, stop)[: _QUERIES // 2]
     queries = rows.take(sample)
     slots = proposed(queries, k)
     slots = np.where(slots == sample[:, None], -1, slots)
@@ -105,7 +159,7 @@ def still_finds(rows: Rows, start: int, stop: int, new: int, proposed: Callable[
     return bool(np.minimum(hits + 1, wanted).mean() >= _LOST * wanted)
 
 
-def _sample(rows: Rows, start: int, stop: int) -> Slots:
+def _spread(rows: Rows, start: int, stop: int) -> Slots:
     """Slots spread evenly, no two of the same vector: copies are easily found, and would speak for the others."""
     slots = np.linspace(start, stop - 1, min(8 * _QUERIES, stop - start)).astype(np.int64)
     _, first = np.unique(rows.take(slots), axis=0, return_index=True)
@@ -126,46 +180,3 @@ def _least_scores(rows: Rows, start: int, stop: int, sample: Slots, queries: Flo
             best = -np.partition(-both, most - 1, axis=1)[:, :most]
     ordered = -np.sort(-best, axis=1)
     return {k: ordered[:, min(k, most) - 1] for k in _RANKS}
-
-
-def _cheapest(
-    rows: Rows,
-    start: int,
-    stop: int,
-    search: Search,
-    probes: Sequence[int],
-    sample: Slots,
-    queries: FloatArray,
-    k: int,
-    least: FloatArray,
-) -> tuple[int, int, float] | None:
-    """Probes, candidates and the seconds of a query."""
-    found: list[tuple[int, int, float]] = []
-    since = 0
-    for number in probes:
-        _, places = search(queries, min(_MOST, (stop - start) // _LEAST_GAIN, int(k * _STEPS[-1])), number)
-        slots = np.where(places < 0, -1, places + start)
-        slots[slots == sample[:, None]] = -1
-        hits = (rows.scores(queries, slots) >= least[:, None] - _TIE).cumsum(axis=1)
-        recall = np.minimum(hits, k).mean(axis=0) / min(k, stop - start - 1)
-        enough = np.flatnonzero(recall >= _TARGET)
-        if len(enough):
-            # One more than needed: the sample's own row took a place.
-            candidates = next((int(k * step) for step in _STEPS if k * step > enough[0] + 1), 0)
-            if candidates:
-                found.append((number, candidates, _seconds(rows, search, queries, candidates, number, start)))
-        since += bool(found)
-        if since > _PATIENCE:
-            break
-    return min(found, key=lambda one: one[2], default=None)
-
-
-def _seconds(rows: Rows, search: Search, queries: FloatArray, candidates: int, probes: int, start: int) -> float:
-    """Of one query, asked alone, its candidates scored: the median."""
-    waited = []
-    for query in queries[:, None]:
-        begun = time.perf_counter()
-        _, places = search(query, candidates, probes)
-        rows.scores(query, np.where(places < 0, -1, places + start))
-        waited.append(time.perf_counter() - begun)
-    return float(np.median(waited))

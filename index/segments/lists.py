@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from ..records import FloatArray
 from .bits import Bits, Slots
-from .calibration import Effort, calibrated
+from .calibration import Effort, Sample
 from .native import faiss_on, selecting
 from .rows import Rows
 from .selection import Selection
 
-_TRAINING = 48
-"""Rows a centroid is trained on."""
-_ROUNDS = 8
+_TRAINING, _ROUNDS = 24, 6
+"""Rows a centroid is trained on, and how often: twice the rows and some more rounds find no better ones."""
+_CODE_TRAINING = 8192
+_BLOCK = 32
+"""Rows that a scan looks at together, FAISS's own default."""
 _PROBES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _KINDS = ("IndexIVFRaBitQFastScan", "IndexIVFPQFastScan")
 _MOST = 0.25
@@ -36,26 +38,24 @@ class Lists:
     """(n,): the list that each place is in."""
 
     @classmethod
-    def build(cls, rows: Rows, start: int, stop: int, threads: int) -> "Lists | None":
-        """With the kind of code that proves the cheapest: it differs between data sets. None: none will do."""
-        faiss = faiss_on(threads)
-        number = int(2 * np.sqrt(stop - start))
-        sample = rows.spread(start, stop, _TRAINING * number)
+    def build(cls, sample: Sample, threads: int) -> "Lists | None":
+        """Over the sample's rows, with the kind of code that proves the cheapest: it differs between data sets.
+
+        None: none will do.
+        """
+        faiss, rows = faiss_on(threads), sample.rows
+        number = int(2 * np.sqrt(sample.stop - sample.start))
         quantizer = faiss.IndexFlatIP(rows.dim)
         clustering = faiss.Clustering(rows.dim, number)
         clustering.niter, clustering.spherical = _ROUNDS, True
         clustering.max_points_per_centroid, clustering.min_points_per_centroid = _TRAINING, 1
-        clustering.train(sample, quantizer)
+        clustering.train(rows.spread(sample.start, sample.stop, _TRAINING * number), quantizer)
         best: tuple[Any, Effort] | None = None
         probes = tuple(p for p in _PROBES if p <= number)
-        for made in _kinds(faiss, quantizer, rows.dim, number):
-            faiss_on(threads)
-            made.train(sample)
-            for block in rows.chunks(start, stop):
-                made.add(block)
+        for made in _kinds(quantizer, number, rows, sample.start, sample.stop, threads):
             # A copy owns its centroids, so that they live as long as it does.
             index = faiss.clone_index(made)
-            found = calibrated(rows, start, stop, _plain_search(index), probes)
+            found = sample.effort(_plain_search(index), probes)
             if found and (best is None or found.seconds < best[1].seconds):
                 best = index, found
         if best is None:
@@ -168,12 +168,25 @@ class Lists:
         return estimates, places
 
 
-def _kinds(faiss: Any, quantizer: Any, dim: int, number: int) -> Iterator[Any]:
-    yield faiss.IndexIVFRaBitQFastScan(quantizer, dim, number, faiss.METRIC_INNER_PRODUCT)
-    if dim % 4 == 0:
-        product = faiss.IndexIVFPQFastScan(quantizer, dim, number, dim // 4, 4, faiss.METRIC_INNER_PRODUCT)
-        product.pq.cp.niter = _ROUNDS
-        yield product
+def _kinds(quantizer: Any, number: int, rows: Rows, start: int, stop: int, threads: int) -> Iterator[Any]:
+    """Indexes of the rows start..stop-1 with one-bit codes, and with product codes where the length allows."""
+    faiss, few = faiss_on(threads), rows.spread(start, stop, _CODE_TRAINING)
+    bits = faiss.IndexIVFRaBitQFastScan(quantizer, rows.dim, number, faiss.METRIC_INNER_PRODUCT)
+    bits.train(few)
+    for block in rows.chunks(start, stop):
+        bits.add(block)
+    yield bits
+    if rows.dim % 4:
+        return
+    # Which list each row goes into is known by now; only the plain index takes that, and a scan's can be made of it.
+    faiss, list_of = faiss_on(threads), _list_of(bits).astype(np.int64)
+    product = faiss.IndexIVFPQ(quantizer, rows.dim, number, rows.dim // 4, 4, faiss.METRIC_INNER_PRODUCT)
+    product.by_residual, product.pq.cp.niter = False, _ROUNDS
+    product.train(few)
+    for block in rows.chunks(start, stop):
+        lists = list_of[product.ntotal : product.ntotal + len(block)]
+        product.add_core(len(block), faiss.swig_ptr(block), None, faiss.swig_ptr(lists))
+    yield faiss.IndexIVFPQFastScan(product, _BLOCK)
 
 
 @lru_cache(64)

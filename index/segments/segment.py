@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..records import FloatArray
 from .bits import Bits, Slots
-from .calibration import Effort, calibrated, still_finds
+from .calibration import Effort, Sample, still_finds
 from .devices import Resident
 from .lists import Lists
 from .native import faiss_on, selecting
@@ -47,10 +47,11 @@ class Segment:
         codes = faiss.IndexRaBitQ(rows.dim, faiss.METRIC_INNER_PRODUCT)
         codes.train(rows.spread(start, stop, _TRAINING))
         _fill(codes, rows, start, stop)
-        effort = calibrated(rows, start, stop, lambda q, c, _: _search(codes, q, c, None), (1,))
+        sample = Sample.of(rows, start, stop)
+        effort = sample.effort(lambda q, c, _: _search(codes, q, c, None), (1,))
         if effort is None:
             return None
-        lists = Lists.build(rows, start, stop, threads) if with_lists else None
+        lists = Lists.build(sample, threads) if with_lists else None
         return cls(start, stop, count, codes, effort, lists)
 
     def extended(self, rows: Rows, stop: int, threads: int) -> "Segment":
