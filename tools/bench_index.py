@@ -1,5 +1,6 @@
 """`tenshot bench index`: recall, speed and memory of the collection beside other vector stores, in one run."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -253,7 +254,11 @@ def _quantiles(name: str, waited: Iterator[float]) -> dict[str, float]:
 
 
 def _resident() -> int:
-    """Bytes of this process in memory."""
+    """Bytes of this process in memory; what was freed before doesn't count."""
+    from ..index.segments.native import give_back_memory
+
+    gc.collect()
+    give_back_memory()
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:

@@ -18,7 +18,9 @@ class Tenshot:
 
     def __init__(self, dim: int, folder: Path) -> None:
         from ..index.collection import Collection
+        from ..index.segments.native import faiss_on
 
+        faiss_on()  # Loaded before anything is measured, as the other peers' libraries are.
         self._dim, self._folder = dim, folder
         self.collection = Collection(dim)
 

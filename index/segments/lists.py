@@ -24,6 +24,9 @@ _PROBES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _KINDS = ("IndexIVFRaBitQFastScan", "IndexIVFPQFastScan")
 _MOST = 0.25
 """The share of the lists from which a scan of all codes is cheaper."""
+_AS_EXPECTED = 0.7
+"""Where a filter leaves at least this part of the rows that it would leave if it left as many everywhere, it is near
+enough to that."""
 
 
 @dataclass(frozen=True)
@@ -111,25 +114,48 @@ class Lists:
         return estimates, places, short & (looked_into < self.index.nlist)
 
     def search_selected(
-        self, queries: FloatArray, k: int, allowed: Bits, selection: Selection, start: int
+        self, queries: FloatArray, k: int, rank: int, allowed: Bits, selection: Selection, start: int
     ) -> tuple[FloatArray, Slots, NDArray[np.bool_]] | None:
         """The same where a filter leaves some of the rows; None where a scan of all codes is cheaper.
 
-        Looks into as many lists as it takes to see as many rows that match as a search without a filter sees.
+        rank: where the k-th that is left stands among all, if the filter leaves as many everywhere.
         """
-        effort = self.effort.at(k)
-        if effort is None:
+        few, many = self.effort.at(k), self.effort.at(rank)
+        if few is None or many is None:
             return None
-        probes, count = effort
+        selected, total = selection.within(start, start + self.index.ntotal), self.index.ntotal
+        share, probes = len(selected) / total, many[0]
+        count = min(max(few[1], int(np.ceil(many[1] * share))), total)
+        parameters = faiss_on().SearchParametersIVF()
+        parameters.nprobe = probes
+        with selecting(parameters, allowed):
+            estimates, places = self.index.search(queries, count, params=parameters)
+        expected = min(count, share * probes * total / self.index.nlist)
+        sparse = (places >= 0).sum(axis=1) < _AS_EXPECTED * expected
+        if not sparse.any():
+            return estimates, places, sparse
+        covered = self._covering(queries[sparse], probes, min(max(count, many[1]), total), allowed, selection, start)
+        if covered is None:
+            return None if sparse.all() else (estimates, places, sparse)
+        # As wide as the others need it; the last estimate stays the last.
+        wider = ((0, 0), (0, covered[0].shape[1] - count))
+        estimates, places = np.pad(estimates, wider, mode="edge"), np.pad(places, wider, constant_values=-1)
+        estimates[sparse], places[sparse], sparse[sparse] = covered
+        return estimates, places, sparse
+
+    def _covering(
+        self, queries: FloatArray, probes: int, count: int, allowed: Bits, selection: Selection, start: int
+    ) -> tuple[FloatArray, Slots, NDArray[np.bool_]] | None:
+        """From as many lists as it takes to see as many rows that match as a search without a filter sees."""
         number, total = self.index.nlist, self.index.ntotal
-        places = selection.within(start, start + total) - start
-        matching = selection.counts(self, lambda: np.bincount(self.list_of[places], minlength=number))
-        cover = probes * total / number
-        near = queries @ self.centroids.T
+        selected = selection.within(start, start + total)
         # Twice as many lists as rows evenly left by the filter would take; who needs more is better off with the codes.
-        width = int(2 * probes * total / max(len(places), 1)) + 2
+        width = int(2 * probes * total / max(len(selected), 1)) + 2
         if width >= _MOST * number:
             return None
+        matching = selection.counts(self, lambda: np.bincount(self.list_of[selected - start], minlength=number))
+        cover = probes * total / number
+        near = queries @ self.centroids.T
         chosen = np.argpartition(-near, width, axis=1)[:, :width]
         distances = np.take_along_axis(near, chosen, axis=1)
         order = np.argsort(-distances, axis=1)
@@ -137,9 +163,7 @@ class Lists:
         seen = matching[chosen].cumsum(axis=1)
         before = np.concatenate([np.zeros((len(queries), 1), dtype=seen.dtype), seen[:, :-1]], axis=1)
         unwanted = (before >= cover) | (matching[chosen] == 0)
-        estimates, found = self._search_in(
-            queries, np.where(unwanted, -1, chosen), distances, min(count, total), allowed
-        )
+        estimates, found = self._search_in(queries, np.where(unwanted, -1, chosen), distances, count, allowed)
         return estimates, found, seen[:, -1] < cover
 
     def _search_in(

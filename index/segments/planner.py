@@ -4,6 +4,7 @@ Every way only proposes slots; all scores are exact ones of the rows, so no answ
 """
 
 from collections.abc import Iterator
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ _SCORES = 1 << 23
 """Scores held at once by a scan, 32 MB."""
 _GATHER, _PART = 3_000_000, 50
 """Up to this many components, or this part of all rows, matches are read one by one; beyond, codes are cheaper."""
+_CHEAPER = 4
+"""Where codes would propose this part of the rows, looking at all rows is no more work."""
 _TIE = 1e-5
 """Scanned scores that differ by less may be the other way round exactly."""
 _EQUALS = 8
@@ -58,7 +61,11 @@ def nearest(
         if not (doubt | far).any():
             return keys, scores
         every = _asked_again(state, queries, k, selection, matching, doubt, far, keys, scores)
-    for query, slots in zip(every.tolist(), _scanned(state, queries[every], k, selection), strict=True):
+    if selection is not None and 2 * matching <= rows.size:
+        looked_at: Iterator[Slots] = repeat(selection.slots, len(every))
+    else:
+        looked_at = _scanned(state, queries[every], k, selection)
+    for query, slots in zip(every.tolist(), looked_at, strict=True):
         keys[query], scores[query], _ = _best(state, queries[query : query + 1], slots[None], None, k)
     return keys, scores
 
@@ -99,8 +106,12 @@ def _found(
 
     None where looking at every row is no more work, or where no segment knows how to find so many.
     """
-    if not state.segments or k * boost * 4 > state.rows.size:
+    if not state.segments or k * boost * _CHEAPER > state.rows.size:
         return None
+    if boost > 1 and selection is not None:
+        effort = state.segments[0].effort_under(k, matching / state.rows.size)
+        if effort is None or effort[1] * boost * _CHEAPER > matching:
+            return None
     proposed = _proposed(state, queries, k, selection, matching, boost)
     if proposed is None or proposed[0].shape[1] < k:
         return None

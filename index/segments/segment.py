@@ -81,6 +81,10 @@ class Segment:
         """The exact score that a k-th neighbour has, but for queries that are farther off than most."""
         return (self.lists.effort if self.lists else self.effort).usual_at(k)
 
+    def effort_under(self, k: int, share: float) -> tuple[int, int] | None:
+        """(probes, candidates) among the codes of all rows, for any k where a filter leaves such a share of them."""
+        return self.effort.at(_rank(k, share))
+
     @property
     def kind(self) -> str:
         """For people: which codes it has."""
@@ -107,8 +111,7 @@ class Segment:
         them all in (0, 1]; selection: the same where a filter makes it. boost: how many times the usual effort. None
         where the effort for such a k isn't known.
         """
-        # What is k-th among the rows that a filter leaves stands further down among all, where codes tell less apart.
-        rank = k if selection is None else max(k, min(int(k / share), _RANK))
+        rank = k if selection is None else _rank(k, share)
         local = None if allowed is None else allowed[self.start // 8 : (self.stop + 7) // 8]
         found: tuple[FloatArray, Slots, NDArray[np.bool_]] | None = None
         sure = np.zeros(len(queries), dtype=np.bool_)
@@ -117,14 +120,19 @@ class Segment:
         if self.lists and (selection is None or local is None):
             found = self.lists.search(queries, k, local, share, boost)
         elif self.lists and local is not None and selection is not None and boost == 1:
-            found = self.lists.search_selected(queries, rank, local, selection, self.start)
+            found = self.lists.search_selected(queries, k, rank, local, selection, self.start)
         if found is None:
-            effort = self.effort.at(rank)
+            effort = self.effort.at(k) if selection is None else self.effort_under(k, share)
             if effort is None:
                 return None
             found = (*_search(self.codes, queries, min(effort[1] * boost, self.stop - self.start), local), sure)
         estimates, places, short = found
         return np.where(places < 0, -1, places + self.start) if self.start else places, estimates, short
+
+
+def _rank(k: int, share: float) -> int:
+    """Where the k-th among the rows that a filter leaves stands among all, where codes tell less apart; up to _RANK."""
+    return max(k, min(int(k / share), _RANK))
 
 
 def _search(codes: Any, queries: FloatArray, count: int, allowed: Bits | None) -> tuple[FloatArray, Slots]:
