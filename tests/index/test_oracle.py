@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from clouds import SMALL, Clouds, recall
-from shop import Shop
+from shop import EAGER, Shop
 
 from tenshot.index.collection import Collection
+from tenshot.index.collections import CollectionSettings
+from tenshot.index.store import Store
 
 ROOT = Path(__file__).parents[2]
 
@@ -169,3 +171,46 @@ def test_what_a_killed_process_acknowledged_is_there_and_what_it_deleted_is_not(
             there = left
             shop.collection.wait()
             shop.check()
+
+
+def test_two_apps_with_the_same_ids_never_see_each_others_rows_through_deletes_returns_and_reopens(
+    tmp_path: Path, long: bool
+) -> None:
+    clouds, settings = Clouds(seed=6), CollectionSettings(sizes=EAGER)
+    rng, known = clouds.rng, {name: dict[str, np.ndarray]() for name in ("one", "other")}
+    store, found = Store.open(tmp_path, collections=settings), list[float]()
+    for name in known:
+        store.create_app(name, workflow="vectors", dim=clouds.dim)
+    for _ in range(4000 if long else 100):
+        name = "one" if rng.random() < 0.5 else "other"
+        app, rows, kind = store.app(name), known[name], rng.random()
+        if kind < 0.45:
+            ids = [f"i{number}" for number in rng.choice(3000, 60, replace=False) if f"i{number}" not in rows]
+            made = clouds.draw(len(ids))[0]
+            app.add_vectors(made, ids=ids)
+            rows |= dict(zip(ids, made, strict=True))
+        elif kind < 0.6 and rows:
+            gone = rng.choice(sorted(rows), min(40, len(rows)), replace=False).tolist()
+            app.delete(gone)
+            # Half of them come back at once, as something else.
+            back, made = gone[::2], clouds.draw(len(gone[::2]))[0]
+            app.add_vectors(made, ids=back)
+            for one in gone:
+                del rows[one]
+            rows |= dict(zip(back, made, strict=True))
+        elif kind < 0.65:
+            store.close()
+            store = Store.open(tmp_path, collections=settings)
+        else:
+            queries = clouds.draw(3)[0]
+            answer = app.search_vectors(queries, k=10)
+            known_ids = np.array(sorted(rows))
+            truth = queries @ np.stack([rows[one] for one in known_ids.tolist()]).T if rows else np.empty((3, 0))
+            for given, scores, every in zip(answer.ids, answer.scores, truth, strict=True):
+                width = min(10, len(rows))
+                assert len(set(given)) == len(given) == width
+                np.testing.assert_allclose(scores[:width], every[np.searchsorted(known_ids, given)], atol=1e-5)
+                if width:
+                    found.append(float((scores[:width] >= np.sort(every)[-width] - 1e-5).mean()))
+    assert np.mean(found) >= 0.95
+    store.close()
