@@ -24,9 +24,9 @@ _PROBES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _KINDS = ("IndexIVFRaBitQFastScan", "IndexIVFPQFastScan")
 _MOST = 0.25
 """The share of the lists from which a scan of all codes is cheaper."""
-_AS_EXPECTED = 0.7
-"""Where a filter leaves at least this part of the rows that it would leave if it left as many everywhere, it is near
-enough to that."""
+_AS_EXPECTED, _MORE = 0.7, 2
+"""Where a filter leaves at least this part of the rows that it would leave if it left as many everywhere, the effort
+for that is near enough, with so many times the lists."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Lists:
         if few is None or many is None:
             return None
         selected, total = selection.within(start, start + self.index.ntotal), self.index.ntotal
-        share, probes = len(selected) / total, many[0]
+        share, probes = len(selected) / total, min(_MORE * many[0], self.index.nlist)
         count = min(max(few[1], int(np.ceil(many[1] * share))), total)
         parameters = faiss_on().SearchParametersIVF()
         parameters.nprobe = probes
@@ -134,7 +134,7 @@ class Lists:
         sparse = (places >= 0).sum(axis=1) < _AS_EXPECTED * expected
         if not sparse.any():
             return estimates, places, sparse
-        covered = self._covering(queries[sparse], probes, min(max(count, many[1]), total), allowed, selection, start)
+        covered = self._covering(queries[sparse], many[0], min(max(count, many[1]), total), allowed, selection, start)
         if covered is None:
             return None if sparse.all() else (estimates, places, sparse)
         # As wide as the others need it; the last estimate stays the last.
