@@ -17,7 +17,7 @@ from .state import State
 
 _SCORES = 1 << 23
 """Scores held at once by a scan, 32 MB."""
-_GATHER, _PART = 3_000_000, 50
+_GATHER, _PART = 4_000_000, 50
 """Up to this many components, or this part of all rows, matches are read one by one; beyond, codes are cheaper."""
 _CHEAPER = 4
 """Where codes would propose this part of the rows, looking at all rows is no more work."""
