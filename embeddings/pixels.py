@@ -1,12 +1,15 @@
 """Pictures as a model looks at them: the model library's own resize and crop, and no numbers of ours."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+from torch import nn
 from torchvision import transforms
+from torchvision.transforms.functional import InterpolationMode
 
+from . import resizing
 from .base import Pixels
 
 _FINER = 2.5
@@ -37,10 +40,16 @@ class Preprocessing:
     """Of each channel, for values in [0, 1]."""
     sees_middle: bool = False
     """Whether a picture is resized by its shorter side and then cropped to its middle."""
+    bicubic: int | tuple[int, int] | None = None
+    """Of the shorter side, or height and width: where the geometry is a bicubic resize to this, and then a crop to the
+    middle if that is smaller. None: it is something else.
+    """
 
     def __call__(self, image: Image.Image) -> Pixels:
         if self.sees_middle and max(image.size) > _LONGEST * min(image.size):
             image = _middle(image)
+        if self.bicubic and resizing.is_possible(image, resized := _resized(image, self.bicubic)):
+            return resizing.resized_middle(image, resized, self.size)
         return np.ascontiguousarray(np.asarray(self.geometry(image)).transpose(2, 0, 1))
 
     @classmethod
@@ -61,7 +70,28 @@ class Preprocessing:
             sees_middle=bool(resized)
             and isinstance(resized[0], int)
             and any(isinstance(step, transforms.CenterCrop) for step in steps),
+            bicubic=_bicubic(steps, (height, width)),
         )
+
+
+def _bicubic(steps: Sequence[object], seen: tuple[int, int]) -> int | tuple[int, int] | None:
+    """As in `Preprocessing`. What is no module of torch's makes RGB of pictures, which they are already."""
+    match [step for step in steps if isinstance(step, nn.Module)]:
+        case [transforms.Resize() as resize] | [transforms.Resize() as resize, transforms.CenterCrop()]:
+            plain = resize.interpolation is InterpolationMode.BICUBIC and resize.max_size is None
+            if plain and isinstance(resize.size, int) and resize.size >= max(seen):
+                return resize.size
+            if plain and tuple(resize.size) == seen:
+                return seen
+    return None
+
+
+def _resized(image: Image.Image, to: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width, as torchvision's Resize rounds."""
+    if isinstance(to, tuple):
+        return to
+    longer = int(to * max(image.size) / min(image.size))
+    return (to, longer) if image.height <= image.width else (longer, to)
 
 
 def _middle(image: Image.Image) -> Image.Image:

@@ -8,6 +8,7 @@ from PIL import Image
 from torchvision.transforms import Compose
 
 from tenshot.embeddings.pixels import Preprocessing
+from tenshot.embeddings.resizing import is_possible, resized_middle
 
 
 def of_timm(name: str) -> Compose:
@@ -56,3 +57,23 @@ def test_of_a_line_only_what_is_seen_is_resized(name: str, turned: bool) -> None
     assert pixels.shape[1:] == ours.size
     if ours.sees_middle:
         assert (pixels == 7).all()
+
+
+def test_resizing_in_few_steps_is_pillows_to_the_bit() -> None:
+    """Pictures and sizes of all kinds, larger and smaller, tall and wide: where it is possible nothing differs."""
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(0)
+    tried = 0
+    for width, height, new_width, new_height in rng.integers(2, 300, (40, 4)).tolist():
+        image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        if not is_possible(image, (new_height, new_width)):
+            continue
+        tried += 1
+        whole = np.asarray(image.resize((new_width, new_height), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+        seen = (new_height - new_height // 3, new_width - new_width // 5)
+        top, left = (round((all - part) / 2) for all, part in zip((new_height, new_width), seen, strict=True))
+        np.testing.assert_array_equal(
+            resized_middle(image, (new_height, new_width), seen),
+            whole[:, top : top + seen[0], left : left + seen[1]],
+        )
+    assert tried > 20
