@@ -1,17 +1,16 @@
 """`tenshot bench embed`: pictures per second, beside the loop that people would write, in the same run."""
 
 import json
+import math
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +18,7 @@ from typing import Annotated
 import typer
 
 from .console import errors, fail, say, table
+from .served import serving
 
 _WIDTH, _HEIGHT = 2048, 1536
 _CHUNK = 32
@@ -36,7 +36,14 @@ class Speed:
     ratio: float
     """To the plain loop of the same run; over HTTP to one client."""
     cpu_ms: float | None
-    """Computing time of a picture, over all cores: what other programs on the machine disturb least."""
+    """Computing time of a picture, over all cores and, over HTTP, of client, server and decoders: what other programs
+    on the machine disturb least. None where it isn't known.
+    """
+
+    @property
+    def cores(self) -> float | None:
+        """How many it keeps busy. No way can be faster than all cores with this computing time allow."""
+        return None if self.cpu_ms is None else self.per_second * self.cpu_ms / 1000
 
 
 def embed(
@@ -66,11 +73,11 @@ def embed(
             if http:
                 speeds += [_named(speed, name) for speed in _over_http(workflow, files, rounds, Path(folder) / "data")]
     rows = [
-        [s.workflow, s.method, f"{s.per_second:.1f}", f"{s.ratio:.2f}", "-" if s.cpu_ms is None else f"{s.cpu_ms:.0f}"]
+        [s.workflow, s.method, f"{s.per_second:.1f}", f"{s.ratio:.2f}", _shown(s.cpu_ms, 0), _shown(s.cores, 1)]
         for s in speeds
     ]
     title = f"Pictures per second, {count} JPEG files of 3 megapixels, median of {rounds} rounds"
-    columns = ["workflow", "method", "per second", "times", "CPU ms"]
+    columns = ["workflow", "method", "per second", "times", "CPU ms", "cores busy"]
     say(context.obj, [asdict(speed) for speed in speeds], table(title, columns, rows))
 
 
@@ -104,11 +111,7 @@ def _from_files(workflow: str, files: Sequence[Path], rounds: int) -> list[Speed
     batcher.embed_pixels(prepared[:1])
     took = _in_turns(ways, rounds)
     batcher.close()
-    slowest = took["plain loop (torch, one by one)"].seconds
-    return [
-        Speed(workflow, way, len(files) / one.seconds, slowest / one.seconds, 1000 * one.cpu_seconds / len(files))
-        for way, one in took.items()
-    ]
+    return _speeds(workflow, took, len(files))
 
 
 def _over_http(workflow: str, files: Sequence[Path], rounds: int, data: Path) -> list[Speed]:
@@ -118,10 +121,11 @@ def _over_http(workflow: str, files: Sequence[Path], rounds: int, data: Path) ->
     contents = [b64encode(file.read_bytes()).decode() for file in files]
     bodies = [json.dumps({"inputs": [{"data": {"image": {"base64": content}}}]}) for content in contents]
     errors.print(f"{workflow}: over HTTP")
-    with _server(workflow, data) as (port, key):
+    key = _key(data, workflow)
+    with serving(data) as server:
 
         def ask(body: str) -> None:
-            connection = HTTPConnection("127.0.0.1", port, timeout=120)
+            connection = HTTPConnection(server.host, server.port, timeout=120)
             connection.request(
                 "POST",
                 f"/v2/models/{EMBEDDING.id}/outputs",
@@ -143,34 +147,39 @@ def _over_http(workflow: str, files: Sequence[Path], rounds: int, data: Path) ->
             "HTTP, one client": lambda: list(map(ask, bodies)),
             f"HTTP, {_CLIENTS} clients": many,
         }
-        took = _in_turns(ways, rounds)
-    slowest = took["HTTP, one client"].seconds
-    return [Speed(workflow, way, len(files) / one.seconds, slowest / one.seconds, None) for way, one in took.items()]
+        took = _in_turns(ways, rounds, partial(_cpu_seconds, server.process.pid))
+    one, many_at_once = speeds = _speeds(workflow, took, len(files))
+    if one.cores and one.cpu_ms and many_at_once.cpu_ms:
+        cores = os.cpu_count() or 1
+        most = cores / one.cores * one.cpu_ms / many_at_once.cpu_ms
+        errors.print(
+            f"{workflow}: one client keeps {one.cores:.1f} of {cores} cores busy; all are {most:.1f} times as much"
+        )
+    return speeds
 
 
-@contextmanager
-def _server(workflow: str, data: Path) -> Iterator[tuple[int, str]]:
-    """A server of its own process: its port, and the key of an app on the workflow."""
+def _key(data: Path, workflow: str) -> str:
+    """Of a new app on the workflow."""
     from ..api.keys import new_key
     from ..index.store import create_app_record, open_catalog
 
     with open_catalog(data) as catalog:
         name = f"bench-{len(catalog.apps.list())}"
-        key = new_key(catalog, create_app_record(catalog, name, workflow).id, name).secret
-    main = "from tenshot.tools.cli import main; main()"
-    command = [sys.executable, "-c", main, "--data", str(data), "serve", "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stderr is not None
-            for line in server.stderr:
-                if "listens on http://" in line:
-                    address = line.split("listens on http://")[1].split()[0]
-                    yield int(address.rstrip("/").rpartition(":")[2]), key
-                    break
-            else:
-                raise OSError("the server did not start")
-        finally:
-            server.terminate()
+        return new_key(catalog, create_app_record(catalog, name, workflow).id, name).secret
+
+
+def _cpu_seconds(server: int) -> float:
+    """Of this process, and of a server's with its children, the decoders; NaN where there is no /proc."""
+    try:
+        ticks = 0
+        for file in Path("/proc").glob("[0-9]*/stat"):
+            # The fields behind the command, from the state (3) on: the parent is 4, user and system time 14 and 15.
+            fields = file.read_text().rpartition(")")[2].split()
+            if server in (int(file.parent.name), int(fields[1])):
+                ticks += int(fields[11]) + int(fields[12])
+        return time.process_time() + ticks / os.sysconf("SC_CLK_TCK") if ticks else math.nan
+    except (OSError, ValueError):  # a process that ended meanwhile, no /proc
+        return math.nan
 
 
 @dataclass(frozen=True)
@@ -179,14 +188,31 @@ class _Took:
     cpu_seconds: float
 
 
-def _in_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, _Took]:
+def _speeds(workflow: str, took: dict[str, _Took], count: int) -> list[Speed]:
+    """Beside the first way."""
+    first = next(iter(took.values())).seconds
+    return [
+        Speed(
+            workflow,
+            way,
+            count / one.seconds,
+            first / one.seconds,
+            None if math.isnan(one.cpu_seconds) else 1000 * one.cpu_seconds / count,
+        )
+        for way, one in took.items()
+    ]
+
+
+def _in_turns(
+    ways: dict[str, Callable[[], object]], rounds: int, cpu_seconds: Callable[[], float] = time.process_time
+) -> dict[str, _Took]:
     """Medians for each way; all of them take a turn in each round, so that what disturbs one disturbs all."""
     taken: dict[str, list[_Took]] = {way: [] for way in ways}
     for _ in range(rounds):
         for way, run in ways.items():
-            start, cpu_start = time.perf_counter(), time.process_time()
+            start, cpu_start = time.perf_counter(), cpu_seconds()
             run()
-            taken[way].append(_Took(time.perf_counter() - start, time.process_time() - cpu_start))
+            taken[way].append(_Took(time.perf_counter() - start, cpu_seconds() - cpu_start))
     return {
         way: _Took(statistics.median(t.seconds for t in times), statistics.median(t.cpu_seconds for t in times))
         for way, times in taken.items()
@@ -213,6 +239,10 @@ def _pictures(folder: Path, count: int) -> list[Path]:
         files.append(folder / f"{number}.jpg")
         mosaic.save(files[-1], quality=90)
     return files
+
+
+def _shown(number: float | None, digits: int) -> str:
+    return "-" if number is None else f"{number:.{digits}f}"
 
 
 def _named(speed: Speed, name: str) -> Speed:

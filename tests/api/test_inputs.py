@@ -27,10 +27,11 @@ def test_an_uploaded_picture_is_ready_at_once_and_served_without_a_key(tenant_of
     assert tenant.call("GET", f"/v2/inputs/{one['id']}")["input"] == one
 
 
-def test_a_data_uri_prefix_and_a_crop_are_understood(tenant_of: Callable[..., Any]) -> None:
+def test_a_data_uri_prefix_lines_and_a_crop_are_understood(tenant_of: Callable[..., Any]) -> None:
     tenant = tenant_of("general-fast", None)
     upload = _upload("checks", 1)
-    upload["data"]["image"]["base64"] = "data:image/png;base64," + upload["data"]["image"]["base64"]
+    inline = upload["data"]["image"]["base64"]
+    upload["data"]["image"]["base64"] = f"data:image/png;base64,{inline[:76]}\r\n{inline[76:]}\n"
     upload["data"]["image"]["crop"] = [0.0, 0.0, 0.5, 0.5]
     [one] = tenant.call("POST", "/v2/inputs", {"inputs": [upload]})["inputs"]
     assert one["data"]["image"]["crop"] == [0.0, 0.0, 0.5, 0.5]
