@@ -20,8 +20,9 @@ class Batch:
 
     def __init__(self, requests: Sequence[AddRequest], dim: int, eye: Eye, *, later: bool = False) -> None:
         """later: pictures with a URL come another time. Several pictures are decoded on all cores."""
-        self._requests = requests
-        self._eye = eye
+        self.requests = requests
+        self.eye = eye
+        self.later = later
         self._vectors: dict[int, FloatArray] = {}
         blind = self._why_blind()
 
@@ -81,7 +82,7 @@ class Batch:
             return
         try:
             with stage("embed"):
-                vectors = self._eye.embedder.embed_pixels(list(pictures.values()))
+                vectors = self.eye.embedder.embed_pixels(list(pictures.values()))
         except WorkflowError as error:
             for place in pictures:
                 self._fail(place, NotSupported(str(error)))
@@ -116,14 +117,14 @@ class Batch:
         inputs = dict(zip(self._prepared, stored, strict=True))
         return [
             AddResult(request, input=inputs.get(place), error=self._errors.get(place))
-            for place, request in enumerate(self._requests)
+            for place, request in enumerate(self.requests)
         ]
 
     def _why_blind(self) -> NotSupported | None:
         """What each picture is told where the base workflow can't be opened."""
         try:
-            if any(request.image is not None for request in self._requests):
-                _ = self._eye.embedder
+            if any(request.image is not None for request in self.requests):
+                _ = self.eye.embedder
         except WorkflowError as error:
             return NotSupported(str(error))
         return None

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
-from itertools import islice
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +17,7 @@ import numpy as np
 from ..embeddings.base import Recipe
 from ..embeddings.batcher import Batcher
 from ..embeddings.images import Opener, open_image
+from ..embeddings.parallel import ahead, batches
 from ..embeddings.thumbnails import thumbnail
 from .batch import Batch
 from .blobs import Blobs
@@ -134,14 +134,14 @@ class Library:
     ) -> Iterator[AddResult]:
         """Adds as the results are read: one result for each request, in order; a bad one doesn't stop the others.
 
-        Requests are taken from the iterable in batches, so it may be longer than memory. What a result tells is
-        committed. progress is called after each batch. later: a request may have a URL in the place of a picture; its
-        input is pending until `arrived`.
+        Requests are taken from the iterable in batches, one batch ahead, so it may be longer than memory: the next
+        pictures are decoded while the model looks at these. What a result tells is committed. progress is called after
+        each batch. later: a request may have a URL in the place of a picture; its input is pending until `arrived`.
         """
         total = len(requests) if isinstance(requests, Sequence) else None
-        source, done, failed = iter(requests), 0, 0
-        while batch := list(islice(source, _BATCH)):
-            results = self._add_batch(batch, later=later)
+        done, failed = 0, 0
+        for batch in ahead(partial(self._batch, later=later), batches(requests, _BATCH)):
+            results = self._add_batch(batch)
             done, failed = done + len(results), failed + sum(result.error is not None for result in results)
             if progress:
                 progress(Progress(done, failed, total))
@@ -208,16 +208,17 @@ class Library:
         with self._lock:
             self._catalog.inputs.fail(self.id, id, failure, reason)
 
-    def _add_batch(self, requests: Sequence[AddRequest], *, later: bool) -> list[AddResult]:
-        eye = self.eye()
-        batch = Batch(requests, self.dim, eye, later=later)
+    def _batch(self, requests: Sequence[AddRequest], *, later: bool) -> Batch:
+        return Batch(requests, self.dim, self.eye(), later=later)
+
+    def _add_batch(self, batch: Batch) -> list[AddResult]:
         # Before the model runs, so that no time goes into what can't be stored; and again under the lock.
         self._refuse_taken(batch)
         batch.embed(self._embedded)
         for data in batch.pictures():
             self._blobs.put(data)
         with self._lock:
-            if self.recipe is eye.recipe:
+            if self.recipe is batch.eye.recipe:
                 self._refuse_taken(batch)
                 with self._blobs.kept():
                     # Once more, for another app may have deleted the same picture since.
@@ -225,7 +226,7 @@ class Library:
                         self._blobs.put(data)
                     return batch.results(self._store(batch.new_inputs()))
         # The base workflow was changed while the model ran.
-        return self._add_batch(requests, later=later)
+        return self._add_batch(self._batch(batch.requests, later=batch.later))
 
     def _refuse_taken(self, batch: Batch) -> None:
         ids, urls = batch.ids_and_urls()
