@@ -7,11 +7,10 @@ from uuid import uuid4
 
 from PIL.Image import Image
 
-from ..embeddings.base import WorkflowError
 from ..embeddings.images import ImageError, crop
 from ..embeddings.parallel import side_by_side
-from ..index.errors import NotSupported, TenshotError
-from ..index.records import FloatArray, Input
+from ..index.errors import TenshotError
+from ..index.records import Crop, FloatArray, Input
 from .access import Caller
 from .answers import AskedOut
 from .fetch import FetchError
@@ -48,7 +47,7 @@ class Asked:
 
     def seen(self, see: Callable[[Image], T]) -> Mapping[int, T]:
         """What see makes of each upright, cropped picture that can be used; the pictures themselves are let go."""
-        return self._seen(see, self._untried({}), None)
+        return self._each(lambda place: see(self._image(place)), self._untried({}))
 
     def vectors(self) -> Mapping[int, FloatArray]:
         """(dim,) in the app's base workflow, of those that can be used. All pictures go through it at once."""
@@ -82,46 +81,51 @@ class Asked:
         return self._stored
 
     def _embed(self, places: Sequence[int]) -> None:
-        eye = self._caller.app.eye()
-        try:
-            prepared = self._seen(eye.embedder.prepare, places, eye.embedder.least_side)
-            if prepared:
-                made = eye.embedder.embed_pixels(list(prepared.values()))
-                self._vectors.update(zip(prepared, made, strict=True))
-        except WorkflowError as error:
-            self.errors |= {place: NotSupported(str(error)) for place in places if place not in self.errors}
+        files = self._each(self._picture, places)
+        crops = [self._crop(place) for place in files]
+        for place, made in zip(files, self._caller.app.embed_each(list(files.values()), crops), strict=True):
+            if isinstance(made, Exception):
+                self.errors[place] = made
+            else:
+                self._vectors[place] = made
 
-    def _seen(self, see: Callable[[Image], T], places: Sequence[int], least_side: int | None) -> Mapping[int, T]:
-        """least_side: pixels of a whole picture's shorter side that will do."""
+    def _each(self, do: Callable[[int], T], places: Sequence[int]) -> Mapping[int, T]:
+        """What it gives for each place; those where it fails are left out, with their errors noted."""
         found: dict[int, T] = {}
 
-        def look(place: int) -> None:
+        def done(place: int) -> None:
             with self._noting(place):
-                found[place] = see(self._image(place, least_side))
+                found[place] = do(place)
 
-        side_by_side(look, places)
+        side_by_side(done, places)
         return {place: found[place] for place in places if place in found}
 
-    def _image(self, place: int, least_side: int | None) -> Image:
-        one, opener = self.inputs[place], self._caller.app.eye().opener
-        if one.data.video is not None:
-            raise WireError(INPUT_VIDEO, "this server understands pictures, not video")
-        box = one.data.image and one.data.image.crop
-        # The pixels of a crop count as they are; else no more is decoded than a model sees.
-        if _is_stored(one):
-            stored = self._caller.app.input(one.id or "")
-            whole = least_side if not (box or stored.crop) else None
-            opened = opener(self._caller.app.picture(stored.id), least_side=whole).image
-            opened = crop(opened, stored.crop) if stored.crop else opened
-        else:
-            opened = opener(self._file(place), least_side=None if box else least_side).image
+    def _image(self, place: int) -> Image:
+        picture, box = self._picture(place), self._crop(place)
+        opened = self._caller.app.eye().opener(picture).image if isinstance(picture, bytes) else picture
         return crop(opened, box) if box else opened
+
+    def _picture(self, place: int) -> bytes | Image:
+        """The file, as it was sent or is stored; or the part of it that a stored input is."""
+        one, app = self.inputs[place], self._caller.app
+        if not _is_stored(one):
+            return self._file(place)
+        stored = app.input(one.id or "")
+        file = app.picture(stored.id)
+        return crop(app.eye().opener(file).image, stored.crop) if stored.crop else file
+
+    def _crop(self, place: int) -> Crop | None:
+        """The part of the picture that is asked about."""
+        image = self.inputs[place].data.image
+        return image.crop if image else None
 
     def _file(self, place: int) -> bytes:
         """A picture's bytes; what was fetched is kept for the next model, within what a request may bring along."""
         if place in self._files:
             return self._files[place]
         data = self.inputs[place].data
+        if data.video is not None:
+            raise WireError(INPUT_VIDEO, "this server understands pictures, not video")
         file = self._caller.picture(data)
         if data.image and data.image.base64 is None:
             self._fetched += len(file)

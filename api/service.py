@@ -91,6 +91,7 @@ def opened_store(settings: Settings) -> Iterator[Store]:
                     devices=DeviceSettings(count=settings.gpu_count, memory_bytes=settings.gpu_memory_bytes),
                 ),
                 opener=opener,
+                cached_vectors=settings.cached_vectors,
             )
         )
 

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ..embeddings.images import MAX_PIXELS
+from ..index.vector_cache import MOST
 
 
 class Settings(BaseSettings):
@@ -37,6 +38,8 @@ class Settings(BaseSettings):
     """Pictures decoded at once; None: one for each processor, but at most 8."""
     max_pixels: int = MAX_PIXELS
     """Of one picture. Decoding takes up to 32 bytes for each, with `decoders` pictures at once."""
+    cached_vectors: int = Field(MOST, ge=0)
+    """Pictures of predictions and searches whose vectors stay in memory, so that none is embedded twice; 0: none."""
     search_threads: int | None = None
     """Searches of one app at once; None: one for each processor."""
     gpu_count: int | None = None

@@ -7,15 +7,12 @@ Thread-safe.
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..embeddings.base import WorkflowError
 from ..embeddings.batcher import Batcher
-from ..embeddings.images import ImageError
-from ..embeddings.parallel import side_by_side
 from ..embeddings.stages import stage
 from ..embeddings.zero_shot import zero_shot
 from . import explanation
@@ -64,27 +61,10 @@ class App(Sight):
 
     def embed_each(self, images: Sequence[Picture], crops: Sequence[Crop | None]) -> "list[FloatArray | Exception]":
         """As `embed`, but a picture that can't be used gives its error in its place and stops none of the others."""
-        eye = self.eye()
-
-        def looked(asked: tuple[Picture, Crop | None]) -> Any:
-            try:
-                return eye.look(*asked)
-            except ImageError as error:
-                return error
-
         try:
-            with stage("decode"):
-                outcomes: list[Any] = side_by_side(looked, list(zip(images, crops, strict=True)))
-            good = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Exception)]
-            with stage("embed"):
-                vectors: Sequence[FloatArray] = (
-                    list(eye.embedder.embed_pixels([outcomes[i] for i in good])) if good else []
-                )
+            return list(self.eye().embed_each(list(zip(images, crops, strict=True))))
         except WorkflowError as error:
             return [NotSupported(str(error)) for _ in images]
-        for i, vector in zip(good, vectors, strict=True):
-            outcomes[i] = vector
-        return outcomes
 
     def base_workflow(self) -> Batcher:
         """The opened model that this app sees with."""

@@ -8,11 +8,10 @@ from ..embeddings.base import WorkflowError
 from ..embeddings.images import ImageError
 from ..embeddings.parallel import side_by_side
 from ..embeddings.stages import stage
-from .catalog.vectors import PictureKey
 from .errors import DuplicateUrl, InputExists, NotSupported, TenshotError
 from .eye import Eye
 from .intake import Prepared, prepare
-from .records import AddRequest, AddResult, FloatArray, Input, NewInput
+from .records import AddRequest, AddResult, FloatArray, Input, NewInput, PictureKey
 
 
 class Batch:

@@ -22,7 +22,6 @@ from ..embeddings.thumbnails import thumbnail
 from .batch import Batch
 from .blobs import Blobs
 from .catalog import Catalog
-from .catalog.vectors import PictureKey
 from .collection import Collection, CollectionFacts
 from .errors import BadRequest, InputNotFound, InputNotReady
 from .eye import Eye
@@ -45,10 +44,12 @@ from .records import (
     LabelSource,
     NewInput,
     Picture,
+    PictureKey,
     Progress,
     StoredPicture,
 )
 from .teacher import LabelChange, Teacher
+from .vector_cache import VectorCache
 
 _BATCH = 32
 """Pictures that `add_many` decodes, embeds and commits together."""
@@ -65,9 +66,10 @@ class Library:
         collections: Callable[[AppRecord], Collection],
         embedders: Callable[[Recipe], Batcher],
         opener: Opener = open_image,
+        cache: VectorCache | None = None,
     ) -> None:
         """collections opens what SQL holds of an app's vectors; embedders a base workflow, once it is needed; opener
-        the bytes of a picture.
+        the bytes of a picture; cache has vectors of pictures that were only predicted.
         """
         self.id, self.name, self.recipe, self.dim = record.id, record.name, Recipe(**record.recipe), record.dim
         self.created_at: datetime = record.created_at
@@ -75,6 +77,7 @@ class Library:
         self._blobs = blobs
         self._embedders = embedders
         self._opener = opener
+        self._cache = VectorCache() if cache is None else cache
         self._lock = threading.RLock()
         self._collections = collections
         self._collection, self._teacher = self._remembered(record)
@@ -96,11 +99,13 @@ class Library:
 
     def eye(self) -> Eye:
         """How the app sees pictures at this moment."""
-        return Eye(self.recipe, self._embedders, self._opener)
+        return Eye(self.recipe, self._embedders, self._opener, self._cache)
 
     def _embedded(self, pictures: Iterable[PictureKey]) -> dict[PictureKey, FloatArray]:
         """Vectors of pictures that were embedded before, here or in another app of the same base workflow."""
-        return self._catalog.vectors.of_pictures(asdict(self.recipe), pictures)
+        asked = list(pictures)
+        stored = self._catalog.vectors.of_pictures(asdict(self.recipe), asked)
+        return self._cache.get(self.recipe, asked) | stored
 
     # Adding
 

@@ -28,6 +28,7 @@ from .records import (
     WorkflowNode,
 )
 from .scoring.predictor import Predictor
+from .vector_cache import VectorCache
 
 
 class Models(Library):
@@ -41,8 +42,9 @@ class Models(Library):
         collections: Callable[[AppRecord], Collection],
         embedders: Callable[[Recipe], Batcher],
         opener: Opener = open_image,
+        cache: VectorCache | None = None,
     ) -> None:
-        super().__init__(record, catalog, blobs, collections, embedders, opener)
+        super().__init__(record, catalog, blobs, collections, embedders, opener, cache)
         self._changes = catalog.changes.done(self.id)
         # A frozen version never changes, so its predictor is read once.
         self._frozen = lru_cache(maxsize=16)(lambda sha256: Predictor.from_bytes(self._blobs.get(sha256)))

@@ -17,6 +17,8 @@ Picture = str | PathLike[str] | bytes | Image
 """A path, the bytes of an image file, or an opened PIL image."""
 Crop = tuple[float, float, float, float]
 """Top, left, bottom, right, as shares of the picture's height and width."""
+PictureKey = tuple[str, Crop | None]
+"""A picture's sha256 and the part of it that counts."""
 Where = Mapping[str, Any]
 """A filter tree as plain data; see `filters.py` for its grammar."""
 

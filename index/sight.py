@@ -27,6 +27,7 @@ from .errors import BadRequest, NothingToLearn, TenshotError
 from .eye import Eye
 from .records import AppRecord, ChangeState, Crop, FloatArray, Model, WorkflowChange, WorkflowComparison
 from .review import Review
+from .vector_cache import VectorCache
 from .workflow_comparison import accuracies
 
 _log = logging.getLogger("tenshot.index")
@@ -49,8 +50,9 @@ class Sight(Review):
         collections: Callable[[AppRecord], Collection],
         embedders: Callable[[Recipe], Batcher],
         opener: Opener = open_image,
+        cache: VectorCache | None = None,
     ) -> None:
-        super().__init__(record, catalog, blobs, collections, embedders, opener)
+        super().__init__(record, catalog, blobs, collections, embedders, opener, cache)
         self._turn = 0
         self._switching = threading.Lock()
         self._stopping = threading.Event()

@@ -31,6 +31,7 @@ from .segments.snapshot import SavedFacts
 from .shelf import Shelf
 from .transfer.archive import Archive
 from .transfer.importing import Imported, import_app
+from .vector_cache import MOST, VectorCache
 
 _log = logging.getLogger("tenshot.index")
 
@@ -65,12 +66,14 @@ class Store:
         blobs: Blobs,
         collections: CollectionSettings | None = None,
         opener: Opener = open_image,
+        cached_vectors: int = MOST,
     ) -> None:
         self.path = path
         self.catalog = catalog
         self._folder_lock = lock
         self._blobs = blobs
         self._opener = opener
+        self._cache = VectorCache(cached_vectors)
         self._mutex = threading.Lock()
         self._collections = Collections(path / "collections", catalog, collections)
         self._collections.sweep(record.id for record in catalog.apps.list())
@@ -86,11 +89,13 @@ class Store:
         database_url: str | None = None,
         collections: CollectionSettings | None = None,
         opener: Opener = open_image,
+        cached_vectors: int = MOST,
     ) -> Self:
         """Creates or migrates the folder and takes it over.
 
-        opener: how the bytes of pictures are opened, if not here: a `Decoders`. Raises StoreInUse, naming the process
-        that has it, StoreTooNew, or StorageFailed where it can't be written.
+        opener: how the bytes of pictures are opened, if not here: a `Decoders`. cached_vectors: how many vectors of
+        pictures that are only predicted or searched by stay in memory, so that none is embedded twice. Raises
+        StoreInUse, naming the process that has it, StoreTooNew, or StorageFailed where it can't be written.
         """
         check_faiss()
         folder = Path(path)
@@ -100,7 +105,8 @@ class Store:
         except OSError as error:
             raise StorageFailed(f"the data folder {folder} can't be written: {error.strerror or error}") from error
         try:
-            return cls(folder, lock, open_catalog(folder, database_url), Blobs(folder / "blobs"), collections, opener)
+            catalog = open_catalog(folder, database_url)
+            return cls(folder, lock, catalog, Blobs(folder / "blobs"), collections, opener, cached_vectors)
         except BaseException:
             lock.release()
             raise
@@ -206,7 +212,15 @@ class Store:
     def _open_app(self, record: AppRecord) -> App:
         return self._apps.get(
             record.id,
-            lambda: App(record, self.catalog, self._blobs, self._collections.open, self._embedder_of, self._opener),
+            lambda: App(
+                record,
+                self.catalog,
+                self._blobs,
+                self._collections.open,
+                self._embedder_of,
+                self._opener,
+                self._cache,
+            ),
         )
 
     def _embedder_of(self, recipe: Recipe) -> Batcher:

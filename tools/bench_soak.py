@@ -182,7 +182,8 @@ class _Client:
                 term = {"output": {"input": {"id": id, "data": {"image": {}}}}}
                 return "POST", "/v2/searches", {"query": {"ands": [term]}}
             case "predict a picture":
-                data = {"image": {"base64": rng.choice(self.pictures)}}
+                # One that the server hasn't seen, for what follows the end of a JPEG is not looked at.
+                data = {"image": {"base64": rng.choice(self.pictures) + base64.b64encode(rng.randbytes(6)).decode()}}
                 return "POST", "/v2/models/colours/outputs", {"inputs": [{"data": data}]}
         return "POST", "/v2/models/colours/outputs", {"inputs": [{"id": id}]}
 
@@ -277,7 +278,7 @@ def _lost(app: Any, clients: list[_Client]) -> list[str]:
 
 
 def _picture(number: int) -> str:
-    """A small noisy one in a colour of its own, as base64."""
+    """A small noisy one in a colour of its own, as base64 to which more can be added."""
     import numpy as np
     from PIL import Image
 
@@ -285,7 +286,7 @@ def _picture(number: int) -> str:
     pixels = rng.integers(0, 256, 3) * 0.7 + rng.integers(0, 77, (64, 64, 3))
     out = io.BytesIO()
     Image.fromarray(pixels.astype(np.uint8)).save(out, "JPEG")
-    return base64.b64encode(out.getvalue()).decode()
+    return base64.b64encode(out.getvalue() + bytes(-out.tell() % 3)).decode()
 
 
 def _wire(labels: Labels) -> list[dict[str, Any]]:

@@ -6,12 +6,9 @@ from typing import Any
 import numpy as np
 from sqlalchemy import delete, func, select
 
-from ..records import Crop, FloatArray, KeyArray
+from ..records import FloatArray, KeyArray, PictureKey
 from . import schema
 from .database import Database, chunks
-
-PictureKey = tuple[str, Crop | None]
-"""A picture's sha256 and the part of it that counts."""
 
 _apps, _inputs, _vectors, _tombstones = schema.apps, schema.inputs, schema.vectors, schema.tombstones
 

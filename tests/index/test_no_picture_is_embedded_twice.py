@@ -1,0 +1,90 @@
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tenshot.embeddings.base import Recipe
+from tenshot.embeddings.images import Decoded, open_image
+from tenshot.index.app import App
+from tenshot.index.store import Store
+from tenshot.index.vector_cache import VectorCache
+
+RECIPE = Recipe("general", "timm:x", "pypi:x", 2, nonnegative=True)
+
+
+def file(colour: str) -> bytes:
+    content = BytesIO()
+    Image.new("RGB", (300, 200), colour).save(content, "PNG")
+    return content.getvalue()
+
+
+class Counted:
+    """Opens pictures, and counts them: what isn't opened can't be embedded."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, source: bytes, /, *, least_side: int | None = None) -> Decoded:
+        self.count += 1
+        return open_image(source, least_side=least_side)
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[[int], tuple[App, Counted]]]:
+    with ExitStack() as stack:
+
+        def open_app(cached: int) -> tuple[App, Counted]:
+            opener = Counted()
+            store = stack.enter_context(Store.open(tmp_path / "data", opener=opener, cached_vectors=cached))
+            return store.create_app("app", workflow="general-fast"), opener
+
+        yield open_app
+
+
+def test_the_same_file_is_opened_once_for_predictions_and_searches(
+    opened: Callable[[int], tuple[App, Counted]],
+) -> None:
+    app, pictures = opened(10)
+    red, blue = file("red"), file("blue")
+    first = app.embed([red, blue])
+    assert pictures.count == 2
+    np.testing.assert_array_equal(app.embed([blue, red]), first[::-1])
+    app.predict(red)
+    app.search(image=blue)
+    assert pictures.count == 2
+    # Added, it is checked once more, but has the vector that it had.
+    app.add(red, "red", {"red": True})
+    np.testing.assert_array_equal(app.vectors(["red"])[0], first[0])
+
+
+def test_another_part_or_another_file_is_another_picture(opened: Callable[[int], tuple[App, Counted]]) -> None:
+    app, pictures = opened(10)
+    red, corner = file("red"), (0.0, 0.0, 0.5, 0.5)
+    app.embed([red, red], [None, corner])
+    app.embed([red], [corner])
+    assert pictures.count == 2
+    app.embed([red + b"."])
+    assert pictures.count == 3
+
+
+def test_none_is_kept_where_the_setting_says_so(opened: Callable[[int], tuple[App, Counted]]) -> None:
+    app, pictures = opened(0)
+    app.embed([file("red")])
+    app.embed([file("red")])
+    assert pictures.count == 2
+
+
+def test_what_was_asked_for_longest_ago_goes_first() -> None:
+    cache = VectorCache(2)
+    keys = [(name, None) for name in "abc"]
+    for number, key in enumerate(keys[:2]):
+        cache.put(RECIPE, key, np.full(2, number, dtype=np.float32))
+    assert list(cache.get(RECIPE, keys)) == keys[:2]
+    cache.get(RECIPE, keys[:1])
+    cache.put(RECIPE, keys[2], np.zeros(2, dtype=np.float32))
+    assert list(cache.get(RECIPE, keys)) == [keys[0], keys[2]]
+    assert cache.get(Recipe("clip", "x", "y", 2, nonnegative=False), keys) == {}
