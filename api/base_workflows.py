@@ -7,7 +7,7 @@ from fastapi import Query
 from typing_extensions import TypedDict
 
 from ..embeddings.base import WorkflowError
-from ..embeddings.workflows import CATALOGUE, Workflow, availability
+from ..embeddings.workflows import ListedWorkflow, listed
 from ..index.records import BUILT_IN_MODEL, WorkflowChange, WorkflowComparison
 from .access import Caller, Key, Reader, Writer
 from .answers import Answer, Json, WorkflowsAnswer, ok
@@ -26,29 +26,12 @@ class BaseWorkflowIn(Body):
     base_workflow: NamedIn
 
 
-class BaseWorkflowOut(TypedDict):
-    """A model that an app can see with."""
-
-    id: str
-    title: str
-    good_for: str
-    model: str
-    weights: str
-    dim: int | None
-    text: bool
-    licence: str
-    download_mb: int
-    ready: bool
-    """Whether it works here without a network."""
-    availability: str
-
-
 class AllWorkflowsAnswer(WorkflowsAnswer):
-    base_workflows: list[BaseWorkflowOut]
+    base_workflows: list[ListedWorkflow]
 
 
 class CatalogueAnswer(Answer):
-    base_workflows: list[BaseWorkflowOut]
+    base_workflows: list[ListedWorkflow]
 
 
 class ChangeOut(TypedDict):
@@ -83,7 +66,7 @@ class ComparedAnswer(Answer):
 @catalogue.get("", response_model=CatalogueAnswer)
 def all_of_them(_key: Key) -> Json:
     """Those that an app can be made with, whatever the key opens."""
-    return ok(base_workflows=base_workflows_out())
+    return ok(base_workflows=listed())
 
 
 @router.get("", response_model=CurrentAnswer)
@@ -118,27 +101,6 @@ def compare(
     """
     [compared] = caller.app.compare_workflows([workflow], model)
     return ok(comparison=compared)
-
-
-def base_workflow_out(entry: Workflow) -> BaseWorkflowOut:
-    here = availability(entry)
-    return {
-        "id": entry.id,
-        "title": entry.title,
-        "good_for": entry.good_for,
-        "model": entry.model,
-        "weights": entry.weights,
-        "dim": entry.dim,
-        "text": entry.has_text,
-        "licence": entry.licence,
-        "download_mb": entry.download_mb,
-        "ready": here.ready,
-        "availability": here.note,
-    }
-
-
-def base_workflows_out() -> list[BaseWorkflowOut]:
-    return [base_workflow_out(entry) for entry in CATALOGUE]
 
 
 def _current(caller: Caller) -> CurrentOut:

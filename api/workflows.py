@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ..embeddings.workflows import listed
 from ..index.errors import ModelNotFound
 from ..index.records import Workflow, WorkflowNode
 from . import status
@@ -19,7 +20,7 @@ from .answers import (
     workflow_out,
 )
 from .asked import Asked
-from .base_workflows import AllWorkflowsAnswer, base_workflows_out
+from .base_workflows import AllWorkflowsAnswer
 from .inputs import error_status
 from .models import shown_version
 from .outputs import overall, step_of
@@ -48,7 +49,7 @@ def create(body: WorkflowsIn, caller: Writer) -> Json:
 def page(caller: Reader, page: Paged) -> Json:
     """In the order in which they were made; beside them the base workflows that an app can see with."""
     made = caller.app.workflows(page.page, page.per_page)
-    return ok(workflows=[_shown(caller, one) for one in made], base_workflows=base_workflows_out())
+    return ok(workflows=[_shown(caller, one) for one in made], base_workflows=listed())
 
 
 @router.get("/public_workflows", response_model=WorkflowsAnswer)

@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from typing_extensions import TypedDict
+
 from . import hub
 from .base import Embedder, Recipe, WorkflowError
 from .catalogue import ALIASES, CATALOGUE, DEFAULT, VECTORS, Workflow
@@ -15,8 +17,10 @@ __all__ = [
     "DEFAULT",
     "VECTORS",
     "Availability",
+    "ListedWorkflow",
     "Workflow",
     "availability",
+    "listed",
     "open_embedder",
     "recipe_of",
     "workflow",
@@ -31,6 +35,30 @@ class Availability:
 
     ready: bool
     note: str
+
+
+class ListedWorkflow(TypedDict):
+    """A model that an app can see with, as the command line and the wire tell it."""
+
+    id: str
+    title: str
+    good_for: str
+    model: str
+    weights: str
+    dim: int | None
+    text: bool
+    licence: str
+    download_mb: int
+    offline: bool
+    """Whether it never needs a network."""
+    ready: bool
+    """Whether it works here without a network."""
+    availability: str
+
+
+def listed() -> list[ListedWorkflow]:
+    """The catalogue."""
+    return [_listed(entry, availability(entry)) for entry in CATALOGUE]
 
 
 def workflow(workflow_id: str) -> Workflow:
@@ -85,6 +113,23 @@ def availability(entry: Workflow) -> Availability:
     if hub.is_cached(entry.source):
         return Availability(True, "works offline here, downloaded")
     return Availability(False, f"downloads about {entry.download_mb} MB on first use")
+
+
+def _listed(entry: Workflow, here: Availability) -> ListedWorkflow:
+    return {
+        "id": entry.id,
+        "title": entry.title,
+        "good_for": entry.good_for,
+        "model": entry.model,
+        "weights": entry.weights,
+        "dim": entry.dim,
+        "text": entry.has_text,
+        "licence": entry.licence,
+        "download_mb": entry.download_mb,
+        "offline": entry.offline,
+        "ready": here.ready,
+        "availability": here.note,
+    }
 
 
 def _describe(workflow_id: str) -> Recipe:

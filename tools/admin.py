@@ -179,28 +179,11 @@ def revoke_key(
 
 def workflows(context: typer.Context) -> None:
     """List the base workflows. Example: tenshot workflows"""
-    from ..embeddings.workflows import CATALOGUE, availability
+    from ..embeddings.workflows import listed
 
-    rows = [
-        {
-            "id": entry.id,
-            "title": entry.title,
-            "good_for": entry.good_for,
-            "model": entry.model,
-            "weights": entry.weights,
-            "dim": entry.dim,
-            "text": entry.has_text,
-            "licence": entry.licence,
-            "download_mb": entry.download_mb,
-            "offline": entry.offline,
-            "availability": availability(entry).note,
-        }
-        for entry in CATALOGUE
-    ]
+    rows = listed()
     columns = ["id", "good_for", "dim", "text", "licence", "availability"]
-    shown = [
-        [row[column] if column != "text" else "yes" if row["text"] else "no" for column in columns] for row in rows
-    ]
+    shown = [[dict(row, text="yes" if row["text"] else "no")[column] for column in columns] for row in rows]
     say(context.obj, rows, table(None, columns, shown))
 
 
