@@ -9,6 +9,8 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from ..embeddings.batcher import Batcher
+from ..embeddings.zero_shot import zero_shot
 from ..index.records import FloatArray, Model
 from . import status
 from .access import Caller, Reader
@@ -21,7 +23,6 @@ from .public import (
     EMBEDDING,
     PublicModel,
     check_version,
-    classified,
     classifier,
     colours_out,
     embedding_out,
@@ -125,15 +126,12 @@ class Step:
             return asked.seen(colours_out)
         words = [concept.key for concept in self.config.select_concepts or () if concept.key]
         embedder = classifier(caller.store, caller.app, words)
-        pixels = asked.seen(embedder.prepare)
-        if not pixels:
-            return {}
-        classes, values = classified(embedder, list(pixels.values()), words)
+        classes, values = _classified(embedder, asked, words)
         names = {name: name for name in classes}
-        wanted = self._selected(classes, names)
+        wanted = self._selected(classes, names) if values else None
         return {
             place: {"concepts": self._concepts(classes, row, None, wanted, names, "main")}
-            for place, row in zip(pixels, values, strict=True)
+            for place, row in values.items()
         }
 
     def _taught(self, caller: Caller, asked: Asked, model: Model) -> Mapping[int, PredictedOut]:
@@ -173,3 +171,19 @@ class Step:
                 if decided is not None:
                     best[-1]["decision"] = bool(decided[place])
         return best
+
+
+def _classified(
+    embedder: Batcher, asked: Asked, words: Sequence[str]
+) -> tuple[Sequence[str], Mapping[int, FloatArray]]:
+    """The classes of a classifier, or the words where it has none, and their probabilities (C,) for each input.
+
+    One without classes is the app's own base workflow, so that what is known of its vectors serves here too.
+    """
+    if embedder.classes:
+        pixels = asked.seen(embedder.prepare)
+        values = embedder.classify_pixels(list(pixels.values())) if pixels else ()
+        return embedder.classes, dict(zip(pixels, values, strict=True))
+    names, vectors = list(dict.fromkeys(words)), asked.vectors()
+    rows = zero_shot(embedder, np.stack(list(vectors.values())), names) if vectors else ()
+    return names, dict(zip(vectors, rows, strict=True))

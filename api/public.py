@@ -7,11 +7,9 @@ from datetime import UTC, datetime
 import numpy as np
 from PIL.Image import Image
 
-from ..embeddings.base import Pixels
 from ..embeddings.batcher import Batcher
 from ..embeddings.colours import dominant_colours
 from ..embeddings.workflows import DEFAULT
-from ..embeddings.zero_shot import zero_shot
 from ..index.app import App
 from ..index.errors import ModelNotFound
 from ..index.records import FloatArray
@@ -75,14 +73,6 @@ def classifier(store: Store, app: App, words: Sequence[str]) -> Batcher:
     """What names pictures: the app's base workflow, by its classes or by words that are asked for; else the default."""
     embedder = app.base_workflow()
     return embedder if embedder.classes or (words and embedder.has_text) else store.embedder(DEFAULT)
-
-
-def classified(embedder: Batcher, pixels: Sequence[Pixels], words: Sequence[str]) -> tuple[Sequence[str], FloatArray]:
-    """The classes of a classifier, or the words where it has none, and their probabilities (n, C)."""
-    if embedder.classes:
-        return embedder.classes, embedder.classify_pixels(pixels)
-    names = list(dict.fromkeys(words))
-    return names, zero_shot(embedder, embedder.embed_pixels(pixels), names)
 
 
 def embedding_out(vector: FloatArray) -> PredictedOut:

@@ -11,9 +11,10 @@ from typing import IO, Self
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
+from PIL import Image
 
 from ..embeddings.base import Recipe, WorkflowError
-from ..embeddings.batcher import Batcher
+from ..embeddings.batcher import Batcher, BatcherClosed, Busy
 from ..embeddings.images import Opener, open_image
 from ..embeddings.workflows import open_embedder, recipe_of
 from .app import App
@@ -156,12 +157,17 @@ class Store:
         return self._embedder_of(recipe_of(workflow))
 
     def warm_up(self) -> None:
-        """Opens the base workflows of all apps, so that nobody has to wait for them; what can't be opened is left."""
-        for record in self.apps():
+        """Opens the base workflows of all apps and lets each see a picture, so that nobody has to wait for them.
+
+        What can't be opened is left.
+        """
+        for recipe, name in {Recipe(**record.recipe): record.name for record in self.apps()}.items():
             try:
-                self._embedder_of(Recipe(**record.recipe))
-            except (WorkflowError, StoreClosed) as error:
-                _log.warning("the base workflow of app %s is not ready: %s", record.name, error)
+                embedder = self._embedder_of(recipe)
+                if embedder.least_side is not None:
+                    embedder.embed_images([Image.new("RGB", (embedder.least_side, embedder.least_side))])
+            except (WorkflowError, StoreClosed, BatcherClosed, Busy) as error:
+                _log.warning("the base workflow of app %s is not ready: %s", name, error)
 
     def import_app(
         self,

@@ -5,6 +5,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tenshot.api.logs import set_up_logs
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
 from tenshot.api.tracing import Tracing
+from tenshot.embeddings.workflows import recipe_of
 
 
 @pytest.mark.parametrize("given", ["abc-123", "00f067aa0ba902b7", "a" * 100])
@@ -200,3 +202,17 @@ def test_it_is_ready_when_its_base_workflows_are_open(tmp_path: Path) -> None:
             go_on.set()
             service.state.warming.join()
             assert client.get("/readyz").status_code == 200
+
+
+def test_at_the_start_base_workflows_are_opened_and_one_that_cannot_be_stops_no_other(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "data") as store:
+        gone = replace(recipe_of("general-fast"), weights="pypi:no-such-package")
+        store.catalog.apps.create("a" * 32, "gone", asdict(gone), gone.dim)
+        for name in ("first", "second"):
+            store.create_app(name, "general-fast")
+        assert store.waiting() == {}
+        service = create_service(Settings(), store)
+        with TestClient(service) as client:
+            service.state.warming.join()
+            assert client.get("/readyz").status_code == 200
+            assert store.waiting() == {"general-fast": 0}
