@@ -158,7 +158,7 @@ def _over_http(workflow: str, files: Sequence[Path], rounds: int, data: Path) ->
         cores = os.cpu_count() or 1
         most = cores / one.cores * one.cpu_ms / many_at_once.cpu_ms
         errors.print(
-            f"{workflow}: one client keeps {one.cores:.1f} of {cores} cores busy; all are {most:.1f} times as much"
+            f"{workflow}: one client keeps {one.cores:.1f} of {cores} cores busy: many can be {most:.1f} times as fast"
         )
     return speeds
 
