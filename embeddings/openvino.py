@@ -102,10 +102,12 @@ class OpenVinoEngine:
         # One picture at a time keeps a convolution's maps in a core's cache; a transformer's weights are read less
         # often if several pictures share the reading.
         step = min(-(-len(pixels) // self._streams), _TOGETHER) if self.form.together else 1
+        batches = [np.stack(pixels[start : start + step]) for start in range(0, len(pixels), step)]
         with self._lock:
-            for start in range(0, len(pixels), step):
-                batch = np.stack(pixels[start : start + step])
-                self._queue.start_async([batch], (outputs, slice(start, start + len(batch))))
+            for number, batch in enumerate(batches):
+                place = slice(number * step, number * step + len(batch))
+                # Shared, for OpenVINO 2026.4's own copy of a batch that is larger than the last overruns its memory.
+                self._queue.start_async([batch], (outputs, place), share_inputs=True)
             self._queue.wait_all()
         # In bfloat16 a length is 1 only roughly.
         outputs[0] /= np.maximum(np.linalg.norm(outputs[0], axis=1, keepdims=True), 1e-12)
