@@ -161,7 +161,7 @@ def _fitted(
     others = np.concatenate([negatives, background])
     count, weight = len(positives), 10 + len(positives) / 2
     if count > 1:
-        positive_scores = np.append(positives, np.quantile(background, [_HIGH] if len(background) else []))
+        positive_scores = np.append(positives, np.quantile(background, [_HIGH])) if pseudo else positives
         believed = np.ones(len(positive_scores))
         believed[count:] = pseudo
         shown = np.append(text[0], np.full(len(believed) - count, np.median(text[0])))

@@ -33,6 +33,13 @@ def test_only_positives_and_no_background_is_low_confidence_but_ranks() -> None:
     assert values[place.truth == 0].mean() > values[place.truth != 0].mean()
 
 
+def test_where_every_input_has_a_label_the_noes_alone_are_compared_with() -> None:
+    place = world(clusters=2, count=30)
+    labels = {"c0": {key: bool(place.truth[key] == 0) for key in range(30)}}
+    values = place.scorer(labels, "independent").predictor().values(place.vectors)[:, 0]
+    assert values[place.truth == 0].min() > 0.5 > values[place.truth == 1].max()
+
+
 def test_thousands_of_positives_and_nothing_else_are_low_confidence_too() -> None:
     place = world(count=1100)
     labels = {"c0": dict.fromkeys(range(1100), True)}
