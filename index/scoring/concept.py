@@ -43,6 +43,11 @@ class Votes:
     text: FloatArray | None = None
     """(dim,): what the name adds to the score, of a raw vector."""
 
+    @property
+    def voters(self) -> tuple[NDArray[np.int64], Array]:
+        """Rows and votes of those that vote: none where `large` stands for them."""
+        return (self.rows[:0], self.votes[:0]) if self.large else (self.rows, self.votes)
+
 
 @dataclass(frozen=True)
 class LargeVotes:
@@ -166,17 +171,17 @@ class ConceptScorer:
     def _curve(self, explained: Array, text: TextPrior | None, union: Collection[int] | None) -> Logistic:
         if self.low_confidence:
             return NO_CONTRAST
-        scores = self._ridge.leave_one_out()[:, 0]
-        if union and len(self._others):
+        scores, background = self._ridge.leave_one_out()[:, 0], self._background_scores(explained)
+        if union and len(background):
             # The others can't be expected to recognise these.
             slots = [self._slot[key] for key in union]
-            scores[slots] = self._stand_ins(slots, self._background_scores(explained))
+            scores[slots] = self._stand_ins(slots, background)
         yes, no = ([key for key in sorted(self.labels) if self.labels[key] is side] for side in (True, False))
         others = self._background.keys[self._others].tolist()
         return fit_logistic(
             scores[[self._slot[key] for key in yes]],
             scores[[self._slot[key] for key in no]],
-            self._background_scores(explained),
+            background,
             (text.of(yes)[:, 0], text.of(no)[:, 0], text.of(others)[:, 0]) if text else None,
             rare=union is None,
         )

@@ -82,7 +82,7 @@ class IndependentScorer:
 
     def _summary(self, rows: FloatArray) -> Summary | None:
         """Of all votes, where they are so many that each prediction would take long."""
-        if sum(len(votes.rows) for votes in self._votes.values() if not votes.large) <= MOST_VOTERS:
+        if sum(len(votes.voters[0]) for votes in self._votes.values()) <= MOST_VOTERS:
             self._summaries = {}
             return None
         background = self._examples.background
@@ -94,7 +94,8 @@ class IndependentScorer:
                 scorer = self._concepts.get(concept)
                 # Else it has no votes of this kind.
                 near = scorer.near_background() if isinstance(scorer, ConceptScorer) else np.zeros(len(background))
-                summary = background.summary(rows[votes.rows], votes.votes, near)
+                voting, said = votes.voters
+                summary = background.summary(rows[voting], said, near)
                 self._summaries[concept] = (votes, *summary)
         return Summary(
             prototypes=np.stack([prototype for _, prototype, _ in self._summaries.values()]),
@@ -150,8 +151,7 @@ def predictor_of(
         concept_ids=tuple(votes),
         keys=keys,
         rows=rows,
-        # Where all are zero there is nothing to look at.
-        votes=sparse_columns([(v.rows[:0], v.votes[:0]) if v.large else (v.rows, v.votes) for v in each], len(keys)),
+        votes=sparse_columns([v.voters for v in each], len(keys)),
         background_rows=background.rows,
         background_votes=np.array([v.background for v in each]).reshape(len(each), len(background)).T,
         positive=sparse_columns([(v.rows, v.signs) for v in each], len(keys)),
