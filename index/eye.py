@@ -70,11 +70,12 @@ class Eye:
         for place, look in enumerate(looks):
             if isinstance(look, ImageError):
                 vectors.append(look)
-                continue
-            vector = made[look.key or place] if look.vector is None else look.vector
-            if look.key:
-                self.cache.put(self.recipe, look.key, vector)
-            vectors.append(vector)
+            elif look.vector is not None:
+                vectors.append(look.vector)
+            else:
+                vectors.append(vector := made[look.key or place])
+                if look.key:
+                    self.cache.put(self.recipe, look.key, vector)
         return vectors
 
     def _looked(self, asked: tuple[Picture, Crop | None]) -> "_Look | ImageError":

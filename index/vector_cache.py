@@ -34,9 +34,11 @@ class VectorCache:
         return found
 
     def put(self, recipe: Recipe, picture: PictureKey, vector: FloatArray) -> None:
-        """The vector is kept as it is; nobody may change it."""
+        """A copy is kept, which is read-only: a row would keep the whole batch that it was made in."""
+        kept = vector.copy()
+        kept.flags.writeable = False
         with self._lock:
-            self._vectors[recipe, picture] = vector
+            self._vectors[recipe, picture] = kept
             self._vectors.move_to_end((recipe, picture))
             while len(self._vectors) > self._most:
                 self._vectors.popitem(last=False)
