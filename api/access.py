@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
@@ -53,10 +54,15 @@ class Caller:
     pictures: Queue[InputRef]
     evaluations: Queue[VersionRef]
     settings: Settings
-    base_url: str
+    request: Request
     fetcher: Fetcher
     fetches_until: float
     """On the monotonic clock: when this request has waited long enough for pictures behind URLs."""
+
+    @cached_property
+    def base_url(self) -> str:
+        """Where this server is, for whoever asks."""
+        return (self.settings.public_url or str(self.request.base_url)).rstrip("/")
 
     def names(self) -> Mapping[str, str]:
         """Concept id -> name, where they differ or not."""
@@ -121,11 +127,10 @@ def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
             app = await run_in_threadpool(store.app, wanted)
         if alias is not None and alias not in (app.id, app.name):
             raise AppNotFound(f"this API key is not for the app {alias!r}")
-        settings: Settings = request.app.state.settings
-        base_url = (settings.public_url or str(request.base_url)).rstrip("/")
         state = request.app.state
+        settings: Settings = state.settings
         until = time.monotonic() + settings.fetch_seconds_per_request
-        return Caller(app, store, state.pictures, state.evaluations, settings, base_url, state.fetcher, until)
+        return Caller(app, store, state.pictures, state.evaluations, settings, request, state.fetcher, until)
 
     return caller
 

@@ -40,7 +40,7 @@ class Asked:
         """The input as it was given, for the answer; what came without an id gets one."""
         one = self.inputs[place]
         url = one.data.image and one.data.image.url
-        if url is None and _is_stored(one):
+        if url is None and one.is_stored:
             found = self._inputs().get(self._ids[place])
             url = self._caller.url(found) if found else None
         return {"id": self._ids[place], "data": {"image": {"url": url or "unknown"}}}
@@ -52,7 +52,7 @@ class Asked:
     def vectors(self) -> Mapping[int, FloatArray]:
         """(dim,) in the app's base workflow, of those that can be used. All pictures go through it at once."""
         app, pictures = self._caller.app, []
-        self._take_stored([place for place in self._untried(self._vectors) if _is_whole(self.inputs[place])])
+        self._take_stored([place for place in self._untried(self._vectors) if self.inputs[place].is_whole])
         for place in self._untried(self._vectors):
             one = self.inputs[place]
             with self._noting(place):
@@ -77,7 +77,7 @@ class Asked:
     def _inputs(self) -> Mapping[str, Input]:
         """The stored inputs among them, looked up once."""
         if self._stored is None:
-            self._stored = self._caller.app.inputs_by_id([one.id or "" for one in self.inputs if _is_stored(one)])
+            self._stored = self._caller.app.inputs_by_id([one.id or "" for one in self.inputs if one.is_stored])
         return self._stored
 
     def _embed(self, places: Sequence[int]) -> None:
@@ -108,7 +108,7 @@ class Asked:
     def _picture(self, place: int) -> bytes | Image:
         """The file, as it was sent or is stored; or the part of it that a stored input is."""
         one, app = self.inputs[place], self._caller.app
-        if not _is_stored(one):
+        if not one.is_stored:
             return self._file(place)
         stored = app.input(one.id or "")
         file = app.picture(stored.id)
@@ -143,14 +143,3 @@ class Asked:
             yield
         except (WireError, ImageError, FetchError, TenshotError) as error:
             self.errors[place] = error
-
-
-def _is_stored(one: InputIn) -> bool:
-    """Whether it names an input of the app, rather than bringing a picture."""
-    image = one.data.image
-    return bool(one.id) and not (image and (image.url or image.base64)) and one.data.video is None
-
-
-def _is_whole(one: InputIn) -> bool:
-    """Whether it names an input of the app, and no part of it."""
-    return _is_stored(one) and not one.data.embeddings and not (one.data.image and one.data.image.crop)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SECURE: Mapping[str, str] = {
@@ -12,14 +11,19 @@ SECURE: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_API: Mapping[str, str] = {
-    **SECURE,
-    # Answers hold labels and, once, keys.
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
+
+
+def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """As ASGI has them."""
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+# Answers hold labels and, once, keys.
+_ANSWERS = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
+_SECURE = _raw(SECURE)
+_API = _raw({**SECURE, **_ANSWERS})
 # Pages elsewhere show hosted pictures: knowing the address is what it takes to see one.
-_IMAGES: Mapping[str, str] = {**SECURE, "Cross-Origin-Resource-Policy": "cross-origin"}
+_IMAGES = _raw({**SECURE, "Cross-Origin-Resource-Policy": "cross-origin"})
 EXPOSED = ["Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]
 """What pages of other origins may read, where they may ask at all."""
 RATE = "tenshot.rate"
@@ -39,13 +43,13 @@ class Headers:
         rate: dict[str, str] = {}
         scope = {**scope, RATE: rate}
         path: str = scope["path"].lstrip("/")
-        always = _API if path.startswith("v2/") else _IMAGES if path.startswith("images/") else SECURE
+        always = _API if path.startswith("v2/") else _IMAGES if path.startswith("images/") else _SECURE
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in {**always, **rate}.items():
-                    headers.setdefault(name, value)
+                own = {name for name, _ in message["headers"]}
+                more = [*always, *_raw(rate)] if rate else always
+                message["headers"] = [*message["headers"], *(header for header in more if header[0] not in own)]
             await send(message)
 
         await self._app(scope, receive, marked)

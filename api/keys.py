@@ -60,8 +60,9 @@ def authenticate(catalog: Catalog, authorization: str | None) -> KeyRecord:
     if kind.lower() not in ("key", "bearer") or not secret:
         raise BadKey("the Authorization header is malformed: it is 'Key <your key>'", malformed=True)
     # Found by the hash of a random 128-bit secret: time tells nothing about the secret, and no more about the hash.
-    record = catalog.keys.find(hashed(secret))
-    if record is None or record.revoked_at is not None or not secrets.compare_digest(record.hash, hashed(secret)):
+    hash = hashed(secret)
+    record = catalog.keys.find(hash)
+    if record is None or record.revoked_at is not None or not secrets.compare_digest(record.hash, hash):
         raise BadKey("nobody knows this API key, or it was revoked")
     return record
 

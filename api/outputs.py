@@ -29,7 +29,7 @@ from .public import (
     public_model,
     public_out,
 )
-from .route import new_router
+from .route import new_router, short_if
 from .status import FAILURE, MIXED, MODEL_BAD, Status, WireError
 from .wire import MOST_ITEMS, ConceptIn, OutputConfigIn, PredictIn
 
@@ -38,13 +38,19 @@ _DEFAULT_CONCEPTS = 20
 _MIXED: dict[int | str, dict[str, Any]] = {207: {"model": OutputsAnswer}}
 
 
+def _short(id: str, body: PredictIn, caller: Caller, **_version: str) -> bool:
+    return public_model(caller.app, id) is None and all(one.is_at_hand for one in body.inputs)
+
+
 @router.post("/{id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
+@short_if(_short)
 def predict(id: str, body: PredictIn, caller: Reader) -> Json:
     """What up to 128 pictures, stored inputs or vectors show, by the labels of this moment."""
     return _predict(caller, id, None, body)
 
 
 @router.post("/{id}/versions/{version_id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
+@short_if(_short)
 def predict_version(id: str, version_id: str, body: PredictIn, caller: Reader) -> Json:
     """The same by a version: frozen, or the head, which follows the labels."""
     return _predict(caller, id, version_id, body)

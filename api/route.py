@@ -2,8 +2,9 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from json import JSONDecodeError
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Request, Response, Security
@@ -18,6 +19,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from .answers import Answer
+from .lane import Lane
 
 _RESERVED = ("searches", "status", "feedback")
 _FAILURES = (400, 401, 403, 404, 405, 413, 429, 500, 507)
@@ -26,6 +28,8 @@ _KEY = APIKeyHeader(
 )
 
 _Read = Callable[[Request], Awaitable[Any]]
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Response])
+_SHORT: dict[Callable[..., Response], Callable[..., bool]] = {}
 
 
 class _Request(Request):
@@ -61,6 +65,7 @@ class _Route(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle, endpoint = super().get_route_handler(), self.endpoint
         asker, bodies, others = _arguments(endpoint)
+        short = _SHORT.get(endpoint)
 
         async def strictly(request: Request) -> Response:
             # A slash inside an id stays `%2F` until the route is found; see `paths.py`.
@@ -71,10 +76,26 @@ class _Route(APIRoute):
             if others:
                 return await handle(asked)
             given |= {name: await read(asked) for name, read in bodies.items()}
+            if short is not None and short(**given):
+                lane: Lane = request.app.state.lane
+                return await lane.run(partial(endpoint, **given))
             answer: Response = await run_in_threadpool(endpoint, **given)
             return answer
 
         return strictly
+
+
+def short_if(short: Callable[..., bool]) -> Callable[[Endpoint], Endpoint]:
+    """For an endpoint that may need nothing but a moment of the processor: `short` tells by its arguments if it does.
+
+    Then it is called in the lane; else, as all others are, on a thread of a pool, where it may wait for what it needs.
+    """
+
+    def marked(endpoint: Endpoint) -> Endpoint:
+        _SHORT[endpoint] = short
+        return endpoint
+
+    return marked
 
 
 def new_router(prefix: str, tag: str, *, keyed: bool = True) -> APIRouter:

@@ -8,11 +8,13 @@ from ..index.ranking import Term
 from .access import Caller, Reader, page_of
 from .answers import HitsAnswer, Json, ok
 from .fetch import FetchError
-from .route import new_router
+from .route import new_router, short_if
 from .status import INVALID_SEARCH, WireError
 from .wire import ConceptIn, DataIn, GeoIn, SearchIn, TermIn
 
 router = new_router("/v2/searches", "searches")
+_SHORT_SCAN = 2_000_000
+"""Components: more are better looked at by several searches together, or on several cores."""
 _UNITS = {
     "withinKilometers": "within_km",
     "withinMiles": "within_miles",
@@ -21,7 +23,23 @@ _UNITS = {
 }
 
 
+def _short(body: SearchIn, caller: Caller) -> bool:
+    """Nearest neighbours alone, among few enough that are looked at one by one."""
+    scanned = caller.app.collection_facts().tail * caller.app.dim
+    return scanned <= _SHORT_SCAN and all(map(_is_near, body.query.ands))
+
+
+def _is_near(term: TermIn) -> bool:
+    """Whether it asks for what is like an input or a vector, and for nothing else."""
+    output = term.output
+    if term.input is not None or output is None or output.input is None or output.data is not None:
+        return False
+    given = output.input.data.model_fields_set
+    return output.input.is_at_hand and given <= ({"embeddings"} if "embeddings" in given else {"image"})
+
+
 @router.post("", response_model=HitsAnswer)
+@short_if(_short)
 def search(body: SearchIn, caller: Reader) -> Json:
     """Filters alone give creation order and score 1; ranked terms the mean of their scores, in [0, 1]."""
     page = page_of(body.pagination.page, body.pagination.per_page)

@@ -47,6 +47,7 @@ from .fetch import Fetcher
 from .gate import Gate
 from .headers import EXPOSED, SECURE, Headers
 from .instruments import Instruments
+from .lane import Lane
 from .paths import PlainRequests
 from .queue import evaluations_queue, pictures_queue
 from .rates import Rates, Throttled
@@ -111,6 +112,7 @@ def create_service(
         service.state.settings = settings
         service.state.rates = Rates(settings.rate_limit)
         service.state.spare_threads = CapacityLimiter(2)
+        service.state.lane = Lane()
         own = ExitStack()
         opened = store or own.enter_context(opened_store(settings))
         service.state.store = opened
@@ -131,12 +133,15 @@ def create_service(
             warming.join()
             service.state.pictures.close()
             service.state.evaluations.close()
+            service.state.lane.close()
             own.close()
 
     service = FastAPI(
         title="tenshot",
         version=__version__,
         description="Custom concepts from about ten labelled images, in the wire format of Clarifai's v2 API.",
+        # `Watch` has spans and measures of its own.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=lifespan,
         routes=[route for resource in _RESOURCES for route in resource.router.routes],
         exception_handlers={
@@ -159,13 +164,14 @@ def create_service(
     )
     service.add_middleware(Watch, instruments=instruments, tracing=tracing)
     service.add_middleware(PlainRequests, most_bytes=settings.max_body_bytes)
-    service.add_middleware(
-        CORSMiddleware,
-        allow_origins=settings.cors_origins,
-        allow_methods=["GET", "POST", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "X-Clarifai-Client", SESSION],
-        expose_headers=[HEADER, *EXPOSED],
-    )
+    if settings.cors_origins:
+        service.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-Clarifai-Client", SESSION],
+            expose_headers=[HEADER, *EXPOSED],
+        )
     service.add_middleware(Headers)
     return service
 

@@ -180,6 +180,22 @@ class InputIn(Body):
     id: str | None = None
     data: DataIn = Field(default_factory=DataIn)
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether it names an input of the app, rather than bringing a picture."""
+        image = self.data.image
+        return bool(self.id) and not (image and (image.url or image.base64)) and self.data.video is None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it names an input of the app, and no part of it."""
+        return self.is_stored and not self.data.embeddings and not (self.data.image and self.data.image.crop)
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether its vector is in memory, or comes along: nothing has to be fetched, decoded or embedded."""
+        return bool(self.data.embeddings) or self.is_whole
+
 
 class InputsIn(Body):
     inputs: list[InputIn] = _listed()
@@ -339,18 +355,13 @@ class ResultsIn(Body):
     output_config: OutputConfigIn = Field(default_factory=OutputConfigIn)
 
 
-class TermPartIn(Body):
-    id: str | None = None
-    data: DataIn = Field(default_factory=DataIn)
-
-
 class OutputTermIn(Body):
-    input: TermPartIn | None = None
+    input: InputIn | None = None
     data: DataIn | None = None
 
 
 class TermIn(Body):
-    input: TermPartIn | None = None
+    input: InputIn | None = None
     output: OutputTermIn | None = None
     negate: bool = False
 
