@@ -35,11 +35,15 @@ from .wire import MOST_ITEMS, ConceptIn, OutputConfigIn, PredictIn
 
 router = new_router("/v2/models", "outputs")
 _DEFAULT_CONCEPTS = 20
+_FEW = 4
 _MIXED: dict[int | str, dict[str, Any]] = {207: {"model": OutputsAnswer}}
 
 
-def _short(id: str, body: PredictIn, caller: Caller, **_version: str) -> bool:
-    return public_model(caller.app, id) is None and all(one.is_at_hand for one in body.inputs)
+def _short(id: str, body: PredictIn, caller: Caller) -> bool:
+    """Few vectors in memory, by a taught model that has nothing to work in."""
+    if not 1 <= len(body.inputs) <= _FEW or not all(one.is_at_hand for one in body.inputs):
+        return False
+    return public_model(caller.app, id) is None and caller.app.is_ready(id)
 
 
 @router.post("/{id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
@@ -50,7 +54,6 @@ def predict(id: str, body: PredictIn, caller: Reader) -> Json:
 
 
 @router.post("/{id}/versions/{version_id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
-@short_if(_short)
 def predict_version(id: str, version_id: str, body: PredictIn, caller: Reader) -> Json:
     """The same by a version: frozen, or the head, which follows the labels."""
     return _predict(caller, id, version_id, body)

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from functools import partial
 from json import JSONDecodeError
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -16,10 +15,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import Match
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from .answers import Answer
-from .lane import Lane
 
 _RESERVED = ("searches", "status", "feedback")
 _FAILURES = (400, 401, 403, 404, 405, 413, 429, 500, 507)
@@ -49,7 +47,11 @@ class _Route(APIRoute):
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        self._head, self._body, others = _arguments(endpoint)
+        self._short = _SHORT.get(endpoint)
         super().__init__(path, endpoint, **options)
+        if not others:
+            self.app = self._answered
         # An empty body is an empty object, so where that will do none is needed.
         bodies = _bodies(endpoint)
         if bodies and not any(one.is_required() for body in bodies for one in body.model_fields.values()):
@@ -63,32 +65,42 @@ class _Route(APIRoute):
         return match, found
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle, endpoint = super().get_route_handler(), self.endpoint
-        asker, bodies, others = _arguments(endpoint)
-        short = _SHORT.get(endpoint)
+        handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
-            # A slash inside an id stays `%2F` until the route is found; see `paths.py`.
-            request.scope["path_params"] = {name: unquote(id) for name, id in request.path_params.items()}
-            asked = _Request(request.scope, request.receive)
-            # Who asks comes before what is asked.
-            given = {name: await read(asked) for name, read in asker.items()} if bodies or not others else {}
-            if others:
-                return await handle(asked)
-            given |= {name: await read(asked) for name, read in bodies.items()}
-            if short is not None and short(**given):
-                lane: Lane = request.app.state.lane
-                return await lane.run(partial(endpoint, **given))
-            answer: Response = await run_in_threadpool(endpoint, **given)
-            return answer
+            asked = _asked(request.scope, request.receive)
+            if self._body:
+                # Who asks comes before what is asked.
+                await _all(self._head, asked)
+            return await handle(asked)
 
         return strictly
 
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Without FastAPI's stacks of contexts, which only its own arguments need."""
+        asked = _asked(scope, receive)
+        given = await _all(self._head, asked) | await _all(self._body, asked)
+        if self._short is not None and self._short(**given):
+            answer: Response = self.endpoint(**given)
+        else:
+            answer = await run_in_threadpool(self.endpoint, **given)
+        await answer(scope, receive, send)
+
+
+def _asked(scope: Scope, receive: Receive) -> _Request:
+    # A slash inside an id stays `%2F` until the route is found; see `paths.py`.
+    scope["path_params"] = {name: unquote(id) for name, id in scope["path_params"].items()}
+    return _Request(scope, receive)
+
+
+async def _all(reads: Mapping[str, _Read], asked: Request) -> dict[str, Any]:
+    return {name: await read(asked) for name, read in reads.items()}
+
 
 def short_if(short: Callable[..., bool]) -> Callable[[Endpoint], Endpoint]:
-    """For an endpoint that may need nothing but a moment of the processor: `short` tells by its arguments if it does.
+    """For an endpoint that is sometimes over sooner than threads are changed: `short` tells by its arguments if it is.
 
-    Then it is called in the lane; else, as all others are, on a thread of a pool, where it may wait for what it needs.
+    Then it is called in the event loop, and may wait for nothing; else on a thread of a pool, as all others are.
     """
 
     def marked(endpoint: Endpoint) -> Endpoint:

@@ -47,7 +47,6 @@ from .fetch import Fetcher
 from .gate import Gate
 from .headers import EXPOSED, SECURE, Headers
 from .instruments import Instruments
-from .lane import Lane
 from .paths import PlainRequests
 from .queue import evaluations_queue, pictures_queue
 from .rates import Rates, Throttled
@@ -112,7 +111,6 @@ def create_service(
         service.state.settings = settings
         service.state.rates = Rates(settings.rate_limit)
         service.state.spare_threads = CapacityLimiter(2)
-        service.state.lane = Lane()
         own = ExitStack()
         opened = store or own.enter_context(opened_store(settings))
         service.state.store = opened
@@ -133,7 +131,6 @@ def create_service(
             warming.join()
             service.state.pictures.close()
             service.state.evaluations.close()
-            service.state.lane.close()
             own.close()
 
     service = FastAPI(

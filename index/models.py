@@ -260,6 +260,10 @@ class Models(Library):
             hashes = self._catalog.versions.delete(self.id, model_id, version_id)
         self._blobs.delete_unused(hashes, self._catalog.unused_blobs)
 
+    def is_ready(self, model: Model | str | None = None) -> bool:
+        """Whether the present labels are worked in already, so that a prediction is a matter of one multiplication."""
+        return self._teacher.is_ready(self._model(model))
+
     def _predictor_for(self, model: Model | str | None, version: str | None) -> Predictor:
         model = self._model(model)
         if version is not None:

@@ -41,6 +41,10 @@ class Names:
         said = self._said
         return {id: said[id] for id in concept_ids if id in said}
 
+    def are_read(self, concept_ids: Iterable[str]) -> bool:
+        """Whether `said` has nothing to embed."""
+        return self._silent or all(id in self._said for id in concept_ids)
+
     def renamed(self, concept_ids: Iterable[str]) -> None:
         """These will be read again."""
         gone = set(concept_ids)

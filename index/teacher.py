@@ -138,6 +138,15 @@ class Teacher:
                 if epoch:
                     epoch.taught.pop(model_id, None)
 
+    def is_ready(self, model: Model) -> bool:
+        """Whether `predictor` only has to hand out what it has: no label is new, and no name unread."""
+        epoch = self._epoch
+        if epoch is None or self._stale(epoch) or (taught := epoch.taught.get(model.id)) is None:
+            return False
+        if taught.predictor is None or taught.pending or taught.lock.locked():
+            return False
+        return (taught.model == model or model.id == BUILT_IN_MODEL) and self.names.are_read(model.concept_ids)
+
     def predictor(self, model: Model) -> Predictor:
         """What the model knows now, every committed label included."""
         texts = self.names.said(model.concept_ids)
