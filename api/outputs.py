@@ -149,7 +149,7 @@ class Step:
         vectors = asked.vectors()
         if not vectors:
             return {}
-        scores = caller.app.predict_vectors(np.stack(list(vectors.values())), model, version=self.version_id)
+        scores = caller.app.scores(np.stack(list(vectors.values())), model, self.version_id)
         return {
             place: {"concepts": self._concepts(scores.concept_ids, row, decided, wanted, names, caller.app.id)}
             for place, row, decided in zip(vectors, scores.values, scores.decisions, strict=True)

@@ -109,7 +109,7 @@ class App(Sight):
         self, vectors: object, model: Model | str | None = None, *, version: str | None = None
     ) -> Scores:
         """What many vectors (n, dim) of this app's base workflow show."""
-        return self._scores(self._model(model), version, check_vectors(vectors, self.dim))
+        return self.scores(check_vectors(vectors, self.dim), self._model(model), version)
 
     def explain(
         self,
@@ -302,7 +302,7 @@ class App(Sight):
         return found[0] if found else None
 
     def _predictions(self, vectors: FloatArray, model: Model | str | None, version: str | None) -> list[Prediction]:
-        scores = self._scores(self._model(model), version, vectors)
+        scores = self.scores(vectors, self._model(model), version)
         found = [
             Prediction(concept, value, decision)
             for concept, value, decision in zip(

@@ -193,7 +193,7 @@ class Review(Models):
         after = None if after == CURRENT else after
         found, versions = self.model(model), [self.version(model, before), after and self.version(model, after)]
         names, vectors = self._compared(inputs)
-        old, new = (self._scores(found, version, vectors) for version in (before, after))
+        old, new = (self.scores(vectors, found, version) for version in (before, after))
         changed = comparison.differences(old, new, names, n)
         judged = [self._judged_today(found, version or None) for version in versions]
         return Comparison(
@@ -256,7 +256,8 @@ class Review(Models):
             return self._evaluated(model, today, of_all, self._thresholds.get(model.id, {}))
         return self._evaluated(model, today, of_all, version.thresholds)
 
-    def _scores(self, model: Model, version: str | None, vectors: FloatArray) -> Scores:
+    def scores(self, vectors: FloatArray, model: Model, version: str | None = None) -> Scores:
+        """What unit vectors (n, dim) of the app's base workflow show; they are not checked again."""
         with stage("score"):
             predictor = self._predictor_for(model, version)
             concepts = list(predictor.concept_ids)

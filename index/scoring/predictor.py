@@ -15,9 +15,8 @@ from ..records import FloatArray, KeyArray
 from .calibration import Logistic
 from .examples import Array, curved_part, linear_part, similarity_kernel
 from .large import cache_kernel, log_means
-from .space import Smoothing, Space, unit
+from .space import Smoothing, Space, in_chunks, unit
 
-_CHUNK = 1024
 _DENSE = 1 << 22
 
 
@@ -119,8 +118,7 @@ class Predictor:
 
     def values(self, vectors: FloatArray) -> FloatArray:
         """(q, C) probabilities of raw unit vectors (q, dim)."""
-        chunks = [self._values(vectors[i : i + _CHUNK]) for i in range(0, len(vectors), _CHUNK)]
-        return np.concatenate([np.empty((0, len(self.concept_ids)), dtype=np.float32), *chunks])
+        return in_chunks(self._values, vectors, np.empty((0, len(self.concept_ids)), dtype=np.float32))
 
     def text_prior(self, vectors: FloatArray) -> Array:
         """(q, C) what the names add to the scores of raw unit vectors (q, dim)."""
@@ -134,8 +132,7 @@ class Predictor:
 
     def scores(self, prepared: FloatArray) -> Array:
         """(q, C) scores by labels of prepared vectors (q, dim): near 1 means yes, near 0 no."""
-        chunks = [self._scores(prepared[i : i + _CHUNK]) for i in range(0, len(prepared), _CHUNK)]
-        return np.concatenate([np.empty((0, len(self.concept_ids))), *chunks])
+        return in_chunks(self._scores, prepared, np.empty((0, len(self.concept_ids))))
 
     def probabilities(self, scores: Array) -> Array:
         """(q, C) in [0, 1] of scores (q, C)."""

@@ -7,12 +7,14 @@ grown, so that judging a vector never needs a pass over the others.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..records import FloatArray
 
+Number = TypeVar("Number", np.float32, np.float64)
 _TINY = 1e-4
 """A vector this near to the mean has no direction worth judging: it becomes zero, not amplified rounding noise."""
 _SMALL_APP = 20
@@ -45,6 +47,15 @@ def unit(vectors: FloatArray) -> FloatArray:
     """Rows scaled to length one; rows of zeros stay zeros."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
+
+
+def in_chunks(
+    do: Callable[[FloatArray], NDArray[Number]], rows: FloatArray, nothing: NDArray[Number]
+) -> NDArray[Number]:
+    """What `do` makes of rows (n, dim), a bounded number at a time; nothing: its answer to no rows."""
+    if 0 < len(rows) <= _CHUNK:
+        return do(rows)
+    return np.concatenate([nothing, *(do(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK))])
 
 
 @dataclass(frozen=True)
@@ -86,8 +97,7 @@ class Smoothing:
 
     def smooth(self, rows: FloatArray) -> FloatArray:
         """(n, dim) unit length of prepared rows (n, dim); rows of zeros stay zeros."""
-        smooth = [self._smooth(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK)]
-        return np.concatenate([rows[:0], *smooth])
+        return in_chunks(self._smooth, rows, rows[:0])
 
     def _smooth(self, rows: FloatArray) -> FloatArray:
         rows = self.damp(rows)

@@ -50,9 +50,7 @@ class State:
         slots = self.keymap.slots(keys)
         if len(slots) and slots.max() >= self.rows.size:
             return None
-        known = slots >= 0
-        slots[known] = np.where(bits.has(self.rows.live, slots[known]), slots[known], -1)
-        return slots
+        return np.where((slots >= 0) & bits.has(self.rows.live, np.maximum(slots, 0)), slots, -1)
 
     # For the one writer, whose state is the last
 
