@@ -7,10 +7,11 @@ from uuid import uuid4
 
 from PIL.Image import Image
 
+from ..embeddings.base import Recipe
 from ..embeddings.images import ImageError, crop
 from ..embeddings.parallel import side_by_side
 from ..index.errors import TenshotError
-from ..index.records import Crop, FloatArray, Input
+from ..index.records import Crop, FloatArray, Input, Picture
 from .access import Caller
 from .answers import AskedOut
 from .fetch import FetchError
@@ -49,6 +50,11 @@ class Asked:
         """What see makes of each upright, cropped picture that can be used; the pictures themselves are let go."""
         return self._each(lambda place: see(self._image(place)), self._untried({}))
 
+    def classes(self, recipe: Recipe) -> Mapping[int, FloatArray]:
+        """(C,) probabilities of the classes of a base workflow, of the pictures that can be used."""
+        app = self._caller.app
+        return self._made(self._untried({}), lambda pictures, crops: app.classify_each(pictures, crops, recipe))
+
     def vectors(self) -> Mapping[int, FloatArray]:
         """(dim,) in the app's base workflow, of those that can be used. All pictures go through it at once."""
         app, pictures = self._caller.app, []
@@ -61,7 +67,7 @@ class Asked:
                 else:
                     pictures.append(place)
         if pictures:
-            self._embed(pictures)
+            self._vectors |= self._made(pictures, app.embed_each)
         return {place: self._vectors[place] for place in self._untried({}) if place in self._vectors}
 
     def _take_stored(self, places: Sequence[int]) -> None:
@@ -80,14 +86,21 @@ class Asked:
             self._stored = self._caller.app.inputs_by_id([one.id or "" for one in self.inputs if one.is_stored])
         return self._stored
 
-    def _embed(self, places: Sequence[int]) -> None:
-        files = self._each(self._picture, places)
-        crops = [self._crop(place) for place in files]
-        for place, made in zip(files, self._caller.app.embed_each(list(files.values()), crops), strict=True):
+    def _made(
+        self,
+        places: Sequence[int],
+        make: Callable[[Sequence[Picture], Sequence[Crop | None]], Sequence[FloatArray | Exception]],
+    ) -> dict[int, FloatArray]:
+        """What a base workflow makes of the pictures, all at once; those that can't be used have their error noted."""
+        found: dict[int, FloatArray] = {}
+        looks = self._each(self._look, places)
+        pictures, crops = [picture for picture, _ in looks.values()], [box for _, box in looks.values()]
+        for place, made in zip(looks, make(pictures, crops) if looks else (), strict=True):
             if isinstance(made, Exception):
                 self.errors[place] = made
             else:
-                self._vectors[place] = made
+                found[place] = made
+        return found
 
     def _each(self, do: Callable[[int], T], places: Sequence[int]) -> Mapping[int, T]:
         """What it gives for each place; those where it fails are left out, with their errors noted."""
@@ -101,23 +114,24 @@ class Asked:
         return {place: found[place] for place in places if place in found}
 
     def _image(self, place: int) -> Image:
-        picture, box = self._picture(place), self._crop(place)
+        picture, box = self._look(place)
         opened = self._caller.app.eye().opener(picture).image if isinstance(picture, bytes) else picture
         return crop(opened, box) if box else opened
 
-    def _picture(self, place: int) -> bytes | Image:
-        """The file, as it was sent or is stored; or the part of it that a stored input is."""
+    def _look(self, place: int) -> tuple[bytes | Image, Crop | None]:
+        """The file, as it was sent or is stored, and the part of it that is asked about.
+
+        Of a part of a stored input that is a part itself there are pixels instead of a file.
+        """
         one, app = self.inputs[place], self._caller.app
+        box = one.data.image.crop if one.data.image else None
         if not one.is_stored:
-            return self._file(place)
+            return self._file(place), box
         stored = app.input(one.id or "")
         file = app.picture(stored.id)
-        return crop(app.eye().opener(file).image, stored.crop) if stored.crop else file
-
-    def _crop(self, place: int) -> Crop | None:
-        """The part of the picture that is asked about."""
-        image = self.inputs[place].data.image
-        return image.crop if image else None
+        if box and stored.crop:
+            return crop(app.eye().opener(file).image, stored.crop), box
+        return file, box or stored.crop
 
     def _file(self, place: int) -> bytes:
         """A picture's bytes; what was fetched is kept for the next model, within what a request may bring along."""

@@ -190,9 +190,7 @@ def _classified(
     One without classes is the app's own base workflow, so that what is known of its vectors serves here too.
     """
     if embedder.classes:
-        pixels = asked.seen(embedder.prepare)
-        values = embedder.classify_pixels(list(pixels.values())) if pixels else ()
-        return embedder.classes, dict(zip(pixels, values, strict=True))
+        return embedder.classes, asked.classes(embedder.recipe)
     names, vectors = list(dict.fromkeys(words)), asked.vectors()
     rows = zero_shot(embedder, np.stack(list(vectors.values())), names) if vectors else ()
     return names, dict(zip(vectors, rows, strict=True))

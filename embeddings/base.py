@@ -65,15 +65,13 @@ class Embedder(Protocol):
         """(n, dim) float32, unit length, for n prepared images."""
         ...
 
-    def classify_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
-        """(n, len(classes)) float32, the model's own probabilities; a row sums to 1. WorkflowError without classes."""
+    def see_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
+        """(n, dim + len(classes)) float32: the unit vectors, and beside them the model's own probabilities of its
+        classes, which sum to 1. Computed in one go, and not more dearly than the vectors alone.
+        """
         ...
 
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
-        """The same for images that are prepared here, one after the other."""
-        ...
-
-    def classify_images(self, images: Sequence[Image]) -> FloatArray:
         """The same for images that are prepared here, one after the other."""
         ...
 
@@ -97,11 +95,8 @@ class LooksAtPictures(ABC):
     @abstractmethod
     def embed_pixels(self, pixels: Sequence[Pixels]) -> FloatArray: ...
 
-    @abstractmethod
-    def classify_pixels(self, pixels: Sequence[Pixels]) -> FloatArray: ...
+    def see_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
+        return self.embed_pixels(pixels)
 
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
         return self.embed_pixels([self.prepare(image) for image in images])
-
-    def classify_images(self, images: Sequence[Image]) -> FloatArray:
-        return self.classify_pixels([self.prepare(image) for image in images])

@@ -85,17 +85,13 @@ class Batcher:
         """(n, dim) float32, unit length, in the order given; returns when they are done. Raises Busy."""
         return self.embed_pixels(self._prepared(images))
 
-    def classify_images(self, images: Sequence[Image]) -> FloatArray:
-        """(n, len(classes)) float32 probabilities, in the order given; returns when they are done. Raises Busy."""
-        return self.classify_pixels(self._prepared(images))
-
     def embed_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
         """The same for pictures that are prepared already. Raises Busy."""
         return self._submit(_Call(self._embedder.embed_pixels, pixels))
 
-    def classify_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
-        """The same for pictures that are prepared already. Raises Busy."""
-        return self._submit(_Call(self._embedder.classify_pixels, pixels))
+    def see_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
+        """(n, dim + len(classes)) float32: vectors with the probabilities of classes beside them. Raises Busy."""
+        return self._submit(_Call(self._embedder.see_pixels, pixels))
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         """(n, dim) float32, unit length, in the order given; returns when they are done. Raises Busy."""

@@ -5,7 +5,7 @@ import hashlib
 import os.path
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import huggingface_hub
 import numpy as np
@@ -93,9 +93,6 @@ class OpenClipEmbedder(LooksAtPictures):
 
     def embed_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
         return self._loaded().engine.run(pixels)[0] if len(pixels) else np.empty((0, self.recipe.dim), dtype=np.float32)
-
-    def classify_pixels(self, pixels: Sequence[Pixels]) -> NoReturn:
-        raise WorkflowError(f"workflow {self.recipe.workflow!r} has no classes of its own; it compares with any words")
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:

@@ -74,12 +74,11 @@ class TimmEmbedder(LooksAtPictures):
         return self._preprocessing(image)
 
     def embed_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
-        return self._run(pixels, 0, self.recipe.dim)
+        return self._ready().run(pixels)[0] if pixels else np.empty((0, self.recipe.dim), dtype=np.float32)
 
-    def classify_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
-        if not self.classes:
-            raise WorkflowError(f"workflow {self.recipe.workflow!r} has no classes of its own")
-        return self._run(pixels, 1, len(self.classes))
+    def see_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
+        width = self.recipe.dim + len(self.classes)
+        return np.hstack(self._ready().run(pixels)) if pixels else np.empty((0, width), dtype=np.float32)
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         if not self.classes:
@@ -102,9 +101,6 @@ class TimmEmbedder(LooksAtPictures):
 
     def close(self) -> None:
         self.unload()
-
-    def _run(self, pixels: Sequence[Pixels], output: int, width: int) -> FloatArray:
-        return self._ready().run(pixels)[output] if len(pixels) else np.empty((0, width), dtype=np.float32)
 
     def _ready(self) -> Engine:
         if self._engine is None:

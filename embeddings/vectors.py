@@ -26,9 +26,6 @@ class VectorsEmbedder(LooksAtPictures):
     def embed_pixels(self, pixels: Sequence[Pixels]) -> NoReturn:
         raise self._refusal("pictures")
 
-    def classify_pixels(self, pixels: Sequence[Pixels]) -> NoReturn:
-        raise self._refusal("pictures")
-
     def embed_texts(self, texts: Sequence[str]) -> NoReturn:
         raise self._refusal("words")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..embeddings.base import WorkflowError
+from ..embeddings.base import Recipe, WorkflowError
 from ..embeddings.batcher import Batcher
 from ..embeddings.stages import stage
 from ..embeddings.zero_shot import zero_shot
@@ -65,6 +65,14 @@ class App(Sight):
             return list(self.eye().embed_each(list(zip(images, crops, strict=True))))
         except WorkflowError as error:
             return [NotSupported(str(error)) for _ in images]
+
+    def classify_each(
+        self, images: Sequence[Picture], crops: Sequence[Crop | None], recipe: Recipe
+    ) -> "list[FloatArray | Exception]":
+        """(C,) probabilities of the classes that a base workflow has of its own, be it this app's or not; errors as in
+        `embed_each`.
+        """
+        return list(self.eye(recipe).classify_each(list(zip(images, crops, strict=True))))
 
     def base_workflow(self) -> Batcher:
         """The opened model that this app sees with."""

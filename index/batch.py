@@ -1,6 +1,6 @@
 """Requests on their way in together: each ends as a stored input or as the error that says why not."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ..embeddings.stages import stage
 from .errors import DuplicateUrl, InputExists, NotSupported, TenshotError
 from .eye import Eye
 from .intake import Prepared, prepare
-from .records import AddRequest, AddResult, FloatArray, Input, NewInput, PictureKey
+from .records import AddRequest, AddResult, FloatArray, Input, NewInput
 
 
 class Batch:
@@ -63,8 +63,8 @@ class Batch:
                 ids.add(one.id)
                 urls |= {url} if url else set()
 
-    def embed(self, embedded: Callable[[Iterable[PictureKey]], Mapping[PictureKey, FloatArray]]) -> None:
-        """Runs the pictures through the base workflow, all at once, but for those that embedded knows."""
+    def embed(self) -> None:
+        """Runs the pictures through the base workflow, all at once, but for those that were embedded before."""
         pictures = {place: one.pixels for place, one in self._prepared.items() if one.pixels is not None}
         for place, one in self._prepared.items():
             if one.request.vector is not None:
@@ -72,7 +72,7 @@ class Batch:
         if not pictures:
             return
         keys = {place: (self._prepared[place].sha256 or "", self._prepared[place].request.crop) for place in pictures}
-        known = embedded(keys.values())
+        known = self.eye.known(keys.values())
         for place, key in keys.items():
             if key in known:
                 self._vectors[place] = known[key]

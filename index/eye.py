@@ -5,8 +5,9 @@ The whole picture, maybe huge, is let go at once.
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from PIL import Image
 
@@ -27,6 +28,8 @@ class Eye:
     embedders: Callable[[Recipe], Batcher]
     opener: Opener = open_image
     cache: VectorCache = field(default_factory=VectorCache)
+    stored: Callable[[Mapping[str, Any], Iterable[PictureKey]], dict[PictureKey, FloatArray]] = lambda *_: {}
+    """Vectors (dim,) of pictures that inputs of this recipe have, as `Catalog.vectors.of_pictures`."""
 
     @property
     def embedder(self) -> Batcher:
@@ -53,40 +56,55 @@ class Eye:
         decoded = self.opener(data, least_side=None if box else self.embedder.least_side)
         return data, decoded.media_type, self._prepared(decoded.image, box)
 
+    def known(self, pictures: Iterable[PictureKey]) -> dict[PictureKey, FloatArray]:
+        """(dim,) of those of the pictures that were embedded before: lately, or for an input that is stored."""
+        asked = set(pictures)
+        lately = self.cache.get(self.recipe, asked)
+        vectors = {key: row[: self.recipe.dim] for key, row in lately.items()}
+        missing = asked - vectors.keys()
+        return vectors | (self.stored(asdict(self.recipe), missing) if missing else {})
+
     def embed_each(self, asked: Sequence[tuple[Picture, Crop | None]]) -> list[FloatArray | ImageError]:
         """(dim,) of each picture, all embedded together; or why it can't be used. Raises WorkflowError.
 
-        A file that was embedded lately isn't again, nor one that is asked for twice.
+        A file that was embedded before isn't opened again, and one that is asked for twice is once.
         """
-        with stage("decode"):
-            looks = side_by_side(self._looked, asked)
-        new: dict[object, Pixels] = {}
-        for place, look in enumerate(looks):
-            if isinstance(look, _Look) and look.pixels is not None:
-                new[look.key or place] = look.pixels
-        with stage("embed"):
-            made = dict(zip(new, self.embedder.embed_pixels(list(new.values())), strict=True)) if new else {}
-        vectors: list[FloatArray | ImageError] = []
-        for place, look in enumerate(looks):
-            if isinstance(look, ImageError):
-                vectors.append(look)
-            elif look.vector is not None:
-                vectors.append(look.vector)
-            else:
-                vectors.append(vector := made[look.key or place])
-                if look.key:
-                    self.cache.put(self.recipe, look.key, vector)
-        return vectors
+        rows = self._rows(asked, self.known)
+        return [row if isinstance(row, ImageError) else row[: self.recipe.dim] for row in rows]
 
-    def _looked(self, asked: tuple[Picture, Crop | None]) -> "_Look | ImageError":
-        picture, box = asked
+    def classify_each(self, asked: Sequence[tuple[Picture, Crop | None]]) -> list[FloatArray | ImageError]:
+        """(len(classes),) probabilities of the base workflow's own classes, as `embed_each`.
+
+        A stored vector doesn't tell them: its length, which says how sure the model is, was made 1.
+        """
+        rows = self._rows(asked, lambda pictures: self.cache.get(self.recipe, pictures))
+        return [row if isinstance(row, ImageError) else row[self.recipe.dim :] for row in rows]
+
+    def _rows(
+        self,
+        asked: Sequence[tuple[Picture, Crop | None]],
+        known: Callable[[Iterable[PictureKey]], Mapping[PictureKey, FloatArray]],
+    ) -> list[FloatArray | ImageError]:
+        """What is known of a picture, else all that the model sees in it, which is kept."""
+        with stage("decode"):
+            looks = side_by_side(_named, asked)
+            named = [look for look in looks if isinstance(look, _Named)]
+            found: dict[Hashable, FloatArray] = dict(known(one.key for one in named if one.key).items())
+            new = {one.name: one for one in named if one.name not in found}
+            opened = dict(zip(new, side_by_side(self._opened, list(new.values())), strict=True))
+        pixels = {name: one for name, one in opened.items() if not isinstance(one, ImageError)}
+        if pixels:
+            with stage("embed"):
+                found |= zip(pixels, self.embedder.see_pixels(list(pixels.values())), strict=True)
+        for name in pixels:
+            if key := new[name].key:
+                self.cache.put(self.recipe, key, found[name])
+        errors = {name: one for name, one in opened.items() if isinstance(one, ImageError)}
+        return [one if isinstance(one, ImageError) else errors.get(one.name) or found[one.name] for one in looks]
+
+    def _opened(self, named: "_Named") -> Pixels | ImageError:
         try:
-            if isinstance(picture, Image.Image):
-                return _Look(pixels=self.look(picture, box))
-            data = picture if isinstance(picture, bytes) else read_file(picture)
-            key = hashlib.sha256(data).hexdigest(), box
-            known = self.cache.get(self.recipe, [key])
-            return _Look(key, vector=known[key]) if known else _Look(key, pixels=self.look(data, box))
+            return self.look(named.picture, named.box)
         except ImageError as error:
             return error
 
@@ -95,9 +113,25 @@ class Eye:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """At one picture: its vector if that is known, else its pixels. Only files have a key."""
+class _Named:
+    """A picture that is asked about. Only files have a key."""
 
+    picture: Picture
+    box: Crop | None
     key: PictureKey | None = None
-    pixels: Pixels | None = None
-    vector: FloatArray | None = None
+
+    @property
+    def name(self) -> Hashable:
+        """The same for the same picture."""
+        return self.key or id(self)
+
+
+def _named(asked: tuple[Picture, Crop | None]) -> _Named | ImageError:
+    picture, box = asked
+    if isinstance(picture, Image.Image):
+        return _Named(picture, box)
+    try:
+        data = picture if isinstance(picture, bytes) else read_file(picture)
+    except ImageError as error:
+        return error
+    return _Named(data, box, (hashlib.sha256(data).hexdigest(), box))

@@ -6,7 +6,6 @@ answer. Reads never wait for that lock, and it is not held while a model runs.
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -44,7 +43,6 @@ from .records import (
     LabelSource,
     NewInput,
     Picture,
-    PictureKey,
     Progress,
     StoredPicture,
 )
@@ -97,15 +95,9 @@ class Library:
     def _embedder(self) -> Batcher:
         return self._embedders(self.recipe)
 
-    def eye(self) -> Eye:
-        """How the app sees pictures at this moment."""
-        return Eye(self.recipe, self._embedders, self._opener, self._cache)
-
-    def _embedded(self, pictures: Iterable[PictureKey]) -> dict[PictureKey, FloatArray]:
-        """Vectors of pictures that were embedded before, here or in another app of the same base workflow."""
-        asked = list(pictures)
-        stored = self._catalog.vectors.of_pictures(asdict(self.recipe), asked)
-        return self._cache.get(self.recipe, asked) | stored
+    def eye(self, recipe: Recipe | None = None) -> Eye:
+        """How the app sees pictures at this moment, or would with another base workflow."""
+        return Eye(recipe or self.recipe, self._embedders, self._opener, self._cache, self._catalog.vectors.of_pictures)
 
     # Adding
 
@@ -193,7 +185,7 @@ class Library:
             return
         eye = self.eye()
         batch = Batch([AddRequest(picture, id, url=found.url, crop=found.crop)], self.dim, eye)
-        batch.embed(self._embedded)
+        batch.embed()
         if batch.errors:
             self.never_arrived(id, failure_of(batch.errors[0]), str(batch.errors[0]))
             return
@@ -219,7 +211,7 @@ class Library:
     def _add_batch(self, batch: Batch) -> list[AddResult]:
         # Before the model runs, so that no time goes into what can't be stored; and again under the lock.
         self._refuse_taken(batch)
-        batch.embed(self._embedded)
+        batch.embed()
         for data in batch.pictures():
             self._blobs.put(data)
         with self._lock:

@@ -24,7 +24,6 @@ from .blobs import Blobs
 from .catalog import Catalog
 from .collection import Collection
 from .errors import BadRequest, NothingToLearn, TenshotError
-from .eye import Eye
 from .records import AppRecord, ChangeState, Crop, FloatArray, Model, WorkflowChange, WorkflowComparison
 from .review import Review
 from .vector_cache import VectorCache
@@ -201,7 +200,7 @@ class Sight(Review):
 
     def _embed_stored(self, recipe: Recipe, pictures: Sequence[StoredKey]) -> dict[int, FloatArray]:
         """(dim,) by input key under any base workflow, without embedding again what some app has embedded."""
-        known = self._catalog.vectors.of_pictures(asdict(recipe), [(sha256, box) for _, sha256, box in pictures])
+        known = self.eye(recipe).known((sha256, box) for _, sha256, box in pictures)
         vectors = {key: known[sha256, box] for key, sha256, box in pictures if (sha256, box) in known}
         left = [one for one in pictures if one[0] not in vectors]
         if left:
@@ -210,7 +209,7 @@ class Sight(Review):
         return vectors
 
     def _prepared(self, recipe: Recipe, pictures: Sequence[StoredKey]) -> list[Pixels]:
-        eye = Eye(recipe, self._embedders, self._opener)
+        eye = self.eye(recipe)
         return side_by_side(lambda one: eye.look(self._blobs.get(one[1]), one[2]), pictures)
 
     def _switch(self, change: WorkflowChange) -> bool:

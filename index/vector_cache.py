@@ -1,4 +1,4 @@
-"""Vectors of pictures that were embedded lately and that nothing stores: those of predictions and searches."""
+"""What base workflows saw lately in pictures that nothing stores: those of predictions and searches."""
 
 import threading
 from collections import OrderedDict
@@ -8,14 +8,16 @@ from ..embeddings.base import Recipe
 from .records import FloatArray, PictureKey
 
 MOST = 4096
-"""20 MB at 1280 dimensions."""
+"""38 MB at 1280 dimensions and a thousand classes."""
 
 
 class VectorCache:
-    """The latest vectors of all base workflows, by the picture's content and the part that counts. Thread-safe."""
+    """The latest rows of `Embedder.see_pixels` of all base workflows: a vector, and behind it the probabilities of the
+    classes. By the picture's content and the part that counts. Thread-safe.
+    """
 
     def __init__(self, most: int = MOST) -> None:
-        """most: vectors kept; the one that was asked for longest ago goes. 0: none."""
+        """most: rows kept; the one that was asked for longest ago goes. 0: none."""
         self._most = most
         self._lock = threading.Lock()
         self._vectors: OrderedDict[tuple[Recipe, PictureKey], FloatArray] = OrderedDict()
@@ -24,7 +26,7 @@ class VectorCache:
         return len(self._vectors)
 
     def get(self, recipe: Recipe, pictures: Iterable[PictureKey]) -> dict[PictureKey, FloatArray]:
-        """(dim,) of those of the pictures that are here."""
+        """(dim + len(classes),) of those of the pictures that are here."""
         found = {}
         with self._lock:
             for picture in pictures:

@@ -39,8 +39,13 @@ class Vectors:
         wanted = set(pictures)
         found: dict[PictureKey, FloatArray] = {}
         with self._database.read() as connection:
-            alike = [id for id, one in connection.execute(select(apps.c.id, apps.c.recipe)) if one == dict(recipe)]
             for chunk in chunks(sorted({sha256 for sha256, _ in wanted})):
+                # Of the few apps that have them, so that an answer takes no longer where there are many.
+                having = select(inputs.c.app_id).where(inputs.c.sha256.in_(chunk))
+                recipes = select(apps.c.id, apps.c.recipe).where(apps.c.id.in_(having))
+                alike = [id for id, one in connection.execute(recipes) if one == dict(recipe)]
+                if not alike:
+                    continue
                 # One input stands for all of the same picture, however many there are.
                 one = (
                     select(func.min(inputs.c.key))

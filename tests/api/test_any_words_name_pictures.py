@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from tenshot.api.public import GENERAL
+from tenshot.embeddings.photographs import photographs
 from tenshot.embeddings.zero_shot import zero_shot
 
 ARCHITECTURE = "tenshot-test-clip"
@@ -72,3 +73,30 @@ def test_a_stored_input_and_a_bad_picture_have_their_own_answers(workflow: str, 
     assert failed["data"] == {}
     assert stored["data"] == sent["data"]
     assert len(sent["data"]["concepts"]) == 2
+
+
+def test_classes_of_a_part_are_the_same_sent_stored_or_stored_as_a_part(tenant_of: Callable[..., Any]) -> None:
+    """By the own classes of the default base workflow: a photograph's left half, in four ways."""
+    tenant = tenant_of("general-fast", None)
+    content = io.BytesIO()
+    photographs()[1].crop((0, 0, 400, 300)).save(content, "JPEG", quality=95)
+    whole = {"base64": base64.b64encode(content.getvalue()).decode()}
+    left, middle = {"crop": [0.0, 0.0, 1.0, 0.5]}, {"crop": [0.0, 0.0, 1.0, 0.75]}
+    stored = [
+        {"id": "whole", "data": {"image": whole}},
+        {"id": "left", "data": {"image": whole | left}},
+        {"id": "middle", "data": {"image": whole | middle}},
+    ]
+    tenant.call("POST", "/v2/inputs", {"inputs": stored})
+    ways = [
+        {"data": {"image": whole | left}},
+        {"id": "whole", "data": {"image": left}},
+        {"id": "left"},
+        {"id": "middle", "data": {"image": {"crop": [0.0, 0.0, 1.0, 2 / 3]}}},
+    ]
+    outputs = tenant.call("POST", f"/v2/models/{GENERAL.id}/outputs", {"inputs": [*ways, {"id": "whole"}]})["outputs"]
+    *parts, all_of_it = [{one["name"]: one["value"] for one in output["data"]["concepts"]} for output in outputs]
+    for part in parts:
+        assert list(part) == list(parts[0])
+        np.testing.assert_allclose(list(part.values()), list(parts[0].values()), atol=1e-4)
+    assert list(all_of_it.values()) != list(parts[0].values())

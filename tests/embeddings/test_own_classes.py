@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from tenshot.embeddings.base import WorkflowError
+from tenshot.embeddings.base import Embedder, FloatArray
 from tenshot.embeddings.batcher import Batcher
 from tenshot.embeddings.workflows import open_embedder, recipe_of
 
@@ -22,12 +22,20 @@ def photos() -> list[Image.Image]:
     return [Image.fromarray(picture()) for picture in (skimage.data.chelsea, skimage.data.coffee, skimage.data.rocket)]
 
 
+def probabilities(embedder: Batcher, pictures: list[Image.Image]) -> FloatArray:
+    """(n, 1000), seen together with the vectors, which must be those of `embed_pixels`."""
+    pixels = [embedder.prepare(picture) for picture in pictures]
+    seen = embedder.see_pixels(pixels)
+    np.testing.assert_allclose(seen[:, : embedder.recipe.dim], embedder.embed_pixels(pixels), atol=1e-5)
+    return seen[:, embedder.recipe.dim :]
+
+
 def test_there_are_a_thousand_different_names(general_fast: Batcher) -> None:
     assert len(general_fast.classes) == len(set(general_fast.classes)) == 1000
 
 
 def test_photographs_are_named_sensibly(general_fast: Batcher, photos: list[Image.Image]) -> None:
-    values = general_fast.classify_images(photos)
+    values = probabilities(general_fast, photos)
     assert values.shape == (3, 1000)
     assert values.dtype == np.float32
     assert values.sum(axis=1) == pytest.approx(1, abs=1e-4)
@@ -40,14 +48,12 @@ def test_photographs_are_named_sensibly(general_fast: Batcher, photos: list[Imag
 def test_values_are_the_same_alone_in_a_batch_and_from_many_threads(
     general_fast: Batcher, photos: list[Image.Image]
 ) -> None:
-    together = general_fast.classify_images(photos)
+    together = probabilities(general_fast, photos)
     with ThreadPoolExecutor(3) as pool:
-        alone = np.concatenate(list(pool.map(lambda photo: general_fast.classify_images([photo]), photos)))
+        alone = np.concatenate(list(pool.map(lambda photo: probabilities(general_fast, [photo]), photos)))
     assert alone == pytest.approx(together, abs=1e-3)
 
 
-def test_a_workflow_without_classes_says_so() -> None:
-    vectors = open_embedder(recipe_of("vectors", dim=4))
-    assert list(vectors.classes) == []
-    with pytest.raises(WorkflowError, match="vectors"):
-        vectors.classify_images([Image.new("RGB", (8, 8))])
+def test_none_are_beside_the_vectors_where_there_are_no_classes(clip: Embedder, photos: list[Image.Image]) -> None:
+    pixels = [clip.prepare(photo) for photo in photos]
+    np.testing.assert_allclose(clip.see_pixels(pixels), clip.embed_pixels(pixels), atol=1e-5)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tenshot.embeddings.base import Recipe
-from tenshot.embeddings.images import Decoded, open_image
+from tenshot.embeddings.images import Decoded, ImageError, open_image
 from tenshot.index.app import App
 from tenshot.index.store import Store
 from tenshot.index.vector_cache import VectorCache
@@ -75,6 +75,58 @@ def test_none_is_kept_where_the_setting_says_so(opened: Callable[[int], tuple[Ap
     app, pictures = opened(0)
     app.embed([file("red")])
     app.embed([file("red")])
+    assert pictures.count == 2
+
+
+def test_a_stored_picture_is_not_opened_again_nor_the_part_of_it_that_is_stored(
+    opened: Callable[[int], tuple[App, Counted]],
+) -> None:
+    app, pictures = opened(0)  # nothing in memory: what is known, SQL knows
+    red, corner = file("red"), (0.0, 0.0, 0.5, 0.5)
+    app.add(red, "red")
+    app.add(red, "corner", crop=corner)
+    assert pictures.count == 2
+    np.testing.assert_array_equal(app.embed([red, red], [None, corner]), app.vectors(["red", "corner"]))
+    assert [hit.input_id for hit in app.search(image=red, k=1)] == ["red"]
+    assert pictures.count == 2
+    app.embed([red], [(0.5, 0.5, 1.0, 1.0)])
+    assert pictures.count == 3
+    app.delete("red")
+    app.embed([red])
+    assert pictures.count == 4
+
+
+def test_vectors_and_classes_are_of_one_look(opened: Callable[[int], tuple[App, Counted]]) -> None:
+    app, pictures = opened(10)
+    red, blue = file("red"), file("blue")
+    [classes] = app.classify_each([red], [None], app.recipe)
+    [vector] = app.embed([red])
+    assert pictures.count == 1
+    assert np.shape(classes) == (1000,)
+    app.embed([blue])
+    [found] = app.classify_each([blue], [None], app.recipe)
+    assert pictures.count == 2
+    assert np.sum(found) == pytest.approx(1, abs=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(vector), 1, atol=1e-5)
+
+
+def test_classes_of_a_stored_picture_are_computed_once(opened: Callable[[int], tuple[App, Counted]]) -> None:
+    app, pictures = opened(10)
+    red = file("red")
+    app.add(red, "red")
+    [first] = app.classify_each([red], [None], app.recipe)
+    [again] = app.classify_each([red], [None], app.recipe)
+    assert pictures.count == 2
+    np.testing.assert_array_equal(first, again)
+
+
+def test_a_bad_picture_stops_none_of_the_others(opened: Callable[[int], tuple[App, Counted]]) -> None:
+    app, pictures = opened(10)
+    red = file("red")
+    bad, good, missing, same = app.embed_each([b"nothing", red, Path("nowhere.png"), red], [None] * 4)
+    assert isinstance(bad, ImageError)
+    assert isinstance(missing, ImageError)
+    np.testing.assert_array_equal(good, same)
     assert pictures.count == 2
 
 
