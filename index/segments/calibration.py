@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +16,8 @@ Search = Callable[[FloatArray, int, int], tuple[FloatArray, Slots]]
 """(queries, candidates, probes) -> estimates and places, both (q, candidates), best first."""
 _QUERIES = 128
 _TIMED = 32
+_CHECKED = 32
+"""Of rows that came later; it is done often, and scans the segment."""
 _TARGET = 0.97
 """Of the true neighbours, the share that has to be among the candidates: 0.95 and a margin for the sample's luck."""
 _LOST = 0.85
@@ -58,6 +60,10 @@ class Effort:
             if k <= rank:
                 return least + (there - least) * math.log(k / before) / math.log(rank / before)
         return -1.0
+
+    def for_more(self, times: float) -> "Effort":
+        """Among so many times the rows: as many times as many stand before a neighbour by their estimates."""
+        return replace(self, candidates=tuple(math.ceil(number * times) for number in self.candidates))
 
     def at(self, k: int) -> tuple[int, int] | None:
         """(probes, candidates) for any k: of the next measured one, beyond in proportion. None: look at all rows."""
@@ -142,13 +148,17 @@ class Sample:
         return float(np.median(waited))
 
 
-def still_finds(rows: Rows, start: int, stop: int, new: int, proposed: Callable[[FloatArray, int], Slots]) -> bool:
+def still_finds(
+    rows: Rows, start: int, stop: int, new: int, proposed: Callable[[FloatArray, int], Slots], *, well: bool
+) -> bool:
     """Whether rows that were not there at the calibration, from slot new on, find their neighbours in start..stop-1.
 
-    proposed: (queries, k) -> slots (q, c), -1 where there is none, by the effort of then.
+    proposed: (queries, k) -> slots (q, c), -1 where there is none, by the effort of then. well: as many as those that
+    were there, rather than so many that they are no others.
     """
     k = _WIDTHS[0]
-    sample = _spread(rows, new, stop)[: _QUERIES // 2]
+    sample = _spread(rows, new, stop)
+    sample = sample[:: max(len(sample) // _CHECKED, 1)]
     queries = rows.take(sample)
     slots = proposed(queries, k)
     slots = np.where(slots == sample[:, None], -1, slots)
@@ -156,7 +166,7 @@ def still_finds(rows: Rows, start: int, stop: int, new: int, proposed: Callable[
     hits = (rows.scores(queries, slots) >= least[:, None] - _TIE).sum(axis=1)
     wanted = min(k, stop - start - 1)
     # Of k places one may have gone to the row itself.
-    return bool(np.minimum(hits + 1, wanted).mean() >= _LOST * wanted)
+    return bool(np.minimum(hits + 1, wanted).mean() >= (_TARGET if well else _LOST) * wanted)
 
 
 def _spread(rows: Rows, start: int, stop: int) -> Slots:

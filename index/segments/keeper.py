@@ -1,7 +1,8 @@
 """What looks after a collection in the background: sealing, compaction, snapshots, and checking them.
 
-A thread of its own that lives while something is due. It works on a state that it took, and puts what it made into the
-state of the moment under the write lock, which it holds for milliseconds.
+A thread of its own that lives while something is due, and another that seals new rows meanwhile, so that no search has
+to scan many. They work on a state that they took, and put what they made into the state of the moment under the write
+lock, which they hold for milliseconds.
 """
 
 import logging
@@ -87,6 +88,11 @@ class Keeper:
         self._unchecked = False
         self._stopped = False
         self._task: Task | None = None
+        self._taken = 0
+        """The slots below are being made into the first segment."""
+        self._sealer: threading.Thread | None = None
+        self._unlike = False
+        """The tail is unlike the other rows: it can't be sealed, all has to be trained anew."""
         self._saved = (0, 0)
         self._rest = 0
         """Nothing is tried before so many writes; set where something failed."""
@@ -101,10 +107,13 @@ class Keeper:
         if self._thread is None and self._due() is not None:
             self._thread = threading.Thread(target=self._work, name="tenshot-keeper", daemon=True)
             self._thread.start()
+        if self._sealer is None and self._seal_due():
+            self._sealer = threading.Thread(target=self._seal, name="tenshot-sealer", daemon=True)
+            self._sealer.start()
 
     def wait(self) -> None:
         """Returns when nothing is due any more."""
-        while (thread := self._thread) is not None:
+        while (thread := self._thread or self._sealer) is not None:
             thread.join()
 
     def close(self) -> None:
@@ -114,6 +123,8 @@ class Keeper:
             thread.join(_PATIENCE)
             while thread.is_alive() and self._task in (Task.SAVE, Task.CHECK):
                 thread.join(_PATIENCE)
+        if (sealer := self._sealer) is not None:
+            sealer.join(_PATIENCE)
         self._let_go(self._current.state, ())
         if self._snapshots and self._changes() > self._sizes.save_at_end:
             try:
@@ -126,12 +137,20 @@ class Keeper:
             return None
         if self._unchecked:
             return Task.CHECK
-        task = sealing.due(self._current.state, self._sizes)
+        task = sealing.due(self._current.state, self._sizes) or (Task.BUILD if self._unlike else None)
+        if task is None and self._seal_due():
+            # What is written then will be worth more.
+            return None
         if task is None and self._to_place() is not None:
             return Task.PLACE
         if task is None and self._snapshots and self._changes() > max(self._sizes.save, self._saved[0] // _SHARE):
             return Task.SAVE
         return task
+
+    def _seal_due(self) -> bool:
+        if self._stopped or self._unlike or self._writes() < self._rest:
+            return False
+        return sealing.seal_due(self._current.state, self._sizes)
 
     def _to_place(self) -> Segment | None:
         """The first segment, if it should lie on a GPU and doesn't."""
@@ -161,10 +180,17 @@ class Keeper:
                 if task is None:
                     self._thread = None
                     return
+                if task in (Task.CODE, Task.BUILD, Task.MERGE):
+                    self._taken = sealing.border(state, tail=self._unlike)
             with _turn:
                 self._do(task, state)
+            with self._current.lock:
+                self._taken = 0
+                if task in (Task.BUILD, Task.COMPACT):
+                    self._unlike = False
+                self.wake()
             del state
-            if task in (Task.BUILD, Task.MERGE, Task.COMPACT):
+            if task in (Task.CODE, Task.BUILD, Task.MERGE, Task.COMPACT):
                 give_back_memory()
 
     def _do(self, task: Task, state: State) -> None:
@@ -178,28 +204,52 @@ class Keeper:
             elif task is Task.PLACE:
                 self._place(state)
             else:
-                self._seal(task, state)
+                self._make_first(task, state)
         except DamagedSnapshot as error:
             self._rebuild(str(error))
         except Exception as error:
-            # Searches stay right without: they look at every row that no segment has.
-            _log.warning("%s failed and is put off: %r", task.value, error)
-            self._rest = self._writes() + max(self._sizes.save, state.rows.size // _SHARE)
+            self._put_off(task.value, error)
             self._unchecked = False
 
-    def _seal(self, task: Task, state: State) -> None:
-        segments = sealing.segments_after(state, task, self._sizes, _threads())
+    def _put_off(self, what: str, error: Exception) -> None:
+        """Searches stay right without: they look at every row that no segment has."""
+        _log.warning("%s failed and is put off: %r", what, error)
+        self._rest = self._writes() + max(self._sizes.save, self._current.state.rows.size // _SHARE)
+
+    def _make_first(self, task: Task, state: State) -> None:
+        segments = sealing.segments_after(state, task, self._taken, self._sizes, _threads())
         if segments is None:
             self._replace(lambda now: sealing.without_segments(now, state.rows.size))
         else:
-            self._replace(lambda now: replace(now, segments=segments), since=state)
+            self._replace(lambda now: sealing.with_first(now, segments), since=state)
             self._let_go(state, segments)
+
+    def _seal(self) -> None:
+        """Beside what the other thread is about, and not after searches: it takes milliseconds, and shortens theirs."""
+        while True:
+            with self._current.lock:
+                state, taken = self._current.state, self._taken
+                if not self._seal_due():
+                    self._sealer = None
+                    self.wake()
+                    return
+            try:
+                self._add_sealed(state, sealing.sealed(state, taken, self._sizes))
+            except Exception as error:
+                self._put_off("seal", error)
+
+    def _add_sealed(self, state: State, grown: Segment | None) -> None:
+        if grown is None:
+            self._unlike = True
+        else:
+            self._replace(lambda now: sealing.with_sealed(now, grown, self._taken), since=state)
 
     def _compact(self, state: State) -> None:
         rows, keymap = sealing.compacted(state)
         fresh = State(rows, keymap, exact_until=state.exact_until)
-        then = sealing.due(fresh, self._sizes)
-        segments = sealing.segments_after(fresh, then, self._sizes, _threads()) if then else ()
+        segments: tuple[Segment, ...] | None = ()
+        if sealing.due(fresh, self._sizes):
+            segments = sealing.segments_after(fresh, Task.BUILD, sealing.border(fresh), self._sizes, _threads())
         with self._current.lock:
             now = self._current.state
             if not self._stopped and now.generation == state.generation:
@@ -222,6 +272,7 @@ class Keeper:
             now = self._current.state
             if not self._stopped and (since is None or now.generation == since.generation):
                 self._current.state = change(now)
+                self.wake()
 
     def _place(self, state: State) -> None:
         """The first segment's rows go onto a GPU; its codes serve until they are there, and when they are not."""

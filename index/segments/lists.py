@@ -80,6 +80,12 @@ class Lists:
             index.add(block)
         return replace(self, index=index, list_of=_list_of(index))
 
+    def beside(self, rows: Rows, start: int, stop: int) -> "Lists":
+        """Other rows start..stop-1 in lists round the same centroids, searched with the same effort."""
+        empty = faiss_on().clone_index(self.index)
+        empty.reset()
+        return replace(self, index=empty).extended(rows, start, stop, 1)
+
     @property
     def kind(self) -> str:
         return "ivf-pq" if "PQ" in type(self.index).__name__ else "ivf-rabitq"

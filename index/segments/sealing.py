@@ -20,9 +20,9 @@ class Sizes:
     lists: int = 50_000
     """From here on the first segment has inverted lists."""
     tail: int = 1024
-    """So many new rows are sealed; a scan of them takes a tenth of a millisecond."""
+    """So many new rows are sealed, whatever else is being made; a scan of them takes a tenth of a millisecond."""
     merge: int = 4096
-    """The second segment goes into the first from so many rows on, and from a 32nd of the first's."""
+    """The other segments go into the first from so many rows on, and from a 32nd of the first's."""
     dead: int = 1000
     """So many dead rows are cleared away when they are a fifth of all."""
     inline: int = 20_000
@@ -33,21 +33,21 @@ class Sizes:
     """So many changes are when the collection is closed."""
 
 
-_MERGE = 32
+_MERGE, _SPARSE = 32, 16
 _DEAD_SHARE = 0.2
 
 
 class Task(Enum):
-    """What is due."""
+    """What is due, and takes its time. Beside it new rows are sealed, which doesn't: see `sealed`."""
 
     COMPACT = "compact"
     """Dead rows go, slots are renumbered."""
+    CODE = "code"
+    """A large collection without any codes gets flat ones, a moment's work, to be searched by until BUILD is done."""
     BUILD = "build"
     """One segment over all, trained anew."""
     MERGE = "merge"
     """The first segment takes in the others, untrained."""
-    SEAL = "seal"
-    """A second segment over what the first doesn't have."""
     CHECK = "check"
     """Whether a loaded snapshot is what SQL says."""
     SAVE = "save"
@@ -61,27 +61,77 @@ def due(state: State, sizes: Sizes) -> Task | None:
     rows, first = state.rows, state.segments[0] if state.segments else None
     if rows.dead > sizes.dead and rows.dead > _DEAD_SHARE * rows.size:
         return Task.COMPACT
-    if rows.size <= max(sizes.exact, state.exact_until):
-        return None
-    if first is None or rows.size >= 2 * first.trained_on or first.stop < sizes.lists <= rows.size:
+    if first is None:
+        if rows.size <= max(sizes.exact, state.exact_until):
+            return None
+        return Task.BUILD if rows.size < sizes.lists else Task.CODE
+    if state.sealed >= 2 * first.trained_on or first.stop < sizes.lists <= state.sealed:
         return Task.BUILD
-    if rows.size - first.stop > max(first.stop // _MERGE, sizes.merge):
-        return Task.MERGE
-    return Task.SEAL if rows.size - state.sealed > sizes.tail else None
+    return Task.MERGE if state.sealed - first.stop > max(first.stop // _MERGE, sizes.merge) else None
 
 
-def segments_after(state: State, task: Task, sizes: Sizes, threads: int) -> tuple[Segment, ...] | None:
-    """The segments that BUILD, MERGE or SEAL lead to; None where codes are no gain. Takes its time."""
-    # A bitmap over all slots can be cut at whole bytes only.
-    rows, stop = state.rows, state.rows.size // 8 * 8
-    if task is not Task.BUILD:
-        first = state.segments[0]
-        grown = first.extended(rows, stop, threads) if task is Task.MERGE else first.beside(rows, stop, threads)
-        if grown.still_finds(rows, first.stop):
-            return (grown,) if task is Task.MERGE else (first, grown)
+def seal_due(state: State, sizes: Sizes) -> bool:
+    """Whether the tail is so long that a scan of it takes its time, and there are codes to seal it with."""
+    return bool(state.segments) and state.rows.size - state.sealed > sizes.tail
+
+
+def border(state: State, *, tail: bool = False) -> int:
+    """Up to which slot CODE, BUILD, and MERGE take rows in: what is sealed, or the tail too where nothing is.
+
+    A bitmap over all slots can be cut at whole bytes only.
+    """
+    return state.rows.size // 8 * 8 if tail or not state.segments else state.sealed
+
+
+def segments_after(state: State, task: Task, stop: int, sizes: Sizes, threads: int) -> tuple[Segment, ...] | None:
+    """The segment over slots 0..stop-1 that CODE, BUILD or MERGE leads to; None where codes are no gain."""
+    rows = state.rows
+    if task is Task.MERGE:
+        grown = state.segments[0].extended(rows, stop, threads)
+        if grown.still_finds(rows, state.segments[0].stop):
+            return (grown,)
     # Trained anew, also where the new rows are unlike those that the first segment was calibrated on.
-    made = Segment.build(rows, 0, stop, with_lists=rows.size >= sizes.lists, threads=threads)
-    return None if made is None else (made,)
+    with_lists = task is not Task.CODE and stop >= sizes.lists
+    made = Segment.build(rows, 0, stop, with_lists=with_lists, threads=threads)
+    if made is None:
+        return None
+    return (replace(made, trained_on=0) if task is Task.CODE else made,)
+
+
+def sealed(state: State, taken: int, sizes: Sizes) -> Segment | None:
+    """A segment that ends with the last rows, by the first one's codes; None where its effort doesn't suit them.
+
+    It is the last one grown, unless that is being taken in: what is below slot `taken` is.
+    """
+    rows, first, last = state.rows, state.segments[0], state.segments[-1]
+    stop = rows.size // 8 * 8
+    # The effort is known to do for as many rows as the first one has.
+    grow = last is not first and last.start >= taken and stop - last.start <= first.stop
+    start = last.start if grow else last.stop
+    # A few codes are scanned soon, and neighbours among few rows may be too far away for the first one's lists.
+    many = first.lists is not None and stop - start > max(sizes.merge, first.stop // _SPARSE)
+    for with_lists in (True, False) if many else (False,):
+        if grow and with_lists == (last.lists is not None):
+            grown = last.extended(rows, stop, 1)
+        else:
+            grown = first.beside(rows, start, stop, with_lists=with_lists)
+        if grown.still_finds(rows, state.sealed, well=with_lists):
+            return grown
+    return None
+
+
+def with_sealed(state: State, grown: Segment, taken: int) -> State:
+    """With what `sealed` made of an earlier state; without, if its rows went elsewhere meanwhile."""
+    kept = tuple(one for one in state.segments if one.stop <= grown.start)
+    fits = kept and kept[-1].stop == grown.start and grown.stop > state.sealed
+    # Nothing may lie across the border of what is being taken in.
+    return replace(state, segments=(*kept, grown)) if fits and not grown.start < taken < grown.stop else state
+
+
+def with_first(state: State, made: tuple[Segment, ...]) -> State:
+    """With what CODE, BUILD or MERGE made; rows sealed since stay so."""
+    since = (one for one in state.segments if made and one.start >= made[0].stop)
+    return replace(state, segments=(*made, *since))
 
 
 def compacted(state: State) -> tuple[Rows, KeyMap]:

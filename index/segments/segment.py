@@ -32,7 +32,7 @@ class Segment:
     """A multiple of 8, so that a slice of a bitmap over all slots is one over these."""
     stop: int
     trained_on: int
-    """Rows when the centroids were chosen."""
+    """Rows when the centroids were chosen; 0 where that is still to be done."""
     codes: Any
     effort: Effort
     lists: Lists | None = None
@@ -59,23 +59,28 @@ class Segment:
         codes = faiss_on(threads).clone_index(self.codes)
         _fill(codes, rows, self.stop, stop)
         lists = self.lists and self.lists.extended(rows, self.stop, stop, threads)
-        return replace(self, stop=stop, codes=codes, lists=lists, resident=None)
+        before, after = (max(end - self.start, self.trained_on) for end in (self.stop, stop))
+        effort = self.effort.for_more(after / before)
+        if lists:
+            lists = replace(lists, effort=lists.effort.for_more(after / before))
+        return replace(self, stop=stop, codes=codes, effort=effort, lists=lists, resident=None)
 
-    def beside(self, rows: Rows, stop: int, threads: int) -> "Segment":
-        """A segment of the slots from this one's end up to stop, searched with this one's effort."""
-        codes = faiss_on(threads).clone_index(self.codes)
+    def beside(self, rows: Rows, start: int, stop: int, *, with_lists: bool) -> "Segment":
+        """Another segment by this one's codes, searched with this one's effort."""
+        codes = faiss_on().clone_index(self.codes)
         codes.reset()
-        _fill(codes, rows, self.stop, stop)
-        return replace(self, start=self.stop, stop=stop, codes=codes, lists=None, resident=None)
+        _fill(codes, rows, start, stop)
+        lists = self.lists.beside(rows, start, stop) if self.lists and with_lists else None
+        return replace(self, start=start, stop=stop, codes=codes, lists=lists, resident=None)
 
-    def still_finds(self, rows: Rows, new: int) -> bool:
-        """Whether the effort suits the rows from slot new on too, which came after it was measured."""
+    def still_finds(self, rows: Rows, new: int, *, well: bool = False) -> bool:
+        """Whether the effort suits the rows from slot new on too, which came after it was measured; or does well."""
 
         def proposed(queries: FloatArray, k: int) -> Slots:
             found = self.candidates(queries, k, None, None, 1.0, 1)
             return np.full((len(queries), 1), -1) if found is None else found[0]
 
-        return still_finds(rows, self.start, self.stop, new, proposed)
+        return still_finds(rows, self.start, self.stop, new, proposed, well=well)
 
     def usual(self, k: float) -> float:
         """The exact score that a k-th neighbour has, but for queries that are farther off than most."""

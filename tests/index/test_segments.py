@@ -1,6 +1,7 @@
 """Large collections search codes instead of rows: nearly all neighbours are found, and everything else stays exact."""
 
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from clouds import SMALL, Clouds, recall
 
 from tenshot.index.collection import Collection
 from tenshot.index.segments.rows import unit_rows
+from tenshot.index.segments.segment import Segment
 
 
 def _sealed(count: int, clouds: Clouds) -> tuple[Collection, dict[int, np.ndarray], np.ndarray]:
@@ -140,6 +142,43 @@ def test_rows_are_found_at_once_and_deleted_ones_never_while_segments_are_made()
     queries = clouds.draw(300)[0]
     assert recall(*collection.search(queries, 10), rows, queries) >= 0.95
     assert len(collection) == len(rows)
+
+
+@pytest.mark.parametrize("count", [1500, 3000])
+def test_few_rows_are_scanned_however_many_come_while_all_is_trained_anew(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clouds = Clouds()
+    collection, rows, _ = _sealed(count, clouds)
+    build, begun, go = Segment.build, threading.Event(), threading.Event()
+
+    def held(*arguments: Any, **options: Any) -> Segment | None:
+        begun.set()
+        assert go.wait(60)
+        return build(*arguments, **options)
+
+    monkeypatch.setattr("tenshot.index.segments.sealing.Segment.build", held)
+    queries, next_key = clouds.draw(300)[0], count
+    for step in range(60):
+        made = clouds.draw(100)[0]
+        collection.upsert(np.arange(next_key, next_key + 100), made)
+        rows |= dict(enumerate(made, next_key))
+        next_key += 100
+        gone = np.arange(20 * step, 20 * step + 10)
+        collection.delete(gone)
+        for key in gone.tolist():
+            del rows[key]
+        while (sealer := collection._keeper._sealer) is not None:
+            sealer.join(60)
+        assert collection.facts().tail <= SMALL.tail + 8
+        recall(*collection.search(made[:3], 5), rows, made[:3])  # nothing that is gone, each once, exact scores
+        assert collection.search(made[:50], 1)[0][:, 0].tolist() == list(range(next_key - 100, next_key - 50))
+    assert begun.is_set()
+    assert recall(*collection.search(queries, 10), rows, queries) >= 0.95
+    go.set()
+    collection.wait()
+    assert collection.facts().tail <= SMALL.tail + 8
+    assert recall(*collection.search(queries, 10), rows, queries) >= 0.95
 
 
 def test_dead_rows_are_cleared_away_meanwhile_nobody_waits_and_nothing_changes() -> None:
