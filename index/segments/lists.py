@@ -112,8 +112,7 @@ class Lists:
             return estimates, places, np.zeros(len(queries), dtype=np.bool_)
         parameters = faiss_on().SearchParametersIVF()
         parameters.nprobe = looked_into
-        with selecting(parameters, allowed):
-            estimates, places = self.index.search(queries, count, params=parameters)
+        estimates, places = self.index.search(queries, count, params=selecting(parameters, allowed))
         # Lists that deletions emptied tell nothing of what lies behind them.
         usual = min(count, probes * self.index.ntotal // (2 * self.index.nlist))
         short = (places >= 0).sum(axis=1) < usual
@@ -132,10 +131,8 @@ class Lists:
         selected, total = selection.within(start, start + self.index.ntotal), self.index.ntotal
         share, probes = len(selected) / total, min(_MORE * many[0], self.index.nlist)
         count = min(max(few[1], int(np.ceil(many[1] * share))), total)
-        parameters = faiss_on().SearchParametersIVF()
-        parameters.nprobe = probes
-        with selecting(parameters, allowed):
-            estimates, places = self.index.search(queries, count, params=parameters)
+        parameters = selection.probing(start, start + total, probes)
+        estimates, places = self.index.search(queries, count, params=parameters)
         expected = min(count, share * probes * total / self.index.nlist)
         sparse = (places >= 0).sum(axis=1) < _AS_EXPECTED * expected
         if not sparse.any():
@@ -182,19 +179,18 @@ class Lists:
         queries = np.ascontiguousarray(queries)
         estimates = np.empty((len(queries), count), dtype=np.float32)
         places = np.empty((len(queries), count), dtype=np.int64)
-        with selecting(parameters, allowed):
-            # The wrapper would take the number of probes from the index, which all threads share.
-            self.index.search_preassigned_c(
-                len(queries),
-                faiss.swig_ptr(queries),
-                count,
-                faiss.swig_ptr(chosen),
-                faiss.swig_ptr(near),
-                faiss.swig_ptr(estimates),
-                faiss.swig_ptr(places),
-                False,
-                parameters,
-            )
+        # The wrapper would take the number of probes from the index, which all threads share.
+        self.index.search_preassigned_c(
+            len(queries),
+            faiss.swig_ptr(queries),
+            count,
+            faiss.swig_ptr(chosen),
+            faiss.swig_ptr(near),
+            faiss.swig_ptr(estimates),
+            faiss.swig_ptr(places),
+            False,
+            selecting(parameters, allowed),
+        )
         return estimates, places
 
 

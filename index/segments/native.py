@@ -3,8 +3,8 @@
 import ctypes
 import sys
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
@@ -69,19 +69,14 @@ def give_back_memory() -> None:
             ctypes.CDLL(None).malloc_trim(0)
 
 
-@contextmanager
-def selecting(parameters: Any, allowed: NDArray[np.uint8] | None) -> Iterator[None]:
-    """Search parameters that let only these come: a bitmap, lowest bit first; None lets all.
-
-    FAISS keeps bare pointers: the bitmap and the selector live until the answer is there.
-    """
-    if allowed is None:
-        yield
-        return
-    faiss, array = faiss_on(), np.ascontiguousarray(allowed)
-    selector = faiss.IDSelectorBitmap(len(array), faiss.swig_ptr(array))
-    parameters.sel = selector
-    yield
+def selecting(parameters: Any, allowed: NDArray[np.uint8] | None) -> Any:
+    """The same search parameters, which let only these come: a bitmap, lowest bit first; None lets all."""
+    if allowed is not None:
+        faiss, array = faiss_on(), np.ascontiguousarray(allowed)
+        selector = faiss.IDSelectorBitmap(len(array), faiss.swig_ptr(array))
+        # FAISS keeps bare pointers: the bitmap and the selector live as long as the parameters.
+        parameters.sel, parameters.kept_alive = selector, (selector, array)
+    return parameters
 
 
 def inner_products(queries: FloatArray, vectors: FloatArray, places: NDArray[np.int64]) -> FloatArray:

@@ -143,8 +143,7 @@ def _rank(k: int, share: float) -> int:
 def _search(codes: Any, queries: FloatArray, count: int, allowed: Bits | None) -> tuple[FloatArray, Slots]:
     parameters = faiss_on().RaBitQSearchParameters()
     parameters.qb = _QUERY_BITS
-    with selecting(parameters, allowed):
-        estimates, places = codes.search(queries, count, params=parameters)
+    estimates, places = codes.search(queries, count, params=selecting(parameters, allowed))
     return estimates, places
 
 

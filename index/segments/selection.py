@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from . import bits
 from .bits import Bits, Slots
+from .native import faiss_on, selecting
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Selection:
     size: int
     """Of the state, live or dead."""
     _counts: dict[int, tuple[Any, NDArray[np.int64]]] = field(default_factory=dict, repr=False, compare=False)
+    _within: dict[tuple[int, int], Slots] = field(default_factory=dict, repr=False, compare=False)
+    _probing: dict[tuple[int, int, int], Any] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def allowed(self) -> Bits:
@@ -35,8 +38,24 @@ class Selection:
 
     def within(self, start: int, stop: int) -> Slots:
         """Those from start to stop - 1."""
-        first, last = np.searchsorted(self.slots, (start, stop))
-        return self.slots[first:last]
+        known = self._within.get((start, stop))
+        if known is None:
+            first, last = np.searchsorted(self.slots, (start, stop))
+            known = self._within[start, stop] = self.slots[first:last]
+        return known
+
+    def probing(self, start: int, stop: int, lists: int) -> Any:
+        """FAISS's parameters of a search in so many lists that lets only these come, as places behind start.
+
+        start: a multiple of 8. Kept, since to make them takes as long as a search; nobody changes them.
+        """
+        known = self._probing.get((start, stop, lists))
+        if known is None:
+            parameters = faiss_on().SearchParametersIVF()
+            parameters.nprobe = lists
+            allowed = self.allowed[start // 8 : (stop + 7) // 8]
+            known = self._probing[start, stop, lists] = selecting(parameters, allowed)
+        return known
 
     def counts(self, owner: object, count: Callable[[], NDArray[np.int64]]) -> NDArray[np.int64]:
         """What count gives, worked out once for each owner."""
