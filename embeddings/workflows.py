@@ -42,6 +42,8 @@ class ListedWorkflow(TypedDict):
 
     id: str
     title: str
+    clarifai: list[str]
+    """Clarifai's names that mean it, in small letters."""
     good_for: str
     model: str
     weights: str
@@ -119,6 +121,7 @@ def _listed(entry: Workflow, here: Availability) -> ListedWorkflow:
     return {
         "id": entry.id,
         "title": entry.title,
+        "clarifai": [name for name, id in ALIASES.items() if id == entry.id],
         "good_for": entry.good_for,
         "model": entry.model,
         "weights": entry.weights,

@@ -182,8 +182,9 @@ def workflows(context: typer.Context) -> None:
     from ..embeddings.workflows import listed
 
     rows = listed()
-    columns = ["id", "good_for", "dim", "text", "licence", "availability"]
-    shown = [[dict(row, text="yes" if row["text"] else "no")[column] for column in columns] for row in rows]
+    columns = ["id", "good_for", "dim", "text", "licence", "availability", "clarifai"]
+    plain = [dict(row, text="yes" if row["text"] else "no", clarifai=", ".join(row["clarifai"])) for row in rows]
+    shown = [[row[column] for column in columns] for row in plain]
     say(context.obj, rows, table(None, columns, shown))
 
 

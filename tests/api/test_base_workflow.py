@@ -40,6 +40,8 @@ def test_they_are_listed_with_what_works_here(tenant: Any) -> None:
     assert "downloads about 605 MB on first use" in listed["clip"]["availability"] or listed["clip"]["ready"]
     assert {"fashion", "medical", "satellite", "vectors"} <= set(listed)
     assert all(one["licence"] and one["good_for"] for one in listed.values())
+    assert "food" in listed["general"]["clarifai"]
+    assert listed["fashion"]["clarifai"] == ["apparel"]
 
 
 def test_it_is_changed_while_the_app_serves(seeing: Any) -> None:
