@@ -113,24 +113,27 @@ class Keeper:
 
     def wait(self) -> None:
         """Returns when nothing is due any more."""
-        while (thread := self._thread or self._sealer) is not None:
-            thread.join()
+        while running := self._running():
+            running[0].join()
 
     def close(self) -> None:
         """Finishes what is being done, and writes a snapshot if much would have to be read again without."""
         self._stopped = True
-        if (thread := self._thread) is not None:
+        for thread in self._running():
             thread.join(_PATIENCE)
             while thread.is_alive() and self._task in (Task.SAVE, Task.CHECK):
                 thread.join(_PATIENCE)
-        if (sealer := self._sealer) is not None:
-            sealer.join(_PATIENCE)
         self._let_go(self._current.state, ())
         if self._snapshots and self._changes() > self._sizes.save_at_end:
             try:
                 self._save(self._current.state)
             except (OSError, DamagedSnapshot) as error:
                 _log.warning("no snapshot was written at the end: %s", error)
+
+    def _running(self) -> list[threading.Thread]:
+        # Each starts the other, under the lock: outside of it one may be there that can't be joined yet.
+        with self._current.lock:
+            return [thread for thread in (self._thread, self._sealer) if thread is not None]
 
     def _due(self) -> Task | None:
         if self._stopped or self._writes() < self._rest:
