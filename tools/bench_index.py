@@ -2,11 +2,12 @@
 
 import gc
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,7 +85,7 @@ def index(
         for name in chosen:
             errors.print(f"{made.name}, {len(made.rows)} x {made.rows.shape[1]}: {name} ...")
             with tempfile.TemporaryDirectory() as folder:
-                results.append(_measure(name, made, truth, Path(folder) / "rows"))
+                results.append(_apart(partial(_measure, name, made, truth, Path(folder) / "rows")))
             errors.print(results[-1])
     if chart:
         speed_chart(
@@ -146,9 +147,23 @@ def _measure(name: str, made: "VectorSet", truth: dict[str, NDArray[np.float32]]
         measured.note = "not offered"
     except Exception as error:
         measured.note = f"failed: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return measured
+
+
+def _apart(measure: Callable[[], Measured]) -> Measured:
+    """In a process of its own, so that memory and threads are one store's alone; what there is already is shared."""
+    processes = get_context("fork")
+    here, there = processes.Pipe(duplex=False)
+    process = processes.Process(target=lambda: there.send(measure()))
+    process.start()
+    there.close()
+    try:
+        found: Measured = here.recv()
+    except EOFError:
+        process.join()
+        fail(f"the process that measured ended by itself (exit code {process.exitcode})")
+    process.join()
+    return found
 
 
 def _speed(
