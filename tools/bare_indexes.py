@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..index.segments.native import faiss_on
 from .peer import BUILD, EFS, GRAPH, Facts, NotOffered, Vectors
 
 
@@ -17,9 +18,8 @@ class _Faiss(ABC):
     efforts: Sequence[int]
 
     def __init__(self, dim: int, folder: Path) -> None:
-        import faiss
-
-        faiss.omp_set_num_threads(1)
+        # Set up as for a collection, which has batches multiplied by BLAS.
+        faiss = faiss_on(1)
         self._faiss, self._dim, self._folder = faiss, dim, folder
         self._selectors: dict[str, Any] = {}
         self._index: Any = None
