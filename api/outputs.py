@@ -43,7 +43,7 @@ def _short(id: str, body: PredictIn, caller: Caller) -> bool:
     """Few vectors in memory, by a taught model that has nothing to work in."""
     if not 1 <= len(body.inputs) <= _FEW or not all(one.is_at_hand for one in body.inputs):
         return False
-    return public_model(caller.app, id) is None and caller.app.is_ready(id)
+    return caller.store.catalog.at_hand and public_model(caller.app, id) is None and caller.app.is_ready(id)
 
 
 @router.post("/{id}/outputs", response_model=OutputsAnswer, responses=_MIXED)

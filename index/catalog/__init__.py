@@ -105,6 +105,11 @@ class Catalog:
         """What is wrong with the database. Raises NotSupported for other databases than SQLite."""
         return self._database.problems()
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether small reads wait for no other machine: the database is a file, and what was read is remembered."""
+        return self._database.dialect == "sqlite"
+
     def begin_moment(self) -> None:
         """From here on this context (a request) sees what others had committed by now, and asks SQL less often."""
         begin_moment()
