@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..records import FloatArray
 from .bits import Bits, Slots
 from .calibration import Effort, Sample
-from .native import faiss_on, selecting
+from .native import faiss_on, probing
 from .rows import Rows
 from .selection import Selection
 
@@ -108,11 +108,9 @@ class Lists:
         count = min(count * boost, self.index.ntotal)
         looked_into = min(int(np.ceil(probes * boost / share)), self.index.nlist)
         if allowed is None:
-            estimates, places = self.index.search(queries, count, params=_probing(faiss_on(), looked_into))
+            estimates, places = self.index.search(queries, count, params=_probing(looked_into))
             return estimates, places, np.zeros(len(queries), dtype=np.bool_)
-        parameters = faiss_on().SearchParametersIVF()
-        parameters.nprobe = looked_into
-        estimates, places = self.index.search(queries, count, params=selecting(parameters, allowed))
+        estimates, places = self.index.search(queries, count, params=probing(looked_into, allowed))
         # Lists that deletions emptied tell nothing of what lies behind them.
         usual = min(count, probes * self.index.ntotal // (2 * self.index.nlist))
         short = (places >= 0).sum(axis=1) < usual
@@ -173,8 +171,6 @@ class Lists:
         self, queries: FloatArray, chosen: Slots, near: FloatArray, count: int, allowed: Bits
     ) -> tuple[FloatArray, Slots]:
         faiss = faiss_on()
-        parameters = faiss.SearchParametersIVF()
-        parameters.nprobe = chosen.shape[1]
         chosen, near = np.ascontiguousarray(chosen), np.ascontiguousarray(near)
         queries = np.ascontiguousarray(queries)
         estimates = np.empty((len(queries), count), dtype=np.float32)
@@ -189,7 +185,7 @@ class Lists:
             faiss.swig_ptr(estimates),
             faiss.swig_ptr(places),
             False,
-            selecting(parameters, allowed),
+            probing(chosen.shape[1], allowed),
         )
         return estimates, places
 
@@ -216,16 +212,14 @@ def _kinds(quantizer: Any, number: int, rows: Rows, start: int, stop: int, threa
 
 
 @lru_cache(64)
-def _probing(faiss: Any, lists: int) -> Any:
-    """Parameters of a search that looks into so many lists and takes all it finds; nobody changes them."""
-    parameters = faiss.SearchParametersIVF()
-    parameters.nprobe = lists
-    return parameters
+def _probing(lists: int) -> Any:
+    """Of a search that takes all it finds: kept, since nobody changes them."""
+    return probing(lists)
 
 
 def _plain_search(index: Any) -> Any:
     def search(queries: FloatArray, count: int, probes: int) -> Sequence[Any]:
-        found: Sequence[Any] = index.search(queries, count, params=_probing(faiss_on(), probes))
+        found: Sequence[Any] = index.search(queries, count, params=_probing(probes))
         return found
 
     return search

@@ -79,6 +79,13 @@ def selecting(parameters: Any, allowed: NDArray[np.uint8] | None) -> Any:
     return parameters
 
 
+def probing(lists: int, allowed: NDArray[np.uint8] | None = None) -> Any:
+    """Parameters of a search that looks into so many inverted lists; allowed as in `selecting`."""
+    parameters = faiss_on().SearchParametersIVF()
+    parameters.nprobe = lists
+    return selecting(parameters, allowed)
+
+
 def inner_products(queries: FloatArray, vectors: FloatArray, places: NDArray[np.int64]) -> FloatArray:
     """(q, c) of queries (q, dim) with the rows of vectors (n, dim) at places (q, c); -inf where a place is -1.
 

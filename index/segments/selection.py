@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from . import bits
 from .bits import Bits, Slots
-from .native import faiss_on, selecting
+from .native import probing
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,8 @@ class Selection:
         """
         known = self._probing.get((start, stop, lists))
         if known is None:
-            parameters = faiss_on().SearchParametersIVF()
-            parameters.nprobe = lists
             allowed = self.allowed[start // 8 : (stop + 7) // 8]
-            known = self._probing[start, stop, lists] = selecting(parameters, allowed)
+            known = self._probing[start, stop, lists] = probing(lists, allowed)
         return known
 
     def counts(self, owner: object, count: Callable[[], NDArray[np.int64]]) -> NDArray[np.int64]:
