@@ -36,6 +36,7 @@ from .wire import MOST_ITEMS, ConceptIn, OutputConfigIn, PredictIn
 router = new_router("/v2/models", "outputs")
 _DEFAULT_CONCEPTS = 20
 _FEW = 4
+"""Inputs of a short prediction."""
 _MIXED: dict[int | str, dict[str, Any]] = {207: {"model": OutputsAnswer}}
 
 
@@ -43,7 +44,7 @@ def _short(id: str, body: PredictIn, caller: Caller) -> bool:
     """Few vectors in memory, by a taught model that has nothing to work in."""
     if not 1 <= len(body.inputs) <= _FEW or not all(one.is_at_hand for one in body.inputs):
         return False
-    return caller.store.catalog.at_hand and public_model(caller.app, id) is None and caller.app.is_ready(id)
+    return public_model(caller.app, id) is None and caller.app.is_ready(id)
 
 
 @router.post("/{id}/outputs", response_model=OutputsAnswer, responses=_MIXED)

@@ -26,7 +26,7 @@ _UNITS = {
 def _short(body: SearchIn, caller: Caller) -> bool:
     """Nearest neighbours alone, among few enough that are looked at one by one."""
     scanned = caller.app.collection_facts().tail * caller.app.dim
-    return caller.store.catalog.at_hand and scanned <= _SHORT_SCAN and all(map(_is_near, body.query.ands))
+    return scanned <= _SHORT_SCAN and all(map(_is_near, body.query.ands))
 
 
 def _is_near(term: TermIn) -> bool:

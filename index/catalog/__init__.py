@@ -106,7 +106,7 @@ class Catalog:
         return self._database.problems()
 
     @property
-    def at_hand(self) -> bool:
+    def is_local(self) -> bool:
         """Whether small reads wait for no other machine: the database is a file, and what was read is remembered."""
         return self._database.dialect == "sqlite"
 
