@@ -3,13 +3,15 @@
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import URL
 
 from ..index.app import App
+from ..index.catalog import Catalog
 from ..index.errors import AppNotFound
 from ..index.records import Concept, Input, KeyRecord
 from ..index.store import Store
@@ -62,7 +64,7 @@ class Caller:
     @cached_property
     def base_url(self) -> str:
         """Where this server is, for whoever asks."""
-        return (self.settings.public_url or str(self.request.base_url)).rstrip("/")
+        return self.settings.public_url.rstrip("/") if self.settings.public_url else base_url(self.request)
 
     def names(self) -> Mapping[str, str]:
         """Concept id -> name, where they differ or not."""
@@ -101,12 +103,26 @@ class Caller:
             raise WireError(INPUT_BAD, "this server doesn't fetch URLs: send the picture as base64")
 
 
+def base_url(request: Request) -> str:
+    """Where this server is, as the request names it, without a slash at the end."""
+    scope = request.scope
+    return _base_url(scope["scheme"], request.headers.get("host"), scope.get("server"), scope.get("root_path", ""))
+
+
+@lru_cache(256)
+def _base_url(scheme: str, host: str | None, server: tuple[str, int] | None, root: str) -> str:
+    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
+    scope = {"scheme": scheme, "headers": headers, "server": server, "path": root, "query_string": b""}
+    return str(URL(scope=scope)).rstrip("/")
+
+
 def _key(request: Request) -> KeyRecord:
-    store: Store = request.app.state.store
-    store.catalog.begin_moment()
-    session = request.headers.get(SESSION)
-    key = authenticate(store.catalog, f"Key {session}" if session else request.headers.get("authorization"))
-    if rate := request.app.state.rates.count(key.id):
+    state, headers = request.app.state, request.headers
+    catalog: Catalog = state.store.catalog
+    catalog.begin_moment()
+    session = headers.get(SESSION)
+    key = authenticate(catalog, f"Key {session}" if session else headers.get("authorization"))
+    if rate := state.rates.count(key.id):
         request.scope[RATE].update(rate.headers())
     return key
 
@@ -120,14 +136,14 @@ def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
         if wanted is None:
             raise MissingScope("an admin key is for no app: use a key of the app, or /v2/users/me/apps/APP/...")
         require(key, scope)
-        store: Store = request.app.state.store
+        state = request.app.state
+        store: Store = state.store
         # Opening an app reads all its vectors: not in the event loop.
         app = store.opened_app(wanted)
         if app is None:
             app = await run_in_threadpool(store.app, wanted)
         if alias is not None and alias not in (app.id, app.name):
             raise AppNotFound(f"this API key is not for the app {alias!r}")
-        state = request.app.state
         settings: Settings = state.settings
         until = time.monotonic() + settings.fetch_seconds_per_request
         return Caller(app, store, state.pictures, state.evaluations, settings, request, state.fetcher, until)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any
 from uuid import uuid4
 
@@ -170,16 +171,19 @@ class Step:
         app_id: str,
     ) -> list[ConceptOut]:
         """Best first; with decisions where the model has any."""
+        order = np.argsort(-values, kind="stable")
+        decisions = repeat(None) if decided is None else decided[order].tolist()
+        least, most = self.config.min_value, self.config.max_concepts or _DEFAULT_CONCEPTS
         best: list[ConceptOut] = []
-        for place in np.argsort(-values, kind="stable").tolist():
-            value = float(values[place])
-            if value < self.config.min_value or len(best) == (self.config.max_concepts or _DEFAULT_CONCEPTS):
+        for place, value, decision in zip(order.tolist(), values[order].tolist(), decisions, strict=False):
+            if value < least or len(best) == most:
                 break
-            if wanted is None or ids[place] in wanted:
-                id = ids[place]
-                best.append({"id": id, "name": names.get(id, id), "value": value, "app_id": app_id})
-                if decided is not None:
-                    best[-1]["decision"] = bool(decided[place])
+            id = ids[place]
+            if wanted is None or id in wanted:
+                shown: ConceptOut = {"id": id, "name": names.get(id, id), "value": value, "app_id": app_id}
+                if decision is not None:
+                    shown["decision"] = decision
+                best.append(shown)
         return best
 
 

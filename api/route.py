@@ -14,6 +14,7 @@ from fastapi.security import APIKeyHeader
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
@@ -31,6 +32,19 @@ _SHORT: dict[Callable[..., Response], Callable[..., bool]] = {}
 
 
 class _Request(Request):
+    async def body(self) -> bytes:
+        """Without the generator that Starlette's goes through."""
+        if not hasattr(self, "_body"):
+            parts, more = [], True
+            while more:
+                message = await self.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                parts.append(message.get("body", b""))
+                more = message.get("more_body", False)
+            self._body = b"".join(parts)
+        return self._body
+
     async def json(self) -> Any:
         """Refuses what no answer could carry either: NaN, lone surrogates, bottomless nesting."""
         body = await self.body()

@@ -1,6 +1,5 @@
 """Request bodies of the wire, typed. Unknown fields are ignored, null means absent."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -44,7 +43,7 @@ class Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, given: Any) -> Any:
-        if isinstance(given, Mapping):
+        if isinstance(given, dict):
             return {key: value for key, value in given.items() if value is not None}
         return given
 

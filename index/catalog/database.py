@@ -161,6 +161,7 @@ class ReadCache:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._remembers = engine.dialect.name == "sqlite"
         self._lock = threading.Lock()
         # A connection that never writes: the number changes with the commits of all others.
         self._watcher: Any = None
@@ -172,21 +173,21 @@ class ReadCache:
         self.misses = 0
 
     def get(self, key: Hashable, load: Callable[[], T]) -> T:
-        if self._engine.dialect.name != "sqlite":
+        if not self._remembers:
             return load()
         values = self._valid()
-        if key in values:
+        try:
+            found: T = values[key]
             self.hits += 1
-        else:
+        except KeyError:
             self.misses += 1
             # Into the values of the version from before the load: what is committed meanwhile makes new ones.
-            values[key] = load()
-        found: T = values[key]
+            values[key] = found = load()
         return found
 
     def get_many(self, kind: str, keys: Iterable[K], load: Callable[[list[K]], dict[K, T]]) -> dict[K, T]:
         keys = list(keys)
-        if self._engine.dialect.name != "sqlite":
+        if not self._remembers:
             return load(keys)
         values = self._valid()
         missing = [key for key in keys if (kind, key) not in values]

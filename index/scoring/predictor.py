@@ -138,8 +138,7 @@ class Predictor:
         """(q, C) in [0, 1] of scores (q, C)."""
         if self.temperature is not None:
             return np.asarray(softmax(self.temperature * scores, axis=1))
-        slopes = np.array([curve.slope for curve in self.curves])
-        offsets = np.array([curve.offset for curve in self.curves])
+        slopes, offsets = self._lines
         odds = expit(slopes * scores + offsets)
         # At most one concept can be true: the values may sum to less than one (none of them), never to more.
         return np.asarray(odds / np.maximum(odds.sum(axis=1, keepdims=True), 1) if self.mutually_exclusive else odds)
@@ -168,6 +167,11 @@ class Predictor:
             neighbours=neighbours,
             background=similarity_kernel(near, self.sharpness) @ self.background_votes,
         )
+
+    @cached_property
+    def _lines(self) -> tuple[Array, Array]:
+        """(C,) slopes and (C,) offsets of the curves."""
+        return np.array([curve.slope for curve in self.curves]), np.array([curve.offset for curve in self.curves])
 
     @cached_property
     def _votes(self) -> Array | csc_array:

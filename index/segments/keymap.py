@@ -22,6 +22,14 @@ class KeyMap:
         self._keys, self._slots = keys, slots
         self._recent: dict[int, int] = {}
 
+    def slot(self, key: int) -> int:
+        """The same as `slots` for one key."""
+        recent = self._recent.get(key)
+        if recent is not None:
+            return recent
+        place = int(self._keys.searchsorted(key))
+        return int(self._slots[place]) if place < len(self._keys) and self._keys[place] == key else _GONE
+
     def slots(self, keys: KeyArray) -> Slots:
         """(n,): the slot of each key as of the last change, -1 for unknown ones."""
         found = np.full(len(keys), _GONE, dtype=np.int64)
