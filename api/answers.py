@@ -362,6 +362,11 @@ class KeysAnswer(Answer):
     keys: list[KeyOut]
 
 
+_MOST_SHOWN = 4096
+_shown: dict[int, tuple[Input, Mapping[str, str], str, InputOut]] = {}
+"""By the record's identity, which lasts as long as it is kept here."""
+
+
 class Json(JSONResponse):
     """Encoded in one pass, points in time too (aware, in UTC); the service's answers hold no NaN."""
 
@@ -402,7 +407,21 @@ def concept_out(concept: Concept, app_id: str) -> ConceptOut:
 
 
 def input_out(one: Input, names: Mapping[str, str], app_id: str, base_url: str) -> InputOut:
-    """names: concept id -> name; base_url: where this server is."""
+    """names: concept id -> name; base_url: where this server is. Not to be changed.
+
+    The catalogue hands out the same records until somebody commits, and so are they shown.
+    """
+    known = _shown.get(id(one))
+    if known and known[0] is one and known[1] is names and known[2] == base_url:
+        return known[3]
+    made = _input_out(one, names, app_id, base_url)
+    if len(_shown) >= _MOST_SHOWN:
+        _shown.clear()
+    _shown[id(one)] = one, names, base_url, made
+    return made
+
+
+def _input_out(one: Input, names: Mapping[str, str], app_id: str, base_url: str) -> InputOut:
     image: ImageOut = {"url": picture_url(one, app_id, base_url)}
     if one.crop:
         image["crop"] = list(one.crop)

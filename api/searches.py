@@ -25,8 +25,7 @@ _UNITS = {
 
 def _short(body: SearchIn, caller: Caller) -> bool:
     """Nearest neighbours alone, among few enough that are looked at one by one."""
-    scanned = caller.app.collection_facts().tail * caller.app.dim
-    return scanned <= _SHORT_SCAN and all(map(_is_near, body.query.ands))
+    return caller.app.tail * caller.app.dim <= _SHORT_SCAN and all(map(_is_near, body.query.ands))
 
 
 def _is_near(term: TermIn) -> bool:

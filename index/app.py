@@ -254,8 +254,9 @@ class App(Sight):
             chosen = None if where is None else self._matching(where)
             with stage("search"):
                 nearest, cosines = self._collection.search(terms[0].vector[None], offset + k, chosen)
-            there = nearest[0] >= 0
-            return nearest[0, there][offset:], np.clip((1 + cosines[0, there][offset:].astype(np.float64)) / 2, 0, 1)
+            count = int(np.count_nonzero(nearest[0] >= 0))
+            found, near = nearest[0, offset:count], cosines[0, offset:count].astype(np.float64)
+            return found, np.minimum(np.maximum((1 + near) / 2, 0), 1)
         keys = self._collection.keys() if where is None else self._catalog.inputs.where(self.id, where)
         ranking = Ranking(self._collection, self._predictor_for(None, None))
         with stage("search"):

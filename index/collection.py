@@ -83,6 +83,12 @@ class Collection:
         segments = self._current.state.segments
         return segments[0].kind if segments else "exact"
 
+    @property
+    def tail(self) -> int:
+        """New rows that every search looks at one by one."""
+        state = self._current.state
+        return state.rows.size - state.sealed
+
     def facts(self) -> CollectionFacts:
         """How it is doing, for who runs the service."""
         state = self._current.state
@@ -93,7 +99,7 @@ class Collection:
             place="gpu" if there else "cpu",
             rows=state.rows.count,
             dead=state.rows.dead,
-            tail=state.rows.size - state.sealed,
+            tail=self.tail,
             mapped=len(state.rows.mapped),
             code_bytes=sum(segment.nbytes for segment in state.segments),
             gpu_bytes=resident.nbytes if resident and there else 0,

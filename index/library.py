@@ -407,6 +407,11 @@ class Library:
         """One page, oldest first."""
         return self._catalog.feedback.page(self.id, *offset(page, per_page))
 
+    @property
+    def tail(self) -> int:
+        """Vectors that every search looks at one by one."""
+        return self._collection.tail
+
     def collection_facts(self) -> CollectionFacts:
         """How the searchable vectors are kept, and where."""
         return self._collection.facts()

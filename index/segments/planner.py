@@ -165,7 +165,9 @@ def _tail(
     """The best rows behind the segments, from a scan of all of them."""
     rows, start = state.rows, state.sealed
     scores = _products(state, queries, start)
-    scores[:, _hidden(state, selection, start)] = -np.inf
+    hidden = _hidden(state, selection, start)
+    if hidden is not None:
+        scores[:, hidden] = -np.inf
     if count < scores.shape[1]:
         places = np.argpartition(scores, scores.shape[1] - count, axis=1)[:, -count:]
         found = np.take_along_axis(scores, places, axis=1)
@@ -212,7 +214,8 @@ def _scanned(state: State, queries: FloatArray, k: int, selection: Selection | N
     step = max(_SCORES // state.rows.size, 1)
     for start in range(0, len(queries), step):
         for scores in _products(state, queries[start : start + step], 0):
-            scores[hidden] = -np.inf
+            if hidden is not None:
+                scores[hidden] = -np.inf
             yield _at_least_best(scores, k)
 
 
@@ -222,8 +225,10 @@ def _products(state: State, queries: FloatArray, start: int) -> FloatArray:
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
 
 
-def _hidden(state: State, selection: Selection | None, start: int) -> NDArray[np.bool_]:
-    """(size - start,): rows that may not be found."""
+def _hidden(state: State, selection: Selection | None, start: int) -> NDArray[np.bool_] | None:
+    """(size - start,): rows that may not be found; None where all may."""
+    if selection is None and not state.rows.dead:
+        return None
     first = start // 8
     allowed = state.rows.live if selection is None else selection.allowed
     return ~bits.mask(allowed[first:], state.rows.size - 8 * first)[start - 8 * first :]

@@ -25,6 +25,8 @@ def unit_rows(vectors: FloatArray, dim: int) -> FloatArray:
     array = np.ascontiguousarray(vectors, dtype=np.float32)
     if array.ndim != 2 or array.shape[1] != dim:
         raise BadVector(f"vectors must have the shape (n, {dim}), not {array.shape}")
+    if len(array) == 1 and abs(float(array[0] @ array[0]) - 1) < 1e-6:
+        return array
     norms = np.linalg.norm(array, axis=1)
     # Unit vectors come back bit by bit, so that storing what was read changes nothing.
     unit = np.abs(norms - 1) < 1e-6
