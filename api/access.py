@@ -37,6 +37,16 @@ class Page:
     page: int
     per_page: int
 
+    @property
+    def start(self) -> int:
+        """How many items come before it."""
+        return (self.page - 1) * self.per_page
+
+    @property
+    def end(self) -> int:
+        """How many there are with it."""
+        return self.page * self.per_page
+
 
 def page_of(page: int, per_page: int) -> Page:
     return Page(min(page, _LAST_PAGE), min(per_page, MOST_PER_PAGE))
@@ -105,14 +115,14 @@ class Caller:
 
 def base_url(request: Request) -> str:
     """Where this server is, as the request names it, without a slash at the end."""
-    scope = request.scope
-    return _base_url(scope["scheme"], request.headers.get("host"), scope.get("server"), scope.get("root_path", ""))
+    scope, server = request.scope, tuple(request.scope.get("server") or ())
+    return _base_url(scope["scheme"], request.headers.get("host"), server, scope.get("root_path", ""))
 
 
 @lru_cache(256)
-def _base_url(scheme: str, host: str | None, server: tuple[str, int] | None, root: str) -> str:
+def _base_url(scheme: str, host: str | None, server: tuple[str, int] | tuple[()], root: str) -> str:
     headers = [] if host is None else [(b"host", host.encode("latin-1"))]
-    scope = {"scheme": scheme, "headers": headers, "server": server, "path": root, "query_string": b""}
+    scope = {"scheme": scheme, "headers": headers, "server": server or None, "path": root, "query_string": b""}
     return str(URL(scope=scope)).rstrip("/")
 
 

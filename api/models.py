@@ -145,10 +145,8 @@ def _one(caller: Caller, id: str, version_id: str | None = None) -> ModelOut:
 
 
 def _page(caller: Caller, models: Sequence[Model | PublicModel], page: Page) -> list[ModelOut]:
-    start = (page.page - 1) * page.per_page
     return [
-        public_out(one) if isinstance(one, PublicModel) else shown(caller, one)
-        for one in models[start : start + page.per_page]
+        public_out(one) if isinstance(one, PublicModel) else shown(caller, one) for one in models[page.start : page.end]
     ]
 
 
@@ -184,8 +182,7 @@ def inputs_of(caller: Caller, concept_ids: Sequence[str], page: Page) -> Json:
     if not concept_ids:
         return ok(inputs=[])
     labelled = [{"label": id, "value": value} for id in concept_ids for value in (True, False)]
-    start = (page.page - 1) * page.per_page
-    found = caller.app.rank_inputs([], page.per_page, {"or": labelled}, offset=start)
+    found = caller.app.rank_inputs([], page.per_page, {"or": labelled}, offset=page.start)
     return ok(inputs=caller.page(one for one, _ in found))
 
 

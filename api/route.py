@@ -28,7 +28,8 @@ _KEY = APIKeyHeader(
 
 _Read = Callable[[Request], Awaitable[Any]]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Response])
-_SHORT: dict[Callable[..., Response], Callable[..., bool]] = {}
+_Soon = Callable[..., Awaitable[Response]] | None
+_SHORT: dict[Callable[..., Response], tuple[Callable[..., bool], _Soon]] = {}
 
 
 class _Request(Request):
@@ -62,7 +63,9 @@ class _Route(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         self._head, self._body, others = _arguments(endpoint)
-        self._short = _SHORT.get(endpoint)
+        self._short: Callable[..., bool] | None
+        self._soon: _Soon
+        self._short, self._soon = _SHORT.get(endpoint, (None, None))
         super().__init__(path, endpoint, **options)
         if not others:
             self.app = self._answered
@@ -97,7 +100,7 @@ class _Route(APIRoute):
         # Where the database is elsewhere every request waits for it.
         short = self._short if asked.app.state.store.catalog.is_local else None
         if short is not None and short(**given):
-            answer: Response = self.endpoint(**given)
+            answer: Response = await self._soon(**given) if self._soon else self.endpoint(**given)
         else:
             answer = await run_in_threadpool(self.endpoint, **given)
         await answer(scope, receive, send)
@@ -113,14 +116,15 @@ async def _all(reads: Mapping[str, _Read], asked: Request) -> dict[str, Any]:
     return {name: await read(asked) for name, read in reads.items()}
 
 
-def short_if(short: Callable[..., bool]) -> Callable[[Endpoint], Endpoint]:
+def short_if(short: Callable[..., bool], soon: _Soon = None) -> Callable[[Endpoint], Endpoint]:
     """For an endpoint that is sometimes over sooner than threads are changed: `short` tells by its arguments if it is.
 
     Then it is called in the event loop, and may wait for nothing; else on a thread of a pool, as all others are.
+    soon: what is called in its place there, with the same arguments.
     """
 
     def marked(endpoint: Endpoint) -> Endpoint:
-        _SHORT[endpoint] = short
+        _SHORT[endpoint] = short, soon
         return endpoint
 
     return marked

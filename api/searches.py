@@ -1,11 +1,13 @@
 """Searches (contract, section 12): ranked terms and filters, all of which must hold."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 from ..embeddings.images import ImageError
 from ..index.ranking import Term
-from .access import Caller, Reader, page_of
+from ..index.records import Input
+from .access import MOST_PER_PAGE, Caller, Page, Reader, page_of
 from .answers import HitsAnswer, Json, ok
 from .fetch import FetchError
 from .route import new_router, short_if
@@ -24,34 +26,56 @@ _UNITS = {
 
 
 def _short(body: SearchIn, caller: Caller) -> bool:
-    """Nearest neighbours alone, among few enough that are looked at one by one."""
-    return caller.app.tail * caller.app.dim <= _SHORT_SCAN and all(map(_is_near, body.query.ands))
+    """The nearest neighbours alone, a page not too far away, among few enough that are looked at one by one."""
+    if len(body.query.ands) != 1 or caller.app.tail * caller.app.dim > _SHORT_SCAN:
+        return False
+    return _is_near(body.query.ands[0]) and _page(body).end <= MOST_PER_PAGE
 
 
 def _is_near(term: TermIn) -> bool:
     """Whether it asks for what is like an input or a vector, and for nothing else."""
     output = term.output
-    if term.input is not None or output is None or output.input is None or output.data is not None:
+    if term.negate or term.input is not None or output is None or output.input is None or output.data is not None:
         return False
     given = output.input.data.model_fields_set
     return output.input.is_at_hand and given <= ({"embeddings"} if "embeddings" in given else {"image"})
 
 
+async def _with_others(body: SearchIn, caller: Caller) -> Json:
+    """A short one, together with those that come at the same time."""
+    page, turns = _page(body), caller.request.app.state.turns
+    [term], _ = _asked(body, caller)
+    found = await turns.nearest(caller.app, term.vector, page.end)
+    return _hits(caller, found[page.start :])
+
+
 @router.post("", response_model=HitsAnswer)
-@short_if(_short)
+@short_if(_short, _with_others)
 def search(body: SearchIn, caller: Reader) -> Json:
     """Filters alone give creation order and score 1; ranked terms the mean of their scores, in [0, 1]."""
-    page = page_of(body.pagination.page, body.pagination.per_page)
+    page = _page(body)
+    terms, where = _asked(body, caller)
+    return _hits(caller, caller.app.rank_inputs(terms, page.per_page, where, offset=page.start))
+
+
+def _page(body: SearchIn) -> Page:
+    return page_of(body.pagination.page, body.pagination.per_page)
+
+
+def _hits(caller: Caller, found: Sequence[tuple[Input, float]]) -> Json:
+    names = caller.names()
+    return ok(id=uuid4().hex, hits=[{"score": score, "input": caller.show(one, names)} for one, score in found])
+
+
+def _asked(body: SearchIn, caller: Caller) -> tuple[list[Term], dict[str, Any] | None]:
+    """All ranked terms, and what narrows them. Raises WireError."""
     terms: list[Term] = []
     filters: list[dict[str, Any]] = []
     for term in body.query.ands:
         ranked, narrowed = _read(caller, term)
         terms += ranked
         filters += narrowed
-    start = (page.page - 1) * page.per_page
-    found = caller.app.rank_inputs(terms, page.per_page, {"and": filters} if filters else None, offset=start)
-    names = caller.names()
-    return ok(id=uuid4().hex, hits=[{"score": score, "input": caller.show(one, names)} for one, score in found])
+    return terms, {"and": filters} if filters else None
 
 
 def _read(caller: Caller, term: TermIn) -> tuple[list[Term], list[dict[str, Any]]]:

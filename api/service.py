@@ -64,6 +64,7 @@ from .status import (
 )
 from .tracing import Tracing
 from .trail import HEADER, request_id
+from .turns import Turns
 from .watch import Watch
 
 _log = logging.getLogger("tenshot.api")
@@ -111,6 +112,7 @@ def create_service(
         service.state.settings = settings
         service.state.rates = Rates(settings.rate_limit)
         service.state.spare_threads = CapacityLimiter(2)
+        service.state.turns = Turns()
         own = ExitStack()
         opened = store or own.enter_context(opened_store(settings))
         service.state.store = opened

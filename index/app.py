@@ -246,17 +246,29 @@ class App(Sight):
             (found[key], score) for key, score in zip(ranked.tolist(), scores.tolist(), strict=True) if key in found
         ]
 
+    def nearest_inputs(self, vectors: FloatArray, k: int) -> list[list[tuple[Input, float]]]:
+        """For each unit vector (n, dim) what `rank_inputs` gives for it alone."""
+        with stage("search"):
+            keys, cosines = self._collection.search(vectors, k)
+        found = self._catalog.inputs.by_key(np.unique(keys[keys >= 0]))
+        scores = _in_unit(cosines)
+        return [
+            [(found[key], score) for key, score in zip(row, values, strict=True) if key in found]
+            for row, values in zip(keys.tolist(), scores.tolist(), strict=True)
+        ]
+
     def _ranked(
         self, terms: Sequence[Term], k: int, where: Where | None, offset: int
     ) -> tuple[KeyArray, NDArray[np.float64]]:
         if len(terms) == 1 and terms[0].vector is not None and not terms[0].negate:
             # The collection finds the nearest without looking at all of them.
             chosen = None if where is None else self._matching(where)
+            # A page far past the end needs no room for what isn't there.
+            end = max(min(offset + k, len(self._collection)), 1)
             with stage("search"):
-                nearest, cosines = self._collection.search(terms[0].vector[None], offset + k, chosen)
+                nearest, cosines = self._collection.search(terms[0].vector[None], end, chosen)
             count = int(np.count_nonzero(nearest[0] >= 0))
-            found, near = nearest[0, offset:count], cosines[0, offset:count].astype(np.float64)
-            return found, np.minimum(np.maximum((1 + near) / 2, 0), 1)
+            return nearest[0, offset:count], _in_unit(cosines[0, offset:count])
         keys = self._collection.keys() if where is None else self._catalog.inputs.where(self.id, where)
         ranking = Ranking(self._collection, self._predictor_for(None, None))
         with stage("search"):
@@ -319,6 +331,11 @@ class App(Sight):
             )
         ]
         return sorted(found, key=lambda prediction: (-prediction.value, prediction.concept_id))
+
+
+def _in_unit(cosines: FloatArray) -> NDArray[np.float64]:
+    """Scores in [0, 1], of the same shape."""
+    return np.minimum(np.maximum((1 + cosines.astype(np.float64)) / 2, 0), 1)
 
 
 def _check_k(k: int) -> None:

@@ -31,6 +31,12 @@ def test_a_stored_input_finds_itself_first(taught: Any) -> None:
     assert len(hits) == 20
 
 
+@pytest.mark.parametrize("page", [{"page": 999_999_999}, {"page": 2, "per_page": 10**30}])
+def test_a_page_past_the_end_is_empty(taught: Any, page: dict[str, int]) -> None:
+    assert _search(taught, {"output": {"input": {"id": "x3"}}}, **page) == []
+    assert _search(taught, {"output": {"data": {"concepts": [{"id": "a"}]}}}, **page) == []
+
+
 def test_a_vector_and_its_negation_rank_opposite_ways(taught: Any) -> None:
     query = {"output": {"input": vector_input(1)}}
     assert {id for id, _ in _search(taught, query, per_page=10)} == _cloud(10)

@@ -1,12 +1,17 @@
 """What is over in a moment is answered where requests are read; what may take longer goes to a thread of a pool."""
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tenshot.api.turns import Turns
 from tenshot.index.app import App
+from tenshot.index.errors import BadVector
+from tenshot.index.ranking import Term
 
 NEAR_X3 = {"output": {"input": {"id": "x3"}}}
 
@@ -70,14 +75,47 @@ def test_many_inputs_are_no_short_prediction_and_a_vector_is_one(
         ([{"output": {"input": {"id": "x3", "data": {"metadata": {"odd": True}}}}}], "pool"),
         ([{"output": {"data": {"concepts": [{"id": "a"}]}}}], "pool"),
         ([{"input": {"data": {"metadata": {"odd": True}}}}], "pool"),
+        ([{**NEAR_X3, "negate": True}], "pool"),
+        ([NEAR_X3, NEAR_X3], "pool"),
+        ([], "pool"),
     ],
 )
 def test_only_a_search_for_what_is_near_is_short(
     taught: Any, where: Callable[[str], list[str]], terms: list[Any], expected: str
 ) -> None:
-    threads = where("rank_inputs")
+    together, alone = where("nearest_inputs"), where("rank_inputs")
     taught.call("POST", "/v2/searches", {"query": {"ands": terms}})
-    assert threads == [expected]
+    assert (together, alone) == ((["loop"], []) if expected == "loop" else ([], ["pool"]))
+
+
+def test_searches_that_come_at_once_are_answered_together_each_as_if_alone(
+    taught: Any, where: Callable[[str], list[str]]
+) -> None:
+    app, calls = taught.app, where("nearest_inputs")
+    vectors = app.vectors([f"x{i}" for i in range(12)])
+    alone = [app.rank_inputs([Term(vector=vector)], k) for k, vector in enumerate(vectors, 1)]
+
+    async def all_at_once() -> list[Any]:
+        turns = Turns()
+        asked = [asyncio.ensure_future(turns.nearest(app, vector, k)) for k, vector in enumerate(vectors, 1)]
+        asked[4].cancel()
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert await turns.nearest(app, vectors[0], 1) == alone[0]
+        return found
+
+    found = asyncio.run(all_at_once())
+    assert len(calls) == 2
+    assert isinstance(found[4], asyncio.CancelledError)
+    assert found[:4] + found[5:] == alone[:4] + alone[5:]
+
+
+def test_where_a_search_fails_all_that_came_with_it_are_told(taught: Any) -> None:
+    async def wrong() -> list[Any]:
+        turns = Turns()
+        nothing = np.zeros(8, dtype=np.float32)
+        return await asyncio.gather(*(turns.nearest(taught.app, nothing, 3) for _ in range(2)), return_exceptions=True)
+
+    assert [type(error) for error in asyncio.run(wrong())] == [BadVector, BadVector]
 
 
 def test_errors_of_short_requests_are_those_of_others(taught: Any) -> None:
