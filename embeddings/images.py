@@ -203,7 +203,8 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         opaque = picture.convert("RGBA")
         white = Image.new("RGBA", opaque.size, "white")
         return Image.alpha_composite(white, opaque).convert("RGB")
-    return picture.convert("RGB")
+    # Turned upright, it is a copy already.
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _scale_to_8_bits(picture: Image.Image) -> Image.Image:
