@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from .base import FloatArray, Pixels
+from .compiled import cache_folder
 
 _TELEMETRY = "openvino_telemetry"
 _TOGETHER = 8
@@ -112,12 +113,6 @@ class OpenVinoEngine:
         # In bfloat16 a length is 1 only roughly.
         outputs[0] /= np.maximum(np.linalg.norm(outputs[0], axis=1, keepdims=True), 1e-12)
         return outputs
-
-
-def cache_folder() -> Path:
-    """Where compiled models are kept: TENSHOT_CACHE, else `tenshot` in the user's cache folder."""
-    given = os.environ.get("TENSHOT_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tenshot"
 
 
 def _library() -> Any:

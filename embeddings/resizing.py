@@ -4,9 +4,7 @@ Pillow's arithmetic (src/libImaging/Resample.c): the filter's weights as integer
 along the columns, each sum rounded to a byte.
 """
 
-import logging
 from functools import cache, lru_cache
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -14,9 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .base import Pixels
-from .openvino import cache_folder
-
-_log = logging.getLogger("tenshot.embeddings")
+from .compiled import compiled
 
 _BITS = 22
 _SHARPNESS = -0.5
@@ -73,22 +69,13 @@ def _weights(size: int, resized: int, first: int, count: int) -> Weights:
 
 @cache
 def _weighted_sums() -> Any:
-    """`_sum_lines`, compiled for this processor and kept on the disk if that is possible; None where Numba fails."""
-    if find_spec("numba") is None:
-        return None
-    try:
-        import numba
+    """`_sum_lines`, compiled; None where that can't be."""
 
-        numba.config.CACHE_DIR = str(cache_folder() / "numba")
+    def signature(numba: Any) -> Any:
         read = numba.types.Array(numba.u1, 2, "C", readonly=True)
-        signature = numba.void(read, numba.i8, numba.i8[::1], numba.i8[::1], numba.i4[:, ::1], numba.u1[:, ::1])
-        try:
-            return numba.njit(signature, nogil=True, cache=True)(_sum_lines)
-        except (OSError, RuntimeError):  # no folder that it may write to
-            return numba.njit(signature, nogil=True)(_sum_lines)
-    except Exception as error:  # a NumPy or Python that it doesn't know, a processor that LLVM doesn't
-        _log.warning("resizing with Pillow, since Numba can't: %s", " ".join(str(error).split())[:300])
-        return None
+        return numba.void(read, numba.i8, numba.i8[::1], numba.i8[::1], numba.i4[:, ::1], numba.u1[:, ::1])
+
+    return compiled(_sum_lines, signature)
 
 
 def _sum_lines(

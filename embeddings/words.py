@@ -18,7 +18,7 @@ import numpy as np
 import timm.data
 
 from .base import FloatArray
-from .openvino import cache_folder
+from .compiled import cache_folder
 
 EXTRA = "words"
 """Of tenshot: what has to be installed."""

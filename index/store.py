@@ -27,6 +27,7 @@ from .intake import check_id
 from .records import AppRecord
 from .repair import Findings, examine
 from .repair import repair as repair_folder
+from .segments import rescoring
 from .segments.native import check_faiss
 from .segments.snapshot import SavedFacts
 from .shelf import Shelf
@@ -159,8 +160,9 @@ class Store:
     def warm_up(self) -> None:
         """Opens the base workflows of all apps and lets each see a picture, so that nobody has to wait for them.
 
-        What can't be opened is left.
+        What can't be opened is left. And what searches need is compiled.
         """
+        rescoring.prepare()
         for recipe, name in {Recipe(**record.recipe): record.name for record in self.apps()}.items():
             try:
                 embedder = self._embedder_of(recipe)

@@ -47,7 +47,8 @@ class Lists:
         None: none will do.
         """
         faiss, rows = faiss_on(threads), sample.rows
-        number = int(2 * np.sqrt(sample.stop - sample.start))
+        # Fewer lists than is usual: their codes are scanned sooner than more centroids are compared.
+        number = int(np.sqrt(sample.stop - sample.start))
         quantizer = faiss.IndexFlatIP(rows.dim)
         clustering = faiss.Clustering(rows.dim, number)
         clustering.niter, clustering.spherical = _ROUNDS, True

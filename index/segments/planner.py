@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..records import FloatArray, KeyArray
 from . import bits
 from .bits import Slots
+from .rescoring import TIE
 from .selection import Selection
 from .state import State
 
@@ -21,10 +22,6 @@ _GATHER, _PART = 4_000_000, 50
 """Up to this many components, or this part of all rows, matches are read one by one; beyond, codes are cheaper."""
 _CHEAPER = 4
 """Where codes would propose this part of the rows, looking at all rows is no more work."""
-_TIE = 1e-5
-"""Scanned scores that differ by less may be the other way round exactly."""
-_EQUALS = 8
-"""More than k are put in order, so that equals of the last are among them."""
 _SPARE = 32
 """More of the tail's rows than k are scored, so that most ties are settled at once."""
 _BOOSTS = (2, 16, 64)
@@ -49,7 +46,7 @@ def nearest(
         return keys, scores
     if selection is not None and (matching * rows.dim <= _GATHER or matching <= rows.size // _PART):
         chosen = np.broadcast_to(selection.slots, (len(queries), matching))
-        return _best(state, queries, chosen, None, k)[:2]
+        return rows.best(queries, chosen, None, k)[:2]
     found = _found(state, queries, k, selection, matching, 1)
     if found is None:
         every = np.arange(len(queries))
@@ -66,7 +63,7 @@ def nearest(
     else:
         looked_at = _scanned(state, queries[every], k, selection)
     for query, slots in zip(every.tolist(), looked_at, strict=True):
-        keys[query], scores[query], _ = _best(state, queries[query : query + 1], slots[None], None, k)
+        keys[query], scores[query], _ = rows.best(queries[query : query + 1], slots[None], None, k)
     return keys, scores
 
 
@@ -116,7 +113,7 @@ def _found(
     if proposed is None or proposed[0].shape[1] < k:
         return None
     slots, edge, doubt = proposed
-    keys, scores, unsure = _best(state, queries, slots, edge, k)
+    keys, scores, unsure = state.rows.best(queries, slots, edge, k)
     return keys, scores, doubt | unsure
 
 
@@ -171,41 +168,11 @@ def _tail(
     if count < scores.shape[1]:
         places = np.argpartition(scores, scores.shape[1] - count, axis=1)[:, -count:]
         found = np.take_along_axis(scores, places, axis=1)
-        edge = found <= found.min(axis=1, keepdims=True) + _TIE
+        edge = found <= found.min(axis=1, keepdims=True) + TIE
     else:
         places = np.broadcast_to(np.arange(rows.size - start), scores.shape)
         found, edge = scores, np.zeros(scores.shape, dtype=np.bool_)
     return np.where(np.isneginf(found), -1, places + start), edge
-
-
-def _best(
-    state: State, queries: FloatArray, slots: Slots, edge: NDArray[np.bool_] | None, k: int
-) -> tuple[KeyArray, FloatArray, NDArray[np.bool_]]:
-    """Keys and exact scores (q, k), and the queries (q,) that found too few, or whose last others may equal."""
-    found = state.rows.scores(queries, slots)
-    some = k + _EQUALS
-    if found.shape[1] > 2 * some:
-        # Ordering a few is cheaper, where none that are left out equal the last.
-        places = found.argpartition(-some, axis=1)[:, -some:]
-        each = np.arange(len(queries))[:, None]
-        few = found[each, places]
-        keys, scores = _ordered(state.rows.keys[slots[each, places]], few, k)
-        if not (scores[:, -1] > few[:, 0]).all():
-            keys, scores = _ordered(state.rows.keys[slots], found, k)
-    else:
-        keys, scores = _ordered(state.rows.keys[slots], found, k)
-    last = scores[:, -1:]
-    doubt = last[:, 0] == -np.inf
-    if edge is not None:
-        doubt |= (edge & (found >= last - _TIE)).any(axis=1)
-    return keys, scores, doubt
-
-
-def _ordered(keys: KeyArray, scores: FloatArray, k: int) -> tuple[KeyArray, FloatArray]:
-    """The k best of each row (q, c), best first, equal scores by key."""
-    order = np.lexsort((keys, -scores), axis=1)[:, :k]
-    each = np.arange(len(keys))[:, None]
-    return keys[each, order], scores[each, order]
 
 
 def _scanned(state: State, queries: FloatArray, k: int, selection: Selection | None) -> Iterator[Slots]:
@@ -238,5 +205,5 @@ def _at_least_best(scores: FloatArray, k: int) -> Slots:
     """Places of the k largest, and of all that might tie with the last of them: a scan's rounding depends on layout."""
     if k >= len(scores):
         return np.flatnonzero(np.isfinite(scores))
-    least = np.partition(scores, len(scores) - k)[len(scores) - k] - _TIE
+    least = np.partition(scores, len(scores) - k)[len(scores) - k] - TIE
     return np.flatnonzero(scores >= max(least, np.finfo(np.float32).min))

@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from ..errors import BadVector
 from ..records import FloatArray, KeyArray
-from . import bits
+from . import bits, rescoring
 from .bits import Bits, Slots
-from .native import inner_products
 
 _MIN_CAPACITY = 256
 _CHUNK = 65_536
@@ -137,13 +136,16 @@ class Rows:
 
     def scores(self, queries: FloatArray, slots: Slots) -> FloatArray:
         """(q, c) exact inner products of queries (q, dim) with slots (q, c); -inf where a slot is -1."""
-        border = len(self.mapped)
-        if not border:
-            return inner_products(queries, self._buffer, slots)
-        below = inner_products(queries, self.mapped, np.where(slots < border, slots, -1))
-        if self.size == border:
-            return below
-        return np.maximum(below, inner_products(queries, self._buffer, np.where(slots < border, -1, slots - border)))
+        return rescoring.scores(queries, self.mapped, self._buffer, slots)
+
+    def best(
+        self, queries: FloatArray, slots: Slots, edge: NDArray[np.bool_] | None, k: int
+    ) -> tuple[KeyArray, FloatArray, NDArray[np.bool_]]:
+        """Keys and exact scores (q, k), and the queries (q,) that found too few, or whose last others may equal.
+
+        edge: (q, c) which of the slots stood last where they were proposed, so that others like them were left out.
+        """
+        return rescoring.best(queries, self.mapped, self._buffer, self._keys, slots, edge, k)
 
     def append(self, keys: KeyArray, vectors: FloatArray) -> "Rows":
         """With these rows behind the others."""
