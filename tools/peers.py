@@ -18,9 +18,12 @@ class Tenshot:
 
     def __init__(self, dim: int, folder: Path) -> None:
         from ..index.collection import Collection
+        from ..index.segments import rescoring
         from ..index.segments.native import faiss_on
 
-        faiss_on()  # Loaded before anything is measured, as the other peers' libraries are.
+        # Loaded before anything is measured, as the other peers' libraries are.
+        faiss_on()
+        rescoring.prepare()
         self._dim, self._folder = dim, folder
         self.collection = Collection(dim)
 

@@ -40,7 +40,10 @@ _TIE = 1e-6
 
 @dataclass(frozen=True)
 class Effort:
-    """Probes and candidates for the k of _WIDTHS that can be served, and the seconds of one query with the first."""
+    """Probes and candidates for the k of _WIDTHS that can be served.
+
+    And the seconds of one query with the first, 0 where there was nothing to choose from.
+    """
 
     probes: tuple[int, ...]
     candidates: tuple[int, ...]
@@ -131,7 +134,8 @@ class Sample:
                 # One more than needed: the sample's own row took a place.
                 candidates = next((int(k * step) for step in steps if k * step > enough[0] + 1), 0)
                 if candidates:
-                    found.append((number, candidates, self._seconds(search, candidates, number)))
+                    seconds = self._seconds(search, candidates, number) if len(probes) > 1 else 0.0
+                    found.append((number, candidates, seconds))
             since += bool(found)
             if since > _PATIENCE:
                 break
