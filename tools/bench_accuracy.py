@@ -1,6 +1,5 @@
 """`tenshot bench accuracy`: how often right after a few labels, beside what people would do instead."""
 
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -86,6 +85,7 @@ def accuracy(
     from ..index.store import Store
     from .labelled_set import embedded
     from .line_chart import SUFFIXES
+    from .picture_vectors import user_cache
 
     numbers = _numbers(shots)
     if wrong := [str(file) for file in plot or () if file.suffix.lower() not in SUFFIXES]:
@@ -93,7 +93,7 @@ def accuracy(
     for module in ("sklearn", "matplotlib"):
         if find_spec(module) is None:
             fail("the baselines and the plot need more packages: pip install 'tenshot[demo]'")
-    kept = cache or _user_cache()
+    kept = cache or user_cache()
     workflows = [name for given in workflow or ["general"] for name in given.split(",")]
     results: list[Result] = []
     folders = list(_folders(sources or [], kept))
@@ -121,10 +121,6 @@ def _numbers(shots: str) -> list[int]:
     if not numbers or numbers[0] < 1:
         raise typer.BadParameter(f"--shots takes whole numbers from 1, separated by commas, not {shots!r}")
     return numbers
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tenshot" / "bench"
 
 
 def _folders(sources: Sequence[str], cache: Path) -> Iterator[Path]:
