@@ -16,7 +16,7 @@ import typer
 from numpy.typing import NDArray
 
 from .chart import speed_chart
-from .console import Context, errors, fail, say, table
+from .console import errors, fail, say, table
 from .peer import NotOffered, Peer
 from .peers import PEERS
 from .threads import start_over_on_one_thread
@@ -65,22 +65,39 @@ class Measured:
 
 def index(
     context: typer.Context,
-    vectors: Annotated[str, typer.Option(help="Sets: easy, hard, or app:NAME for an app's own.")] = "easy,hard",
-    rows: Annotated[int, typer.Option(min=1000, help="Rows of a made-up set.")] = 100_000,
+    vectors: Annotated[
+        str,
+        typer.Option(
+            help="Sets: easy, hard (made up); pictures, or pictures:WORKFLOW (crops of packaged pictures, embedded); "
+            "app:NAME (an app's own)."
+        ),
+    ] = "easy,hard",
+    rows: Annotated[int, typer.Option(min=1000, help="Rows of a set that is not an app's own.")] = 100_000,
     dim: Annotated[int, typer.Option(min=2, help="Vector length of a made-up set.")] = 512,
     peers: Annotated[str, typer.Option(help=f"Of {', '.join(PEERS)}; or all.")] = "all",
     queries: Annotated[int, typer.Option(min=_TUNING + 10, help="Queries, of which 64 only choose efforts.")] = 320,
     chart: Annotated[Path | None, typer.Option(help="An SVG of recall and speed.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where fetched pictures and their vectors stay; else in the user's cache.")
+    ] = None,
 ) -> None:
     """Vector search beside other stores, one core. Example: tenshot bench index --rows 20000 --peers tenshot,usearch"""
+    from .picture_vectors import user_cache
+    from .vector_sets import PICTURES, vector_set
+
     chosen = list(PEERS) if peers == "all" else peers.split(",")
     for name in chosen:
         if name not in PEERS:
             raise typer.BadParameter(f"--peers knows {', '.join(PEERS)}, not {name!r}")
+    kept, sources = cache or user_cache(), vectors.split(",")
+    for source in sources:
+        if source.startswith(PICTURES):
+            # Embedded on all cores, before the process starts over without the model's threads and memory.
+            vector_set(context.obj, source, rows, dim, queries, kept)
     start_over_on_one_thread()
     results = []
-    for source in vectors.split(","):
-        made = _vectors(context.obj, source, rows, dim, queries)
+    for source in sources:
+        made = vector_set(context.obj, source, rows, dim, queries, kept)
         truth = {name: _truth(made, allowed) for name, allowed in {"": None, **made.filters}.items()}
         for name in chosen:
             errors.print(f"{made.name}, {len(made.rows)} x {made.rows.shape[1]}: {name} ...")
@@ -94,21 +111,6 @@ def index(
             chart,
         )
     say(context.obj, [asdict(one) for one in results], _tables(results))
-
-
-def _vectors(options: Context, source: str, rows: int, dim: int, queries: int) -> "VectorSet":
-    from ..index.store import Store
-    from .vector_sets import made_up, of_app
-
-    if source in ("easy", "hard"):
-        return made_up(source, rows, dim, queries)
-    if not source.startswith("app:"):
-        raise typer.BadParameter(f"--vectors knows easy, hard and app:NAME, not {source!r}")
-    with Store.open(options.data, database_url=options.database_url) as store:
-        app = store.app(source.removeprefix("app:"))
-        if len(app._collection) < 10 * queries:
-            fail(f"{source} has {len(app._collection)} vectors; {queries} queries take at least {10 * queries}")
-        return of_app(app, queries)
 
 
 def _truth(made: "VectorSet", allowed: NDArray[np.bool_] | None) -> NDArray[np.float32]:

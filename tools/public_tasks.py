@@ -1,4 +1,4 @@
-"""Public labelled pictures for `tenshot bench accuracy`: a package manager fetches them, nothing of them is shipped."""
+"""Public labelled pictures for `tenshot bench`: a package manager fetches them, nothing of them is shipped."""
 
 import hashlib
 import io
@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+
+from .console import progress
 
 Draw = Callable[[], Image.Image]
 Groups = Mapping[str, Sequence[tuple[str, Draw]]]
@@ -73,7 +75,8 @@ def fetch(task: PublicTask, cache: Path) -> Path:
     folder = cache / "pictures" / task.id
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as place:
+        fetching = progress(f"{task.id}: fetching {task.source}", None)
+        with fetching, tempfile.TemporaryDirectory(dir=cache) as place:
             (packages := Path(place) / "packages").mkdir()
             _write(task, task.fetch(packages), drawn := Path(place) / "drawn")
             # All of it or nothing: an interrupted run leaves no half of a task.
