@@ -7,6 +7,7 @@ opted out by a file in the home folder. Here that package can't be imported, so 
 import hashlib
 import importlib
 import json
+import logging
 import os
 import sys
 import threading
@@ -140,6 +141,9 @@ def _converted(library: Any, module: nn.Module, size: tuple[int, int]) -> tuple[
     # Torch's fused attention of encoders is an operator that only torch has.
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    # Where OpenVINO can't convert, it leaves the logs of the whole process silent below errors.
+    logs = logging.getLogger()
+    level, filters = logs.level, logs.filters.copy()
     try:
         example = torch.zeros(2 if together else 1, 3, *size, dtype=torch.uint8)
         many = ({0: torch.export.Dim("n", min=1, max=64)},) if together else None
@@ -149,6 +153,8 @@ def _converted(library: Any, module: nn.Module, size: tuple[int, int]) -> tuple[
         return model, together
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        logs.setLevel(level)
+        logs.filters = filters
 
 
 def _fastest(

@@ -1,5 +1,6 @@
 """Whatever computes a model: the vectors are those of float32 torch, and the compiled form is kept on the disk."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -88,17 +89,27 @@ def test_a_spoiled_file_is_made_again(cache: Path, seen: list[Pixels], suffix: s
     assert len(file.read_bytes()) > 0.9 * len(whole)
 
 
-def test_a_model_that_can_not_be_compiled_is_computed_by_torch(
-    seen: list[Pixels], caplog: pytest.LogCaptureFixture
-) -> None:
-    class Odd(Small):
-        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return super().forward(torch.from_numpy(images.numpy()))  # leaves what a tracer can follow
+class Untraceable(Small):
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return super().forward(torch.from_numpy(images.numpy()))  # leaves what a tracer can follow
 
-    engine = open_engine("odd", Odd, PREPROCESSING)
+
+class Unconvertible(Small):
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        # An operator that OpenVINO lacks.
+        return super().forward(nn.functional.interpolate(images, SIDE, mode="bicubic", antialias=True))
+
+
+@pytest.mark.parametrize("odd", [Untraceable, Unconvertible])
+def test_a_model_that_can_not_be_compiled_is_computed_by_torch_and_the_log_says_so(
+    odd: type[Small], seen: list[Pixels], caplog: pytest.LogCaptureFixture
+) -> None:
+    level = logging.getLogger().level
+    engine = open_engine(odd.__name__, odd, PREPROCESSING)
     assert engine.name == "torch on cpu, float32"
     assert same(engine, seen)
     assert "computing with torch" in caplog.text
+    assert logging.getLogger().level == level
 
 
 def test_a_shorter_format_is_taken_only_where_photographs_show_that_the_vectors_bear_it(seen: list[Pixels]) -> None:
