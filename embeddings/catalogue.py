@@ -30,7 +30,7 @@ class Workflow:
     licence: str
     """Of the weights."""
     source: str | None = None
-    """What is fetched on first use: a repository of the Hugging Face hub; None: nothing, it works offline."""
+    """What is fetched on first use: a repository of the Hugging Face hub, or a file in one; None: nothing is."""
     download_mb: int = 0
     has_text: bool = False
     text_needs: tuple[str, ...] = ()
@@ -178,7 +178,7 @@ CATALOGUE: tuple[Workflow, ...] = (
         weights="hub-file:chendelong/RemoteCLIP/RemoteCLIP-ViT-L-14.pt",
         dim=768,
         licence="Apache-2.0",
-        source="chendelong/RemoteCLIP",
+        source="chendelong/RemoteCLIP/RemoteCLIP-ViT-L-14.pt",
         download_mb=1711,
         has_text=True,
         has_classes=True,

@@ -1,38 +1,43 @@
 """Weights that are downloaded on first use: are they here, can they be had, and the one error when not."""
 
 import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from .base import WorkflowError
 
 OFFLINE = ("general", "general-fast", "vectors")
 """The base workflows that never download anything."""
 
+_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin", "model.safetensors", "pytorch_model.bin")
+"""What open_clip and timm look for in a repository."""
 _TIMEOUT_S = 10.0
 
 
-def is_cached(repo: str) -> bool:
-    """Whether (some version of) the hub's repository is already on this machine."""
-    try:
-        huggingface_hub.snapshot_download(repo, local_files_only=True)
-    except LocalEntryNotFoundError:
-        return False
-    return True
+def is_cached(source: str) -> bool:
+    """Whether the weights of a hub's repository (`ORG/NAME`), or one of its files (`ORG/NAME/FILE`), are all here.
+
+    Weights are fetched last, and a file gets its name when it is complete: so a download that was broken off, which
+    leaves the small files that come first, doesn't count.
+    """
+    repo, file = _parts(source)
+    names = (file,) if file else _WEIGHTS
+    return any(isinstance(huggingface_hub.try_to_load_from_cache(repo, name), str) for name in names)
 
 
-def require(workflow: str, repo: str) -> None:
-    """Returns if the repository is cached or the hub has it; else a WorkflowError within seconds.
+def require(workflow: str, source: str) -> None:
+    """Returns if the weights are here (as `is_cached`) or the hub has the repository; else a WorkflowError soon.
 
     The libraries that download would try again for most of a minute, print each attempt, and raise what they like.
     """
-    if is_cached(repo):
-        return
     try:
-        huggingface_hub.HfApi().model_info(repo, timeout=_TIMEOUT_S)
+        if not is_cached(source):
+            huggingface_hub.HfApi().model_info(_parts(source)[0], timeout=_TIMEOUT_S)
+    except HFValidationError as error:
+        raise missing(workflow, source, error) from error
     except HfHubHTTPError as error:
-        raise missing(workflow, repo, f"the hub refused it (HTTP {error.response.status_code})") from error
+        raise missing(workflow, source, f"the hub refused it (HTTP {error.response.status_code})") from error
     except Exception as error:  # whatever the HTTP client of the day raises
-        raise missing(workflow, repo, f"the hub can't be reached ({error or type(error).__name__})") from error
+        raise missing(workflow, source, f"the hub can't be reached ({error or type(error).__name__})") from error
 
 
 def missing(workflow: str, what: str, reason: object) -> WorkflowError:
@@ -42,3 +47,9 @@ def missing(workflow: str, what: str, reason: object) -> WorkflowError:
         f"workflow {workflow!r} needs {what}, which could not be loaded: {first_line}. "
         f"These work offline: {', '.join(OFFLINE)}"
     )
+
+
+def _parts(source: str) -> tuple[str, str]:
+    """Repository and file; no file: ""."""
+    parts = source.split("/")
+    return "/".join(parts[:2]), "/".join(parts[2:])

@@ -149,20 +149,19 @@ def plain(recipe: Recipe) -> tuple[Callable[[torch.Tensor], torch.Tensor], Calla
 
 def _load(recipe: Recipe) -> tuple[Any, Callable[[list[str]], torch.Tensor]]:
     arch, weights = recipe.model.removeprefix(PREFIX), recipe.weights
-    repo = None
+    source = None
     options: dict[str, Any] = {}
     if weights.startswith(_HUB_PREFIX):
-        what = repo = weights.removeprefix(_HUB_PREFIX)
+        what = source = weights.removeprefix(_HUB_PREFIX)
     elif weights.startswith(_HUB_FILE_PREFIX):
-        repo, _, file = weights.removeprefix(_HUB_FILE_PREFIX).rpartition("/")
-        what = f"{repo}/{file}"
+        what = source = weights.removeprefix(_HUB_FILE_PREFIX)
     elif weights.startswith(_TAG_PREFIX):
         tag = weights.removeprefix(_TAG_PREFIX)
         published = open_clip.get_pretrained_cfg(arch, tag)
         # A tag knows its activation; without this the library warns and computes with another one.
         options = {"pretrained": tag, "force_quick_gelu": published.get("quick_gelu", False)}
-        repo = os.path.dirname(published.get("hf_hub", "")) or None
-        what = repo or f"{arch}:{tag}"
+        source = os.path.dirname(published.get("hf_hub", "")) or None
+        what = source or f"{arch}:{tag}"
     else:
         what = _unchanged_file(recipe)
         options = {"pretrained": what, "force_preprocess_cfg": _published_preprocessing(arch)}
@@ -173,13 +172,13 @@ def _load(recipe: Recipe) -> tuple[Any, Callable[[list[str]], torch.Tensor]]:
         tokenize = open_clip.get_tokenizer(arch)  # first, since it may lack a package, and weights are a long download
         return open_clip.create_model(arch, require_pretrained=True, **options).eval(), tokenize
 
-    loaded: tuple[Any, Any] = _guarded(recipe.workflow, what, load, repo)
+    loaded: tuple[Any, Any] = _guarded(recipe.workflow, what, load, source)
     return loaded
 
 
-def _guarded(workflow: str, what: str, load: Callable[[], Any], repo: str | None) -> Any:
-    if repo is not None:
-        hub.require(workflow, repo)
+def _guarded(workflow: str, what: str, load: Callable[[], Any], source: str | None) -> Any:
+    if source is not None:
+        hub.require(workflow, source)
     try:
         return load()
     except ModuleNotFoundError as error:

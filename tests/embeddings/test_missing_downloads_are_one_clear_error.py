@@ -10,7 +10,8 @@ DOWNLOADS = [
     ("timm:test_vit", "timm/test_vit.r160_in1k"),
     ("open_clip:ViT-B-32:commonpool_s_text_s13m_b4k", "laion/CLIP-ViT-B-32-CommonPool.S.text-s13M-b4K"),
     ("open_clip:hf-hub:nobody/nothing", "nobody/nothing"),
-    ("satellite", "chendelong/RemoteCLIP"),
+    ("open_clip:hf-hub:no name", "no name"),
+    ("satellite", "chendelong/RemoteCLIP/RemoteCLIP-ViT-L-14.pt"),
     ("fashion", "Marqo/marqo-fashionSigLIP"),
 ]
 
