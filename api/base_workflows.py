@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from ..embeddings.base import WorkflowError
 from ..embeddings.workflows import ListedWorkflow, listed
-from ..index.records import BUILT_IN_MODEL, WorkflowChange, WorkflowComparison
+from ..index.records import BUILT_IN_MODEL, WorkflowChange, WorkflowsCompared
 from .access import Caller, Key, Reader, Writer
 from .answers import Answer, Json, WorkflowsAnswer, ok
 from .route import new_router
@@ -60,7 +60,7 @@ class CurrentAnswer(Answer):
 
 
 class ComparedAnswer(Answer):
-    comparison: WorkflowComparison
+    comparison: WorkflowsCompared
 
 
 @catalogue.get("", response_model=CatalogueAnswer)
@@ -92,15 +92,17 @@ def cancel(caller: Writer) -> Json:
 @router.get("/comparison", response_model=ComparedAnswer)
 def compare(
     caller: Reader,
-    workflow: Annotated[str, Query(description="The id of a base workflow.")],
+    workflow: Annotated[
+        list[str], Query(min_length=1, description="The id of a base workflow; given again for each that is compared.")
+    ],
     model: Annotated[str, Query(description="Of whose concepts; else of all.")] = BUILT_IN_MODEL,
 ) -> Json:
-    """How accurate the app would be with 1, 2, 5 and 10 labels a concept if it saw with this one; nothing is changed.
+    """How accurate the app would be with 1, 2, 5 and 10 labels a concept if it saw with each, at what cost, and which
+    is recommended; nothing is changed.
 
     Embeds the pictures that show exactly one concept, so it takes as long as adding them again.
     """
-    [compared] = caller.app.compare_workflows([workflow], model)
-    return ok(comparison=compared)
+    return ok(comparison=caller.app.compare_workflows(workflow, model))
 
 
 def _current(caller: Caller) -> CurrentOut:

@@ -419,14 +419,21 @@ class WorkflowComparison:
     """For each of the shots; None where inputs are too few."""
     interval: Sequence[float | None]
     """Half the 95 % interval of each."""
+    mean_accuracy: float | None
+    """Over the shots that could be judged."""
     ms_per_image: float
     """Decoding and embedding, measured here on some of the inputs."""
 
-    @property
-    def mean_accuracy(self) -> float | None:
-        """Over the shots that could be judged."""
-        known = [value for value in self.accuracy if value is not None]
-        return sum(known) / len(known) if known else None
+
+@dataclass(frozen=True)
+class WorkflowsCompared:
+    """Base workflows side by side on the same labelled inputs of an app."""
+
+    workflows: Sequence[WorkflowComparison]
+    recommended: str | None
+    """The id of one of them; None where inputs are too few to judge."""
+    advice: str
+    """Why, for people: how much more accurate, with how many labels, at what cost."""
 
 
 class EvaluationState(StrEnum):

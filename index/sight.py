@@ -24,10 +24,19 @@ from .blobs import Blobs
 from .catalog import Catalog
 from .collection import Collection
 from .errors import BadRequest, NothingToLearn, TenshotError
-from .records import AppRecord, ChangeState, Crop, FloatArray, Model, WorkflowChange, WorkflowComparison
+from .records import (
+    AppRecord,
+    ChangeState,
+    Crop,
+    FloatArray,
+    Model,
+    WorkflowChange,
+    WorkflowComparison,
+    WorkflowsCompared,
+)
 from .review import Review
 from .vector_cache import VectorCache
-from .workflow_comparison import accuracies
+from .workflow_comparison import accuracies, with_advice
 
 _log = logging.getLogger("tenshot.index")
 _BATCH = 32
@@ -104,17 +113,33 @@ class Sight(Review):
         *,
         shots: Sequence[int] = (1, 2, 5, 10),
         draws: int = 10,
-    ) -> list[WorkflowComparison]:
+        progress: Callable[[int, int], None] | None = None,
+    ) -> WorkflowsCompared:
         """How many labels each of these base workflows would need here, and what it costs; nothing is changed.
 
-        Judged on the inputs that show exactly one of the model's concepts. Raises NothingToLearn without two concepts
-        of two such inputs each, and WorkflowError for a workflow that can't be opened.
+        Judged on the inputs that show exactly one of the model's concepts. progress is told how many pictures are
+        embedded, of how many. Raises NothingToLearn without two concepts of two such inputs each, and WorkflowError
+        for a workflow that can't be opened.
         """
-        recipes = [recipe_of(workflow) for workflow in dict.fromkeys(workflows)]
+        if VECTORS in workflows:
+            raise BadRequest("vectors that were made elsewhere can't be compared: nothing here makes them of pictures")
+        recipes = list(dict.fromkeys(recipe_of(workflow) for workflow in workflows))
         pictures, labels = self._labelled_pictures(self._model(model))
         if len(labels) == 0 or np.sum(np.bincount(labels) >= 2) < 2:
             raise NothingToLearn("to compare, two concepts need two pictures each that show only one of them")
-        return [self._compared_workflow(recipe, pictures, labels, shots, draws) for recipe in recipes]
+        for recipe in recipes:  # weights that can't be had are told before anything is embedded
+            self._embedders(recipe)
+        done = 0
+
+        def embedded(count: int) -> None:
+            nonlocal done
+            done += count
+            if progress:
+                progress(done, len(recipes) * len(pictures))
+
+        return with_advice(
+            [self._compared_workflow(recipe, pictures, labels, shots, draws, embedded) for recipe in recipes]
+        )
 
     def _labelled_pictures(self, model: Model) -> tuple[list[StoredKey], NDArray[np.int64]]:
         """Inputs with a picture that show exactly one of the model's concepts, and the number of that concept."""
@@ -129,7 +154,13 @@ class Sight(Review):
         return pictures, np.array([shown[key][0] for key, _, _ in pictures], dtype=np.int64)
 
     def _compared_workflow(
-        self, recipe: Recipe, pictures: list[StoredKey], labels: NDArray[np.int64], shots: Sequence[int], draws: int
+        self,
+        recipe: Recipe,
+        pictures: list[StoredKey],
+        labels: NDArray[np.int64],
+        shots: Sequence[int],
+        draws: int,
+        embedded: Callable[[int], None],
     ) -> WorkflowComparison:
         embedder = self._embedders(recipe)
         timed = pictures[:_BATCH]
@@ -139,10 +170,12 @@ class Sight(Review):
         seconds = (time.perf_counter() - start) / len(timed)
         found: dict[int, FloatArray] = {}
         for first in range(0, len(pictures), _BATCH):
-            found |= self._embed_stored(recipe, pictures[first : first + _BATCH])
+            found |= self._embed_stored(recipe, batch := pictures[first : first + _BATCH], keep=True)
+            embedded(len(batch))
         vectors = np.stack([found[key] for key, _, _ in pictures])
         power = 0.5 if (vectors.min() >= 0 if recipe.nonnegative is None else recipe.nonnegative) else 1.0
         accuracy, interval = accuracies(vectors, labels, power, shots, draws)
+        known = [value for value in accuracy if value is not None]
         return WorkflowComparison(
             workflow=recipe.workflow,
             dim=recipe.dim,
@@ -151,6 +184,7 @@ class Sight(Review):
             shots=tuple(shots),
             accuracy=accuracy,
             interval=interval,
+            mean_accuracy=float(np.mean(known)) if known else None,
             ms_per_image=1000 * seconds,
         )
 
@@ -198,14 +232,23 @@ class Sight(Review):
             return True
         return self._catalog.changes.store(change, vectors)
 
-    def _embed_stored(self, recipe: Recipe, pictures: Sequence[StoredKey]) -> dict[int, FloatArray]:
-        """(dim,) by input key under any base workflow, without embedding again what some app has embedded."""
-        known = self.eye(recipe).known((sha256, box) for _, sha256, box in pictures)
+    def _embed_stored(
+        self, recipe: Recipe, pictures: Sequence[StoredKey], *, keep: bool = False
+    ) -> dict[int, FloatArray]:
+        """(dim,) by input key under any base workflow, without embedding again what some app has embedded.
+
+        keep: in memory, for the next who asks; for vectors that nothing stores.
+        """
+        eye = self.eye(recipe)
+        known = eye.known((sha256, box) for _, sha256, box in pictures)
         vectors = {key: known[sha256, box] for key, sha256, box in pictures if (sha256, box) in known}
         left = [one for one in pictures if one[0] not in vectors]
         if left:
-            made = self._embedders(recipe).embed_pixels(self._prepared(recipe, left))
-            vectors |= {key: vector for (key, _, _), vector in zip(left, made, strict=True)}
+            rows = eye.embedder.see_pixels(self._prepared(recipe, left))
+            for (key, sha256, box), row in zip(left, rows, strict=True):
+                vectors[key] = row[: recipe.dim]
+                if keep:
+                    eye.cache.put(recipe, (sha256, box), row)
         return vectors
 
     def _prepared(self, recipe: Recipe, pictures: Sequence[StoredKey]) -> list[Pixels]:

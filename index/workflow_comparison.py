@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .records import FloatArray, WorkflowComparison
+from .records import FloatArray, WorkflowComparison, WorkflowsCompared
 from .scoring.examples import BACKGROUND_SIZE, Background, Examples
 from .scoring.scorer import scorer_of
 from .scoring.space import Space
@@ -37,13 +37,46 @@ def accuracies(
     return means, halves
 
 
-def recommended(compared: Sequence[WorkflowComparison]) -> WorkflowComparison | None:
-    """The most accurate over all shots; of those as good as equal the fastest. None where nothing could be compared."""
-    judged = [one for one in compared if one.mean_accuracy is not None]
-    if not judged:
-        return None
-    best = max(one.mean_accuracy or 0.0 for one in judged)
-    return min((one for one in judged if (one.mean_accuracy or 0.0) >= best - _TIE), key=lambda one: one.ms_per_image)
+def with_advice(compared: Sequence[WorkflowComparison]) -> WorkflowsCompared:
+    """With a recommendation: the most accurate over all shots; of those as good as equal the fastest."""
+    best = _recommended(compared)
+    return WorkflowsCompared(compared, best.workflow if best else None, _advice(best, compared))
+
+
+def _recommended(compared: Sequence[WorkflowComparison]) -> WorkflowComparison | None:
+    """None where nothing could be judged."""
+    judged = [(one.mean_accuracy, one) for one in compared if one.mean_accuracy is not None]
+    most = max((mean for mean, _ in judged), default=0.0)
+    good = [one for mean, one in judged if mean >= most - _TIE]
+    return min(good, key=lambda one: one.ms_per_image, default=None)
+
+
+def _advice(best: WorkflowComparison | None, compared: Sequence[WorkflowComparison]) -> str:
+    """Why, beside the best of the others."""
+    if best is None or best.mean_accuracy is None:
+        return "Too few labelled inputs to recommend one."
+    others = [(one.mean_accuracy, one) for one in compared if one is not best and one.mean_accuracy is not None]
+    if not others:
+        return f"{best.workflow}: mean accuracy {best.mean_accuracy:.3f}."
+    mean, rival = max(others, key=lambda other: other[0])
+    relation = "ahead of" if best.mean_accuracy > mean + _TIE else "as good as"
+    said = (
+        f"Recommended: {best.workflow}, {relation} {rival.workflow} ({best.mean_accuracy:.3f} and {mean:.3f} "
+        f"over all), {best.ms_per_image:.0f} ms an image instead of {rival.ms_per_image:.0f}."
+    )
+    few, many = _labels_for_the_same(best, rival)
+    return f"{said} With {few} labels a concept it is where {rival.workflow} is with {many}." if few < many else said
+
+
+def _labels_for_the_same(best: WorkflowComparison, rival: WorkflowComparison) -> tuple[int, int]:
+    """The fewest labels with which best is as accurate as rival is with the most, and those."""
+    most, reached = max(_curve(rival))
+    return min((few for few, value in _curve(best) if value >= reached), default=most), most
+
+
+def _curve(one: WorkflowComparison) -> list[tuple[int, float]]:
+    """Labels a concept, and the accuracy where it could be judged."""
+    return [(few, value) for few, value in zip(one.shots, one.accuracy, strict=True) if value is not None]
 
 
 def _draw(space: Space, vectors: FloatArray, labels: Labels, shots: int, draw: int) -> float | None:

@@ -9,13 +9,11 @@ import typer
 from .console import cell, errors, fail, open_app, progress, say, table
 
 if TYPE_CHECKING:
-    from ..index.records import WorkflowComparison
+    from ..index.records import WorkflowComparison, WorkflowsCompared
 
 
 def compare(context: typer.Context, app: str, model: str | None, workflows: str, shots: str) -> None:
     """Prints accuracy against labels for each workflow, the cost of an image, and a recommendation."""
-    from ..index.workflow_comparison import recommended
-
     try:
         numbers = [int(one) for one in shots.split(",")]
     except ValueError:
@@ -25,23 +23,15 @@ def compare(context: typer.Context, app: str, model: str | None, workflows: str,
     names = [one.strip() for one in workflows.split(",") if one.strip()]
     if not names:
         raise typer.BadParameter("--workflows names one base workflow at least")
-    compared: list[WorkflowComparison] = []
-    with open_app(context, app) as opened, progress("embedding", len(names)) as bar:
-        for name in names:
-            compared += opened.compare_workflows([name], model, shots=numbers)
-            bar.advance()
-    best = recommended(compared)
-    columns = ["workflow", "dim", *(f"{few} labels" for few in numbers), "ms an image"]
-    rows = [[one.workflow, one.dim, *_shown(one), f"{one.ms_per_image:.0f}"] for one in compared]
-    first = compared[0]
+    with open_app(context, app) as opened, progress("embedding", None) as bar:
+        found: WorkflowsCompared = opened.compare_workflows(names, model, shots=numbers, progress=bar.set)
+    columns = ["workflow", "dim", *(f"{few} label{'s' * (few > 1)}" for few in numbers), "ms an image"]
+    rows = [[one.workflow, one.dim, *_shown(one), f"{one.ms_per_image:.0f}"] for one in found.workflows]
+    first = found.workflows[0]
     title = f"Accuracy on {first.inputs} inputs of {first.concepts} concepts by labels a concept, with 95 % interval"
-    document = {
-        "workflows": [asdict(one) | {"mean_accuracy": one.mean_accuracy} for one in compared],
-        "recommended": best.workflow if best else None,
-    }
-    say(context.obj, document, table(title, columns, rows))
+    say(context.obj, asdict(found), table(title, columns, rows))
     if not context.obj.json:
-        errors.print(_advice(compared, best))
+        errors.print(found.advice)
 
 
 def change(
@@ -80,18 +70,3 @@ def _shown(one: "WorkflowComparison") -> Sequence[str]:
         cell(None) if value is None else f"{value:.3f} ±{half or 0:.3f}"
         for value, half in zip(one.accuracy, one.interval, strict=True)
     ]
-
-
-def _advice(compared: Sequence["WorkflowComparison"], best: "WorkflowComparison | None") -> str:
-    if best is None:
-        return "Too few labelled inputs to recommend one."
-    others = [one for one in compared if one is not best and one.mean_accuracy is not None]
-    if not others:
-        return f"{best.workflow}: mean accuracy {best.mean_accuracy:.3f}."
-    rival = max(others, key=lambda one: one.mean_accuracy or 0)
-    gain = (best.mean_accuracy or 0) - (rival.mean_accuracy or 0)
-    relation = "ahead of" if gain > 0 else "as good as"
-    return (
-        f"Recommended: {best.workflow}, {relation} {rival.workflow} ({best.mean_accuracy:.3f} and "
-        f"{rival.mean_accuracy:.3f} over all), {best.ms_per_image:.0f} ms an image instead of {rival.ms_per_image:.0f}."
-    )

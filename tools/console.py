@@ -31,18 +31,22 @@ class Context:
 
 @dataclass
 class Rate:
-    """A progress bar with the rate; `advance` moves it."""
+    """A progress bar with the rate; `advance` and `set` move it."""
 
     progress: Progress
     task: TaskID
 
     def advance(self, count: int = 1) -> None:
         self.progress.advance(self.task, count)
-        speed = self.progress.tasks[0].speed
-        self.progress.update(self.task, rate=f"{speed:.0f}/s" if speed else "")
+        self._say_rate()
 
     def set(self, done: int, total: int) -> None:
         self.progress.update(self.task, completed=done, total=total)
+        self._say_rate()
+
+    def _say_rate(self) -> None:
+        speed = self.progress.tasks[0].speed
+        self.progress.update(self.task, rate=f"{speed:.0f}/s" if speed else "")
 
     def hide(self) -> None:
         """Leaves nothing behind: the line that says what failed stands alone."""

@@ -177,8 +177,8 @@ export const workflow = {
   change: (id) =>
     call("POST", "base_workflow", { body: { base_workflow: { id } } }).then((found) => found.base_workflow),
   cancel: () => call("DELETE", "base_workflow").then((found) => found.base_workflow),
-  compare: (id) =>
-    call("GET", "base_workflow/comparison", { query: { workflow: id } }).then((found) => found.comparison),
+  compare: (ids) =>
+    call("GET", "base_workflow/comparison", { query: { workflow: ids } }).then((found) => found.comparison),
   all: () => above("GET", "base_workflows").then((found) => found.base_workflows),
 };
 

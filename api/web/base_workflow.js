@@ -13,14 +13,14 @@ export class BaseWorkflow {
   constructor(list) {
     this.list = list;
     this.going = h("div", { class: "going", role: "status" });
-    this.rows = h("tbody", {});
     this.table = h("div", {
       class: "scroller",
-      hidden: true,
       tabindex: "0",
       role: "region",
       "aria-label": "Base workflows compared",
     });
+    this.advice = h("p", {});
+    this.compared = h("div", { class: "stack", hidden: true, role: "status" }, this.table, this.advice);
     this.now = h("p", {});
     this.others = h("div", {});
     this.element = h(
@@ -29,7 +29,7 @@ export class BaseWorkflow {
       h("h2", {}, "What it sees with"),
       this.now,
       this.going,
-      this.table,
+      this.compared,
       this.others,
     );
     this.load();
@@ -96,62 +96,23 @@ export class BaseWorkflow {
     this.compare.disabled = this.change.disabled = same;
   }
 
-  /** Both on the app's own labelled pictures; the slower one last. */
+  /** Both on the app's own labelled pictures. */
   async compareChosen() {
     const ids = [this.current.id, this.cards.value()];
     this.compare.disabled = true;
-    put(this.rows);
-    const shots = [1, 2, 5, 10];
+    this.compared.hidden = true;
     put(
-      this.table,
-      h(
-        "table",
-        { class: "table" },
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            ["Right with so many labels a concept", ...shots, "ms a picture"].map((name) =>
-              h("th", { scope: "col" }, name),
-            ),
-          ),
-        ),
-        this.rows,
-      ),
+      this.going,
+      h("p", {}, `Embedding the labelled pictures with ${ids[1]} …`),
+      h("progress", { "aria-label": "Comparison" }),
     );
-    this.table.hidden = false;
-    for (const [place, id] of ids.entries()) {
-      put(
-        this.going,
-        h("p", {}, `Embedding the labelled pictures with ${id} (${place + 1} of ${ids.length}) …`),
-        h("progress", { max: ids.length, value: place, "aria-label": "Comparison" }),
-      );
-      try {
-        const found = await workflow.compare(id);
-        this.rows.append(
-          h(
-            "tr",
-            {},
-            h("th", { scope: "row" }, id),
-            found.accuracy.map((value) => h("td", {}, percent(value))),
-            h("td", {}, Math.round(found.ms_per_image)),
-          ),
-        );
-      } catch (error) {
-        this.rows.append(
-          h(
-            "tr",
-            {},
-            h("th", { scope: "row" }, id),
-            h("td", { colspan: shots.length + 1, class: "problem" }, error.message),
-          ),
-        );
-      }
-    }
+    const found = await trying(() => workflow.compare(ids));
     put(this.going);
     this.chosen();
+    if (!found) return;
+    put(this.table, sideBySide(found.workflows));
+    put(this.advice, found.advice);
+    this.compared.hidden = false;
   }
 
   async changeTo() {
@@ -195,4 +156,35 @@ export class BaseWorkflow {
     );
     this.timer = setTimeout(() => this.load(), ASK_MS);
   }
+}
+
+/** A row for each base workflow: accuracy by labels a concept, and what a picture costs. */
+function sideBySide(compared) {
+  const names = ["Right with so many labels a concept", ...compared[0].shots, "ms a picture"];
+  return h(
+    "table",
+    { class: "table" },
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        names.map((name) => h("th", { scope: "col" }, name)),
+      ),
+    ),
+    h(
+      "tbody",
+      {},
+      compared.map((one) =>
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, one.workflow),
+          one.accuracy.map((value) => h("td", {}, percent(value))),
+          h("td", {}, Math.round(one.ms_per_image)),
+        ),
+      ),
+    ),
+  );
 }

@@ -54,6 +54,29 @@ def test_it_is_changed_while_the_app_serves(seeing: Any) -> None:
     assert seeing.call("GET", "/v2/inputs/x1")["input"]["data"]["concepts"][0]["id"] == "disc"
 
 
+def test_they_are_compared_side_by_side_with_advice(tenant_of: Callable[..., Any]) -> None:
+    tenant = tenant_of("general-fast", None)
+    inputs = [
+        {"data": {"image": {"base64": b64encode(png(kind, i)).decode()}, "concepts": [{"id": kind}]}}
+        for kind in ("discs", "stripes")
+        for i in range(4)
+    ]
+    tenant.call("POST", "/v2/inputs", {"inputs": inputs})
+    path = "/v2/base_workflow/comparison"
+    found = tenant.call("GET", f"{path}?workflow=general-fast&workflow=general")["comparison"]
+    assert [one["workflow"] for one in found["workflows"]] == ["general-fast", "general"]
+    expected = tenant.app.compare_workflows(["general-fast", "general"])
+    for ours, theirs in zip(found["workflows"], expected.workflows, strict=True):
+        assert ours["accuracy"] == theirs.accuracy
+        assert ours["mean_accuracy"] == theirs.mean_accuracy
+        assert ours["ms_per_image"] > 0
+    assert found["recommended"] in ("general", "general-fast")
+    assert found["advice"].startswith(f"Recommended: {found['recommended']}")
+    tenant.call("GET", path, expect=(400, 11100))
+    refused = tenant.call("GET", f"{path}?workflow=general&workflow=vectors", expect=(400, 40001))
+    assert "made elsewhere" in refused["status"]["details"]
+
+
 def test_a_change_is_cancelled(seeing: Any) -> None:
     seeing.call("POST", "/v2/base_workflow", {"base_workflow": {"id": "general-fast"}})
     cancelled = seeing.call("DELETE", "/v2/base_workflow")["base_workflow"]

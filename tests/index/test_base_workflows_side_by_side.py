@@ -1,14 +1,20 @@
 """Base workflows compared: the one whose view of the world is nearer needs fewer labels."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pictures import KINDS, png
 
 from tenshot import AddRequest, Store
+from tenshot.embeddings.base import WorkflowError
+from tenshot.embeddings.workflows import recipe_of
 from tenshot.index.app import App
-from tenshot.index.errors import NothingToLearn
+from tenshot.index.errors import BadRequest, NothingToLearn
 from tenshot.index.records import WorkflowComparison
-from tenshot.index.workflow_comparison import accuracies, recommended
+from tenshot.index.workflow_comparison import accuracies, with_advice
+
+SHOTS = (1, 2, 5, 10)
 
 
 def clouds(noise: float, count: int = 120, dim: int = 16) -> tuple[np.ndarray, np.ndarray]:
@@ -36,16 +42,40 @@ def test_it_is_the_same_every_time_and_none_where_inputs_are_too_few() -> None:
 
 
 def compared(workflow: str, accuracy: list[float | None], ms: float) -> WorkflowComparison:
-    return WorkflowComparison(workflow, 8, 10, 2, [1] * len(accuracy), accuracy, [0.0] * len(accuracy), ms)
+    known = [value for value in accuracy if value is not None]
+    mean = sum(known) / len(known) if known else None
+    return WorkflowComparison(workflow, 8, 10, 2, SHOTS[: len(accuracy)], accuracy, [0.0] * len(accuracy), mean, ms)
 
 
 def test_the_more_accurate_is_recommended_and_of_equals_the_faster() -> None:
     slow, fast = compared("slow", [0.8, 0.9], 50), compared("fast", [0.6, 0.8], 5)
-    assert recommended([fast, slow]) is slow
+    assert with_advice([fast, slow]).recommended == "slow"
     near = compared("near", [0.795, 0.9], 5)
-    assert recommended([slow, near]) is near
-    assert recommended([compared("unjudged", [None], 1)]) is None
-    assert recommended([]) is None
+    assert with_advice([slow, near]).recommended == "near"
+    assert with_advice([compared("unjudged", [None], 1), fast]).recommended == "fast"
+
+
+def test_the_advice_says_how_many_labels_are_saved_at_what_cost() -> None:
+    slow, fast = compared("slow", [0.5, 0.8, 0.9, None], 50), compared("fast", [0.4, 0.6, 0.8, None], 5)
+    found = with_advice([fast, slow])
+    assert found.workflows == [fast, slow]
+    assert found.advice == (
+        "Recommended: slow, ahead of fast (0.733 and 0.600 over all), 50 ms an image instead of 5. "
+        "With 2 labels a concept it is where fast is with 5."
+    )
+    near = compared("near", [0.5, 0.7, 0.895, None], 5)
+    assert with_advice([slow, near]).advice.startswith("Recommended: slow, ahead of near")
+    near = compared("near", [0.5, 0.795, 0.895, None], 5)
+    assert with_advice([slow, near]).advice == (
+        "Recommended: near, as good as slow (0.730 and 0.733 over all), 5 ms an image instead of 50."
+    )
+    assert with_advice([fast]).advice == "fast: mean accuracy 0.600."
+
+
+@pytest.mark.parametrize("nothing", [[], [compared("unjudged", [None], 1)]])
+def test_nothing_is_recommended_where_nothing_could_be_judged(nothing: list[WorkflowComparison]) -> None:
+    found = with_advice(nothing)
+    assert (found.recommended, found.advice) == (None, "Too few labelled inputs to recommend one.")
 
 
 @pytest.fixture
@@ -58,13 +88,46 @@ def drawn(store: Store) -> App:
 
 
 def test_an_apps_own_inputs_are_judged_under_each_workflow(drawn: App) -> None:
-    fast, general = drawn.compare_workflows(["general-fast", "general"], shots=[1, 3], draws=4)
+    told: list[tuple[int, int]] = []
+    # "Food" is one of Clarifai's names for `general`: once is enough.
+    names = ["general-fast", "general", "Food"]
+    found = drawn.compare_workflows(names, shots=[1, 3], draws=4, progress=lambda *done: told.append(done))
+    fast, general = found.workflows
     assert (fast.workflow, general.workflow) == ("general-fast", "general")
     for one in (fast, general):
         assert (one.inputs, one.concepts) == (18, 3)
         assert all(value is not None and 0.5 < value <= 1 for value in one.accuracy)
+        assert one.mean_accuracy == pytest.approx(np.mean(one.accuracy))
         assert one.ms_per_image > 0
+    assert found.recommended in ("general", "general-fast")
+    assert found.advice.startswith(f"Recommended: {found.recommended}")
+    assert told == [(18, 36), (36, 36)]
     assert drawn.recipe.workflow == "general-fast"
+
+
+def test_what_can_not_see_the_pictures_is_told_before_any_is_embedded(drawn: App, tmp_path: Path) -> None:
+    (tmp_path / "x.pt").write_bytes(b"no checkpoint")
+    told: list[tuple[int, int]] = []
+    for other, why in (
+        (f"open_clip:ViT-S-32-alt:{tmp_path / 'x.pt'}", "could not be loaded"),
+        ("Face", "no counterpart"),
+        ("vectors", "made elsewhere can't be compared"),
+    ):
+        with pytest.raises((WorkflowError, BadRequest), match=why):
+            drawn.compare_workflows(["general", other], progress=lambda *done: told.append(done))
+    assert told == []
+
+
+def test_what_was_embedded_to_compare_is_not_embedded_again(drawn: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = drawn.compare_workflows(["general"], shots=[1, 3], draws=2).workflows[0]
+    embedder = drawn.eye(recipe_of("general")).embedder
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("embedded twice")
+
+    monkeypatch.setattr(embedder, "see_pixels", refuse)  # `embed_pixels` is what an image's time is measured with
+    again = drawn.compare_workflows(["general"], shots=[1, 3], draws=2).workflows[0]
+    assert again.accuracy == first.accuracy
 
 
 def test_without_labels_there_is_nothing_to_compare(store: Store) -> None:

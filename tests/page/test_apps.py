@@ -52,6 +52,7 @@ def test_the_base_workflow_is_compared_and_changed(server: Any, opened: Callable
     page.get_by_role("button", name="Compare with the present one").click()
     rows = page.get_by_role("region", name="Base workflows compared").get_by_role("row")
     expect(rows.filter(has_text="general-fast")).to_contain_text("%", timeout=30_000)
+    expect(page.get_by_text("Recommended: general")).to_be_visible()
     page.get_by_role("button", name="Change to it").click()
     page.get_by_role("dialog").get_by_role("button", name="Change", exact=True).click()
     expect(page.get_by_text("The app sees with general-fast now")).to_be_visible(timeout=30_000)

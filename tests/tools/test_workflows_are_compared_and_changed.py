@@ -18,9 +18,12 @@ def test_evaluate_compares_workflows_and_recommends_one(imported: None, tenshot:
     assert [one["workflow"] for one in said["workflows"]] == ["general", "general-fast"]
     assert all(len(one["accuracy"]) == 2 and one["ms_per_image"] > 0 for one in said["workflows"])
     assert said["recommended"] in ("general", "general-fast")
+    assert said["advice"].startswith(f"Recommended: {said['recommended']}")
     shown = tenshot("evaluate", "--app", "a", "--workflows", "general,general-fast", "--shots", "1,3")
+    assert "1 label " in shown.out
     assert "3 labels" in shown.out
     assert "Recommended: general" in shown.err
+    assert "24/24" in shown.err
 
 
 @pytest.mark.parametrize("given", [["--workflows", ","], ["--workflows", "general", "--shots", "x"]])
