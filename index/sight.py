@@ -72,8 +72,9 @@ class Sight(Review):
     def change_workflow(self, workflow: str, *, wait: bool = False) -> WorkflowChange:
         """Begins to embed all inputs with another base workflow; the present one serves until that is done.
 
-        wait: returns when it is done, cancelled or failed. Else the app works on it in the background, also after a
-        restart, whenever it is open. Raises WorkflowError, or BadRequest where that can't be.
+        Where that is under way already it goes on as it is. wait: returns when it is done, cancelled or failed. Else
+        the app works on it in the background, also after a restart, whenever it is open. Raises WorkflowError, or
+        BadRequest where that can't be.
         """
         recipe = recipe_of(workflow) if workflow != VECTORS else None
         if recipe is None or self.recipe.workflow == VECTORS:
@@ -82,9 +83,11 @@ class Sight(Review):
             raise BadRequest(f"the app sees with {workflow!r} already")
         self._embedders(recipe)  # before anything is noted: weights that can't be had are told at once
         with self._lock:
-            change = self._catalog.changes.begin(self.id, asdict(recipe))
-            worker = self._work_on(change)
-        if wait:
+            latest = self._catalog.changes.latest(self.id)
+            if not (latest and latest.state is ChangeState.RUNNING and latest.recipe == asdict(recipe)):
+                self._work_on(self._catalog.changes.begin(self.id, asdict(recipe)))
+            worker = self._worker
+        if wait and worker:
             worker.join()
         found = self.workflow_change()
         assert found
@@ -202,10 +205,9 @@ class Sight(Review):
                 if turn == self._turn:
                     return found
 
-    def _work_on(self, change: WorkflowChange) -> threading.Thread:
+    def _work_on(self, change: WorkflowChange) -> None:
         self._worker = threading.Thread(target=self._carry_through, args=(change,), name="tenshot-sight", daemon=True)
         self._worker.start()
-        return self._worker
 
     def _carry_through(self, change: WorkflowChange) -> None:
         try:
@@ -217,11 +219,11 @@ class Sight(Review):
                 elif not self._embed_again(change, missing):
                     return
         except (TenshotError, ImageError, WorkflowError) as error:
-            self._catalog.changes.give_up(self.id, ChangeState.FAILED, str(error))
+            self._catalog.changes.give_up(self.id, ChangeState.FAILED, str(error), change)
         except Exception as error:
             if not self._stopping.is_set():
                 _log.exception("changing the base workflow of app %s failed", self.name)
-                self._catalog.changes.give_up(self.id, ChangeState.FAILED, type(error).__name__)
+                self._catalog.changes.give_up(self.id, ChangeState.FAILED, type(error).__name__, change)
 
     def _embed_again(self, change: WorkflowChange, missing: list[StoredKey]) -> bool:
         """False: the change has ended."""

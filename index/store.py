@@ -22,7 +22,7 @@ from .blobs import Blobs
 from .catalog import Catalog
 from .collection import CollectionFacts
 from .collections import Collections, CollectionSettings
-from .errors import StorageFailed, StoreClosed, StoreInUse
+from .errors import StorageFailed, StoreClosed, StoreInUse, TenshotError
 from .intake import check_id
 from .records import AppRecord
 from .repair import Findings, examine
@@ -160,7 +160,7 @@ class Store:
     def warm_up(self) -> None:
         """Opens the base workflows of all apps and lets each see a picture, so that nobody has to wait for them.
 
-        What can't be opened is left. And what searches need is compiled.
+        What can't be opened is left. What searches need is compiled, and interrupted changes of base workflows go on.
         """
         rescoring.prepare()
         for recipe, name in {Recipe(**record.recipe): record.name for record in self.apps()}.items():
@@ -170,6 +170,11 @@ class Store:
                     embedder.embed_images([Image.new("RGB", (embedder.least_side, embedder.least_side))])
             except (WorkflowError, StoreClosed, BatcherClosed, Busy) as error:
                 _log.warning("the base workflow of app %s is not ready: %s", name, error)
+        for id in self.catalog.changes.running():
+            try:
+                self.app_by_id(id)
+            except TenshotError as error:
+                _log.warning("app %s can't be opened to change its base workflow: %s", id, error)
 
     def import_app(
         self,

@@ -24,6 +24,8 @@ app = typer.Typer(
     help="Teach a computer to see what you mean from about ten labelled images.",
 )
 _WITH_VALUE = ("--data", "--database-url")
+_INTERRUPTED = 130
+"""What typer ends with, without a word."""
 
 for commands in (admin, work, judging, models, transfer, demo, bench):
     commands.register(app)
@@ -57,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         app(args=_hoisted(sys.argv[1:] if arguments is None else arguments), prog_name="tenshot")
-    except KeyboardInterrupt:
+    except SystemExit as end:
+        if end.code != _INTERRUPTED:
+            raise
         errors.print("tenshot: interrupted")
         sys.exit(1)
     except BrokenPipeError:

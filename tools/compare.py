@@ -1,5 +1,6 @@
 """Base workflows on an app's own labelled inputs: `tenshot evaluate --workflows`, and changing to the better one."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,10 @@ import typer
 from .console import cell, errors, fail, open_app, progress, say, table
 
 if TYPE_CHECKING:
-    from ..index.records import WorkflowComparison, WorkflowsCompared
+    from ..index.app import App
+    from ..index.records import WorkflowChange, WorkflowComparison, WorkflowsCompared
+
+_LOOK_S = 0.2
 
 
 def compare(context: typer.Context, app: str, model: str | None, workflows: str, shots: str) -> None:
@@ -37,32 +41,52 @@ def compare(context: typer.Context, app: str, model: str | None, workflows: str,
 def change(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The app's name or id.")],
-    workflow: Annotated[str, typer.Argument(help="A base workflow; `tenshot workflows` lists them.")],
+    workflow: Annotated[
+        str | None, typer.Argument(help="A base workflow; `tenshot workflows` lists them.", show_default=False)
+    ] = None,
+    cancel: Annotated[bool, typer.Option("--cancel", help="End the change under way: all stays as it is.")] = False,
 ) -> None:
     """See with another base workflow: all inputs are embedded again. Example: tenshot apps change birds clip
 
     Stopped in the middle it goes on when the app is next used; labels and models carry over.
     """
-    import time
-
     from ..index.records import ChangeState
 
+    if (workflow is None) is not cancel:
+        raise typer.BadParameter("name a base workflow, or say --cancel")
     with open_app(context, name) as opened:
-        now = opened.workflow_change()
-        if not (now and now.state is ChangeState.RUNNING and now.recipe["workflow"] == workflow):
-            now = opened.change_workflow(workflow)
-        with progress("embedding again", now.total) as bar:
-            shown = 0
-            while True:
-                bar.advance(now.done - shown)
-                shown = now.done
-                if now.state is not ChangeState.RUNNING:
-                    break
-                time.sleep(0.2)
-                now = opened.workflow_change()
+        if workflow is None:
+            _cancel(context, opened)
+            return
+        try:
+            now = _watched(opened, opened.change_workflow(workflow))
+        except KeyboardInterrupt:
+            fail(
+                "interrupted; the change goes on when the app is next used, "
+                f"and `tenshot apps change {name} --cancel` ends it"
+            )
     if now.state is not ChangeState.DONE:
         fail(f"the change to {workflow} is {now.state.value}: {now.failure or 'it was cancelled'}")
     say(context.obj, now, f"{name} sees with {workflow} now; {now.total} inputs were embedded again")
+
+
+def _cancel(context: typer.Context, app: "App") -> None:
+    if not app.cancel_workflow_change():
+        fail(f"no change is under way: {app.name} sees with {app.recipe.workflow}")
+    say(context.obj, app.workflow_change(), f"cancelled; {app.name} sees with {app.recipe.workflow} as before")
+
+
+def _watched(app: "App", now: "WorkflowChange") -> "WorkflowChange":
+    """The change when it has ended; a bar moves until then."""
+    from ..index.records import ChangeState
+
+    with progress("embedding again", now.total) as bar:
+        while True:
+            bar.set(now.done, now.total)
+            if now.state is not ChangeState.RUNNING:
+                return now
+            time.sleep(_LOOK_S)
+            now = app.workflow_change() or now
 
 
 def _shown(one: "WorkflowComparison") -> Sequence[str]:

@@ -89,11 +89,19 @@ class Changes:
             _end(connection, change.key, ChangeState.DONE, None)
         return True
 
-    def give_up(self, app_id: str, state: ChangeState, failure: str | None = None) -> bool:
-        """Ends the change under way, and its vectors go. False: there is none."""
+    def running(self) -> list[str]:
+        """The ids of apps whose base workflow is being changed."""
+        query = select(_changes.c.app_id).where(_changes.c.state == ChangeState.RUNNING.value)
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
+
+    def give_up(
+        self, app_id: str, state: ChangeState, failure: str | None = None, only: WorkflowChange | None = None
+    ) -> bool:
+        """Ends the change under way, and its vectors go. False: there is none, or it isn't that one."""
         with self._database.write() as connection:
             row = connection.execute(_latest(app_id, ChangeState.RUNNING)).one_or_none()
-            if row is None:
+            if row is None or (only and only.key != row.key):
                 return False
             connection.execute(_forget(app_id, row.recipe["workflow"]))
             _end(connection, row.key, state, failure)

@@ -146,7 +146,9 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(tmp_path: Path) -> None:
         assert left is not None
         assert left.state is ChangeState.RUNNING
         assert 0 < left.done < count
-        app = store.app("birds")  # whoever opens the app goes on
+        store.warm_up()  # as a server does when it starts; nobody has to ask for the app
+        app = store.opened_app(store.catalog.apps.get("birds").id)
+        assert app
         while (now := app.workflow_change()) and now.state is ChangeState.RUNNING:
             assert now.done >= left.done
             time.sleep(0.02)
@@ -167,6 +169,26 @@ def test_cancelled_it_leaves_everything_as_it_was(store: Store, birds: App) -> N
         np.testing.assert_array_equal(birds.vectors(["x0", "x1"]), before)
         assert birds.change_workflow(NEW, wait=True).state is ChangeState.DONE
     assert not birds.cancel_workflow_change()
+
+
+def test_asked_for_again_it_goes_on_as_it_is(birds: App) -> None:
+    first = birds.change_workflow(NEW)
+    again = birds.change_workflow(NEW, wait=True)
+    if first.state is ChangeState.RUNNING:  # else it was faster than we
+        assert again.key == first.key
+        assert again.state is ChangeState.DONE
+    with pytest.raises(BadRequest, match="sees with 'general-fast' already"):
+        birds.change_workflow(NEW)
+
+
+def test_one_that_fails_after_it_was_cancelled_ends_no_other(birds: App) -> None:
+    begun = birds.change_workflow(NEW)
+    if birds.cancel_workflow_change():  # else it was faster than we
+        other = birds._catalog.changes.begin(birds.id, begun.recipe)
+        assert not birds._catalog.changes.give_up(birds.id, ChangeState.FAILED, "late", begun)
+        assert birds._catalog.changes.running() == [birds.id]
+        assert birds._catalog.changes.give_up(birds.id, ChangeState.CANCELLED, None, other)
+        assert birds._catalog.changes.running() == []
 
 
 def test_a_frozen_version_says_that_it_saw_with_another_workflow_and_answers_when_that_is_back(birds: App) -> None:

@@ -1,10 +1,15 @@
+import signal
+import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tenshot import Store
+from tenshot.embeddings.workflows import recipe_of
+from tenshot.index.store import open_catalog
 
 
 @pytest.fixture
@@ -42,3 +47,42 @@ def test_apps_change_embeds_again(imported: None, tenshot: Callable[..., Any], t
     with Store.open(tmp_path / "data") as store:
         assert len(store.app("a").search(input_id=store.app("a").inputs()[0].id, k=12)) == 12
     assert "already" in tenshot("apps", "change", "a", "general", expect=1).err
+
+
+def test_a_change_under_way_is_cancelled(imported: None, tenshot: Callable[..., Any], tmp_path: Path) -> None:
+    catalog = open_catalog(tmp_path / "data")
+    catalog.changes.begin(catalog.apps.get("a").id, asdict(recipe_of("general")))  # and then the machine stopped
+    catalog.close()
+    said = tenshot("apps", "change", "a", "--cancel", "--json").json
+    assert said["state"] == "cancelled"
+    assert tenshot("apps", "list", "--json").json[0]["workflow"] == "general-fast"
+    again = tenshot("apps", "change", "a", "--cancel", expect=1)
+    assert "no change is under way: a sees with general-fast" in again.err
+    tenshot("apps", "change", "a", expect=2)
+    tenshot("apps", "change", "a", "general", "--cancel", expect=2)
+
+
+def test_interrupted_it_says_what_becomes_of_the_change(
+    imported: None, launched: Callable[..., Any], tenshot: Callable[..., Any], tmp_path: Path
+) -> None:
+    catalog = open_catalog(tmp_path / "data")
+    changing = launched("apps", "change", "a", "general")
+    while not catalog.changes.running():
+        assert changing.poll() is None
+        time.sleep(0.005)
+    changing.send_signal(signal.SIGINT)
+    _, err = changing.communicate()
+    assert changing.returncode == 1
+    assert err.strip().splitlines()[-1].startswith("tenshot: interrupted; the change goes on")
+    assert "`tenshot apps change a --cancel` ends it" in err
+    catalog.close()
+    assert tenshot("apps", "change", "a", "general", "--json").json["state"] == "done"  # gone on with
+
+
+def test_interrupted_any_command_says_so(launched: Callable[..., Any]) -> None:
+    started = launched("bench", "latency", "--sizes", "1000000")
+    time.sleep(3)
+    started.send_signal(signal.SIGINT)
+    _, err = started.communicate()
+    assert started.returncode == 1
+    assert err.strip().splitlines()[-1] == "tenshot: interrupted"
