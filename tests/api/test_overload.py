@@ -3,7 +3,9 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +13,22 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
 import pytest
 from hostile_web import hostile_web
+from pictures import png
 from vectors import vector_input
 
 from tenshot.api.fetch import Fetcher
 from tenshot.api.keys import new_key
 from tenshot.api.settings import Settings
+from tenshot.embeddings import words
+from tenshot.embeddings.base import FloatArray
+from tenshot.embeddings.batcher import Batcher, _Call
 
 HEALTH = ("/healthz", "/readyz", "/metrics")
+PICTURES = [b64encode(png("discs", seed)).decode() for seed in range(3)]
+"""One for each way to ask, since what was embedded once needs no model."""
 
 
 @dataclass(frozen=True)
@@ -133,3 +142,54 @@ def test_health_is_answered_while_all_threads_wait_for_slow_pictures(
             assert time.monotonic() - start < 2
         for thread in threads:
             thread.join()
+
+
+@pytest.fixture
+def crowded(tenant_of: Callable[..., Any]) -> Iterator[Any]:
+    """An app with as much waiting for its model as may wait."""
+    tenant = tenant_of("general-fast", None)
+    batcher: Batcher = tenant.app.base_workflow()
+    taken, released = threading.Event(), threading.Event()
+
+    def slow(items: Sequence[Any]) -> FloatArray:
+        taken.set()
+        released.wait(60)
+        return np.zeros((len(items), 1), dtype=np.float32)
+
+    with ThreadPoolExecutor(2) as callers:
+        callers.submit(batcher._submit, _Call(slow, [0]))
+        taken.wait(60)
+        callers.submit(batcher._submit, _Call(slow, range(1024)))
+        while not batcher.waiting:
+            time.sleep(0.01)
+
+        def release() -> None:
+            released.set()
+            while batcher.waiting:
+                time.sleep(0.01)
+
+        yield tenant, release
+        released.set()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v2/inputs", {"inputs": [{"data": {"image": {"base64": PICTURES[0]}}}]}),
+        ("/v2/models/general/outputs", {"inputs": [{"data": {"image": {"base64": PICTURES[1]}}}]}),
+        ("/v2/searches", {"query": {"ands": [{"output": {"input": {"data": {"image": {"base64": PICTURES[2]}}}}}]}}),
+        pytest.param(
+            "/v2/searches",
+            {"query": {"ands": [{"output": {"input": {"data": {"text": {"raw": "an owl"}}}}}]}},
+            marks=pytest.mark.skipif(not words.installed(), reason="the extra `words` is not installed"),
+        ),
+    ],
+)
+def test_where_the_model_has_too_much_to_do_one_is_told_to_come_later(crowded: Any, path: str, body: Any) -> None:
+    tenant, release = crowded
+    refused = tenant.client.post(path, json=body)
+    assert (refused.status_code, refused.json()["status"]["code"], refused.headers["retry-after"]) == (429, 11005, "1")
+    assert "1024 pictures or texts wait already" in refused.json()["status"]["details"]
+    assert tenant.app.inputs() == []
+    release()
+    assert tenant.client.post(path, json=body).status_code == 200
