@@ -97,7 +97,8 @@ class TimmEmbedder(LooksAtPictures):
         return words.directions(words.shared().near_classes(texts), self._rows)
 
     def unload(self) -> None:
-        self._engine = None
+        self._engine = self._rows = None
+        words.shared.cache_clear()  # 100 MB, which are there again within half a second
 
     def close(self) -> None:
         self.unload()

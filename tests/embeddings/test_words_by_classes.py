@@ -41,6 +41,12 @@ class TestInstalled:
         np.testing.assert_allclose(together[:2], alone, atol=1e-4)
         assert np.isfinite(together).all()
 
+    def test_unloaded_the_words_go_too_and_come_back(self, general: Embedder) -> None:
+        before = general.embed_texts(["owl"])
+        general.unload()
+        assert words.shared.cache_info().currsize == 0
+        np.testing.assert_array_equal(general.embed_texts(["owl"]), before)
+
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words, "installed", lambda: False)
