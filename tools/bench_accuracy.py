@@ -85,7 +85,7 @@ def accuracy(
     from ..index.store import Store
     from .labelled_set import embedded
     from .line_chart import SUFFIXES
-    from .picture_vectors import user_cache
+    from .public_tasks import user_cache
 
     numbers = _numbers(shots)
     if wrong := [str(file) for file in plot or () if file.suffix.lower() not in SUFFIXES]:
@@ -128,7 +128,6 @@ def _folders(sources: Sequence[str], cache: Path) -> Iterator[Path]:
     from .public_tasks import Unavailable, fetch, public_tasks
 
     public = public_tasks()
-    cache.mkdir(parents=True, exist_ok=True)
     for source in sources or public:
         if source not in public:
             yield Path(source)

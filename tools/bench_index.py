@@ -82,7 +82,7 @@ def index(
     ] = None,
 ) -> None:
     """Vector search beside other stores, one core. Example: tenshot bench index --rows 20000 --peers tenshot,usearch"""
-    from .picture_vectors import user_cache
+    from .public_tasks import user_cache
     from .vector_sets import PICTURES, vector_set
 
     chosen = list(PEERS) if peers == "all" else peers.split(",")

@@ -1,5 +1,6 @@
 """A folder of labelled pictures as vectors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ class LabelledSet:
     name: str
     vectors: Vectors
     labels: Numbers
+    names: Sequence[str]
+    """What each number stands for."""
 
 
 def embedded(folder: Path, app: "App", cache: Path) -> LabelledSet:
@@ -33,5 +36,5 @@ def embedded(folder: Path, app: "App", cache: Path) -> LabelledSet:
     vectors = picture_vectors(name, found, app, cache)
     # What is no picture has no direction.
     there = np.flatnonzero(np.any(vectors, axis=1))
-    _, labels = np.unique([label for one in found for label in one.concepts], return_inverse=True)
-    return LabelledSet(name, vectors[there], labels.astype(np.int64)[there])
+    names, labels = np.unique([label for one in found for label in one.concepts], return_inverse=True)
+    return LabelledSet(name, vectors[there], labels.astype(np.int64)[there], names.tolist())

@@ -24,11 +24,6 @@ _TOGETHER = 4096
 """Vectors in one file: a run that was interrupted goes on behind the last of them."""
 
 
-def user_cache() -> Path:
-    """Where fetched pictures and vectors stay unless a command is given another folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tenshot" / "bench"
-
-
 def picture_vectors(name: str, found: Sequence[Found], app: "App", cache: Path) -> FloatArray:
     """(n, dim) unit vectors as the app sees the pictures, zeros for what is none; only what is new costs time."""
     digest = remembered(_content)

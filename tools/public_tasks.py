@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import random
 import re
 import shutil
@@ -68,6 +69,11 @@ def public_tasks() -> Mapping[str, PublicTask]:
         PublicTask("emoji_vendors", "Which emoji is it?", "npm's emoji-datasource-*, four vendors", 4, 4, _emoji),
     )
     return {task.id: task for task in tasks}
+
+
+def user_cache() -> Path:
+    """Where fetched pictures and their vectors stay unless a command is given another folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tenshot" / "bench"
 
 
 def fetch(task: PublicTask, cache: Path) -> Path:
