@@ -103,6 +103,8 @@ def _near(caller: Caller, id: str | None, data: DataIn, *, negate: bool) -> Term
             [vector] = caller.app.embed([caller.picture(data)], [image.crop])
         except (ImageError, FetchError) as error:
             raise WireError(INVALID_SEARCH, str(error)) from error
+    elif data.text is not None and (named := caller.app.concept_for(data.text.raw)):
+        return Term(concept=named, negate=negate)
     elif data.text is not None:
         vector = caller.app.embed_text(data.text.raw)
     elif data.embeddings:

@@ -204,7 +204,7 @@ class App(Sight):
         _check_k(k)
 
         def found() -> list[Hit]:
-            if text is not None and (named := self._concept_for(text)):
+            if text is not None and (named := self.concept_for(text)):
                 return self.rank([Term(concept=named)], k, where)
             query = self._query(image=image, crop=crop, text=text, vector=vector, input_id=input_id, concept=concept)
             if query is not None:
@@ -214,8 +214,8 @@ class App(Sight):
 
         return self._steadily(found)
 
-    def _concept_for(self, text: str) -> str | None:
-        """A concept of this id or name where the base workflow has no words: then that is all that can be found."""
+    def concept_for(self, text: str) -> str | None:
+        """The concept of this id or name where the base workflow has no words: then that is all words can find."""
         if self.has_text:
             return None
         return next((one.id for one in self.concepts(per_page=1_000_000) if text in (one.id, one.name)), None)

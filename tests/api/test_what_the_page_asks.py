@@ -33,7 +33,12 @@ def test_an_evaluation_names_the_inputs_behind_the_confusion_matrix(taught: Any)
 def test_words_find_pictures_where_the_base_workflow_has_words(tenant_of: Callable[..., Any], taught: Any) -> None:
     asked = {"query": {"ands": [{"output": {"input": {"data": {"text": {"raw": "a banana"}}}}}]}}
     refused = taught.call("POST", "/v2/searches", asked, expect=(400, 40001))
-    assert "vectors" in refused["status"]["details"]
+    assert "words are understood by general, general-fast, clip" in refused["status"]["details"]
+    # A concept's id or name is found all the same.
+    named = {"query": {"ands": [{"output": {"input": {"data": {"text": {"raw": "b"}}}}}]}}
+    assert [hit["input"]["id"] for hit in taught.call("POST", "/v2/searches", named)["hits"]][:2] == [
+        hit.input_id for hit in taught.app.search(concept="b", k=2)
+    ]
     general = tenant_of("general-fast", None)
     if general.call("GET", "/v2/base_workflow")["base_workflow"]["text"]:
         assert general.call("POST", "/v2/searches", asked)["hits"] == []
