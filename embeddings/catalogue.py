@@ -228,6 +228,9 @@ ALIASES: Mapping[str, str | None] = {
 model of their own here: `general` knows ImageNet's dishes and materials, and ten labels of yours teach it the rest.
 """
 
+WITHOUT_COUNTERPART = tuple(name for name, id in ALIASES.items() if id is None)
+"""Clarifai's names that mean nothing here."""
+
 
 def with_words() -> str:
     """The base workflows that understand words, for people."""

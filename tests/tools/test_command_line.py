@@ -158,6 +158,10 @@ def test_workflows_and_doctor_say_what_works_here(tenshot: Callable[..., Any]) -
     assert listed["general"]["offline"]
     assert not listed["clip"]["offline"]
     assert all(one["good_for"] and one["licence"] for one in listed.values())
+    shown = tenshot("workflows").out
+    for one in listed.values():
+        assert all(one[fact] in shown for fact in ("id", "good_for", "model", "source", "licence", "availability"))
+    assert "No counterpart here have Clarifai's face, demographics, celebrity, logo, moderation, nsfw." in shown
     tenshot("apps", "create", "mine", "--workflow", "vectors", "--dim", 8)
     report = tenshot("doctor", "--json").json
     assert report["problems"] == []
