@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..embeddings.base import WorkflowError
+from ..embeddings.base import Pixels, WorkflowError
 from ..embeddings.images import ImageError
 from ..embeddings.parallel import side_by_side
 from ..embeddings.stages import stage
 from .errors import DuplicateUrl, InputExists, NotSupported, TenshotError
 from .eye import Eye
 from .intake import Prepared, prepare
-from .records import AddRequest, AddResult, FloatArray, Input, NewInput
+from .records import AddRequest, AddResult, FloatArray, Input, NewInput, PictureKey
 
 
 class Batch:
@@ -64,29 +64,31 @@ class Batch:
                 urls |= {url} if url else set()
 
     def embed(self) -> None:
-        """Runs the pictures through the base workflow, all at once, but for those that were embedded before."""
-        pictures = {place: one.pixels for place, one in self._prepared.items() if one.pixels is not None}
+        """Runs the pictures through the base workflow, all at once, each once, but for those embedded before."""
+        keys: dict[int, PictureKey] = {}
+        pixels: dict[PictureKey, Pixels] = {}
         for place, one in self._prepared.items():
             if one.request.vector is not None:
                 self._vectors[place] = np.asarray(one.request.vector, dtype=np.float32)
-        if not pictures:
+            elif one.pixels is not None and one.sha256 is not None:
+                keys[place] = key = one.sha256, one.request.crop
+                pixels[key] = one.pixels
+        if not pixels:
             return
-        keys = {place: (self._prepared[place].sha256 or "", self._prepared[place].request.crop) for place in pictures}
-        known = self.eye.known(keys.values())
+        vectors = self.eye.known(pixels)
+        new = {key: seen for key, seen in pixels.items() if key not in vectors}
+        refusal = None
+        if new:
+            try:
+                with stage("embed"):
+                    vectors |= zip(new, self.eye.embedder.embed_pixels(list(new.values())), strict=True)
+            except WorkflowError as error:
+                refusal = NotSupported(str(error))
         for place, key in keys.items():
-            if key in known:
-                self._vectors[place] = known[key]
-                del pictures[place]
-        if not pictures:
-            return
-        try:
-            with stage("embed"):
-                vectors = self.eye.embedder.embed_pixels(list(pictures.values()))
-        except WorkflowError as error:
-            for place in pictures:
-                self._fail(place, NotSupported(str(error)))
-        else:
-            self._vectors.update(zip(pictures, vectors, strict=True))
+            if key in vectors:
+                self._vectors[place] = vectors[key]
+            elif refusal:
+                self._fail(place, refusal)
 
     def pictures(self) -> Iterator[bytes]:
         """The files to keep."""

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tenshot.embeddings.base import Recipe
+from tenshot import AddRequest
+from tenshot.embeddings.base import FloatArray, Pixels, Recipe
 from tenshot.embeddings.images import Decoded, ImageError, open_image
 from tenshot.index.app import App
 from tenshot.index.store import Store
@@ -59,6 +60,28 @@ def test_the_same_file_is_opened_once_for_predictions_and_searches(
     # Added, it is checked once more, but has the vector that it had.
     app.add(red, "red", {"red": True})
     np.testing.assert_array_equal(app.vectors(["red"])[0], first[0])
+
+
+def test_the_same_file_several_times_in_one_batch_is_embedded_once(
+    opened: Callable[[int], tuple[App, Counted]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, _ = opened(0)
+    counts: list[int] = []
+    embed = app.base_workflow().embed_pixels
+
+    def counted(pixels: Sequence[Pixels]) -> FloatArray:
+        counts.append(len(pixels))
+        return embed(pixels)
+
+    monkeypatch.setattr(app.base_workflow(), "embed_pixels", counted)
+    red, blue = file("red"), file("blue")
+    requests = [AddRequest(red, "a"), AddRequest(blue, "b"), AddRequest(red, "c")]
+    added = app.add_many([*requests, AddRequest(red, "d", crop=(0.0, 0.0, 0.5, 0.5))])
+    assert [one.error for one in added] == [None] * 4
+    assert counts == [3]
+    vectors = app.vectors(["a", "b", "c", "d"])
+    np.testing.assert_array_equal(vectors[0], vectors[2])
+    assert not np.array_equal(vectors[0], vectors[1])
 
 
 def test_another_part_or_another_file_is_another_picture(opened: Callable[[int], tuple[App, Counted]]) -> None:
