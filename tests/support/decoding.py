@@ -11,7 +11,9 @@ def children() -> set[int]:
         try:
             text = status.read_text()
             mine = f"PPid:\t{os.getpid()}\n" in text and "State:\tZ" not in text
-            if mine and b"decoders" in (status.parent / "cmdline").read_bytes():
+            command = (status.parent / "cmdline").read_bytes() if mine else b""
+            # One that is about to end has no command any more.
+            if mine and (not command or b"decoders" in command):
                 found.add(int(status.parent.name))
         except OSError:
             continue
