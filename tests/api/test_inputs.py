@@ -151,3 +151,12 @@ def test_null_is_absent(tenant: Any) -> None:
     [made] = tenant.call("POST", "/v2/inputs", {"inputs": [one]})["inputs"]
     assert [(label["id"], label["value"]) for label in made["data"]["concepts"]] == [("k", 1)]
     assert not {"geo", "regions", "metadata"} & made["data"].keys()
+
+
+def test_whole_numbers_of_any_length_come_back_as_they_were(taught: Any) -> None:
+    numbers = {"long": 2**70, "longer": -(10**40), "short": 7}
+    one = {**vector_input(0), "id": "numbers"}
+    one["data"] = {**one["data"], "metadata": numbers}
+    [stored] = taught.call("POST", "/v2/inputs", {"inputs": [one]})["inputs"]
+    assert stored["data"]["metadata"] == numbers
+    assert taught.call("GET", "/v2/inputs/numbers")["input"]["data"]["metadata"] == numbers
