@@ -73,8 +73,11 @@ class Caller:
 
     @cached_property
     def base_url(self) -> str:
-        """Where this server is, for whoever asks."""
-        return self.settings.public_url.rstrip("/") if self.settings.public_url else base_url(self.request)
+        """Where this server is, for whoever asks, without a slash at the end."""
+        if self.settings.public_url:
+            return self.settings.public_url.rstrip("/")
+        scope, server = self.request.scope, tuple(self.request.scope.get("server") or ())
+        return _base_url(scope["scheme"], self.request.headers.get("host"), server, scope.get("root_path", ""))
 
     def names(self) -> Mapping[str, str]:
         """Concept id -> name, where they differ or not."""
@@ -111,12 +114,6 @@ class Caller:
         """Raises WireError where the settings forbid to fetch pictures by URL."""
         if not self.settings.fetch_urls:
             raise WireError(INPUT_BAD, "this server doesn't fetch URLs: send the picture as base64")
-
-
-def base_url(request: Request) -> str:
-    """Where this server is, as the request names it, without a slash at the end."""
-    scope, server = request.scope, tuple(request.scope.get("server") or ())
-    return _base_url(scope["scheme"], request.headers.get("host"), server, scope.get("root_path", ""))
 
 
 @lru_cache(256)

@@ -5,7 +5,7 @@ Thread-safe.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -241,10 +241,7 @@ class App(Sight):
     ) -> list[tuple[Input, float]]:
         """As `rank`, with all that is known of the inputs."""
         ranked, scores = self._ranked(terms, k, where, offset)
-        found = self._catalog.inputs.by_key(ranked)
-        return [
-            (found[key], score) for key, score in zip(ranked.tolist(), scores.tolist(), strict=True) if key in found
-        ]
+        return _scored(self._catalog.inputs.by_key(ranked), ranked.tolist(), scores.tolist())
 
     def nearest_inputs(self, vectors: FloatArray, k: int) -> list[list[tuple[Input, float]]]:
         """For each unit vector (n, dim) what `rank_inputs` gives for it alone."""
@@ -252,10 +249,7 @@ class App(Sight):
             keys, cosines = self._collection.search(vectors, k)
         found = self._catalog.inputs.by_key(np.unique(keys[keys >= 0]))
         scores = _in_unit(cosines)
-        return [
-            [(found[key], score) for key, score in zip(row, values, strict=True) if key in found]
-            for row, values in zip(keys.tolist(), scores.tolist(), strict=True)
-        ]
+        return [_scored(found, *row) for row in zip(keys.tolist(), scores.tolist(), strict=True)]
 
     def _ranked(
         self, terms: Sequence[Term], k: int, where: Where | None, offset: int
@@ -331,6 +325,11 @@ class App(Sight):
             )
         ]
         return sorted(found, key=lambda prediction: (-prediction.value, prediction.concept_id))
+
+
+def _scored(found: Mapping[int, Input], keys: Sequence[int], scores: Sequence[float]) -> list[tuple[Input, float]]:
+    """Inputs with their scores; one that was deleted since it was ranked has no record any more."""
+    return [(found[key], score) for key, score in zip(keys, scores, strict=True) if key in found]
 
 
 def _in_unit(cosines: FloatArray) -> NDArray[np.float64]:
