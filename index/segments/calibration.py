@@ -5,8 +5,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..records import FloatArray
 from .bits import Slots
@@ -16,12 +18,8 @@ Search = Callable[[FloatArray, int, int], tuple[FloatArray, Slots]]
 """(queries, candidates, probes) -> estimates and places, both (q, candidates), best first."""
 _QUERIES = 128
 _TIMED = 32
-_CHECKED = 32
-"""Of rows that came later; it is done often, and scans the segment."""
 _TARGET = 0.97
 """Of the true neighbours, the share that has to be among the candidates: 0.95 and a margin for the sample's luck."""
-_LOST = 0.85
-"""Below this share rows that came later are unlike those that the effort was measured on: not the sample's luck."""
 _NEARER, _FAR = 0.1, 0.02
 """Shares of the sample that were farther from their neighbours; see Effort.usual."""
 _WIDTHS = (10, 100)
@@ -29,6 +27,8 @@ _WIDTHS = (10, 100)
 _RANKS = (10, 30, 100, 300, 1000)
 _STEPS = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20), (24, 28, 32, 40, 48, 64, 96, 128)
 """Candidates for each of k. The second ones are tried where no number of probes suffices with the first."""
+_LEAST_GROWTH = 10**0.25
+"""Beyond the measured k probes grow by so much for each ten times as many neighbours at least."""
 _LEAST_GAIN = 8
 """Candidates are at most this part of the rows; who needs more is better off with the rows themselves."""
 _MOST = 8192
@@ -38,12 +38,27 @@ _CHUNK = 16_384
 _TIE = 1e-6
 
 
+class Boost(NamedTuple):
+    """Times the usual effort."""
+
+    probes: int = 1
+    candidates: int = 1
+
+
+class Found(NamedTuple):
+    """What codes propose."""
+
+    estimates: FloatArray
+    """(q, c) of the scores, best first."""
+    places: Slots
+    """(q, c), -1 behind the last."""
+    short: NDArray[np.bool_]
+    """(q,): which queries saw too little."""
+
+
 @dataclass(frozen=True)
 class Effort:
-    """Probes and candidates for the k of _WIDTHS that can be served.
-
-    And the seconds of one query with the first, 0 where there was nothing to choose from.
-    """
+    """How a segment is searched: probes and candidates for the k of _WIDTHS that can be served."""
 
     probes: tuple[int, ...]
     candidates: tuple[int, ...]
@@ -53,7 +68,10 @@ class Effort:
     As far below its _FAR quantile as that is below its _NEARER quantile: a query like the sample is hardly ever so far
     off, and needs no more effort when it is.
     """
+    margin: float
+    """No true neighbour of the sample had an exact score that much above its estimate."""
     seconds: float
+    """Of one query with the first, 0 where there was nothing to choose from."""
 
     def usual_at(self, k: float) -> float:
         """For any k: between the measured ones on the logarithm of the rank; -1, which all have, beyond the last."""
@@ -69,14 +87,20 @@ class Effort:
         return replace(self, candidates=tuple(math.ceil(number * times) for number in self.candidates))
 
     def at(self, k: int) -> tuple[int, int] | None:
-        """(probes, candidates) for any k: of the next measured one, beyond in proportion. None: look at all rows."""
-        for width, probes, candidates in zip(_WIDTHS, self.probes, self.candidates, strict=False):
-            if k <= width:
-                return probes, candidates
+        """(probes, candidates) for any k: by the power law between the measured ones, beyond in proportion.
+
+        None: look at all rows.
+        """
+        if k <= _WIDTHS[0]:
+            return self.probes[0], self.candidates[0]
         if len(self.probes) < len(_WIDTHS):
             return None
-        factor = k / _WIDTHS[-1]
-        return int(np.ceil(self.probes[-1] * factor**0.5)), int(np.ceil(self.candidates[-1] * factor))
+        part = math.log(k / _WIDTHS[0]) / math.log(_WIDTHS[1] / _WIDTHS[0])
+        if part <= 1:
+            return _between(self.probes, part), _between(self.candidates, part)
+        few, many = self.probes
+        probes = many * max(many / few, _LEAST_GROWTH) ** (part - 1)
+        return math.ceil(probes - 1e-9), math.ceil(self.candidates[1] * k / _WIDTHS[1])
 
 
 @dataclass(frozen=True)
@@ -95,7 +119,7 @@ class Sample:
 
     @classmethod
     def of(cls, rows: Rows, start: int, stop: int) -> "Sample":
-        slots = _spread(rows, start, stop)
+        slots = spread(rows, start, stop, _QUERIES)
         queries = rows.take(slots)
         return cls(rows, start, stop, slots, queries, _least_scores(rows, start, stop, slots, queries))
 
@@ -114,32 +138,36 @@ class Sample:
             return None
         tails = (np.quantile(self.least[rank], (_NEARER, _FAR)) for rank in _RANKS)
         usual = tuple(float(2 * far - near) for near, far in tails)
-        return Effort(tuple(one[0] for one in found), tuple(one[1] for one in found), usual, found[0][2])
+        return Effort(
+            probes=tuple(one.probes for one in found),
+            candidates=tuple(one.candidates for one in found),
+            usual=usual,
+            margin=max(one.margin for one in found),
+            seconds=found[0].seconds,
+        )
 
-    def _cheapest(
-        self, search: Search, probes: Sequence[int], k: int, steps: Sequence[float]
-    ) -> tuple[int, int, float] | None:
-        """Probes, candidates and the seconds of a query."""
-        found: list[tuple[int, int, float]] = []
+    def _cheapest(self, search: Search, probes: Sequence[int], k: int, steps: Sequence[float]) -> "_Fits | None":
+        found: list[_Fits] = []
         since = 0
         most = min(_MOST, (self.stop - self.start) // _LEAST_GAIN, int(k * steps[-1]))
         for number in probes:
-            _, places = search(self.queries, most, number)
+            estimates, places = search(self.queries, most, number)
             slots = np.where(places < 0, -1, places + self.start)
             slots[slots == self.slots[:, None]] = -1
-            hits = (self.rows.scores(self.queries, slots) >= self.least[k][:, None] - _TIE).cumsum(axis=1)
-            recall = np.minimum(hits, k).mean(axis=0) / min(k, self.stop - self.start - 1)
+            scores = self.rows.scores(self.queries, slots)
+            hit = scores >= self.least[k][:, None] - _TIE
+            recall = np.minimum(hit.cumsum(axis=1), k).mean(axis=0) / min(k, self.stop - self.start - 1)
             enough = np.flatnonzero(recall >= _TARGET)
             if len(enough):
                 # One more than needed: the sample's own row took a place.
                 candidates = next((int(k * step) for step in steps if k * step > enough[0] + 1), 0)
                 if candidates:
                     seconds = self._seconds(search, candidates, number) if len(probes) > 1 else 0.0
-                    found.append((number, candidates, seconds))
+                    found.append(_Fits(number, candidates, float((scores - estimates)[hit].max()), seconds))
             since += bool(found)
             if since > _PATIENCE:
                 break
-        return min(found, key=lambda one: one[2], default=None)
+        return min(found, key=lambda one: one.seconds, default=None)
 
     def _seconds(self, search: Search, candidates: int, probes: int) -> float:
         """Of one query, asked alone, its candidates scored: the median."""
@@ -152,33 +180,26 @@ class Sample:
         return float(np.median(waited))
 
 
-def still_finds(
-    rows: Rows, start: int, stop: int, new: int, proposed: Callable[[FloatArray, int], Slots], *, well: bool
-) -> bool:
-    """Whether rows that were not there at the calibration, from slot new on, find their neighbours in start..stop-1.
-
-    proposed: (queries, k) -> slots (q, c), -1 where there is none, by the effort of then. well: as many as those that
-    were there, rather than so many that they are no others.
-    """
-    k = _WIDTHS[0]
-    sample = _spread(rows, new, stop)
-    sample = sample[:: max(len(sample) // _CHECKED, 1)]
-    queries = rows.take(sample)
-    slots = proposed(queries, k)
-    slots = np.where(slots == sample[:, None], -1, slots)
-    least = _least_scores(rows, start, stop, sample, queries)[k]
-    hits = (rows.scores(queries, slots) >= least[:, None] - _TIE).sum(axis=1)
-    wanted = min(k, stop - start - 1)
-    # Of k places one may have gone to the row itself.
-    return bool(np.minimum(hits + 1, wanted).mean() >= (_TARGET if well else _LOST) * wanted)
+@dataclass(frozen=True)
+class _Fits:
+    probes: int
+    candidates: int
+    margin: float
+    seconds: float
+    """Of a query."""
 
 
-def _spread(rows: Rows, start: int, stop: int) -> Slots:
-    """Slots spread evenly, no two of the same vector: copies are easily found, and would speak for the others."""
-    slots = np.linspace(start, stop - 1, min(8 * _QUERIES, stop - start)).astype(np.int64)
+def spread(rows: Rows, start: int, stop: int, count: int) -> Slots:
+    """At most so many slots, spread evenly, of copies one: they are found more easily."""
+    slots = np.linspace(start, stop - 1, min(8 * count, stop - start)).astype(np.int64)
     _, first = np.unique(rows.take(slots), axis=0, return_index=True)
     first = np.sort(first)
-    return slots[first[np.linspace(0, len(first) - 1, min(_QUERIES, len(first))).astype(np.int64)]]
+    return slots[first[np.linspace(0, len(first) - 1, min(count, len(first))).astype(np.int64)]]
+
+
+def _between(measured: tuple[int, ...], part: float) -> int:
+    few, many = measured
+    return math.ceil(few * math.pow(many / few, part) - 1e-9)
 
 
 def _least_scores(rows: Rows, start: int, stop: int, sample: Slots, queries: FloatArray) -> dict[int, FloatArray]:

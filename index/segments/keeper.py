@@ -237,7 +237,7 @@ class Keeper:
                     self.wake()
                     return
             try:
-                self._add_sealed(state, sealing.sealed(state, taken, self._sizes))
+                self._add_sealed(state, sealing.sealed(state, taken))
             except Exception as error:
                 self._put_off("seal", error)
 

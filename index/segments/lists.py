@@ -1,8 +1,9 @@
 """Inverted lists (IVF) over a run of rows: a query looks into the lists whose centroids are nearest to it."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..records import FloatArray
 from .bits import Bits, Slots
-from .calibration import Effort, Sample
+from .calibration import Boost, Effort, Found, Sample
 from .native import faiss_on, probing
 from .rows import Rows
 from .selection import Selection
@@ -23,10 +24,13 @@ _BLOCK = 32
 _PROBES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _KINDS = ("IndexIVFRaBitQFastScan", "IndexIVFPQFastScan")
 _MOST = 0.25
-"""The share of the lists from which a scan of all codes is cheaper."""
-_AS_EXPECTED, _MORE = 0.7, 2
-"""Where a filter leaves at least this part of the rows that it would leave if it left as many everywhere, the effort
-for that is near enough, with so many times the lists."""
+"""The share of the lists from which all codes are scanned rather than lists chosen."""
+_READ = 32
+"""Reading a row costs as much as scanning so many codes."""
+_AS_EXPECTED = 0.4
+"""Where a filter leaves less than this part of what it leaves elsewhere, there is a hole, or some small lists."""
+_EVEN = 0.25
+"""A filter leaves as many everywhere if what it leaves of the lists varies by no more than this part of its square."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,6 @@ class Lists:
     effort: Effort
     centroids: FloatArray
     """(number, dim)"""
-    list_of: NDArray[np.int32]
-    """(n,): the list that each place is in."""
 
     @classmethod
     def build(cls, sample: Sample, threads: int) -> "Lists | None":
@@ -71,21 +73,30 @@ class Lists:
         """Those of FAISS. Raises ValueError for an index of another kind, or one that doesn't hold places 0..n-1."""
         if type(index).__name__ not in _KINDS:
             raise ValueError(f"lists of the kind {type(index).__name__} are unknown")
-        centroids = faiss_on().downcast_index(index.quantizer).reconstruct_n(0, index.nlist)
-        return cls(index, effort, centroids, _list_of(index))
+        lists = cls(index, effort, faiss_on().downcast_index(index.quantizer).reconstruct_n(0, index.nlist))
+        if len(lists.list_of) and lists.list_of.min() < 0:
+            raise ValueError("a row is in no list")
+        return lists
 
     def extended(self, rows: Rows, start: int, stop: int, threads: int) -> "Lists":
         """With the rows start..stop-1 behind the others, on a copy."""
         index = faiss_on(threads).clone_index(self.index)
         for block in rows.chunks(start, stop):
             index.add(block)
-        return replace(self, index=index, list_of=_list_of(index))
+        return replace(self, index=index)
 
     def beside(self, rows: Rows, start: int, stop: int) -> "Lists":
         """Other rows start..stop-1 in lists round the same centroids, searched with the same effort."""
-        empty = faiss_on().clone_index(self.index)
-        empty.reset()
-        return replace(self, index=empty).extended(rows, start, stop, 1)
+        index = faiss_on().clone_index(self.index)
+        index.reset()
+        for block in rows.chunks(start, stop):
+            index.add(block)
+        return replace(self, index=index)
+
+    @cached_property
+    def list_of(self) -> NDArray[np.int32]:
+        """(n,): the list that each place is in."""
+        return _list_of(self.index)
 
     @property
     def kind(self) -> str:
@@ -95,78 +106,113 @@ class Lists:
     def nbytes(self) -> int:
         return int(self.index.ntotal * (self.index.code_size + 8 + 4) + self.centroids.nbytes)
 
-    def search(
-        self, queries: FloatArray, k: int, allowed: Bits | None, share: float, boost: int
-    ) -> tuple[FloatArray, Slots, NDArray[np.bool_]] | None:
-        """Estimates and places (q, c), best first, -1 behind them, and the queries (q,) that saw too little.
+    def search(self, queries: FloatArray, k: int, allowed: Bits | None, share: float, boost: Boost) -> Found | None:
+        """What the nearest lists hold. allowed: a bitmap of the places that may come, a share of them all.
 
-        allowed: a bitmap of the places that may come, a share of them all. None where the effort isn't known.
+        None: see `Effort.at`.
         """
-        effort = self.effort.at(k)
+        effort, number = self.effort.at(k), self.index.nlist
         if effort is None:
             return None
-        probes, count = effort
-        count = min(count * boost, self.index.ntotal)
-        looked_into = min(int(np.ceil(probes * boost / share)), self.index.nlist)
+        count = min(effort[1] * boost.candidates, self.index.ntotal)
+        probes = min(int(np.ceil(self._holding(effort) * boost.probes / share)), number)
         if allowed is None:
-            estimates, places = self.index.search(queries, count, params=_probing(looked_into))
-            return estimates, places, np.zeros(len(queries), dtype=np.bool_)
-        estimates, places = self.index.search(queries, count, params=probing(looked_into, allowed))
+            found = self.index.search(queries, count, params=_probing(probes))
+            return Found(found[0], found[1], np.zeros(len(queries), dtype=np.bool_))
+        estimates, places = self.index.search(queries, count, params=probing(probes, allowed))
         # Lists that deletions emptied tell nothing of what lies behind them.
-        usual = min(count, probes * self.index.ntotal // (2 * self.index.nlist))
-        short = (places >= 0).sum(axis=1) < usual
-        return estimates, places, short & (looked_into < self.index.nlist)
+        usual = min(count, effort[0] * self.index.ntotal // (2 * number)) if probes < number else 0
+        return Found(estimates, places, _fewer(places, usual))
 
     def search_selected(
-        self, queries: FloatArray, k: int, rank: int, allowed: Bits, selection: Selection, start: int
-    ) -> tuple[FloatArray, Slots, NDArray[np.bool_]] | None:
-        """The same where a filter leaves some of the rows; None where a scan of all codes is cheaper.
-
-        rank: where the k-th that is left stands among all, if the filter leaves as many everywhere.
-        """
-        few, many = self.effort.at(k), self.effort.at(rank)
-        if few is None or many is None:
+        self,
+        queries: FloatArray,
+        k: int,
+        allowed: Bits,
+        selection: Selection,
+        share: float,
+        start: int,
+        boost: Boost,
+    ) -> Found | None:
+        """The same where a filter leaves such a share of all rows, of every list or not."""
+        # The k-th that is left stands there among all, if the filter leaves as many everywhere.
+        many = self.effort.at(int(k / share))
+        if many is None:
             return None
-        selected, total = selection.within(start, start + self.index.ntotal), self.index.ntotal
-        share, probes = len(selected) / total, min(_MORE * many[0], self.index.nlist)
-        count = min(max(few[1], int(np.ceil(many[1] * share))), total)
-        parameters = selection.probing(start, start + total, probes)
-        estimates, places = self.index.search(queries, count, params=parameters)
-        expected = min(count, share * probes * total / self.index.nlist)
-        sparse = (places >= 0).sum(axis=1) < _AS_EXPECTED * expected
-        if not sparse.any():
-            return estimates, places, sparse
-        covered = self._covering(queries[sparse], many[0], min(max(count, many[1]), total), allowed, selection, start)
-        if covered is None:
-            return None if sparse.all() else (estimates, places, sparse)
-        # As wide as the others need it; the last estimate stays the last.
-        wider = ((0, 0), (0, covered[0].shape[1] - count))
-        estimates, places = np.pad(estimates, wider, mode="edge"), np.pad(places, wider, constant_values=-1)
-        estimates[sparse], places[sparse], sparse[sparse] = covered
-        return estimates, places, sparse
+        number, total = self.index.nlist, self.index.ntotal
+        probes, wide = min(self._holding(many) * boost.probes, number), min(many[1] * boost.candidates, total)
+        sure = np.zeros(len(queries), dtype=np.bool_)
+        if probes < number and not self.leaves_evenly(selection, start):
+            return Found(*self._covering(queries, probes, wide, allowed, selection, start), sure)
+        # As many as lie among those that are enough without a filter, and what chance may add.
+        usual = many[1] * share
+        count = min(int(np.ceil(usual + 2 * usual**0.5)) * boost.candidates, total)
+        estimates, places = self.index.search(queries, count, params=selection.probing(start, start + total, probes))
+        expected = min(count, share * probes * total / number) if probes < number else 0
+        sparse = _fewer(places, int(_AS_EXPECTED * expected))
+        if sparse.any() and len(selection.slots) * _READ < total:
+            return Found(estimates, places, sparse)
+        if sparse.any():
+            # As wide as the others need it; the last estimate stays the last.
+            behind = ((0, 0), (0, max(wide - count, 0)))
+            estimates, places = np.pad(estimates, behind, mode="edge"), np.pad(places, behind, constant_values=-1)
+            width = estimates.shape[1]
+            estimates[sparse], places[sparse] = self._covering(
+                queries[sparse], probes, width, allowed, selection, start
+            )
+        return Found(estimates, places, sure)
+
+    def _holding(self, effort: tuple[int, int]) -> int:
+        """So many lists that they hold as many candidates: beyond the measured k, more are needed for that alone."""
+        probes, candidates = effort
+        return max(probes, math.ceil(candidates * len(self.centroids) / int(self.index.ntotal)))
+
+    def leaves_evenly(self, selection: Selection, start: int) -> bool:
+        """Whether a filter leaves about the same share of every list, as far as chance lets tell."""
+        return selection.known("evenly", self, lambda: self._leaves_evenly(selection, start))
+
+    def _leaves_evenly(self, selection: Selection, start: int) -> bool:
+        number, total = self.index.nlist, self.index.ntotal
+        each = len(selection.within(start, start + total)) / number
+        if not each:
+            return False
+        expected = np.maximum(np.bincount(self.list_of, minlength=number) * (each * number / total), 1e-9)
+        # One, for rows left at random (the index of dispersion); by chance it deviates by so much.
+        dispersion = float(((self._matching(selection, start) - expected) ** 2 / expected).mean())
+        chance = ((2 + 1 / each) / number) ** 0.5
+        return bool(dispersion <= 1 + 3 * chance + _EVEN * each)
+
+    def _matching(self, selection: Selection, start: int) -> NDArray[np.int64]:
+        """(number,): how many rows of each list a filter leaves."""
+
+        def count() -> NDArray[np.int64]:
+            selected = selection.within(start, start + self.index.ntotal)
+            return np.bincount(self.list_of[selected - start], minlength=self.index.nlist)
+
+        return selection.known("matching", self, count)
 
     def _covering(
         self, queries: FloatArray, probes: int, count: int, allowed: Bits, selection: Selection, start: int
-    ) -> tuple[FloatArray, Slots, NDArray[np.bool_]] | None:
-        """From as many lists as it takes to see as many rows that match as a search without a filter sees."""
+    ) -> tuple[FloatArray, Slots]:
+        """From as many lists as it takes to see as many rows that match as so many probes see without a filter.
+
+        From all where that takes a large part of them.
+        """
         number, total = self.index.nlist, self.index.ntotal
-        selected = selection.within(start, start + total)
-        # Twice as many lists as rows evenly left by the filter would take; who needs more is better off with the codes.
-        width = int(2 * probes * total / max(len(selected), 1)) + 2
-        if width >= _MOST * number:
-            return None
-        matching = selection.counts(self, lambda: np.bincount(self.list_of[selected - start], minlength=number))
-        cover = probes * total / number
-        near = queries @ self.centroids.T
-        chosen = np.argpartition(-near, width, axis=1)[:, :width]
-        distances = np.take_along_axis(near, chosen, axis=1)
-        order = np.argsort(-distances, axis=1)
-        chosen, distances = np.take_along_axis(chosen, order, axis=1), np.take_along_axis(distances, order, axis=1)
-        seen = matching[chosen].cumsum(axis=1)
-        before = np.concatenate([np.zeros((len(queries), 1), dtype=seen.dtype), seen[:, :-1]], axis=1)
-        unwanted = (before >= cover) | (matching[chosen] == 0)
-        estimates, found = self._search_in(queries, np.where(unwanted, -1, chosen), distances, count, allowed)
-        return estimates, found, seen[:, -1] < cover
+        matching, cover = self._matching(selection, start), probes * total / number
+        width = int(_MOST * number)
+        if width:
+            near = queries @ self.centroids.T
+            chosen = np.argpartition(-near, width, axis=1)[:, :width]
+            distances = np.take_along_axis(near, chosen, axis=1)
+            order = np.argsort(-distances, axis=1)
+            chosen, distances = np.take_along_axis(chosen, order, axis=1), np.take_along_axis(distances, order, axis=1)
+            seen = matching[chosen].cumsum(axis=1)
+            if (seen[:, -1] >= cover).all():
+                unwanted = (seen - matching[chosen] >= cover) | (matching[chosen] == 0)
+                return self._search_in(queries, np.where(unwanted, -1, chosen), distances, count, allowed)
+        estimates, places = self.index.search(queries, count, params=selection.probing(start, start + total, number))
+        return estimates, places
 
     def _search_in(
         self, queries: FloatArray, chosen: Slots, near: FloatArray, count: int, allowed: Bits
@@ -218,6 +264,13 @@ def _probing(lists: int) -> Any:
     return probing(lists)
 
 
+def _fewer(places: Slots, number: int) -> NDArray[np.bool_]:
+    """Which queries (q,) have fewer places (q, c) than that; those that there are come first."""
+    if number < 1:
+        return np.zeros(len(places), dtype=np.bool_)
+    return places[:, number - 1] < 0
+
+
 def _plain_search(index: Any) -> Any:
     def search(queries: FloatArray, count: int, probes: int) -> Sequence[Any]:
         found: Sequence[Any] = index.search(queries, count, params=_probing(probes))
@@ -235,6 +288,4 @@ def _list_of(index: Any) -> NDArray[np.int32]:
         if size and not 0 <= places.min() <= places.max() < len(out):
             raise ValueError("a list names a row that isn't there")
         out[places] = number
-    if len(out) and out.min() < 0:
-        raise ValueError("a row is in no list")
     return out

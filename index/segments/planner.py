@@ -4,6 +4,7 @@ Every way only proposes slots; all scores are exact ones of the rows, so no answ
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import repeat
 
 import numpy as np
@@ -11,21 +12,25 @@ from numpy.typing import NDArray
 
 from ..records import FloatArray, KeyArray
 from . import bits
-from .bits import Slots
-from .rescoring import TIE
+from .bits import Bits, Slots
+from .calibration import Boost, spread
+from .rescoring import TIE, Proposal
 from .selection import Selection
 from .state import State
 
 _SCORES = 1 << 23
 """Scores held at once by a scan, 32 MB."""
 _GATHER, _PART = 4_000_000, 50
-"""Up to this many components, or this part of all rows, matches are read one by one; beyond, codes are cheaper."""
+"""Up to this many components, matches are read one by one; up to this part of all rows too, unless they lie evenly."""
 _CHEAPER = 4
 """Where codes would propose this part of the rows, looking at all rows is no more work."""
 _SPARE = 32
 """More of the tail's rows than k are scored, so that most ties are settled at once."""
-_BOOSTS = (2, 16, 64)
-"""Times the usual effort for who is asked again, before every row is looked at."""
+_USUAL, _BOOSTS = Boost(), (Boost(4, 4), Boost(16, 16), Boost(256, 32))
+"""For who is asked again, before every row is looked at."""
+_CHECKED, _WIDTH, _LOST = 32, 10, 0.85
+"""Of rows that came later so many are asked for so many neighbours. Where they find less than this share of them, they
+are unlike those that the effort was measured on: that is not the sample's luck."""
 
 
 def nearest(
@@ -44,27 +49,49 @@ def nearest(
         if width:
             keys[:, :width], scores[:, :width] = nearest(state, queries, width, selection)
         return keys, scores
-    if selection is not None and (matching * rows.dim <= _GATHER or matching <= rows.size // _PART):
-        chosen = np.broadcast_to(selection.slots, (len(queries), matching))
-        return rows.best(queries, chosen, None, k)[:2]
-    found = _found(state, queries, k, selection, matching, 1)
+    few = selection is not None and matching <= rows.size // _PART
+    if selection is not None and (matching * rows.dim <= _GATHER or (few and not _lie_evenly(state, selection))):
+        return rows.best(queries, np.broadcast_to(selection.slots, (len(queries), matching)), k)
+    found = _found(state, queries, k, selection, matching, _USUAL)
     if found is None:
         every = np.arange(len(queries))
         keys, scores = np.empty((len(queries), k), dtype=np.int64), np.empty((len(queries), k), dtype=np.float32)
     else:
         keys, scores, doubt = found
         # Far from everything that may come: estimates tell less apart there than where they were calibrated.
-        far = scores[:, -1] < state.segments[0].usual(k * rows.size / matching)
-        if not (doubt | far).any():
+        far = scores[:, -1] < state.segments[0].effort.usual_at(k * rows.size / matching)
+        doubt |= far
+        if not doubt.any():
             return keys, scores
-        every = _asked_again(state, queries, k, selection, matching, doubt, far, keys, scores)
+        if few:
+            every = np.flatnonzero(doubt)
+        else:
+            every = _asked_again(state, queries, k, selection, matching, doubt, keys, scores)
     if selection is not None and 2 * matching <= rows.size:
         looked_at: Iterator[Slots] = repeat(selection.slots, len(every))
     else:
         looked_at = _scanned(state, queries[every], k, selection)
     for query, slots in zip(every.tolist(), looked_at, strict=True):
-        keys[query], scores[query], _ = rows.best(queries[query : query + 1], slots[None], None, k)
+        keys[query], scores[query] = rows.best(queries[query : query + 1], slots[None], k)
     return keys, scores
+
+
+def still_finds(state: State, start: int, stop: int) -> bool:
+    """Whether rows start..stop-1, which came after the effort was measured, find their neighbours with it.
+
+    They are those that 16 times as much finds, in all of the state; what its margin passes over counts too.
+    """
+    k, every = _WIDTH, state.rows.count
+    queries = state.rows.take(spread(state.rows, start, stop, _CHECKED))
+    unhurried = replace(state, segments=tuple(one.unhurried() for one in state.segments))
+    found = _found(state, queries, k, None, every, _USUAL)
+    surely = _found(unhurried, queries, k, None, every, _BOOSTS[1])
+    least = surely[1] if surely else nearest(replace(state, segments=()), queries, k)[1]
+    return found is not None and bool((found[1] >= least[:, -1:] - TIE).mean() >= _LOST)
+
+
+def _lie_evenly(state: State, selection: Selection) -> bool:
+    return bool(state.segments) and state.segments[0].leaves_evenly(selection)
 
 
 def _asked_again(
@@ -73,106 +100,89 @@ def _asked_again(
     k: int,
     selection: Selection | None,
     matching: int,
-    doubt: NDArray[np.bool_],
-    far: NDArray[np.bool_],
+    doubted: NDArray[np.bool_],
     keys: KeyArray,
     scores: FloatArray,
 ) -> NDArray[np.intp]:
-    """Puts better answers into keys and scores (q, k) of the queries (q,) in doubt, with more effort each time.
+    """Puts better answers into keys and scores (q, k) of the queries (q,) in doubt, as long as more effort finds more.
 
     The places of those that every row has to be looked at for.
     """
-    open_ = np.flatnonzero(doubt | far)
+    asked = np.flatnonzero(doubted)
+    unsure = np.ones(len(asked), dtype=np.bool_)
     for boost in _BOOSTS:
-        # Who is far off needs more than the least of these.
-        asked = open_[~far[open_]] if boost == _BOOSTS[0] else open_
-        if not len(asked):
-            continue
         found = _found(state, queries[asked], k, selection, matching, boost)
         if found is None:
-            break
+            # The few that a filter leaves are soon read.
+            return asked if selection is not None else asked[unsure]
+        better = found[1][:, -1] > scores[asked, -1]
         keys[asked], scores[asked], unsure = found
-        open_ = np.setdiff1d(open_, asked[~unsure], assume_unique=True)
-    return open_
+        asked, unsure = asked[better | unsure], unsure[better | unsure]
+        if not len(asked):
+            break
+    return asked[unsure]
 
 
 def _found(
-    state: State, queries: FloatArray, k: int, selection: Selection | None, matching: int, boost: int
+    state: State, queries: FloatArray, k: int, selection: Selection | None, matching: int, boost: Boost
 ) -> tuple[KeyArray, FloatArray, NDArray[np.bool_]] | None:
     """Keys and exact scores (q, k) by so many times the usual effort, and which queries (q,) leave a doubt.
 
     None where looking at every row is no more work, or where no segment knows how to find so many.
     """
-    if not state.segments or k * boost * _CHEAPER > state.rows.size:
+    if not state.segments or k * boost.candidates * _CHEAPER > matching:
         return None
-    if boost > 1 and selection is not None:
-        effort = state.segments[0].effort_under(k, matching / state.rows.size)
-        if effort is None or effort[1] * boost * _CHEAPER > matching:
-            return None
     proposed = _proposed(state, queries, k, selection, matching, boost)
-    if proposed is None or proposed[0].shape[1] < k:
+    if proposed is None or sum(one.slots.shape[1] for one in proposed[0]) < k:
         return None
-    slots, edge, doubt = proposed
-    keys, scores, unsure = state.rows.best(queries, slots, edge, k)
-    return keys, scores, doubt | unsure
+    proposals, short = proposed
+    # Also where a selector was given: some engines ignore it and don't say so.
+    keys, scores, unsure = state.rows.best_proposed(queries, proposals, _allowed(state, selection), k)
+    return keys, scores, short | unsure
 
 
 def _proposed(
-    state: State,
-    queries: FloatArray,
-    k: int,
-    selection: Selection | None,
-    matching: int,
-    boost: int,
-) -> tuple[Slots, NDArray[np.bool_], NDArray[np.bool_]] | None:
-    """Slots (q, c), -1 where there is none; which of them stood last, so that others like them may have been left out.
+    state: State, queries: FloatArray, k: int, selection: Selection | None, matching: int, boost: Boost
+) -> tuple[list[Proposal], NDArray[np.bool_]] | None:
+    """By every segment, and of the tail; the queries (q,) for which a segment saw too little.
 
-    And the queries (q,) for which a segment saw too little. None where no segment knows how to find so many.
+    None where no segment knows how to find so many.
     """
-    rows = state.rows
-    allowed = selection.allowed if selection else rows.live if rows.dead else None
-    share = matching / rows.size
-    parts: list[Slots] = []
-    edges: list[NDArray[np.bool_]] = []
-    doubt = np.zeros(len(queries), dtype=np.bool_)
+    rows, allowed = state.rows, _allowed(state, selection)
+    proposals, doubt = list[Proposal](), np.zeros(len(queries), dtype=np.bool_)
     for segment in state.segments:
-        found = segment.candidates(queries, k, allowed, selection, share, boost)
+        found = segment.candidates(queries, k, allowed, selection, matching / rows.size, boost)
         if found is None:
             return None
-        slots, estimates, short = found
-        doubt |= short
-        if allowed is not None:
-            # Also where a selector was given: some engines ignore it and don't say so.
-            slots = np.where((slots >= 0) & bits.has(allowed, np.maximum(slots, 0)), slots, -1)
-        parts.append(slots)
-        edges.append(estimates <= estimates[:, -1:])
+        proposals.append(found[0])
+        doubt |= found[1]
     tail = rows.size - state.sealed
     if tail:
-        slots, edge = _tail(state, queries, min(k + _SPARE, tail), selection)
-        parts.append(slots)
-        edges.append(edge)
-    if len(parts) == 1:
-        return parts[0], edges[0], doubt
-    return np.concatenate(parts, axis=1), np.concatenate(edges, axis=1), doubt
+        proposals.append(_tail(state, queries, min(k + _SPARE, tail), selection))
+    return proposals, doubt
 
 
-def _tail(
-    state: State, queries: FloatArray, count: int, selection: Selection | None
-) -> tuple[Slots, NDArray[np.bool_]]:
+def _allowed(state: State, selection: Selection | None) -> Bits | None:
+    """A bitmap of the slots that may come; None: all may."""
+    if selection is not None:
+        return selection.allowed
+    return state.rows.live if state.rows.dead else None
+
+
+def _tail(state: State, queries: FloatArray, count: int, selection: Selection | None) -> Proposal:
     """The best rows behind the segments, from a scan of all of them."""
-    rows, start = state.rows, state.sealed
+    start = state.sealed
     scores = _products(state, queries, start)
     hidden = _hidden(state, selection, start)
     if hidden is not None:
         scores[:, hidden] = -np.inf
-    if count < scores.shape[1]:
-        places = np.argpartition(scores, scores.shape[1] - count, axis=1)[:, -count:]
-        found = np.take_along_axis(scores, places, axis=1)
-        edge = found <= found.min(axis=1, keepdims=True) + TIE
-    else:
-        places = np.broadcast_to(np.arange(rows.size - start), scores.shape)
-        found, edge = scores, np.zeros(scores.shape, dtype=np.bool_)
-    return np.where(np.isneginf(found), -1, places + start), edge
+    if count == scores.shape[1]:
+        slots = np.broadcast_to(np.arange(start, state.rows.size), scores.shape)
+        return Proposal(slots, scores, TIE, complete=True)
+    places = np.argpartition(scores, scores.shape[1] - count, axis=1)[:, -count:]
+    # The least of them stands first; it has to be last.
+    places = places[:, ::-1]
+    return Proposal(places + start, np.take_along_axis(scores, places, axis=1), TIE)
 
 
 def _scanned(state: State, queries: FloatArray, k: int, selection: Selection | None) -> Iterator[Slots]:

@@ -4,15 +4,19 @@ A score is the same whatever is asked beside it and wherever the row lies; which
 difference in the last bits, so one process uses one.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...embeddings.compiled import compiled
 from ..records import FloatArray, KeyArray
-from .bits import Slots
+from . import bits
+from .bits import Bits, Slots
 from .native import inner_products
 
 TIE = 1e-5
@@ -21,7 +25,26 @@ _EQUALS = 8
 """More than k are put in order, so that equals of the last are among them."""
 _INSERTED = 512
 """Up to so many are kept in order one by one, more are sorted."""
-_NO_EDGE = np.empty((0, 0), dtype=np.bool_)
+_TOGETHER = 64
+"""Rows read before it is asked again which of the next are worth it: the processor fetches ahead, over all of them."""
+_NO_ESTIMATES = np.empty((0, 0), dtype=np.float32)
+_NO_MARGINS, _NO_FLAGS = np.empty(0, dtype=np.float32), np.empty(0, dtype=np.bool_)
+_ALL = np.empty(0, dtype=np.uint8)
+_NO_KEYS = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Slots that may be among the best of each query, some or all of one part of the rows."""
+
+    slots: Slots
+    """(q, c), -1 where there is none."""
+    estimates: FloatArray
+    """(q, c) of their scores, the best first."""
+    margin: float
+    """By how much a neighbour's score is above its estimate at most."""
+    complete: bool = False
+    """Nothing was left out; else others like the last of them may have been."""
 
 
 def prepare() -> None:
@@ -37,29 +60,77 @@ def scores(queries: FloatArray, mapped: FloatArray, buffer: FloatArray, slots: S
     kernel = _kernel()
     if kernel is None:
         return _scores(queries, mapped, buffer, slots)
-    return _run(kernel, queries, mapped, buffer, np.empty(0, dtype=np.int64), slots, _NO_EDGE, 0)[2]
+    return _run(kernel, queries, mapped, buffer, _NO_KEYS, slots, _NO_ESTIMATES, _unknown(slots), None, 0)[2]
 
 
 def best(
+    queries: FloatArray, mapped: FloatArray, buffer: FloatArray, keys: KeyArray, slots: Slots, k: int
+) -> tuple[KeyArray, FloatArray]:
+    """Keys and scores (q, k) of the best of slots (q, c), best first, equal ones by key, then -1 and -inf.
+
+    keys: of each slot; c: at least k.
+    """
+    kernel = _kernel()
+    if kernel is None or k > _INSERTED:
+        return _in_order(keys, scores(queries, mapped, buffer, slots), slots, k)
+    return _run(kernel, queries, mapped, buffer, keys, slots, _NO_ESTIMATES, _unknown(slots), None, k)[:2]
+
+
+def best_proposed(
     queries: FloatArray,
     mapped: FloatArray,
     buffer: FloatArray,
     keys: KeyArray,
-    slots: Slots,
-    edge: NDArray[np.bool_] | None,
+    proposals: Sequence[Proposal],
+    allowed: Bits | None,
     k: int,
 ) -> tuple[KeyArray, FloatArray, NDArray[np.bool_]]:
-    """Keys and scores (q, k) of the best, best first, equal ones by key; and the queries (q,) that leave a doubt.
+    """The same of proposed slots that are in the bitmap allowed, and the queries (q,) that leave a doubt.
 
-    Those that have fewer than k, or, with edge (q, c), one marked there that may equal the last. keys: of each slot;
-    c: at least k.
+    Those that have fewer than k, or where something that was left out may equal the last. Rows whose estimate is by
+    more than the margin below the k-th score are not read; a part whose estimates are exact should come last.
     """
-    kernel = _kernel()
+    slots, estimates = proposals[0].slots, proposals[0].estimates
+    if len(proposals) > 1:
+        slots = np.concatenate([one.slots for one in proposals], axis=1)
+        estimates = np.concatenate([one.estimates for one in proposals], axis=1)
+    parts, kernel = _parts(proposals), _kernel()
     if kernel is not None and k <= _INSERTED:
-        some = _NO_EDGE if edge is None else edge
-        found, values, _, doubt = _run(kernel, queries, mapped, buffer, keys, slots, some, k)
+        found, values, _, doubt = _run(kernel, queries, mapped, buffer, keys, slots, estimates, parts, allowed, k)
         return found, values, doubt
-    return _sorted(scores(queries, mapped, buffer, slots), keys, slots, edge, k)
+    if allowed is not None:
+        slots = np.where((slots >= 0) & bits.has(allowed, np.maximum(slots, 0)), slots, -1)
+    exact = scores(queries, mapped, buffer, slots)
+    found, values = _in_order(keys, exact, slots, k)
+    last = values[:, -1:]
+    edge = np.concatenate(
+        [(one.estimates <= one.estimates[:, -1:] + np.float32(TIE)) & (not one.complete) for one in proposals], axis=1
+    )
+    doubt = (last[:, 0] == -np.inf) | (edge & (exact >= last - np.float32(TIE))).any(axis=1)
+    return found, values, doubt
+
+
+class _Parts(NamedTuple):
+    ends: NDArray[np.int64]
+    """(p,): the columns of a part end before this one."""
+    margins: FloatArray
+    """(p,)"""
+    complete: NDArray[np.bool_]
+    """(p,)"""
+
+
+def _parts(proposals: Sequence[Proposal]) -> _Parts:
+    ends = list(accumulate(one.slots.shape[1] for one in proposals))
+    return _Parts(
+        np.array(ends, dtype=np.int64),
+        np.array([one.margin for one in proposals], dtype=np.float32),
+        np.array([one.complete for one in proposals], dtype=np.bool_),
+    )
+
+
+def _unknown(slots: Slots) -> _Parts:
+    """One part without estimates."""
+    return _Parts(np.array([slots.shape[1]], dtype=np.int64), _NO_MARGINS, _NO_FLAGS)
 
 
 def _run(
@@ -69,12 +140,15 @@ def _run(
     buffer: FloatArray,
     keys: KeyArray,
     slots: Slots,
-    edge: NDArray[np.bool_],
+    estimates: FloatArray,
+    parts: _Parts,
+    allowed: Bits | None,
     k: int,
 ) -> tuple[KeyArray, FloatArray, FloatArray, NDArray[np.bool_]]:
     # Machine code checks no lengths.
     assert queries.shape == (len(slots), mapped.shape[1])
     assert buffer.shape[1] == mapped.shape[1]
+    assert not len(estimates) or estimates.shape == slots.shape
     found, values = np.empty((len(slots), k), dtype=np.int64), np.empty((len(slots), k), dtype=np.float32)
     exact, doubt = np.empty(slots.shape, dtype=np.float32), np.empty(len(slots), dtype=np.bool_)
     inside = kernel(
@@ -83,7 +157,9 @@ def _run(
         buffer,
         keys,
         np.ascontiguousarray(slots),
-        np.ascontiguousarray(edge),
+        np.ascontiguousarray(estimates),
+        *parts,
+        _ALL if allowed is None else allowed,
         exact,
         found,
         values,
@@ -103,33 +179,25 @@ def _scores(queries: FloatArray, mapped: FloatArray, buffer: FloatArray, slots: 
     return np.maximum(below, inner_products(queries, buffer, np.where(slots < border, -1, slots - border)))
 
 
-def _sorted(
-    found: FloatArray, keys: KeyArray, slots: Slots, edge: NDArray[np.bool_] | None, k: int
-) -> tuple[KeyArray, FloatArray, NDArray[np.bool_]]:
-    """As `best`, of scores (q, c)."""
+def _in_order(keys: KeyArray, found: FloatArray, slots: Slots, k: int) -> tuple[KeyArray, FloatArray]:
+    """Keys and scores (q, k) of the best of slots with scores found, both (q, c)."""
     some = k + _EQUALS
     if found.shape[1] > 2 * some:
         # Ordering a few is cheaper, where none that are left out equal the last.
         places = found.argpartition(-some, axis=1)[:, -some:]
         each = np.arange(len(found))[:, None]
         few = found[each, places]
-        ordered, values = _in_order(keys[slots[each, places]], few, k)
-        if not (values[:, -1] > few[:, 0]).all():
-            ordered, values = _in_order(keys[slots], found, k)
-    else:
-        ordered, values = _in_order(keys[slots], found, k)
-    last = values[:, -1:]
-    doubt = last[:, 0] == -np.inf
-    if edge is not None:
-        doubt |= (edge & (found >= last - TIE)).any(axis=1)
-    return ordered, values, doubt
+        ordered, values = _ordered(keys, few, slots[each, places], k)
+        if (values[:, -1] > few[:, 0]).all():
+            return ordered, values
+    return _ordered(keys, found, slots, k)
 
 
-def _in_order(keys: KeyArray, values: FloatArray, k: int) -> tuple[KeyArray, FloatArray]:
-    """The k best of each row (q, c), best first, equal scores by key."""
-    order = np.lexsort((keys, -values), axis=1)[:, :k]
-    each = np.arange(len(keys))[:, None]
-    return keys[each, order], values[each, order]
+def _ordered(keys: KeyArray, values: FloatArray, slots: Slots, k: int) -> tuple[KeyArray, FloatArray]:
+    named = np.where(slots < 0, -1, keys[slots])
+    order = np.lexsort((named, -values), axis=1)[:, :k]
+    each = np.arange(len(slots))[:, None]
+    return named[each, order], values[each, order]
 
 
 @cache
@@ -141,8 +209,9 @@ def _kernel() -> Any:
             return numba.types.Array(kind, axes, "C", readonly=True)
 
         rows, slots = read(numba.f4, 2), read(numba.i8, 2)
+        parts = read(numba.i8, 1), read(numba.f4, 1), read(numba.b1, 1)
         out = numba.f4[:, ::1], numba.i8[:, ::1], numba.f4[:, ::1], numba.b1[::1]
-        return numba.b1(rows, rows, rows, read(numba.i8, 1), slots, read(numba.b1, 2), *out)
+        return numba.b1(rows, rows, rows, read(numba.i8, 1), slots, rows, *parts, read(numba.u1, 1), *out)
 
     return compiled(_rescore, signature, reorder=True)
 
@@ -153,7 +222,11 @@ def _rescore(
     buffer: FloatArray,
     keys: KeyArray,
     slots: Slots,
-    edge: NDArray[np.bool_],
+    estimates: FloatArray,
+    ends: NDArray[np.int64],
+    margins: FloatArray,
+    complete: NDArray[np.bool_],
+    allowed: Bits,
     exact: FloatArray,
     found: KeyArray,
     values: FloatArray,
@@ -164,62 +237,82 @@ def _rescore(
     Four rows at a time, always: memory brings four as fast as two, and sums are rounded alike at every place.
     """
     border, size, dim = len(mapped), len(mapped) + len(buffer), queries.shape[1]
-    count, k = slots.shape[1], found.shape[1]
+    if len(allowed):
+        size = min(size, 8 * len(allowed))
+    k, estimated, tie = found.shape[1], len(estimates) > 0, np.float32(TIE)
+    places = np.empty(_TOGETHER, dtype=np.int64)
     for i in range(len(queries)):
         query = queries[i]
-        for first in range(0, count, 4):
-            # Where there is none, the query stands in.
-            a, b, c, d = query, query, query, query
-            for place in range(first, min(first + 4, count)):
-                slot = slots[i, place]
-                if slot < -1 or slot >= size:
-                    return False
-                if slot >= 0:
-                    row = mapped[slot] if slot < border else buffer[slot - border]
-                    if place == first:
-                        a = row
-                    elif place == first + 1:
-                        b = row
-                    elif place == first + 2:
-                        c = row
-                    else:
-                        d = row
-            by_a, by_b, by_c, by_d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-            for x in range(dim):
-                by_a += query[x] * a[x]
-                by_b += query[x] * b[x]
-                by_c += query[x] * c[x]
-                by_d += query[x] * d[x]
-            for place in range(first, min(first + 4, count)):
-                if slots[i, place] < 0:
+        full, place = 0, 0
+        # Rows that score alike have like estimates: none of those is passed over, so that keys decide between them.
+        reached = np.float32(np.inf)
+        for part in range(len(ends)):
+            while place < ends[part]:
+                number = 0
+                while number < _TOGETHER and place < ends[part]:
+                    slot = slots[i, place]
+                    if slot < -1 or slot >= size:
+                        return False
                     exact[i, place] = -np.inf
-                elif place == first:
-                    exact[i, place] = by_a
-                elif place == first + 1:
-                    exact[i, place] = by_b
-                elif place == first + 2:
-                    exact[i, place] = by_c
-                else:
-                    exact[i, place] = by_d
-        full = 0
-        for place in range(count if k else 0):
-            if slots[i, place] < 0:
-                continue
-            score, key = exact[i, place], keys[slots[i, place]]
-            last = k - 1
-            if full == k and not (score > values[i, last] or (score == values[i, last] and key < found[i, last])):
-                continue
-            at = min(full, last)
-            while at and (values[i, at - 1] < score or (values[i, at - 1] == score and found[i, at - 1] > key)):
-                values[i, at], found[i, at] = values[i, at - 1], found[i, at - 1]
-                at -= 1
-            values[i, at], found[i, at] = score, key
-            full = min(full + 1, k)
+                    wanted = slot >= 0 and (not len(allowed) or (allowed[slot >> 3] >> (slot & 7)) & 1)
+                    if wanted and estimated and full == k:
+                        estimate = estimates[i, place]
+                        wanted = estimate >= reached or estimate + margins[part] >= values[i, k - 1]
+                    if wanted:
+                        places[number] = place
+                        number += 1
+                    place += 1
+                for first in range(0, number, 4):
+                    # Where there is none, the query stands in.
+                    a, b, c, d = query, query, query, query
+                    for at in range(first, min(first + 4, number)):
+                        slot = slots[i, places[at]]
+                        row = mapped[slot] if slot < border else buffer[slot - border]
+                        if at == first:
+                            a = row
+                        elif at == first + 1:
+                            b = row
+                        elif at == first + 2:
+                            c = row
+                        else:
+                            d = row
+                    by_a, by_b, by_c, by_d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+                    for x in range(dim):
+                        by_a += query[x] * a[x]
+                        by_b += query[x] * b[x]
+                        by_c += query[x] * c[x]
+                        by_d += query[x] * d[x]
+                    for at in range(first, min(first + 4, number)):
+                        if at == first:
+                            exact[i, places[at]] = by_a
+                        elif at == first + 1:
+                            exact[i, places[at]] = by_b
+                        elif at == first + 2:
+                            exact[i, places[at]] = by_c
+                        else:
+                            exact[i, places[at]] = by_d
+                for at in range(number if k else 0):
+                    score, key, end = exact[i, places[at]], keys[slots[i, places[at]]], k - 1
+                    if estimated and (full < k or score >= values[i, end] - tie):
+                        reached = min(reached, estimates[i, places[at]])
+                    if full == k and not (score > values[i, end] or (score == values[i, end] and key < found[i, end])):
+                        continue
+                    to = min(full, end)
+                    while to and (values[i, to - 1] < score or (values[i, to - 1] == score and found[i, to - 1] > key)):
+                        values[i, to], found[i, to] = values[i, to - 1], found[i, to - 1]
+                        to -= 1
+                    values[i, to], found[i, to] = score, key
+                    full = min(full + 1, k)
         doubt[i] = full < k
-        for at in range(full, k):
-            values[i, at], found[i, at] = -np.inf, -1
-        if k and full == k:
-            for place in range(count if len(edge) else 0):
-                if edge[i, place] and exact[i, place] >= values[i, k - 1] - np.float32(TIE):
-                    doubt[i] = True
+        for to in range(full, k):
+            values[i, to], found[i, to] = -np.inf, -1
+        if estimated and full == k:
+            place = 0
+            for part in range(len(ends)):
+                last = estimates[i, ends[part] - 1] + tie
+                while place < ends[part]:
+                    edge = not complete[part] and estimates[i, place] <= last
+                    if edge and exact[i, place] >= values[i, k - 1] - tie:
+                        doubt[i] = True
+                    place += 1
     return True

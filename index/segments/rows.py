@@ -1,6 +1,6 @@
 """The rows of a collection, as immutable states that readers take by one reference."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from ..errors import BadVector
 from ..records import FloatArray, KeyArray
 from . import bits, rescoring
 from .bits import Bits, Slots
+from .rescoring import Proposal
 
 _MIN_CAPACITY = 256
 _CHUNK = 65_536
@@ -138,14 +139,15 @@ class Rows:
         """(q, c) exact inner products of queries (q, dim) with slots (q, c); -inf where a slot is -1."""
         return rescoring.scores(queries, self.mapped, self._buffer, slots)
 
-    def best(
-        self, queries: FloatArray, slots: Slots, edge: NDArray[np.bool_] | None, k: int
-    ) -> tuple[KeyArray, FloatArray, NDArray[np.bool_]]:
-        """Keys and exact scores (q, k), and the queries (q,) that found too few, or whose last others may equal.
+    def best(self, queries: FloatArray, slots: Slots, k: int) -> tuple[KeyArray, FloatArray]:
+        """Keys and exact scores (q, k) of the best of slots (q, c), best first, equal ones by key; c is at least k."""
+        return rescoring.best(queries, self.mapped, self._buffer, self._keys, slots, k)
 
-        edge: (q, c) which of the slots stood last where they were proposed, so that others like them were left out.
-        """
-        return rescoring.best(queries, self.mapped, self._buffer, self._keys, slots, edge, k)
+    def best_proposed(
+        self, queries: FloatArray, proposals: Sequence[Proposal], allowed: Bits | None, k: int
+    ) -> tuple[KeyArray, FloatArray, NDArray[np.bool_]]:
+        """The same of those proposed that are in allowed, and the queries (q,) that leave a doubt."""
+        return rescoring.best_proposed(queries, self.mapped, self._buffer, self._keys, proposals, allowed, k)
 
     def append(self, keys: KeyArray, vectors: FloatArray) -> "Rows":
         """With these rows behind the others."""

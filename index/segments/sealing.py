@@ -6,6 +6,7 @@ from enum import Enum
 import numpy as np
 
 from .keymap import KeyMap
+from .planner import still_finds
 from .rows import Rows
 from .segment import Segment
 from .state import State
@@ -33,7 +34,7 @@ class Sizes:
     """So many changes are when the collection is closed."""
 
 
-_MERGE, _SPARSE = 32, 16
+_MERGE = 32
 _DEAD_SHARE = 0.2
 
 
@@ -88,7 +89,7 @@ def segments_after(state: State, task: Task, stop: int, sizes: Sizes, threads: i
     rows = state.rows
     if task is Task.MERGE:
         grown = state.segments[0].extended(rows, stop, threads)
-        if grown.still_finds(rows, state.segments[0].stop):
+        if still_finds(replace(state, segments=(grown,)), state.segments[0].stop, stop):
             return (grown,)
     # Trained anew, also where the new rows are unlike those that the first segment was calibrated on.
     with_lists = task is not Task.CODE and stop >= sizes.lists
@@ -98,7 +99,7 @@ def segments_after(state: State, task: Task, stop: int, sizes: Sizes, threads: i
     return (replace(made, trained_on=0) if task is Task.CODE else made,)
 
 
-def sealed(state: State, taken: int, sizes: Sizes) -> Segment | None:
+def sealed(state: State, taken: int) -> Segment | None:
     """A segment that ends with the last rows, by the first one's codes; None where its effort doesn't suit them.
 
     It is the last one grown, unless that is being taken in: what is below slot `taken` is.
@@ -108,16 +109,9 @@ def sealed(state: State, taken: int, sizes: Sizes) -> Segment | None:
     # The effort is known to do for as many rows as the first one has.
     grow = last is not first and last.start >= taken and stop - last.start <= first.stop
     start = last.start if grow else last.stop
-    # A few codes are scanned soon, and neighbours among few rows may be too far away for the first one's lists.
-    many = first.lists is not None and stop - start > max(sizes.merge, first.stop // _SPARSE)
-    for with_lists in (True, False) if many else (False,):
-        if grow and with_lists == (last.lists is not None):
-            grown = last.extended(rows, stop, 1)
-        else:
-            grown = first.beside(rows, start, stop, with_lists=with_lists)
-        if grown.still_finds(rows, state.sealed, well=with_lists):
-            return grown
-    return None
+    grown = last.extended(rows, stop, 1) if grow else first.beside(rows, start, stop)
+    kept = state.segments[:-1] if grow else state.segments
+    return grown if still_finds(replace(state, segments=(*kept, grown)), state.sealed, stop) else None
 
 
 def with_sealed(state: State, grown: Segment, taken: int) -> State:

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import bits
 from .bits import Bits, Slots
 from .native import probing
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Selection:
     """Live, ascending."""
     size: int
     """Of the state, live or dead."""
-    _counts: dict[int, tuple[Any, NDArray[np.int64]]] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[tuple[str, int], tuple[object, object]] = field(default_factory=dict, repr=False, compare=False)
     _within: dict[tuple[int, int], Slots] = field(default_factory=dict, repr=False, compare=False)
     _probing: dict[tuple[int, int, int], Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -55,10 +56,10 @@ class Selection:
             known = self._probing[start, stop, lists] = probing(lists, allowed)
         return known
 
-    def counts(self, owner: object, count: Callable[[], NDArray[np.int64]]) -> NDArray[np.int64]:
-        """What count gives, worked out once for each owner."""
-        known = self._counts.get(id(owner))
+    def known(self, name: str, owner: object, find: Callable[[], T]) -> T:
+        """What find gives, worked out once for each owner."""
+        known = self._known.get((name, id(owner)))
         if known is None:
             # The owner is kept with it, so that no other can come to have its number.
-            known = self._counts[id(owner)] = (owner, count())
-        return known[1]
+            known = self._known[name, id(owner)] = (owner, find())
+        return cast(T, known[1])

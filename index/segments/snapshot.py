@@ -22,6 +22,7 @@ import numpy as np
 
 from ..records import FloatArray
 from .calibration import Effort
+from .flat import Flat
 from .keymap import KeyMap
 from .lists import Lists
 from .native import faiss_on
@@ -29,7 +30,7 @@ from .rows import Rows
 from .segment import Segment
 from .state import State
 
-FORMAT = 1
+FORMAT = 2
 _KEPT = 2
 _BLOCK = 1 << 22
 _WRONG_SHAPE = (ValueError, LookupError, TypeError, AttributeError)
@@ -230,10 +231,7 @@ class Snapshots:
             "effort": asdict(segment.effort),
             "codes": f"codes-{number}.faiss",
         }
-        self._write_index(draft, facts["codes"], segment.codes, segment, files)
-        if segment.lists:
-            facts |= {"lists": f"lists-{number}.faiss", "lists_effort": asdict(segment.lists.effort)}
-            self._write_index(draft, facts["lists"], segment.lists.index, segment, files)
+        self._write_index(draft, facts["codes"], segment.codes.index, segment, files)
         return facts
 
     def _write_index(self, draft: Path, file: str, index: Any, segment: Segment, files: dict[str, Any]) -> None:
@@ -250,15 +248,11 @@ class Snapshots:
         faiss, start, stop = faiss_on(), int(facts["start"]), int(facts["stop"])
         if not (0 <= start < stop <= size and start % 8 == 0):
             raise DamagedSnapshot("a segment lies outside the rows")
-        codes = faiss.read_index(str(folder / Path(facts["codes"]).name))
-        lists = None
-        if "lists" in facts:
-            index = faiss.read_index(str(folder / Path(facts["lists"]).name))
-            lists = Lists.of_index(index, _effort(facts["lists_effort"]))
-        for index in (codes, *([lists.index] if lists else [])):
-            if index.ntotal != stop - start or index.d != self._dim:
-                raise DamagedSnapshot("codes and rows don't fit together")
-        return Segment(start, stop, int(facts["trained_on"]), codes, _effort(facts["effort"]), lists)
+        index = faiss.read_index(str(folder / Path(facts["codes"]).name))
+        if index.ntotal != stop - start or index.d != self._dim:
+            raise DamagedSnapshot("codes and rows don't fit together")
+        kind = Flat if facts["kind"] == "flat" else Lists
+        return Segment(start, stop, int(facts["trained_on"]), kind.of_index(index, _effort(facts["effort"])))
 
     def _point_to(self, name: str) -> None:
         draft = self.folder / ".draft-current"

@@ -29,17 +29,76 @@ def test_the_best_are_those_of_a_full_sort(seed: int, border: int, k: int) -> No
     width = rng.integers(min(k, 60), 61)
     slots = np.stack([rng.permutation(60)[:width] for _ in range(3)])
     slots[rng.random(slots.shape) < 0.2] = -1
-    edge = rng.random(slots.shape) < 0.1
     exact = rescoring.scores(queries, rows[:border], rows[border:], slots)
     there = np.where(slots < 0, -np.inf, np.einsum("qd,qcd->qc", queries, rows[slots]))
     np.testing.assert_allclose(exact, there, atol=1e-4)
-    found, values, doubt = rescoring.best(queries, rows[:border], rows[border:], keys, slots, edge, k)
+    found, values = rescoring.best(queries, rows[:border], rows[border:], keys, slots, k)
     for row in range(3):
         order = sorted(np.flatnonzero(slots[row] >= 0), key=lambda at: (-exact[row, at], keys[slots[row, at]]))[:k]
         assert found[row, : len(order)].tolist() == [keys[slots[row, at]] for at in order]
         assert values[row, : len(order)].tolist() == exact[row, order].tolist()
-        least = values[row, k - 1] - rescoring.TIE if len(order) == k else -np.inf
-        assert doubt[row] == (len(order) < k or bool((edge[row] & (exact[row] >= least)).any()))
+        assert (found[row, len(order) :] == -1).all()
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    error=st.sampled_from([0, 0.1, 2]),
+    parts=st.integers(1, 3),
+    k=st.sampled_from([1, 3, 10]),
+)
+@pytest.mark.usefixtures("way")
+def test_the_best_of_what_is_proposed_are_those_of_all_that_a_filter_leaves(
+    seed: int, error: float, parts: int, k: int
+) -> None:
+    """As long as no score is above its estimate by more than the margin. A doubt says that others may be left out."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(200, 19)).astype(np.float32)
+    rows[rng.integers(0, 200, 90)] = rows[5]
+    queries, keys = rng.normal(size=(2, 19)).astype(np.float32), rng.permutation(1000)[:200]
+    wrong = error * rng.random(200)
+    wrong[(rows == rows[5]).all(axis=1)] = wrong[5]  # equal rows have equal codes
+    allowed = np.packbits(rng.random(200) < 0.8, bitorder="little")
+    proposals, complete = list[rescoring.Proposal](), rng.random(parts) < 0.5
+    for part, slots in enumerate(np.array_split(rng.permutation(200), parts)):
+        estimates = queries @ rows[slots].T - wrong[slots]
+        order = np.argsort(-estimates, axis=1)[:, : len(slots) if complete[part] else max(len(slots) // 2, k)]
+        proposals.append(
+            rescoring.Proposal(
+                np.where(rng.random(order.shape) < 0.1, -1, slots[order]),
+                np.take_along_axis(estimates, order, axis=1).astype(np.float32),
+                margin=error + 1e-4,
+                complete=bool(complete[part]),
+            )
+        )
+    found, values, doubt = rescoring.best_proposed(queries, rows[:70], rows[70:], keys, proposals, allowed, k)
+    slots = np.concatenate([one.slots for one in proposals], axis=1)
+    left = np.where((slots >= 0) & np.unpackbits(allowed, bitorder="little")[slots].astype(bool), slots, -1)
+    surely = rescoring.best(queries, rows[:70], rows[70:], keys, left, k)
+    assert found.tolist() == surely[0].tolist()
+    assert values.tolist() == surely[1].tolist()
+    for row in range(2):
+        last, start, others = values[row, -1] - rescoring.TIE, 0, False
+        for one in proposals:
+            stop = start + one.slots.shape[1]
+            there = left[row, start:stop][one.estimates[row] <= one.estimates[row, -1] + rescoring.TIE]
+            scores = rescoring.scores(queries[row : row + 1], rows[:70], rows[70:], there[None])
+            others, start = others or (not one.complete and bool((scores >= last).any())), stop
+        assert doubt[row] == (others or values[row, -1] == -np.inf)
+
+
+@pytest.mark.usefixtures("way")
+def test_a_row_whose_estimate_is_too_low_by_more_than_the_margin_is_not_read() -> None:
+    if rescoring._kernel() is None:
+        pytest.skip("without Numba all rows are read")
+    rows = np.eye(100, dtype=np.float32)
+    slots, estimates = np.arange(100)[None], np.linspace(1, 0, 100, dtype=np.float32)[None]
+    query = np.linspace(1, 0, 100, dtype=np.float32)[None].copy()
+    query[0, 90] = 2
+    proposal = rescoring.Proposal(slots, estimates, margin=0.1)
+    assert 90 not in rescoring.best_proposed(query, rows[:0], rows, slots[0], [proposal], None, 5)[0]
+    proposal = rescoring.Proposal(slots, estimates, margin=1)
+    assert rescoring.best_proposed(query, rows[:0], rows, slots[0], [proposal], None, 5)[0][0, 0] == 90
 
 
 @pytest.mark.parametrize("dim", [2, 7, 64, 1280])

@@ -113,7 +113,7 @@ def test_a_query_like_the_rows_is_hardly_ever_far_off_and_one_unlike_them_is() -
     clouds = Clouds(seed=4)
     collection, known, _ = _sealed(3000, clouds)
     rows = np.array(list(known.values()))
-    usual = collection._current.state.segments[0].usual(10)
+    usual = collection._current.state.segments[0].effort.usual_at(10)
 
     def share_of_far(queries: np.ndarray) -> float:
         return float((np.sort(queries @ rows.T, axis=1)[:, -10] < usual).mean())

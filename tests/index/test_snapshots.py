@@ -78,12 +78,17 @@ def _edit(path: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def _other_kind(meta: Path) -> None:
+    segments = json.loads(meta.read_text())["segments"]
+    _edit(meta, segments=[one | {"kind": "ivf-pq" if one["kind"] == "flat" else "flat"} for one in segments])
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "codes flipped": lambda snap: _flip(snap / "codes-0.faiss"),
-    "lists flipped": lambda snap: _flip(snap / "lists-0.faiss"),
     "header flipped": lambda snap: _flip(snap / "codes-0.faiss", 0),
     "keys flipped": lambda snap: _flip(snap / "keys.i64"),
     "bits flipped": lambda snap: _flip(snap / "live.bits"),
+    "codes of another kind": lambda snap: _other_kind(snap / "meta.json"),
     "codes truncated": lambda snap: os.truncate(snap / "codes-0.faiss", 100),
     "keys truncated": lambda snap: os.truncate(snap / "keys.i64", 800),
     "keys missing": lambda snap: (snap / "keys.i64").unlink(),
@@ -98,7 +103,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize(
-    ("damage", "both"), [*((damage, False) for damage in DAMAGES), ("keys missing", True), ("lists flipped", True)]
+    ("damage", "both"), [*((damage, False) for damage in DAMAGES), ("keys missing", True), ("codes flipped", True)]
 )
 def test_a_snapshot_that_cannot_be_trusted_is_passed_over(saved: Path, damage: str, both: bool) -> None:
     for snap in sorted((saved / "collections" / "app").glob("snap-*"))[0 if both else 1 :]:

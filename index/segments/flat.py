@@ -1,0 +1,102 @@
+"""One-bit codes of a run of rows, all of which a search looks at."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..records import FloatArray
+from .bits import Bits
+from .calibration import Boost, Effort, Found, Sample
+from .native import faiss_on, selecting
+from .rows import Rows
+from .selection import Selection
+
+_QUERY_BITS = 4
+_TRAINING = 50_000
+_RANK = 100
+"""A filter makes a search as careful as one for so many neighbours at most."""
+_KIND = "IndexRaBitQ"
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Rows start..stop-1 by place 0..stop-start-1, as RaBitQ (Gao and Long 2024) codes; immutable."""
+
+    index: Any
+    effort: Effort
+
+    @classmethod
+    def build(cls, sample: Sample, threads: int) -> "Flat | None":
+        """Over the sample's rows; None where codes would not be cheaper than looking at every row."""
+        faiss, rows = faiss_on(threads), sample.rows
+        index = faiss.IndexRaBitQ(rows.dim, faiss.METRIC_INNER_PRODUCT)
+        index.train(rows.spread(sample.start, sample.stop, _TRAINING))
+        _fill(index, rows, sample.start, sample.stop)
+        effort = sample.effort(lambda queries, count, _: _search(index, queries, count, None), (1,))
+        return None if effort is None else cls(index, effort)
+
+    @classmethod
+    def of_index(cls, index: Any, effort: Effort) -> "Flat":
+        """Those of FAISS. Raises ValueError for an index of another kind."""
+        if type(index).__name__ != _KIND:
+            raise ValueError(f"codes of the kind {type(index).__name__} are unknown")
+        return cls(index, effort)
+
+    def extended(self, rows: Rows, start: int, stop: int, threads: int) -> "Flat":
+        """With the rows start..stop-1 behind the others, on a copy."""
+        index = faiss_on(threads).clone_index(self.index)
+        _fill(index, rows, start, stop)
+        return replace(self, index=index)
+
+    def beside(self, rows: Rows, start: int, stop: int) -> "Flat":
+        """Other rows start..stop-1 as such codes, searched with the same effort."""
+        index = faiss_on().clone_index(self.index)
+        index.reset()
+        _fill(index, rows, start, stop)
+        return replace(self, index=index)
+
+    @property
+    def kind(self) -> str:
+        return "flat"
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.index.ntotal * self.index.code_size)
+
+    def search(self, queries: FloatArray, k: int, allowed: Bits | None, share: float, boost: Boost) -> Found | None:
+        """What is nearest by its codes. allowed: a bitmap of the places that may come. None: see `Effort.at`."""
+        effort = self.effort.at(k)
+        if effort is None:
+            return None
+        count = min(effort[1] * boost.candidates, self.index.ntotal)
+        return Found(*_search(self.index, queries, count, allowed), np.zeros(len(queries), dtype=np.bool_))
+
+    def search_selected(
+        self,
+        queries: FloatArray,
+        k: int,
+        allowed: Bits,
+        selection: Selection,
+        share: float,
+        start: int,
+        boost: Boost,
+    ) -> Found | None:
+        """The same where a filter leaves such a share of the rows: farther ones, which codes tell less apart."""
+        return self.search(queries, max(k, min(int(k / share), _RANK)), allowed, 1.0, boost)
+
+    def leaves_evenly(self, selection: Selection, start: int) -> bool:
+        """Whether it is cheap to search where a filter leaves few of the rows: never, since all codes are looked at."""
+        return False
+
+
+def _search(index: Any, queries: FloatArray, count: int, allowed: Bits | None) -> tuple[FloatArray, Any]:
+    parameters = faiss_on().RaBitQSearchParameters()
+    parameters.qb = _QUERY_BITS
+    estimates, places = index.search(queries, count, params=selecting(parameters, allowed))
+    return estimates, places
+
+
+def _fill(index: Any, rows: Rows, start: int, stop: int) -> None:
+    for block in rows.chunks(start, stop):
+        index.add(block)
