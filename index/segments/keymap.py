@@ -38,14 +38,13 @@ class KeyMap:
         recent = self._recent
         if not recent:
             return found
-        if len(keys) <= _FEW:
-            for place, key in enumerate(keys.tolist()):
-                found[place] = recent.get(key, found[place])
-            return found
+        if len(keys) <= max(_FEW, len(recent)):
+            pairs = zip(keys.tolist(), found.tolist(), strict=True)
+            return np.fromiter((recent.get(key, slot) for key, slot in pairs), dtype=np.int64, count=len(keys))
         # The copy is one step of the interpreter, so a writer can't come between.
-        pairs = np.array(list(recent.items()), dtype=np.int64)
-        pairs = pairs[np.argsort(pairs[:, 0])]
-        return _looked_up(pairs[:, 0], pairs[:, 1], keys, found)
+        lately = np.array(list(recent.items()), dtype=np.int64)
+        lately = lately[np.argsort(lately[:, 0])]
+        return _looked_up(lately[:, 0], lately[:, 1], keys, found)
 
     def changed(self, keys: KeyArray, slots: Slots) -> "KeyMap":
         """With these slots for these keys, -1 to forget one. May be the same map, changed in place."""

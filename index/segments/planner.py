@@ -24,8 +24,6 @@ _GATHER, _PART = 4_000_000, 50
 """Up to this many components, matches are read one by one; up to this part of all rows too, unless they lie evenly."""
 _CHEAPER = 4
 """Where codes would propose this part of the rows, looking at all rows is no more work."""
-_SPARE = 32
-"""More of the tail's rows than k are scored, so that most ties are settled at once."""
 _USUAL, _BOOSTS = Boost(), (Boost(4, 4), Boost(16, 16), Boost(256, 32))
 """For who is asked again, before every row is looked at."""
 _CHECKED, _WIDTH, _LOST = 32, 10, 0.85
@@ -79,13 +77,13 @@ def nearest(
 def still_finds(state: State, start: int, stop: int) -> bool:
     """Whether rows start..stop-1, which came after the effort was measured, find their neighbours with it.
 
-    They are those that 16 times as much finds, in all of the state; what its margin passes over counts too.
+    They are those that four times as much finds, in all of the state; what its margin passes over counts too.
     """
     k, every = _WIDTH, state.rows.count
     queries = state.rows.take(spread(state.rows, start, stop, _CHECKED))
     unhurried = replace(state, segments=tuple(one.unhurried() for one in state.segments))
     found = _found(state, queries, k, None, every, _USUAL)
-    surely = _found(unhurried, queries, k, None, every, _BOOSTS[1])
+    surely = _found(unhurried, queries, k, None, every, _BOOSTS[0])
     least = surely[1] if surely else nearest(replace(state, segments=()), queries, k)[1]
     return found is not None and bool((found[1] >= least[:, -1:] - TIE).mean() >= _LOST)
 
@@ -156,9 +154,8 @@ def _proposed(
             return None
         proposals.append(found[0])
         doubt |= found[1]
-    tail = rows.size - state.sealed
-    if tail:
-        proposals.append(_tail(state, queries, min(k + _SPARE, tail), selection))
+    if rows.size > state.sealed:
+        proposals.append(_tail(state, queries))
     return proposals, doubt
 
 
@@ -169,20 +166,11 @@ def _allowed(state: State, selection: Selection | None) -> Bits | None:
     return state.rows.live if state.rows.dead else None
 
 
-def _tail(state: State, queries: FloatArray, count: int, selection: Selection | None) -> Proposal:
-    """The best rows behind the segments, from a scan of all of them."""
-    start = state.sealed
-    scores = _products(state, queries, start)
-    hidden = _hidden(state, selection, start)
-    if hidden is not None:
-        scores[:, hidden] = -np.inf
-    if count == scores.shape[1]:
-        slots = np.broadcast_to(np.arange(start, state.rows.size), scores.shape)
-        return Proposal(slots, scores, TIE, complete=True)
-    places = np.argpartition(scores, scores.shape[1] - count, axis=1)[:, -count:]
-    # The least of them stands first; it has to be last.
-    places = places[:, ::-1]
-    return Proposal(places + start, np.take_along_axis(scores, places, axis=1), TIE)
+def _tail(state: State, queries: FloatArray) -> Proposal:
+    """All rows behind the segments, by a scan."""
+    scores = _products(state, queries, state.sealed)
+    slots = np.broadcast_to(np.arange(state.sealed, state.rows.size), scores.shape)
+    return Proposal(slots, scores, TIE, complete=True)
 
 
 def _scanned(state: State, queries: FloatArray, k: int, selection: Selection | None) -> Iterator[Slots]:
