@@ -2,8 +2,10 @@
 
 import math
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -68,6 +70,8 @@ class Effort:
     As far below its _FAR quantile as that is below its _NEARER quantile: a query like the sample is hardly ever so far
     off, and needs no more effort when it is.
     """
+    rows: int
+    """It was measured among so many."""
     margin: float
     """No true neighbour of the sample had an exact score that much above its estimate."""
     seconds: float
@@ -84,7 +88,8 @@ class Effort:
 
     def for_more(self, times: float) -> "Effort":
         """Among so many times the rows: as many times as many stand before a neighbour by their estimates."""
-        return replace(self, candidates=tuple(math.ceil(number * times) for number in self.candidates))
+        candidates = tuple(math.ceil(number * times) for number in self.candidates)
+        return replace(self, candidates=candidates, rows=math.ceil(self.rows * times))
 
     def at(self, k: int) -> tuple[int, int] | None:
         """(probes, candidates) for any k: by the power law between the measured ones, beyond in proportion.
@@ -142,32 +147,36 @@ class Sample:
             probes=tuple(one.probes for one in found),
             candidates=tuple(one.candidates for one in found),
             usual=usual,
+            rows=self.stop - self.start,
             margin=max(one.margin for one in found),
             seconds=found[0].seconds,
         )
 
     def _cheapest(self, search: Search, probes: Sequence[int], k: int, steps: Sequence[float]) -> "_Fits | None":
-        found: list[_Fits] = []
-        since = 0
-        most = min(_MOST, (self.stop - self.start) // _LEAST_GAIN, int(k * steps[-1]))
-        for number in probes:
-            estimates, places = search(self.queries, most, number)
-            slots = np.where(places < 0, -1, places + self.start)
-            slots[slots == self.slots[:, None]] = -1
-            scores = self.rows.scores(self.queries, slots)
-            hit = scores >= self.least[k][:, None] - _TIE
-            recall = np.minimum(hit.cumsum(axis=1), k).mean(axis=0) / min(k, self.stop - self.start - 1)
-            enough = np.flatnonzero(recall >= _TARGET)
-            if len(enough):
-                # One more than needed: the sample's own row took a place.
-                candidates = next((int(k * step) for step in steps if k * step > enough[0] + 1), 0)
-                if candidates:
-                    seconds = self._seconds(search, candidates, number) if len(probes) > 1 else 0.0
-                    found.append(_Fits(number, candidates, float((scores - estimates)[hit].max()), seconds))
-            since += bool(found)
-            if since > _PATIENCE:
-                break
+        fits = cache(lambda place: self._enough(search, probes[place], k, steps))
+        first = _first(len(probes), lambda place: fits(place) is not None)
+        found = [one for place in range(first, min(first + 1 + _PATIENCE, len(probes))) if (one := fits(place))]
+        if len(probes) > 1:
+            found = [replace(one, seconds=self._seconds(search, one.candidates, one.probes)) for one in found]
         return min(found, key=lambda one: one.seconds, default=None)
+
+    def _enough(self, search: Search, probes: int, k: int, steps: Sequence[float]) -> "_Fits | None":
+        """The least candidates that do; None if the most don't."""
+        # Who has many neighbours says more.
+        chosen = slice(None, None, 1 if k == _WIDTHS[0] else 2)
+        queries, least, wanted = self.queries[chosen], self.least[k][chosen], min(k, self.stop - self.start - 1)
+        most = min(_MOST, (self.stop - self.start) // _LEAST_GAIN, int(k * steps[-1]))
+        estimates, places = search(queries, most, probes)
+        slots = np.where(places < 0, -1, places + self.start)
+        slots[slots == self.slots[chosen, None]] = -1
+        scores = self.rows.scores(queries, slots)
+        hit = scores >= least[:, None] - _TIE
+        enough = np.flatnonzero(np.minimum(hit.cumsum(axis=1), k).mean(axis=0) >= _TARGET * wanted)
+        if not len(enough):
+            return None
+        # One more than needed: the sample's own row took a place.
+        candidates = next((int(k * step) for step in steps if k * step > enough[0] + 1), 0)
+        return _Fits(probes, candidates, float((scores - estimates)[hit].max())) if candidates else None
 
     def _seconds(self, search: Search, candidates: int, probes: int) -> float:
         """Of one query, asked alone, its candidates scored: the median."""
@@ -185,8 +194,16 @@ class _Fits:
     probes: int
     candidates: int
     margin: float
-    seconds: float
+    seconds: float = 0
     """Of a query."""
+
+
+def _first(count: int, holds: Callable[[int], bool]) -> int:
+    """The least of 0..count-1 that holds, if all above it do too; count if none does. Low ones are asked first."""
+    below, at = -1, 0
+    while at < count - 1 and not holds(at):
+        below, at = at, min(2 * at + 1, count - 1)
+    return bisect_left(range(at), True, lo=below + 1, key=holds) if holds(at) else count
 
 
 def spread(rows: Rows, start: int, stop: int, count: int) -> Slots:

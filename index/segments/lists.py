@@ -115,7 +115,7 @@ class Lists:
         if effort is None:
             return None
         count = min(effort[1] * boost.candidates, self.index.ntotal)
-        probes = min(int(np.ceil(self._holding(effort) * boost.probes / share)), number)
+        probes = min(math.ceil(self._holding(effort) * boost.probes / share), number)
         if allowed is None:
             found = self.index.search(queries, count, params=_probing(probes))
             return Found(found[0], found[1], np.zeros(len(queries), dtype=np.bool_))
@@ -146,26 +146,23 @@ class Lists:
             return Found(*self._covering(queries, probes, wide, allowed, selection, start), sure)
         # As many as lie among those that are enough without a filter, and what chance may add.
         usual = many[1] * share
-        count = min(int(np.ceil(usual + 2 * usual**0.5)) * boost.candidates, total)
+        count = min(math.ceil(usual + 2 * usual**0.5) * boost.candidates, total)
         estimates, places = self.index.search(queries, count, params=selection.probing(start, start + total, probes))
         expected = min(count, share * probes * total / number) if probes < number else 0
         sparse = _fewer(places, int(_AS_EXPECTED * expected))
-        if sparse.any() and len(selection.slots) * _READ < total:
+        if not np.count_nonzero(sparse) or len(selection.slots) * _READ < total:
             return Found(estimates, places, sparse)
-        if sparse.any():
-            # As wide as the others need it; the last estimate stays the last.
-            behind = ((0, 0), (0, max(wide - count, 0)))
-            estimates, places = np.pad(estimates, behind, mode="edge"), np.pad(places, behind, constant_values=-1)
-            width = estimates.shape[1]
-            estimates[sparse], places[sparse] = self._covering(
-                queries[sparse], probes, width, allowed, selection, start
-            )
+        # As wide as the others need it; the last estimate stays the last.
+        behind = ((0, 0), (0, max(wide - count, 0)))
+        estimates, places = np.pad(estimates, behind, mode="edge"), np.pad(places, behind, constant_values=-1)
+        width = estimates.shape[1]
+        estimates[sparse], places[sparse] = self._covering(queries[sparse], probes, width, allowed, selection, start)
         return Found(estimates, places, sure)
 
     def _holding(self, effort: tuple[int, int]) -> int:
         """So many lists that they hold as many candidates: beyond the measured k, more are needed for that alone."""
         probes, candidates = effort
-        return max(probes, math.ceil(candidates * len(self.centroids) / int(self.index.ntotal)))
+        return max(probes, math.ceil(candidates * len(self.centroids) / self.effort.rows))
 
     def leaves_evenly(self, selection: Selection, start: int) -> bool:
         """Whether a filter leaves about the same share of every list, as far as chance lets tell."""

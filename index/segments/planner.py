@@ -59,7 +59,7 @@ def nearest(
         # Far from everything that may come: estimates tell less apart there than where they were calibrated.
         far = scores[:, -1] < state.segments[0].effort.usual_at(k * rows.size / matching)
         doubt |= far
-        if not doubt.any():
+        if not np.count_nonzero(doubt):
             return keys, scores
         if few:
             every = np.flatnonzero(doubt)

@@ -6,8 +6,7 @@ difference in the last bits, so one process uses one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import accumulate
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +27,6 @@ _INSERTED = 512
 _TOGETHER = 64
 """Rows read before it is asked again which of the next are worth it: the processor fetches ahead, over all of them."""
 _NO_ESTIMATES = np.empty((0, 0), dtype=np.float32)
-_NO_MARGINS, _NO_FLAGS = np.empty(0, dtype=np.float32), np.empty(0, dtype=np.bool_)
 _ALL = np.empty(0, dtype=np.uint8)
 _NO_KEYS = np.empty(0, dtype=np.int64)
 
@@ -60,7 +58,7 @@ def scores(queries: FloatArray, mapped: FloatArray, buffer: FloatArray, slots: S
     kernel = _kernel()
     if kernel is None:
         return _scores(queries, mapped, buffer, slots)
-    return _run(kernel, queries, mapped, buffer, _NO_KEYS, slots, _NO_ESTIMATES, _unknown(slots), None, 0)[2]
+    return _run(kernel, queries, mapped, buffer, _NO_KEYS, slots, _NO_ESTIMATES, _parts(_all(slots)), None, 0)[2]
 
 
 def best(
@@ -73,7 +71,7 @@ def best(
     kernel = _kernel()
     if kernel is None or k > _INSERTED:
         return _in_order(keys, scores(queries, mapped, buffer, slots), slots, k)
-    return _run(kernel, queries, mapped, buffer, keys, slots, _NO_ESTIMATES, _unknown(slots), None, k)[:2]
+    return _run(kernel, queries, mapped, buffer, keys, slots, _NO_ESTIMATES, _parts(_all(slots)), None, k)[:2]
 
 
 def best_proposed(
@@ -94,8 +92,9 @@ def best_proposed(
     if len(proposals) > 1:
         slots = np.concatenate([one.slots for one in proposals], axis=1)
         estimates = np.concatenate([one.estimates for one in proposals], axis=1)
-    parts, kernel = _parts(proposals), _kernel()
+    kernel = _kernel()
     if kernel is not None and k <= _INSERTED:
+        parts = _parts(*[_Part(one.slots.shape[1], one.margin, one.complete) for one in proposals])
         found, values, _, doubt = _run(kernel, queries, mapped, buffer, keys, slots, estimates, parts, allowed, k)
         return found, values, doubt
     if allowed is not None:
@@ -110,6 +109,12 @@ def best_proposed(
     return found, values, doubt
 
 
+class _Part(NamedTuple):
+    width: int
+    margin: float
+    complete: bool
+
+
 class _Parts(NamedTuple):
     ends: NDArray[np.int64]
     """(p,): the columns of a part end before this one."""
@@ -119,18 +124,18 @@ class _Parts(NamedTuple):
     """(p,)"""
 
 
-def _parts(proposals: Sequence[Proposal]) -> _Parts:
-    ends = list(accumulate(one.slots.shape[1] for one in proposals))
+@lru_cache(256)
+def _parts(*parts: _Part) -> _Parts:
+    """Kept, since most searches are alike."""
     return _Parts(
-        np.array(ends, dtype=np.int64),
-        np.array([one.margin for one in proposals], dtype=np.float32),
-        np.array([one.complete for one in proposals], dtype=np.bool_),
+        np.cumsum([one.width for one in parts], dtype=np.int64),
+        np.array([one.margin for one in parts], dtype=np.float32),
+        np.array([one.complete for one in parts], dtype=np.bool_),
     )
 
 
-def _unknown(slots: Slots) -> _Parts:
-    """One part without estimates."""
-    return _Parts(np.array([slots.shape[1]], dtype=np.int64), _NO_MARGINS, _NO_FLAGS)
+def _all(slots: Slots) -> _Part:
+    return _Part(slots.shape[1], 0.0, True)
 
 
 def _run(

@@ -20,6 +20,8 @@ class Sizes:
     """Up to so many nothing is built: every search looks at all of them."""
     lists: int = 50_000
     """From here on the first segment has inverted lists."""
+    flat_first: int = 200_000
+    """From here on flat codes are made before the lists are: until then all rows would be looked at."""
     tail: int = 1024
     """So many new rows are sealed, whatever else is being made; a scan of them takes a tenth of a millisecond."""
     merge: int = 4096
@@ -65,7 +67,7 @@ def due(state: State, sizes: Sizes) -> Task | None:
     if first is None:
         if rows.size <= max(sizes.exact, state.exact_until):
             return None
-        return Task.BUILD if rows.size < sizes.lists else Task.CODE
+        return Task.BUILD if rows.size < sizes.flat_first else Task.CODE
     if state.sealed >= 2 * first.trained_on or first.stop < sizes.lists <= state.sealed:
         return Task.BUILD
     return Task.MERGE if state.sealed - first.stop > max(first.stop // _MERGE, sizes.merge) else None

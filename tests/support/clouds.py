@@ -6,7 +6,7 @@ import numpy as np
 
 from tenshot.index.segments.sealing import Sizes
 
-SMALL = Sizes(exact=600, lists=2400, tail=64, merge=256, dead=100, inline=200)
+SMALL = Sizes(exact=600, lists=2400, flat_first=3500, tail=64, merge=256, dead=100, inline=200)
 """Every way of searching, at a size that a test can wait for."""
 
 
