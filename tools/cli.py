@@ -13,7 +13,19 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import admin, bench, bench_accuracy, bench_judging, bench_words, demo, judging, models, transfer, work
+from . import (
+    admin,
+    bench,
+    bench_accuracy,
+    bench_growing,
+    bench_judging,
+    bench_words,
+    demo,
+    judging,
+    models,
+    transfer,
+    work,
+)
 from .console import Context, errors
 
 app = typer.Typer(
@@ -30,6 +42,7 @@ _INTERRUPTED = 130
 for commands in (admin, work, judging, models, transfer, demo, bench):
     commands.register(app)
 bench_accuracy.register(bench.app)
+bench_growing.register(bench.app)
 bench_judging.register(bench.app)
 bench_words.register(bench.app)
 
