@@ -18,6 +18,8 @@ from .rows import Rows
 
 Search = Callable[[FloatArray, int, int], tuple[FloatArray, Slots]]
 """(queries, candidates, probes) -> estimates and places, both (q, candidates), best first."""
+READ = 32
+"""Reading a row that lies anywhere costs as much as scanning so many codes in lists."""
 _QUERIES = 128
 _TIMED = 32
 _TARGET = 0.97

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..records import FloatArray
 from .bits import Bits, Slots
-from .calibration import Boost, Effort, Found, Sample
+from .calibration import READ, Boost, Effort, Found, Sample
 from .native import faiss_on, probing
 from .rows import Rows
 from .selection import Selection
@@ -25,8 +25,6 @@ _PROBES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _KINDS = ("IndexIVFRaBitQFastScan", "IndexIVFPQFastScan")
 _MOST = 0.25
 """The share of the lists from which all codes are scanned rather than lists chosen."""
-_READ = 32
-"""Reading a row costs as much as scanning so many codes."""
 _AS_EXPECTED = 0.4
 """Where a filter leaves less than this part of what it leaves elsewhere, there is a hole, or some small lists."""
 _EVEN = 0.25
@@ -150,7 +148,7 @@ class Lists:
         estimates, places = self.index.search(queries, count, params=selection.probing(start, start + total, probes))
         expected = min(count, share * probes * total / number) if probes < number else 0
         sparse = _fewer(places, int(_AS_EXPECTED * expected))
-        if not np.count_nonzero(sparse) or len(selection.slots) * _READ < total:
+        if not np.count_nonzero(sparse) or len(selection.slots) * READ <= total:
             return Found(estimates, places, sparse)
         # As wide as the others need it; the last estimate stays the last.
         behind = ((0, 0), (0, max(wide - count, 0)))
@@ -172,7 +170,7 @@ class Lists:
         number, total = self.index.nlist, self.index.ntotal
         each = len(selection.within(start, start + total)) / number
         if not each:
-            return False
+            return True
         expected = np.maximum(np.bincount(self.list_of, minlength=number) * (each * number / total), 1e-9)
         # One, for rows left at random (the index of dispersion); by chance it deviates by so much.
         dispersion = float(((self._matching(selection, start) - expected) ** 2 / expected).mean())

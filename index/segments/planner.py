@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from ..records import FloatArray, KeyArray
 from . import bits
 from .bits import Bits, Slots
-from .calibration import Boost, spread
+from .calibration import READ, Boost, spread
 from .rescoring import TIE, Proposal
 from .selection import Selection
 from .state import State
 
 _SCORES = 1 << 23
 """Scores held at once by a scan, 32 MB."""
-_GATHER, _PART = 4_000_000, 50
-"""Up to this many components, matches are read one by one; up to this part of all rows too, unless they lie evenly."""
+_GATHER = 4_000_000
+"""Up to this many components, matches are read one by one; beyond, where that is cheaper than to scan all codes."""
 _CHEAPER = 4
 """Where codes would propose this part of the rows, looking at all rows is no more work."""
 _USUAL, _BOOSTS = Boost(), (Boost(4, 4), Boost(16, 16), Boost(256, 32))
@@ -47,7 +47,7 @@ def nearest(
         if width:
             keys[:, :width], scores[:, :width] = nearest(state, queries, width, selection)
         return keys, scores
-    few = selection is not None and matching <= rows.size // _PART
+    few = selection is not None and matching * READ <= rows.size
     if selection is not None and (matching * rows.dim <= _GATHER or (few and not _lie_evenly(state, selection))):
         return rows.best(queries, np.broadcast_to(selection.slots, (len(queries), matching)), k)
     found = _found(state, queries, k, selection, matching, _USUAL)
