@@ -5,7 +5,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -60,7 +60,7 @@ class Found(NamedTuple):
     """(q,): which queries saw too little."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Effort:
     """How a segment is searched: probes and candidates for the k of _WIDTHS that can be served."""
 
@@ -81,33 +81,44 @@ class Effort:
 
     def usual_at(self, k: float) -> float:
         """For any k: between the measured ones on the logarithm of the rank; -1, which all have, beyond the last."""
-        if k <= _RANKS[0]:
-            return self.usual[0]
-        for (before, least), (rank, there) in pairwise(zip(_RANKS, self.usual, strict=False)):
-            if k <= rank:
-                return least + (there - least) * math.log(k / before) / math.log(rank / before)
-        return -1.0
-
-    def for_more(self, times: float) -> "Effort":
-        """Among so many times the rows: as many times as many stand before a neighbour by their estimates."""
-        candidates = tuple(math.ceil(number * times) for number in self.candidates)
-        return replace(self, candidates=candidates, rows=math.ceil(self.rows * times))
+        return _usual_at(self, k)
 
     def at(self, k: int) -> tuple[int, int] | None:
         """(probes, candidates) for any k: by the power law between the measured ones, beyond in proportion.
 
         None: look at all rows.
         """
-        if k <= _WIDTHS[0]:
-            return self.probes[0], self.candidates[0]
-        if len(self.probes) < len(_WIDTHS):
-            return None
-        part = math.log(k / _WIDTHS[0]) / math.log(_WIDTHS[1] / _WIDTHS[0])
-        if part <= 1:
-            return _between(self.probes, part), _between(self.candidates, part)
-        few, many = self.probes
-        probes = many * max(many / few, _LEAST_GROWTH) ** (part - 1)
-        return math.ceil(probes - 1e-9), math.ceil(self.candidates[1] * k / _WIDTHS[1])
+        return _effort_at(self, k)
+
+    def for_more(self, times: float) -> "Effort":
+        """Among so many times the rows: as many times as many stand before a neighbour by their estimates."""
+        candidates = tuple(math.ceil(number * times) for number in self.candidates)
+        return replace(self, candidates=candidates, rows=math.ceil(self.rows * times))
+
+
+@lru_cache(1024)
+def _usual_at(effort: Effort, k: float) -> float:
+    """Kept, as a search with the same filter asks the same."""
+    if k <= _RANKS[0]:
+        return effort.usual[0]
+    for (before, least), (rank, there) in pairwise(zip(_RANKS, effort.usual, strict=False)):
+        if k <= rank:
+            return least + (there - least) * math.log(k / before) / math.log(rank / before)
+    return -1.0
+
+
+@lru_cache(1024)
+def _effort_at(effort: Effort, k: int) -> tuple[int, int] | None:
+    if k <= _WIDTHS[0]:
+        return effort.probes[0], effort.candidates[0]
+    if len(effort.probes) < len(_WIDTHS):
+        return None
+    part = math.log(k / _WIDTHS[0]) / math.log(_WIDTHS[1] / _WIDTHS[0])
+    if part <= 1:
+        return _between(effort.probes, part), _between(effort.candidates, part)
+    few, many = effort.probes
+    probes = many * max(many / few, _LEAST_GROWTH) ** (part - 1)
+    return math.ceil(probes - 1e-9), math.ceil(effort.candidates[1] * k / _WIDTHS[1])
 
 
 @dataclass(frozen=True)
