@@ -133,29 +133,39 @@ class Lists:
         boost: Boost,
     ) -> Found | None:
         """The same where a filter leaves such a share of all rows, of every list or not."""
+        plan = selection.known((k, boost), self, lambda: self._plan(k, selection, share, start, boost))
+        if plan is None:
+            return None
+        sure = np.zeros(len(queries), dtype=np.bool_)
+        if plan.parameters is None:
+            return Found(*self._covering(queries, plan.probes, plan.wide, allowed, selection, start), sure)
+        estimates, places = self.index.search(queries, plan.count, params=plan.parameters)
+        sparse = _fewer(places, plan.enough)
+        if not np.count_nonzero(sparse) or len(selection.slots) * READ <= self.index.ntotal:
+            return Found(estimates, places, sparse)
+        # As wide as the others need it; the last estimate stays the last.
+        behind = ((0, 0), (0, max(plan.wide - plan.count, 0)))
+        estimates, places = np.pad(estimates, behind, mode="edge"), np.pad(places, behind, constant_values=-1)
+        estimates[sparse], places[sparse] = self._covering(
+            queries[sparse], plan.probes, estimates.shape[1], allowed, selection, start
+        )
+        return Found(estimates, places, sure)
+
+    def _plan(self, k: int, selection: Selection, share: float, start: int, boost: Boost) -> "_Plan | None":
         # The k-th that is left stands there among all, if the filter leaves as many everywhere.
         many = self.effort.at(int(k / share))
         if many is None:
             return None
         number, total = self.index.nlist, self.index.ntotal
         probes, wide = min(self._holding(many) * boost.probes, number), min(many[1] * boost.candidates, total)
-        sure = np.zeros(len(queries), dtype=np.bool_)
         if probes < number and not self.leaves_evenly(selection, start):
-            return Found(*self._covering(queries, probes, wide, allowed, selection, start), sure)
+            return _Plan(probes, wide)
         # As many as lie among those that are enough without a filter, and what chance may add.
         usual = many[1] * share
         count = min(math.ceil(usual + 2 * usual**0.5) * boost.candidates, total)
-        estimates, places = self.index.search(queries, count, params=selection.probing(start, start + total, probes))
         expected = min(count, share * probes * total / number) if probes < number else 0
-        sparse = _fewer(places, int(_AS_EXPECTED * expected))
-        if not np.count_nonzero(sparse) or len(selection.slots) * READ <= total:
-            return Found(estimates, places, sparse)
-        # As wide as the others need it; the last estimate stays the last.
-        behind = ((0, 0), (0, max(wide - count, 0)))
-        estimates, places = np.pad(estimates, behind, mode="edge"), np.pad(places, behind, constant_values=-1)
-        width = estimates.shape[1]
-        estimates[sparse], places[sparse] = self._covering(queries[sparse], probes, width, allowed, selection, start)
-        return Found(estimates, places, sure)
+        parameters = selection.probing(start, start + total, probes)
+        return _Plan(probes, wide, parameters, count, int(_AS_EXPECTED * expected))
 
     def _holding(self, effort: tuple[int, int]) -> int:
         """So many lists that they hold as many candidates: beyond the measured k, more are needed for that alone."""
@@ -230,6 +240,21 @@ class Lists:
             probing(chosen.shape[1], allowed),
         )
         return estimates, places
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a filter's matches are found: worked out once, since that takes as long as a search."""
+
+    probes: int
+    wide: int
+    """Candidates where lists are chosen by how many matches they have."""
+    parameters: Any = None
+    """FAISS's, for the nearest lists; None: lists are to be chosen."""
+    count: int = 0
+    """Candidates of those."""
+    enough: int = 0
+    """Where fewer are found, the nearest lists are emptier than others."""
 
 
 def _kinds(quantizer: Any, number: int, rows: Rows, start: int, stop: int, threads: int) -> Iterator[Any]:

@@ -1,6 +1,6 @@
 """Which rows of one state a filter leaves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar, cast
@@ -22,7 +22,7 @@ class Selection:
     """Live, ascending."""
     size: int
     """Of the state, live or dead."""
-    _known: dict[tuple[str, int], tuple[object, object]] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[tuple[Hashable, int], tuple[object, object]] = field(default_factory=dict, repr=False, compare=False)
     _within: dict[tuple[int, int], Slots] = field(default_factory=dict, repr=False, compare=False)
     _probing: dict[tuple[int, int, int], Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -56,7 +56,7 @@ class Selection:
             known = self._probing[start, stop, lists] = probing(lists, allowed)
         return known
 
-    def known(self, name: str, owner: object, find: Callable[[], T]) -> T:
+    def known(self, name: Hashable, owner: object, find: Callable[[], T]) -> T:
         """What find gives, worked out once for each owner."""
         known = self._known.get((name, id(owner)))
         if known is None:
