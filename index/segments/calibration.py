@@ -6,7 +6,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +23,11 @@ _QUERIES = 128
 _TIMED = 32
 _TARGET = 0.97
 """Of the true neighbours, the share that has to be among the candidates: 0.95 and a margin for the sample's luck."""
+_POOR, _MINORITY = 0.9, 3
+"""At least so many queries that find less than this, the farthest or the nearest of all, are a minority that the mean
+hides."""
+_NEVER = 2.0
+"""No cosine is that high."""
 _NEARER, _FAR = 0.1, 0.02
 """Shares of the sample that were farther from their neighbours; see Effort.usual."""
 _WIDTHS = (10, 100)
@@ -70,8 +74,10 @@ class Effort:
     """For each k of _RANKS an exact score; a query whose k-th neighbour has less is unlike the sample.
 
     As far below its _FAR quantile as that is below its _NEARER quantile: a query like the sample is hardly ever so far
-    off, and needs no more effort when it is.
+    off, and needs no more effort when it is. Above the score of those that the mean hides, if there are any.
     """
+    crowded: tuple[float, ...]
+    """The same for the others: a query whose k-th neighbour has that much is in a crowd that the mean hides."""
     rows: int
     """It was measured among so many."""
     margin: float
@@ -79,8 +85,8 @@ class Effort:
     seconds: float
     """Of one query with the first, 0 where there was nothing to choose from."""
 
-    def usual_at(self, k: float) -> float:
-        """For any k: between the measured ones on the logarithm of the rank; -1, which all have, beyond the last."""
+    def usual_at(self, k: float) -> tuple[float, float]:
+        """Usual and crowded for any k: between the measured ones by the logarithm of the rank; beyond all is usual."""
         return _usual_at(self, k)
 
     def at(self, k: int) -> tuple[int, int] | None:
@@ -97,14 +103,12 @@ class Effort:
 
 
 @lru_cache(1024)
-def _usual_at(effort: Effort, k: float) -> float:
+def _usual_at(effort: Effort, k: float) -> tuple[float, float]:
     """Kept, as a search with the same filter asks the same."""
-    if k <= _RANKS[0]:
-        return effort.usual[0]
-    for (before, least), (rank, there) in pairwise(zip(_RANKS, effort.usual, strict=False)):
-        if k <= rank:
-            return least + (there - least) * math.log(k / before) / math.log(rank / before)
-    return -1.0
+    if k > _RANKS[-1]:
+        return -1.0, _NEVER
+    place, ranks = math.log(k), [math.log(rank) for rank in _RANKS]
+    return float(np.interp(place, ranks, effort.usual)), float(np.interp(place, ranks, effort.crowded))
 
 
 @lru_cache(1024)
@@ -154,12 +158,19 @@ class Sample:
             found.append(one)
         if not found:
             return None
-        tails = (np.quantile(self.least[rank], (_NEARER, _FAR)) for rank in _RANKS)
-        usual = tuple(float(2 * far - near) for near, far in tails)
+        order = np.argsort(self.least[_WIDTHS[0]])
+        lost, crowd = _hidden(found[0].recall, order), _hidden(found[0].recall, order[::-1])
+        usual, crowded = [], []
+        for rank in _RANKS:
+            scores = self.least[rank]
+            near, far = np.quantile(scores, (_NEARER, _FAR))
+            usual.append(float(max(2 * far - near, scores[lost].max(initial=-1))))
+            crowded.append(float(scores[crowd].min(initial=_NEVER)))
         return Effort(
             probes=tuple(one.probes for one in found),
             candidates=tuple(one.candidates for one in found),
-            usual=usual,
+            usual=tuple(usual),
+            crowded=tuple(crowded),
             rows=self.stop - self.start,
             margin=max(one.margin for one in found),
             seconds=found[0].seconds,
@@ -184,12 +195,15 @@ class Sample:
         slots[slots == self.slots[chosen, None]] = -1
         scores = self.rows.scores(queries, slots)
         hit = scores >= least[:, None] - _TIE
-        enough = np.flatnonzero(np.minimum(hit.cumsum(axis=1), k).mean(axis=0) >= _TARGET * wanted)
+        hits = np.minimum(hit.cumsum(axis=1), wanted) / wanted
+        enough = np.flatnonzero(hits.mean(axis=0) >= _TARGET)
         if not len(enough):
             return None
         # One more than needed: the sample's own row took a place.
         candidates = next((int(k * step) for step in steps if k * step > enough[0] + 1), 0)
-        return _Fits(probes, candidates, float((scores - estimates)[hit].max())) if candidates else None
+        if not candidates:
+            return None
+        return _Fits(probes, candidates, float((scores - estimates)[hit].max()), hits[:, candidates - 1])
 
     def _seconds(self, search: Search, candidates: int, probes: int) -> float:
         """Of one query, asked alone, its candidates scored: the median."""
@@ -207,8 +221,17 @@ class _Fits:
     probes: int
     candidates: int
     margin: float
+    recall: FloatArray
+    """(q,)"""
     seconds: float = 0
     """Of a query."""
+
+
+def _hidden(recall: FloatArray, order: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The first queries in that order, as many as find few together, each with such a recall (q,)."""
+    poor = np.flatnonzero(recall[order].cumsum() < _POOR * np.arange(1, len(order) + 1)) + 1
+    number = int(poor.max(initial=0))
+    return order[:number] if number >= _MINORITY else order[:0]
 
 
 def _first(count: int, holds: Callable[[int], bool]) -> int:

@@ -56,9 +56,10 @@ def nearest(
         keys, scores = np.empty((len(queries), k), dtype=np.int64), np.empty((len(queries), k), dtype=np.float32)
     else:
         keys, scores, doubt = found
-        # Far from everything that may come: estimates tell less apart there than where they were calibrated.
-        far = scores[:, -1] < state.segments[0].effort.usual_at(k * rows.size / matching)
-        doubt |= far
+        # Far from everything that may come, or in a crowd: estimates tell less apart there than on the average.
+        usual, crowded = state.segments[0].effort.usual_at(k * rows.size / matching)
+        last = scores[:, -1]
+        doubt |= (last < usual) | (last >= crowded)
         if not np.count_nonzero(doubt):
             return keys, scores
         if few:

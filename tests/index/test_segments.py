@@ -109,11 +109,26 @@ def test_rows_unlike_those_that_a_segment_was_calibrated_on_are_found_too() -> N
     assert recall(*collection.search(queries, 10), everybody, queries) >= 0.95
 
 
+@pytest.mark.parametrize("minority", ["scattered", "crowd"])
+def test_a_minority_is_found_as_well_as_the_others(minority: str) -> None:
+    """One row in twenty lies elsewhere, where the effort that does for most finds little."""
+    clouds, rng = Clouds(dim=128), np.random.default_rng(2)
+    centre, spread = (rng.normal(size=128), 0.2) if minority == "crowd" else (np.zeros(128), 1.0)
+    rows = np.concatenate([clouds.draw(5700)[0], unit_rows(centre + spread * rng.normal(size=(300, 128)), 128)])
+    rows = rows[rng.permutation(len(rows))]
+    collection = Collection(128, SMALL)
+    collection.upsert(np.arange(len(rows)), rows)
+    collection.wait()
+    assert collection.kind.startswith("ivf")
+    queries = unit_rows(centre + spread * rng.normal(size=(100, 128)), 128)
+    assert recall(*collection.search(queries, 10), dict(enumerate(rows)), queries) >= 0.95
+
+
 def test_a_query_like_the_rows_is_hardly_ever_far_off_and_one_unlike_them_is() -> None:
     clouds = Clouds(seed=4)
     collection, known, _ = _sealed(3000, clouds)
     rows = np.array(list(known.values()))
-    usual = collection._current.state.segments[0].effort.usual_at(10)
+    usual = collection._current.state.segments[0].effort.usual_at(10)[0]
 
     def share_of_far(queries: np.ndarray) -> float:
         return float((np.sort(queries @ rows.T, axis=1)[:, -10] < usual).mean())
