@@ -23,7 +23,7 @@ _QUERIES = 128
 _TIMED = 32
 _TARGET = 0.97
 """Of the true neighbours, the share that has to be among the candidates: 0.95 and a margin for the sample's luck."""
-_POOR, _MINORITY = 0.9, 3
+_POOR, _MINORITY = 0.9, 5
 """At least so many queries that find less than this, the farthest or the nearest of all, are a minority that the mean
 hides."""
 _NEVER = 2.0
@@ -203,7 +203,7 @@ class Sample:
         candidates = next((int(k * step) for step in steps if k * step > enough[0] + 1), 0)
         if not candidates:
             return None
-        return _Fits(probes, candidates, float((scores - estimates)[hit].max()), hits[:, candidates - 1])
+        return _Fits(probes, candidates, float((scores - estimates)[hit].max()), hits[:, min(candidates, most) - 1])
 
     def _seconds(self, search: Search, candidates: int, probes: int) -> float:
         """Of one query, asked alone, its candidates scored: the median."""
