@@ -290,7 +290,7 @@ class App(Sight):
         return export(self._catalog, self._blobs, self.id, wanted)
 
     def _matching(self, where: Where) -> KeyFilter:
-        return self._collection.filter(self._catalog.inputs.where(self.id, where))
+        return self._catalog.inputs.matching(self.id, where, self._collection.filter)
 
     def _query(
         self,

@@ -1,8 +1,9 @@
 """Inputs in SQL, with their vectors and labels."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
@@ -28,12 +29,16 @@ from .database import Database, chunks
 from .labels import Change, forget_labels, labels_of, set_labels, take_seq, write_labels
 from .where import condition
 
+T = TypeVar("T")
+_FILTERS = 8
+"""Filters of an app that are kept; each may hold a number for every input."""
 _apps, _inputs, _vectors = schema.apps, schema.inputs, schema.vectors
 
 
 class Inputs:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._lock = threading.Lock()
 
     def add(self, app_id: str, new: Sequence[NewInput]) -> list[Input]:
         """Rows, vectors, labels and unknown concepts in one transaction. Raises InputExists, and then adds none.
@@ -222,6 +227,23 @@ class Inputs:
         query = select(_inputs.c.key).where(_inputs.c.app_id == app_id, ready, filters).order_by(_inputs.c.key)
         with self._database.read() as connection:
             return np.fromiter(connection.scalars(query), dtype=np.int64)
+
+    def matching(self, app_id: str, where: Where, made: Callable[[KeyArray], T]) -> T:
+        """What is made of the keys that a filter matches, kept for the last few filters while nothing is written.
+
+        To ask SQL takes a hundred times as long as to search.
+        """
+        filter, kept = repr(parse(where)), self._database.cached(("filters", app_id), dict[str, T])
+        with self._lock:
+            found = kept.pop(filter, None)
+        if found is None:
+            found = made(self.where(app_id, where))
+        with self._lock:
+            # The one that was asked last stands last.
+            kept[filter] = found
+            if len(kept) > _FILTERS:
+                del kept[next(iter(kept))]
+        return found
 
     def update(self, app_id: str, changes: Sequence[InputChange], source: LabelSource) -> list[Change]:
         """New metadata, places and labels, in one transaction; returns the labels. Raises InputNotFound."""

@@ -1,0 +1,49 @@
+"""What a filter matches is asked of SQL once, and again after anything was written."""
+
+import numpy as np
+import pytest
+
+from tenshot.index.app import App
+from tenshot.index.catalog import inputs
+from tenshot.index.records import KeyArray, Where
+
+QUERY = np.eye(8)[:1]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Where]:
+    """The filters that SQL was asked."""
+    seen, where = list[Where](), inputs.Inputs.where
+
+    def spied(self: inputs.Inputs, app_id: str, filter: Where) -> KeyArray:
+        seen.append(filter)
+        return where(self, app_id, filter)
+
+    monkeypatch.setattr(inputs.Inputs, "where", spied)
+    return seen
+
+
+def test_the_same_filter_again_asks_nothing_and_a_write_is_seen_at_once(taught: App, asked: list[Where]) -> None:
+    first = taught.search_vectors(QUERY, 20, {"label": "a"}).ids
+    assert taught.search_vectors(QUERY, 20, {"label": "a"}).ids == first
+    assert taught.search(vector=QUERY[0], k=20, where={"label": "a"})[0].input_id == first[0][0]
+    assert len(asked) == 1
+    other = taught.search_vectors(QUERY, 20, {"label": "a", "ids": first[0][:2]}).ids
+    assert (other, len(asked)) == ([first[0][:2]], 2)
+    gone, new = first[0][0], "x59"
+    taught.label(gone, {"a": None})
+    taught.label(new, {"a": True})
+    assert set(taught.search_vectors(QUERY, 20, {"label": "a"}).ids[0]) == ({*first[0], new} - {gone})
+    taught.delete([new])
+    assert new not in taught.search_vectors(QUERY, 20, {"label": "a"}).ids[0]
+    assert len(asked) == 4
+
+
+def test_only_the_last_few_are_kept(taught: App, asked: list[Where]) -> None:
+    filters: list[Where] = [{"ids": [f"x{i}"]} for i in range(inputs._FILTERS + 1)]
+    for filter in filters:
+        taught.search_vectors(QUERY, 5, filter)
+    taught.search_vectors(QUERY, 5, filters[-1])
+    assert len(asked) == len(filters)
+    taught.search_vectors(QUERY, 5, filters[0])
+    assert len(asked) == len(filters) + 1
