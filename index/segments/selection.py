@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar, cast
+from weakref import ReferenceType, ref
 
 import numpy as np
 
@@ -22,7 +23,9 @@ class Selection:
     """Live, ascending."""
     size: int
     """Of the state, live or dead."""
-    _known: dict[tuple[Hashable, int], tuple[object, object]] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[tuple[Hashable, int], tuple[ReferenceType[Any], object]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
     _within: dict[tuple[int, int], Slots] = field(default_factory=dict, repr=False, compare=False)
     _probing: dict[tuple[int, int, int], Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -59,7 +62,7 @@ class Selection:
     def known(self, name: Hashable, owner: object, find: Callable[[], T]) -> T:
         """What find gives, worked out once for each owner."""
         known = self._known.get((name, id(owner)))
-        if known is None:
-            # The owner is kept with it, so that no other can come to have its number.
-            known = self._known[name, id(owner)] = (owner, find())
+        # Another may have come to have the number of one that is gone.
+        if known is None or known[0]() is not owner:
+            known = self._known[name, id(owner)] = (ref(owner), find())
         return cast(T, known[1])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from weakref import ReferenceType, ref
 
 import numpy as np
 
@@ -106,15 +107,16 @@ class KeyFilter:
 
     keys: KeyArray
     """Ascending."""
-    _cache: dict[int, tuple[State, Selection]] = field(default_factory=dict, repr=False, compare=False)
+    _cache: dict[int, tuple[ReferenceType[Rows], Selection]] = field(default_factory=dict, repr=False, compare=False)
 
     def selection(self, state: State) -> Selection | None:
         """The live rows of these keys in a state, worked out once; None if a later state knows better."""
         cached = self._cache.get(0)
-        if cached is None or cached[0].rows is not state.rows:
+        # Filters are kept for long, and must not keep rows that went into a file.
+        if cached is None or cached[0]() is not state.rows:
             slots = state.slots_of(self.keys)
             if slots is None:
                 return None
             slots = np.sort(slots[slots >= 0])
-            cached = self._cache[0] = (state, Selection(slots, state.rows.size))
+            cached = self._cache[0] = (ref(state.rows), Selection(slots, state.rows.size))
         return cached[1]

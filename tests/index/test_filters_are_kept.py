@@ -1,10 +1,15 @@
-"""What a filter matches is asked of SQL once, and again after anything was written."""
+"""What a filter matches is asked of SQL once, and again after anything was written; nothing else is kept for it."""
+
+import gc
+from weakref import ref
 
 import numpy as np
 import pytest
+from clouds import SMALL, Clouds
 
 from tenshot.index.app import App
 from tenshot.index.catalog import inputs
+from tenshot.index.collection import Collection
 from tenshot.index.records import KeyArray, Where
 
 QUERY = np.eye(8)[:1]
@@ -47,3 +52,20 @@ def test_only_the_last_few_are_kept(taught: App, asked: list[Where]) -> None:
     assert len(asked) == len(filters)
     taught.search_vectors(QUERY, 5, filters[0])
     assert len(asked) == len(filters) + 1
+
+
+def test_a_filter_that_is_kept_keeps_no_rows_that_are_gone() -> None:
+    clouds = Clouds()
+    collection = Collection(clouds.dim, SMALL)
+    collection.upsert(np.arange(4000), clouds.draw(4000)[0])
+    collection.wait()
+    where = collection.filter(np.arange(0, 4000, 2))
+    collection.search(clouds.draw(2)[0], 10, where)
+    state = collection._current.state
+    rows, codes = ref(state.rows), ref(state.segments[0].codes)
+    collection.close()
+    del state
+    gc.collect()
+    assert rows() is None
+    assert codes() is None
+    assert where.selection(collection._current.state) is not None
