@@ -120,8 +120,7 @@ class Devices:
         borders = np.linspace(start, stop, self.count + 1).astype(int)
         parts = [self._flat(rows.dim, device) for device in range(self.count)]
         for part, first, last in zip(parts, borders, borders[1:], strict=False):
-            for block in rows.chunks(int(first), int(last)):
-                part.add(np.ascontiguousarray(block))
+            rows.add_to(part, int(first), int(last))
         if len(parts) == 1:
             return parts[0]
         faiss = faiss_on()

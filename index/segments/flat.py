@@ -32,7 +32,7 @@ class Flat:
         faiss, rows = faiss_on(threads), sample.rows
         index = faiss.IndexRaBitQ(rows.dim, faiss.METRIC_INNER_PRODUCT)
         index.train(rows.spread(sample.start, sample.stop, _TRAINING))
-        _fill(index, rows, sample.start, sample.stop)
+        rows.add_to(index, sample.start, sample.stop)
         effort = sample.effort(lambda queries, count, _: _search(index, queries, count, None), (1,))
         return None if effort is None else cls(index, effort)
 
@@ -46,14 +46,14 @@ class Flat:
     def extended(self, rows: Rows, start: int, stop: int, threads: int) -> "Flat":
         """With the rows start..stop-1 behind the others, on a copy."""
         index = faiss_on(threads).clone_index(self.index)
-        _fill(index, rows, start, stop)
+        rows.add_to(index, start, stop)
         return replace(self, index=index)
 
     def beside(self, rows: Rows, start: int, stop: int) -> "Flat":
         """Other rows start..stop-1 as such codes, searched with the same effort."""
         index = faiss_on().clone_index(self.index)
         index.reset()
-        _fill(index, rows, start, stop)
+        rows.add_to(index, start, stop)
         return replace(self, index=index)
 
     @property
@@ -95,8 +95,3 @@ def _search(index: Any, queries: FloatArray, count: int, allowed: Bits | None) -
     parameters.qb = _QUERY_BITS
     estimates, places = index.search(queries, count, params=selecting(parameters, allowed))
     return estimates, places
-
-
-def _fill(index: Any, rows: Rows, start: int, stop: int) -> None:
-    for block in rows.chunks(start, stop):
-        index.add(block)

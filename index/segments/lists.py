@@ -79,16 +79,14 @@ class Lists:
     def extended(self, rows: Rows, start: int, stop: int, threads: int) -> "Lists":
         """With the rows start..stop-1 behind the others, on a copy."""
         index = faiss_on(threads).clone_index(self.index)
-        for block in rows.chunks(start, stop):
-            index.add(block)
+        rows.add_to(index, start, stop)
         return replace(self, index=index)
 
     def beside(self, rows: Rows, start: int, stop: int) -> "Lists":
         """Other rows start..stop-1 in lists round the same centroids, searched with the same effort."""
         index = faiss_on().clone_index(self.index)
         index.reset()
-        for block in rows.chunks(start, stop):
-            index.add(block)
+        rows.add_to(index, start, stop)
         return replace(self, index=index)
 
     @cached_property
@@ -262,8 +260,7 @@ def _kinds(quantizer: Any, number: int, rows: Rows, start: int, stop: int, threa
     faiss, few = faiss_on(threads), rows.spread(start, stop, _CODE_TRAINING)
     bits = faiss.IndexIVFRaBitQFastScan(quantizer, rows.dim, number, faiss.METRIC_INNER_PRODUCT)
     bits.train(few)
-    for block in rows.chunks(start, stop):
-        bits.add(block)
+    rows.add_to(bits, start, stop)
     yield bits
     if rows.dim % 4:
         return

@@ -176,7 +176,7 @@ def _tail(state: State, queries: FloatArray) -> Proposal:
 
 def _scanned(state: State, queries: FloatArray, k: int, selection: Selection | None) -> Iterator[Slots]:
     """For each query, slots with at least its k best rows, by looking at all."""
-    hidden = _hidden(state, selection, 0)
+    hidden = _hidden(state, selection)
     step = max(_SCORES // state.rows.size, 1)
     for start in range(0, len(queries), step):
         for scores in _products(state, queries[start : start + step], 0):
@@ -191,13 +191,10 @@ def _products(state: State, queries: FloatArray, start: int) -> FloatArray:
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
 
 
-def _hidden(state: State, selection: Selection | None, start: int) -> NDArray[np.bool_] | None:
-    """(size - start,): rows that may not be found; None where all may."""
-    if selection is None and not state.rows.dead:
-        return None
-    first = start // 8
-    allowed = state.rows.live if selection is None else selection.allowed
-    return ~bits.mask(allowed[first:], state.rows.size - 8 * first)[start - 8 * first :]
+def _hidden(state: State, selection: Selection | None) -> NDArray[np.bool_] | None:
+    """(size,): rows that may not be found; None where all may."""
+    allowed = _allowed(state, selection)
+    return None if allowed is None else ~bits.mask(allowed, state.rows.size)
 
 
 def _at_least_best(scores: FloatArray, k: int) -> Slots:

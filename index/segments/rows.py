@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +121,11 @@ class Rows:
         for first in range(start, stop, _CHUNK):
             for _, block in self.blocks(first, min(first + _CHUNK, stop)):
                 yield block
+
+    def add_to(self, index: Any, start: int, stop: int) -> None:
+        """Adds the vectors of slots start..stop-1 to one of FAISS's indexes, behind what it has."""
+        for block in self.chunks(start, stop):
+            index.add(block)
 
     def spread(self, start: int, stop: int, most: int) -> FloatArray:
         """At most so many of the vectors, evenly spread over the slots, so that early and late ones count alike."""
