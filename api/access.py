@@ -70,6 +70,8 @@ class Caller:
     fetcher: Fetcher
     fetches_until: float
     """On the monotonic clock: when this request has waited long enough for pictures behind URLs."""
+    is_admin: bool = False
+    """Whether the key is an admin key, which opened the app that the path names."""
 
     @cached_property
     def base_url(self) -> str:
@@ -153,7 +155,9 @@ def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
             raise AppNotFound(f"this API key is not for the app {alias!r}")
         settings: Settings = state.settings
         until = time.monotonic() + settings.fetch_seconds_per_request
-        return Caller(app, store, state.pictures, state.evaluations, settings, request, state.fetcher, until)
+        return Caller(
+            app, store, state.pictures, state.evaluations, settings, request, state.fetcher, until, key.app_id is None
+        )
 
     return caller
 

@@ -7,10 +7,11 @@ from fastapi import Query
 from typing_extensions import TypedDict
 
 from ..embeddings.base import WorkflowError
-from ..embeddings.workflows import ListedWorkflow, listed
+from ..embeddings.workflows import CATALOGUE, ListedWorkflow, availability, listed, workflow
 from ..index.records import BUILT_IN_MODEL, WorkflowChange, WorkflowsCompared
 from .access import Caller, Key, Reader, Writer
 from .answers import Answer, Json, WorkflowsAnswer, ok
+from .keys import MissingScope
 from .route import new_router
 from .wire import Body
 
@@ -77,7 +78,11 @@ def get(caller: Reader) -> Json:
 
 @router.post("", response_model=CurrentAnswer)
 def change(body: BaseWorkflowIn, caller: Writer) -> Json:
-    """Begins to embed all inputs with another base workflow. The present one serves until that is done."""
+    """Begins to embed all inputs with another base workflow. The present one serves until that is done.
+
+    A key of the app may name those of the catalogue; `timm:` and `open_clip:` names need an admin key.
+    """
+    _check_name(caller, body.base_workflow.id)
     caller.app.change_workflow(body.base_workflow.id)
     return ok(base_workflow=_current(caller))
 
@@ -92,17 +97,40 @@ def cancel(caller: Writer) -> Json:
 @router.get("/comparison", response_model=ComparedAnswer)
 def compare(
     caller: Reader,
-    workflow: Annotated[
-        list[str], Query(min_length=1, description="The id of a base workflow; given again for each that is compared.")
+    workflows: Annotated[
+        list[str],
+        Query(
+            alias="workflow",
+            min_length=1,
+            max_length=len(CATALOGUE),
+            description="The id of a base workflow; given again for each that is compared.",
+        ),
     ],
     model: Annotated[str, Query(description="Of whose concepts; else of all.")] = BUILT_IN_MODEL,
 ) -> Json:
     """How accurate the app would be with 1, 2, 5 and 10 labels a concept if it saw with each, at what cost, and which
     is recommended; nothing is changed.
 
-    Embeds the pictures that show exactly one concept, so it takes as long as adding them again.
+    Embeds the pictures that show exactly one concept, so it takes as long as adding them again. A key of the app may
+    name those of the catalogue that are downloaded; others need an admin key.
     """
-    return ok(comparison=caller.app.compare_workflows(workflow, model))
+    for id in workflows:
+        _check_name(caller, id, downloaded=True)
+    return ok(comparison=caller.app.compare_workflows(workflows, model))
+
+
+def _check_name(caller: Caller, id: str, *, downloaded: bool = False) -> None:
+    """Other names are paths of files here, or downloads of any size, which are not an app's to choose.
+
+    downloaded: nor does the app's key start a download. Raises MissingScope, or WorkflowError for an unknown name.
+    """
+    if caller.is_admin:
+        return
+    if id.startswith(("timm:", "open_clip:")):
+        raise MissingScope(f"{id!r} needs an admin key; a key of the app may name those of GET /v2/base_workflows")
+    entry = workflow(id)
+    if downloaded and not (here := availability(entry)).ready:
+        raise MissingScope(f"{entry.id!r} isn't here ({here.note}): comparing with it needs an admin key")
 
 
 def _current(caller: Caller) -> CurrentOut:

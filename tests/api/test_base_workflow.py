@@ -4,6 +4,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from pictures import png
@@ -96,3 +97,22 @@ def test_a_change_is_cancelled(seeing: Any) -> None:
 def test_what_can_not_be_is_refused(tenant: Any, body: Any, code: int) -> None:
     tenant.call("POST", "/v2/base_workflow", body, (400, code))
     assert tenant.call("GET", "/v2/base_workflow")["base_workflow"]["change"] is None
+
+
+@pytest.mark.parametrize("id", ["open_clip:ViT-B-32:/etc/hostname", "open_clip:hf-hub:someone/model", "timm:resnet10t"])
+def test_a_key_of_an_app_names_no_files_and_no_downloads_of_the_server(server: Any, tenant: Any, id: str) -> None:
+    refused = tenant.call("POST", "/v2/base_workflow", {"base_workflow": {"id": id}}, (403, 11007))
+    assert "admin key" in refused["status"]["details"]
+    tenant.call("GET", f"/v2/base_workflow/comparison?workflow={quote(id)}", expect=(403, 11007))
+    assert tenant.call("GET", "/v2/base_workflow")["base_workflow"]["change"] is None
+    with server.client(server.admin) as admin:
+        path = f"/v2/users/me/apps/{tenant.id}/base_workflow"
+        answer = admin.post(path, json={"base_workflow": {"id": "open_clip:ViT-B-32:/nowhere"}})
+        assert (answer.status_code, answer.json()["status"]["code"]) == (400, 40001)
+
+
+def test_a_comparison_by_the_app_s_own_key_downloads_nothing(seeing: Any) -> None:
+    refused = seeing.call("GET", "/v2/base_workflow/comparison?workflow=clip", expect=(403, 11007))
+    assert "downloads about 605 MB" in refused["status"]["details"]
+    too_many = "&".join(["workflow=general"] * 100)
+    seeing.call("GET", f"/v2/base_workflow/comparison?{too_many}", expect=(400, 11100))
