@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from ..embeddings.images import UndecodableImage
+from ..index.bounds import MAX_TEXT
 from ..index.records import Geo
 
 MOST_ITEMS = 128
@@ -71,9 +72,13 @@ def _truth(value: Any) -> Any:
 Truth = Annotated[bool, Field(strict=True), BeforeValidator(_truth)]
 
 
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+"""An id, a name or words: what is looked up, matched or embedded."""
+
+
 class ConceptIn(Body):
-    id: str | None = None
-    name: str | None = None
+    id: Text | None = None
+    name: Text | None = None
     value: Truth = True
 
     @property
@@ -158,7 +163,7 @@ class EmbeddingIn(Body):
 
 
 class TextIn(Body):
-    raw: str = Field(max_length=1000)
+    raw: Text
 
 
 class DataIn(Body):
@@ -219,9 +224,9 @@ class PatchConceptsIn(ConceptsIn):
 
 
 class QueryIn(Body):
-    name: str | None = None
-    type: str | None = None
-    language: str | None = None
+    name: Text | None = None
+    type: Text | None = None
+    language: Text | None = None
 
 
 class PageIn(Body):

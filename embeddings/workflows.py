@@ -88,7 +88,7 @@ def workflow(workflow_id: str) -> Workflow:
 def recipe_of(workflow_id: str, *, dim: int | None = None) -> Recipe:
     """How vectors are made under that workflow. `vectors` requires a `dim`; elsewhere it must match, if given."""
     if workflow_id == VECTORS:
-        if dim is None or not 2 <= dim <= 65536:
+        if not isinstance(dim, int) or not 2 <= dim <= 65536:
             raise WorkflowError(f"workflow 'vectors' needs your vectors' length: a dim from 2 to 65536, not {dim}")
         return Recipe(VECTORS, VECTORS, "none", dim, nonnegative=None)
     recipe = _describe(workflow_id)

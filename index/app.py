@@ -16,6 +16,7 @@ from ..embeddings.batcher import Batcher
 from ..embeddings.stages import stage
 from ..embeddings.zero_shot import zero_shot
 from . import explanation
+from .bounds import check_count, check_text
 from .errors import BadRequest, NothingToLearn, NotSupported
 from .intake import check_id, check_vectors
 from .ranking import Ranking, Term, rank
@@ -161,8 +162,8 @@ class App(Sight):
     def _explained(
         self, query: FloatArray, concepts: Sequence[str] | None, predictor: Predictor, neighbours: int, most: int
     ) -> list[Explanation]:
-        if not 0 <= neighbours <= _MOST_NEIGHBOURS:
-            raise BadRequest(f"neighbours must be between 0 and {_MOST_NEIGHBOURS}, not {neighbours}")
+        check_count(neighbours, "neighbours", _MOST_NEIGHBOURS, least=0)
+        check_count(most, "most", _MOST_NEIGHBOURS)
         if concepts is None:
             best = np.argsort(-predictor.values(query[None])[0], kind="stable")[:most]
             concepts = [predictor.concept_ids[column] for column in best]
@@ -176,7 +177,8 @@ class App(Sight):
         return self._embedder().has_text
 
     def embed_text(self, text: str) -> FloatArray:
-        """(dim,) unit vector of words. Raises NotSupported where the base workflow has none."""
+        """(dim,) unit vector of words, at most 1,000 characters. Raises BadRequest; NotSupported without words."""
+        check_text(text, "a text to search by")
         try:
             [vector] = self._embedder().embed_texts([text])
         except WorkflowError as error:
@@ -201,7 +203,7 @@ class App(Sight):
 
         With none of these, the inputs that `where` matches, in the order in which they were added, with score 1.
         """
-        _check_k(k)
+        check_count(k, "k")
 
         def found() -> list[Hit]:
             if text is not None and (named := self.concept_for(text)):
@@ -221,8 +223,7 @@ class App(Sight):
         return next((one.id for one in self.concepts(per_page=1_000_000) if text in (one.id, one.name)), None)
 
     def search_vectors(self, vectors: object, k: int = 10, where: Where | None = None) -> Matches:
-        """The k nearest inputs of many vectors (n, dim)."""
-        _check_k(k)
+        """The k nearest inputs of many vectors (n, dim), padded; a k beyond all inputs, and beyond 1,000, is less."""
         queries = check_vectors(vectors, self.dim)
         with stage("search"):
             keys, scores = self._collection.search(queries, k, None if where is None else self._matching(where))
@@ -254,6 +255,8 @@ class App(Sight):
     def _ranked(
         self, terms: Sequence[Term], k: int, where: Where | None, offset: int
     ) -> tuple[KeyArray, NDArray[np.float64]]:
+        check_count(k, "k")
+        check_count(offset, "offset", least=0)
         if len(terms) == 1 and terms[0].vector is not None and not terms[0].negate:
             # The collection finds the nearest without looking at all of them.
             chosen = None if where is None else self._matching(where)
@@ -335,8 +338,3 @@ def _scored(found: Mapping[int, Input], keys: Sequence[int], scores: Sequence[fl
 def _in_unit(cosines: FloatArray) -> NDArray[np.float64]:
     """Scores in [0, 1], of the same shape."""
     return np.minimum(np.maximum((1 + cosines.astype(np.float64)) / 2, 0), 1)
-
-
-def _check_k(k: int) -> None:
-    if k < 1:
-        raise BadRequest(f"k must be 1 or more, not {k}")

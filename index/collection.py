@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .bounds import check_count
 from .errors import BadRequest, BadVector, InputNotFound
 from .records import FloatArray, KeyArray
 from .segments import sealing
@@ -24,6 +25,11 @@ from .segments.rows import unit_rows
 from .segments.sealing import Sizes
 from .segments.snapshot import Snapshots
 from .segments.state import KeyFilter, State
+
+_PADDED = 1000
+"""Neighbours that a query may ask for where there are fewer rows."""
+_MOST_SCORES = 1 << 26
+"""Neighbours of all queries of one search, of 12 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +158,18 @@ class Collection:
     def search(self, queries: FloatArray, k: int, where: KeyFilter | None = None) -> tuple[KeyArray, FloatArray]:
         """The k nearest rows of each query (q, dim): keys (q, k) padded with -1, cosines (q, k) padded with -inf.
 
-        Best first, equal scores by key. As many as match, up to k. Raises BadVector, BadRequest for k below 1.
+        Best first, equal scores by key. As many as match, up to k. A k of more than there are rows counts as that many,
+        or as 1,000: no memory is taken for what isn't there. Raises BadVector, BadRequest for k below 1 and for more
+        scores than fit into 768 MB.
         """
-        if k < 1:
-            raise BadRequest(f"k must be 1 or more, not {k}")
+        k = min(check_count(k, "k"), max(len(self), _PADDED))
         # Checked before, so that one wrong query fails nobody else's.
-        return self._gate.search(unit_rows(queries, self.dim), k, where)
+        queries = unit_rows(queries, self.dim)
+        if len(queries) * k > _MOST_SCORES:
+            raise BadRequest(
+                f"{len(queries):,} queries with k = {k:,} are too many at once: ask for fewer, or a smaller k"
+            )
+        return self._gate.search(queries, k, where)
 
     def wait(self) -> None:
         """Returns when nothing is left to do in the background."""

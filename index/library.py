@@ -20,6 +20,7 @@ from ..embeddings.parallel import ahead, batches
 from ..embeddings.thumbnails import thumbnail
 from .batch import Batch
 from .blobs import Blobs
+from .bounds import check_count, check_text
 from .catalog import Catalog
 from .collection import Collection, CollectionFacts
 from .errors import BadRequest, InputNotFound, InputNotReady
@@ -50,6 +51,8 @@ from .teacher import LabelChange, Teacher
 from .vector_cache import VectorCache
 
 _BATCH = 32
+_MOST_ROWS = 1 << 62
+"""What SQL counts to, and more than there are."""
 """Pictures that `add_many` decodes, embeds and commits together."""
 
 
@@ -363,6 +366,8 @@ class Library:
 
     def concepts(self, page: int = 1, per_page: int = 1000, name: str | None = None) -> list[Concept]:
         """One page, in the order in which they were made; name may have * for any run of characters."""
+        if name is not None:
+            check_text(name, "a name to search by")
         return self._catalog.concepts.page(self.id, *offset(page, per_page), name)
 
     def concepts_by_id(self) -> Mapping[str, Concept]:
@@ -428,9 +433,9 @@ def _power(recipe: Recipe) -> float | None:
 
 
 def offset(page: int, per_page: int) -> tuple[int, int]:
-    if page < 1 or per_page < 1:
-        raise BadRequest(f"page and per_page count from 1, not {page} and {per_page}")
-    return (page - 1) * per_page, per_page
+    """How many items come before a page, and how many it has at most; as SQL can count. Raises BadRequest."""
+    page, per_page = check_count(page, "page"), check_count(per_page, "per_page")
+    return min((page - 1) * per_page, _MOST_ROWS), min(per_page, _MOST_ROWS)
 
 
 def _no_input(id: str) -> InputNotFound:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..embeddings.stages import stage
 from . import comparison, doubt, suggestion
+from .bounds import check_count
 from .errors import BadRequest, ConceptNotFound
 from .evaluation import WANTED_PRECISION, evaluate
 from .findings import Comparison, Doubt, Evaluation, LearningCurve, Strategy, Suggestion
@@ -35,6 +36,7 @@ _COMPARED = 5000
 """Inputs that two versions are compared on, where none are named."""
 _MOST = 1000
 """Items in one answer."""
+_MOST_DRAWS = 100
 _POOL = 4096
 """Unlabelled inputs that suggestions are chosen from, at most; with many labels fewer, for each costs more then."""
 _POOL_KERNEL = 1 << 22
@@ -88,8 +90,7 @@ class Review(Models):
 
     def learning_curve(self, model: Model | str | None = None, *, draws: int = DRAWS) -> LearningCurve:
         """How good the model was with 1, 2, 5, ... labels a concept, each the mean of some draws, and what more add."""
-        if not 1 <= draws <= 100:
-            raise BadRequest(f"draws must be between 1 and 100, not {draws}")
+        check_count(draws, "draws", _MOST_DRAWS)
         model = self._model(model)
         labels = self._teacher.labels_of(model.concept_ids)
         keys = _keys_of(labels)
@@ -127,7 +128,7 @@ class Review(Models):
         """
         model = self._model(model)
         wanted = _strategy(strategy)
-        _check_count(n, suggestion.MOST)
+        check_count(n, "n", suggestion.MOST)
         if concept is not None and concept not in model.concept_ids:
             raise ConceptNotFound(f"model {model.id!r} has no concept {concept!r}")
         labelled = self._teacher.labelled_keys(model.concept_ids)
@@ -155,7 +156,7 @@ class Review(Models):
     def doubts(self, model: Model | str | None = None, n: int = 100, *, limit: float = doubt.LIMIT) -> list[Doubt]:
         """At most n labels whose leave-one-out probability of being right is below the limit, least probable first."""
         model = self._model(model)
-        _check_count(n, _MOST)
+        check_count(n, "n", _MOST)
         if not 0 < limit <= 1:
             raise BadRequest(f"the limit is a probability above 0, not {limit}")
         labels = self._teacher.labels_of(model.concept_ids)
@@ -189,7 +190,7 @@ class Review(Models):
         judged on the same labelled inputs, each by the version's labels without its own. Raises VersionNotFound,
         InputNotFound or InputNotReady.
         """
-        _check_count(n, _MOST)
+        check_count(n, "n", _MOST)
         after = None if after == CURRENT else after
         found, versions = self.model(model), [self.version(model, before), after and self.version(model, after)]
         names, vectors = self._compared(inputs)
@@ -354,8 +355,3 @@ def _strategy(name: Strategy | str) -> Strategy:
 def _check_precision(precision: float) -> None:
     if not 0 < precision <= 1:
         raise BadRequest(f"a precision is a number above 0, at most 1, not {precision!r}")
-
-
-def _check_count(n: int, most: int) -> None:
-    if not 1 <= n <= most:
-        raise BadRequest(f"n must be between 1 and {most}, not {n}")

@@ -21,6 +21,7 @@ from ..embeddings.images import ImageError, Opener, open_image
 from ..embeddings.parallel import side_by_side
 from ..embeddings.workflows import VECTORS, recipe_of
 from .blobs import Blobs
+from .bounds import check_count
 from .catalog import Catalog
 from .collection import Collection
 from .errors import BadRequest, NothingToLearn, TenshotError
@@ -40,6 +41,8 @@ from .workflow_comparison import accuracies, with_advice
 
 _log = logging.getLogger("tenshot.index")
 _BATCH = 32
+_MOST_COMPARED, _MOST_SHOTS, _MOST_LABELS, _MOST_DRAWS = 20, 20, 1000, 100
+"""Of one comparison: base workflows, numbers of labels, each of these numbers, and draws for each."""
 _RETRY_S = 1.0
 
 T = TypeVar("T")
@@ -124,6 +127,11 @@ class Sight(Review):
         embedded, of how many. Raises NothingToLearn without two concepts of two such inputs each, and WorkflowError
         for a workflow that can't be opened.
         """
+        check_count(draws, "draws", _MOST_DRAWS)
+        check_count(len(workflows), "the number of base workflows", _MOST_COMPARED)
+        check_count(len(shots), "the number of shots", _MOST_SHOTS)
+        for few in shots:
+            check_count(few, "shots", _MOST_LABELS)
         if VECTORS in workflows:
             raise BadRequest("vectors that were made elsewhere can't be compared: nothing here makes them of pictures")
         recipes = list(dict.fromkeys(recipe_of(workflow) for workflow in workflows))

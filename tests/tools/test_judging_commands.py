@@ -119,3 +119,15 @@ def test_versions_are_frozen_compared_and_brought_back(letters: Callable[..., An
     assert "no models" in letters("models", "list").out
     assert "no model" in letters("versions", "freeze", "m", expect=1).err
     assert "no model" in letters("models", "delete", "m", expect=1).err
+
+
+@pytest.mark.parametrize("n", [10**9, 10**30])
+def test_a_count_is_bounded_by_what_there_is_or_refused(letters: Callable[..., Any], n: int) -> None:
+    assert len(letters("search", "-k", n, "--json").json) == 60
+    assert len(letters("search", "--concept", "a", "-k", n, "--json").json) == 60
+    for command in (("suggest", "-n"), ("doubt", "-n"), ("explain", "--input", "x0", "--neighbours")):
+        assert "less than or equal to" in " ".join(letters(*command, n, expect=2).err.split())
+    assert (
+        "shots must be between 1 and 1,000"
+        in letters("evaluate", "--workflows", "general-fast", "--shots", n, expect=1).err
+    )

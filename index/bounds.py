@@ -1,0 +1,27 @@
+"""What a caller may ask for: each number and each text that sizes memory or work is checked here first."""
+
+import numpy as np
+
+from .errors import BadRequest
+
+MAX_TEXT = 1000
+"""Characters of a text to search by: SQL's patterns, encoders and logs are made for no longer ones."""
+
+
+def check_text(value: object, what: str, most: int = MAX_TEXT) -> str:
+    """Words to search by: no longer than a name could be, give or take."""
+    if not isinstance(value, str):
+        raise BadRequest(f"{what} must be a text, not {type(value).__name__}")
+    if len(value) > most:
+        raise BadRequest(f"{what} is {len(value):,} characters long, more than the {most:,} allowed")
+    return value
+
+
+def check_count(value: object, what: str, most: int | None = None, *, least: int = 1) -> int:
+    """A whole number, NumPy's too, but neither True nor 3.0. most: None where what there is bounds it."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise BadRequest(f"{what} must be a whole number, not {value!r}")
+    if value < least or (most is not None and value > most):
+        allowed = f"{least} or more" if most is None else f"between {least} and {most:,}"
+        raise BadRequest(f"{what} must be {allowed}, not {value}")
+    return int(value)
