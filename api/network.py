@@ -22,7 +22,7 @@ from httpcore2 import (
     WriteTimeout,
 )
 
-from .addresses import Address, Allowed, Resolve, is_own
+from .addresses import Address, Allowed, Resolve, is_metadata, is_own
 
 _CONNECT_SECONDS = 5.0
 """For one address; there may be others."""
@@ -69,7 +69,7 @@ class GuardedNetwork(NetworkBackend):
         """All addresses of the host, each of which may be reached."""
         addresses = [ipaddress.ip_address(text) for text in self._resolved(host)]
         for address in addresses:
-            if not (self._is_public(address) or (self._allow_private and is_own(address))):
+            if is_metadata(address) or not (self._is_public(address) or (self._allow_private and is_own(address))):
                 raise Forbidden("the host is not at a public address")
         return addresses
 

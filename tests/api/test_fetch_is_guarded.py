@@ -100,11 +100,22 @@ def test_what_python_knows_to_be_private_is_never_public(address: Any) -> None:
     assert not (is_public(address) and is_own(address))
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "0.0.0.0", "::", "224.0.0.1", "255.255.255.255"])
+# AWS, Google, Azure, Alibaba, Oracle, Tencent, OpenStack, Scaleway, Linode, Equinix; then mapped and translated forms.
+METADATA = """169.254.169.254 169.254.170.2 169.254.170.23 169.254.0.23 fd00:ec2::254 fd00:ec2::23 fd20:ce::254
+    168.63.129.16 100.100.100.200 192.0.0.192 fd00:c1::a9fe:a9fe fe80::a9fe:a9fe fd00:42::42 fd00:a9fe:a9fe::1
+    192.80.8.124 ::ffff:169.254.169.254 ::ffff:100.100.100.200 64:ff9b::a9fe:a9fe 64:ff9b:1::a9fe:a9fe
+    fd12:3456::a9fe:a9fe 2606:4700::a9fe:a9fe fd12:3456::6464:64c8 ::169.254.169.254 2002:a9fe:a9fe::1"""
+NOBODYS = "fe80::1 0.0.0.0 :: 224.0.0.1 255.255.255.255 100.64.0.1 100.127.255.254 fec0::1 ff02::1"
+
+
+@pytest.mark.parametrize("address", [*METADATA.split(), *NOBODYS.split()])
 def test_metadata_and_what_is_nobody_s_stay_closed_even_with_private_urls_allowed(world: World, address: str) -> None:
     host = f"[{address}]" if ":" in address else address
     with pytest.raises(BadUrl, match="not at a public address"):
         Fetcher(allow_private=True).fetch(f"http://{host}/")
+    world.names.known["metadata.example"] = [[OWN, address]]
+    with pytest.raises(BadUrl, match="not at a public address"):
+        world.fetch(host="metadata.example", allow_private=True)
 
 
 def test_a_picture_is_fetched_with_nothing_but_the_request(world: World) -> None:
@@ -120,6 +131,11 @@ def test_a_host_is_refused_unless_each_of_its_addresses_is_public(world: World) 
         with pytest.raises(BadUrl, match="not at a public address"):
             world.fetch(host=host)
     assert world.seen == world.own_seen == []
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "172.16.0.1", "192.168.1.1", "::1", "fc00::1", "fd12::5"])
+def test_loopback_and_private_networks_are_one_s_own(address: str) -> None:
+    assert is_own(ipaddress.ip_address(address))
 
 
 def test_private_addresses_are_reached_where_that_is_allowed(world: World) -> None:
