@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
 from tenshot.api.tracing import Tracing
 from tenshot.embeddings.workflows import recipe_of
+
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00"
 
 
 @pytest.mark.parametrize("given", ["abc-123", "00f067aa0ba902b7", "a" * 100])
@@ -101,6 +104,7 @@ def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str, str], 
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield set_up_logs
+    logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -136,7 +140,21 @@ def test_plain_logs_end_with_the_request_id_and_stay_on_one_line(
     with Store.open(tmp_path / "data") as store, TestClient(create_service(Settings(), store)) as client:
         client.get("/v2/inputs/a%0Ab", headers={"X-Request-ID": "mine"})
     [line] = [line for line in capsys.readouterr().err.splitlines() if "tenshot.requests" in line]
-    assert re.fullmatch(r"INFO tenshot.requests: GET /v2/inputs/a\\nb 401 [\d.]+ ms \[mine\]", line)
+    assert re.fullmatch(rf"{TIME} INFO tenshot.requests: GET /v2/inputs/a\\nb 401 [\d.]+ ms \[mine\]", line)
+
+
+@pytest.mark.parametrize("format", ["plain", "json"])
+def test_what_libraries_log_and_warn_of_has_a_time_too_and_is_one_line(
+    logged: Callable[[str, str], None], capsys: pytest.CaptureFixture[str], format: str
+) -> None:
+    logged(format, "info")
+    warnings.showwarning("old\nnews", UserWarning, "somewhere.py", 3)
+    logging.getLogger("uvicorn.error").info("Started server process [%d]", 7)
+    warned, started = capsys.readouterr().err.splitlines()
+    for line, words in ((warned, "UserWarning: old"), (started, "Started server process [7]")):
+        assert words in line
+        said = json.loads(line)["time"] if format == "json" else line.split(" ")[0]
+        assert re.fullmatch(TIME, said)
 
 
 def test_a_trace_goes_on_through_the_service(tmp_path: Path) -> None:
