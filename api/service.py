@@ -9,10 +9,11 @@ from functools import partial
 from typing import Any
 
 from anyio import CapacityLimiter
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from .. import __version__
@@ -148,6 +149,7 @@ def create_service(
             HTTPException: _http_error,
             WireError: _wire_error,
             UnicodeEncodeError: _not_unicode,
+            ClientDisconnect: _gone,
             Exception: _error,
         },
     )
@@ -205,6 +207,11 @@ async def _wire_error(_request: Request, error: Exception) -> Json:
 
 async def _not_unicode(_request: Request, _error: Exception) -> Json:
     return refusal(BAD_FORMAT, "the request has text that is not valid Unicode")
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    """For the log and the instruments: nobody is there to be answered."""
+    return Response(status_code=499)
 
 
 async def _http_error(request: Request, error: Exception) -> Json:
