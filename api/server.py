@@ -9,6 +9,7 @@ from ipaddress import ip_address
 import uvicorn
 from threadpoolctl import threadpool_limits
 
+from .handover import Handover
 from .keys import first_admin_key
 from .logs import set_up_logs
 from .service import create_service, opened_store
@@ -17,16 +18,18 @@ from .sign_in import TOKEN_SECONDS, SignIn
 from .tracing import exporting
 
 
-def serve(settings: Settings, told: Callable[[str], None]) -> None:
+def serve(settings: Settings, told: Callable[[str], None], *, terminal: bool) -> None:
     """Serves until a signal comes; requests that were taken on are finished, then the folder is given back.
 
+    terminal: whether only who runs it reads what is told, so that secrets may be among it.
     Raises OSError where it can't listen, and StoreInUse.
     """
     set_up_logs(settings.log_format, settings.log_level)
     with _listening(settings) as listening, opened_store(settings) as store:
-        admin = first_admin_key(store.catalog)
-        if admin:
-            told(f"admin key, shown this once: {admin}")
+        handover = Handover(settings.data, told, terminal=terminal)
+        # A link of an earlier server that was killed.
+        handover.end()
+        handover.admin_key(first_admin_key(store.catalog))
         told(f"to get an API key: tenshot --data {settings.data} apps create NAME   (works while this runs)")
         service = create_service(settings, store, exporting() if settings.otel else None)
         sign_in: SignIn = service.state.sign_in
@@ -50,16 +53,18 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
         host, port = listening.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         if _is_loopback(host):
-            # Whoever reads this terminal has the data folder, and so could make any key.
-            minutes = TOKEN_SECONDS // 60
-            told(f"to open the page, signed in, once and within {minutes} minutes: {url}/#token={sign_in.issue()}")
+            # Whoever reads it has the data folder, and so could make any key.
+            handover.sign_in_link(f"{url}/#token={sign_in.issue()}", TOKEN_SECONDS)
         else:
             told(
                 f"warning: {host} can be reached from other machines, and keys travel unencrypted: "
                 "put a reverse proxy with TLS in front, or listen on 127.0.0.1"
             )
         told(f"tenshot listens on {url}  (page: {url}/, API page: {url}/docs)")
-        server.run([listening])
+        try:
+            server.run([listening])
+        finally:
+            handover.end()
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,7 +37,10 @@ def serve(
         bool, typer.Option("--allow-private-urls", help="Fetch image URLs from this machine and private networks too.")
     ] = False,
 ) -> None:
-    """Run the HTTP API and the page, and print a link that opens it. Example: tenshot serve --port 8000"""
+    """Run the HTTP API and the page, and print a link that opens it. Example: tenshot serve --port 8000
+
+    Where stderr is no terminal the link and the first admin key are in files of the data folder, which it names.
+    """
     from pydantic import ValidationError
 
     from ..api.server import serve as run
@@ -55,7 +59,7 @@ def serve(
         first = error.errors()[0]
         fail(f"the setting TENSHOT_{str(first['loc'][0]).upper()} is wrong: {first['msg']}")
     try:
-        run(settings, errors.print)
+        run(settings, errors.print, terminal=sys.stderr.isatty())
     except OSError as error:
         fail(f"can't listen on {host}:{port}: {error.strerror or error}")
 

@@ -183,13 +183,13 @@ def _environment(home: Path, **extra: str) -> dict[str, str]:
 
 
 def _announced(running: subprocess.Popen[bytes], log: Path) -> tuple[str, str]:
-    """The address and the admin key that the server prints."""
+    """The address that the server prints, and the admin key in the file that it names."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and running.poll() is None:
         said = log.read_text()
-        address, admin = re.search(r"listens on (http://\S+)", said), re.search(r"admin key, .*: (\S+)", said)
+        address, admin = re.search(r"listens on (http://\S+)", said), re.search(r"admin key: written to (\S+),", said)
         if address and admin:
-            return address[1], admin[1]
+            return address[1], Path(admin[1]).read_text().strip()
         time.sleep(0.05)
     raise RuntimeError(f"tenshot serve did not start:\n{log.read_text()}")
 

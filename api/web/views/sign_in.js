@@ -40,7 +40,7 @@ export function signIn(root, said = "") {
     h(
       "p",
       { id: "key-help", class: "muted small" },
-      "A key of an app, or the admin key that was shown when the server first started. ",
+      "A key of an app, or the admin key that was made when the server first started. ",
       h("code", {}, "tenshot keys create APP"),
       " makes another. It stays in this tab, and is gone when you close it.",
     ),
