@@ -142,7 +142,9 @@ class App(Sight):
 
         found = self._steadily(explained)
         if not found:
-            raise NothingToLearn("the model has no concept with a positive label: there is nothing to explain")
+            raise NothingToLearn(
+                f"the model has no concept with a positive label, so there is nothing to explain: {self.advice(model)}"
+            )
         return found[0]
 
     def explain_vector(
@@ -164,6 +166,9 @@ class App(Sight):
     ) -> list[Explanation]:
         check_count(neighbours, "neighbours", _MOST_NEIGHBOURS, least=0)
         check_count(most, "most", _MOST_NEIGHBOURS)
+        for concept in concepts or ():
+            if concept not in predictor.concept_ids and self.label_counts().get(concept, (0, 0))[1]:
+                raise NothingToLearn(f"concept {concept!r} can't be explained: {self.advice(concept=concept)}")
         if concepts is None:
             best = np.argsort(-predictor.values(query[None])[0], kind="stable")[:most]
             concepts = [predictor.concept_ids[column] for column in best]

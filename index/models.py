@@ -95,6 +95,19 @@ class Models(Library):
             created_at=self.created_at,
         )
 
+    def advice(self, model: Model | str | None = None, *, concept: str | None = None) -> str:
+        """What a model, or a concept, that predicts nothing lacks, and what to do: the end of a sentence for people."""
+        model = self._model(model)
+        # The built-in model has those that are labelled alone.
+        ids = self.concept_names() if model.id == BUILT_IN_MODEL else model.concept_ids
+        ids = ids if concept is None else (concept,)
+        counts = self.label_counts()
+        noes = sum(counts.get(id, (0, 0))[1] for id in ids)
+        wanted = f"label an input that shows {'one of its concepts' if concept is None else 'it'} yes"
+        if noes:
+            return f"all its labels say no ({noes}): {wanted}, too"
+        return f"it has no labels yet: {wanted}" if ids else "it has no concepts yet: label an input yes with one"
+
     def has_model(self, id: str) -> bool:
         """Whether `model` gives one."""
         try:
@@ -154,7 +167,7 @@ class Models(Library):
         if model.id == BUILT_IN_MODEL:
             raise BadRequest("the built-in model follows the labels; make a model of its concepts to freeze it")
         if not model.concept_ids:
-            raise NothingToLearn(f"model {model_id!r} has no concepts")
+            raise NothingToLearn(f"model {model_id!r} has no concepts: give it some, then label inputs")
         if like is not None:
             return self._go_back(model, like)
         with self._lock:
@@ -163,7 +176,7 @@ class Models(Library):
             predictor = self._predictor(model)
             usable = bool(predictor.taught.any()) and not (model.mutually_exclusive and len(model.concept_ids) < 2)
             if not usable and not untaught:
-                raise NothingToLearn(f"model {model_id!r} {_missing(model, predictor)}")
+                raise NothingToLearn(f"model {model_id!r} {self._missing(model, predictor)}")
             with self._blobs.kept():
                 return self._catalog.versions.add(
                     self.id,
@@ -283,6 +296,11 @@ class Models(Library):
             given = given if record.follows_labels else record.thresholds
         return np.array([given.get(concept, THRESHOLD) for concept in concept_ids], dtype=np.float32)
 
+    def _missing(self, model: Model, predictor: Predictor) -> str:
+        if not predictor.taught.any():
+            return f"has no concept with a positive label: {self.advice(model)}"
+        return "is mutually exclusive, but has one concept: add another that excludes it, or make it not exclusive"
+
     def _check_seen_alike(self, version: ModelVersion) -> None:
         """Raises NotSupported for one that was frozen among the vectors of another base workflow."""
         later = [one for one in self._changes if one.finished_at and one.finished_at > version.created_at]
@@ -311,9 +329,3 @@ class Models(Library):
 
 def _is_share(value: object) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0 <= float(value) <= 1
-
-
-def _missing(model: Model, predictor: Predictor) -> str:
-    if not predictor.taught.any():
-        return "has no concept with a positive label"
-    return "is mutually exclusive, but has one concept"

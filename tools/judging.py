@@ -64,11 +64,14 @@ def suggest(
     """Say what to label next, and why. Example: tenshot suggest --app birds -n 20"""
     with open_app(context, app) as opened:
         found = opened.suggest(model, n, strategy=strategy, concept=concept)
+        nothing = (
+            "everything is labelled" if opened.inputs(per_page=1) else "nothing to label: the app has no inputs yet"
+        )
         files = _files(opened, [one.input_id for one in found])
     rows = [asdict(one) | {"file": files[one.input_id]} for one in found]
     columns = ["input_id", "strategy", "concept_id", "value", "file"]
     shown = table(None, ["input", "why", "concept", "value", "file"], [[row[name] for name in columns] for row in rows])
-    say(context.obj, rows, shown if rows else "everything is labelled")
+    say(context.obj, rows, shown if rows else nothing)
 
 
 def doubt(
@@ -109,8 +112,9 @@ def thresholds(
         if precision is not None:
             opened.choose_thresholds(model, precision=precision)
         found = opened.thresholds(model)
+        nothing = "" if found else f"no thresholds: {opened.advice(model)}"
     shown = table(None, ["concept", "threshold"], [[concept, value] for concept, value in found.items()])
-    say(context.obj, found, shown if found else "no concepts")
+    say(context.obj, found, shown if found else nothing)
 
 
 def _threshold(text: str) -> tuple[str, float | None]:

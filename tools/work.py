@@ -121,9 +121,10 @@ def predict(
     """Say what a picture shows. Example: tenshot predict new.jpg --app birds"""
     with open_app(context, app) as opened:
         found = opened.predict(file, model, version=version)
+        nothing = "" if found else f"nothing is predicted: {opened.advice(model)}"
     rows = [asdict(one) for one in found]
     shown = [[one.concept_id, one.value, yes_or_no(one.decision)] for one in found]
-    say(context.obj, rows, table(None, ["concept", "value", "decision"], shown) if found else "no concepts")
+    say(context.obj, rows, table(None, ["concept", "value", "decision"], shown) if found else nothing)
 
 
 def search(
@@ -145,6 +146,8 @@ def search(
     with open_app(context, app) as opened:
         hits = opened.search(image=image, text=text, concept=concept, k=k, where=tree)
         inputs = opened.inputs_by_id([hit.input_id for hit in hits])
+        untaught = concept is not None and not opened.label_counts().get(concept, (0, 0))[0]
+        nothing = f"nothing found: {opened.advice(concept=concept)}" if untaught else "nothing found"
     rows = [
         {
             "id": hit.input_id,
@@ -158,7 +161,7 @@ def search(
     shown = [
         [row["id"], row["score"], ", ".join(row["concepts"]), (row["metadata"] or {}).get("file", "")] for row in rows
     ]
-    say(context.obj, rows, table(None, ["input", "score", "labels", "file"], shown) if rows else "nothing found")
+    say(context.obj, rows, table(None, ["input", "score", "labels", "file"], shown) if rows else nothing)
 
 
 def evaluate(
@@ -186,8 +189,8 @@ def evaluate(
             _say_curve(context, opened.learning_curve(model))
             return
         result = opened.evaluate(model, precision=precision)
-    if not result.inputs:
-        fail("there is nothing to evaluate: no input has a label for this model")
+        if not result.concepts:
+            fail(f"there is nothing to evaluate: {opened.advice(model)}")
     columns = ["concept", "positives", "negatives", "threshold", "precision", "recall", "AUC", "average precision"]
     columns += ["calibration error", f"threshold for {precision:g}", "recall there"]
     rows = [

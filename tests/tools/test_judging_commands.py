@@ -131,3 +131,18 @@ def test_a_count_is_bounded_by_what_there_is_or_refused(letters: Callable[..., A
         "shots must be between 1 and 1,000"
         in letters("evaluate", "--workflows", "general-fast", "--shots", n, expect=1).err
     )
+
+
+def test_with_no_labels_alone_each_command_says_what_is_missing(tenshot: Callable[..., Any], tmp_path: Path) -> None:
+    with Store.open(tmp_path / "data") as store:
+        app = store.create_app("noes", workflow="vectors", dim=4)
+        app.add_vectors(np.eye(4), ["a", "b", "c", "d"], [{"carrot": False}] * 4)
+        store.create_app("empty", workflow="vectors", dim=4)
+    advice = "all its labels say no (4): label an input that shows"
+    for arguments in (["search", "--concept", "carrot"], ["thresholds"]):
+        said = tenshot(*arguments, "--app", "noes")
+        assert advice in said.out
+    for arguments in (["evaluate"], ["explain", "--input", "a"], ["explain", "--input", "a", "--concept", "carrot"]):
+        assert advice in tenshot(*arguments, "--app", "noes", expect=1).err
+    assert "it has no concepts yet: label an input yes with one" in tenshot("evaluate", "--app", "empty", expect=1).err
+    assert "the app has no inputs yet" in tenshot("suggest", "--app", "empty").out
