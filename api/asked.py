@@ -10,6 +10,7 @@ from PIL.Image import Image
 from ..embeddings.base import Recipe
 from ..embeddings.images import ImageError, crop
 from ..embeddings.parallel import side_by_side
+from ..embeddings.shrinking import Shrink
 from ..index.errors import TenshotError
 from ..index.records import Crop, FloatArray, Input, Picture
 from .access import Caller
@@ -46,9 +47,12 @@ class Asked:
             url = self._caller.url(found) if found else None
         return {"id": self._ids[place], "data": {"image": {"url": url or "unknown"}}}
 
-    def seen(self, see: Callable[[Image], T]) -> Mapping[int, T]:
-        """What see makes of each upright, cropped picture that can be used; the pictures themselves are let go."""
-        return self._each(lambda place: see(self._image(place)), self._untried({}))
+    def seen(self, see: Callable[[Image], T], shrink: Shrink) -> Mapping[int, T]:
+        """What see makes of each upright, cropped picture that can be used; the pictures themselves are let go.
+
+        shrink: what it does first to large ones.
+        """
+        return self._each(lambda place: see(self._image(place, shrink)), self._untried({}))
 
     def classes(self, recipe: Recipe) -> Mapping[int, FloatArray]:
         """(C,) probabilities of the classes of a base workflow, of the pictures that can be used."""
@@ -113,10 +117,11 @@ class Asked:
         side_by_side(done, places)
         return {place: found[place] for place in places if place in found}
 
-    def _image(self, place: int) -> Image:
+    def _image(self, place: int, shrink: Shrink) -> Image:
         picture, box = self._look(place)
-        opened = self._caller.app.eye().opener(picture).image if isinstance(picture, bytes) else picture
-        return crop(opened, box) if box else opened
+        if isinstance(picture, bytes):
+            return self._caller.app.eye().opener(picture, box=box, shrink=shrink).image
+        return crop(picture, box) if box else picture
 
     def _look(self, place: int) -> tuple[bytes | Image, Crop | None]:
         """The file, as it was sent or is stored, and the part of it that is asked about.
@@ -130,7 +135,7 @@ class Asked:
         stored = app.input(one.id or "")
         file = app.picture(stored.id)
         if box and stored.crop:
-            return crop(app.eye().opener(file).image, stored.crop), box
+            return app.eye().opener(file, box=stored.crop).image, box
         return file, box or stored.crop
 
     def _file(self, place: int) -> bytes:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..embeddings.batcher import Batcher
+from ..embeddings.colours import SHRINK
 from ..embeddings.zero_shot import zero_shot
 from ..index.records import FloatArray, Model
 from . import status
@@ -134,7 +135,7 @@ class Step:
         if self.model is EMBEDDING:
             return {place: embedding_out(vector) for place, vector in asked.vectors().items()}
         if self.model is COLOUR:
-            return asked.seen(colours_out)
+            return asked.seen(colours_out, SHRINK)
         words = [concept.key for concept in self.config.select_concepts or () if concept.key]
         embedder = classifier(caller.store, caller.app, words)
         classes, values = _classified(embedder, asked, words)

@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     decoders: int | None = None
     """Pictures decoded at once; None: one for each processor, but at most 8."""
     max_pixels: int = MAX_PIXELS
-    """Of one picture. Decoding takes up to 32 bytes for each, with `decoders` pictures at once."""
+    """Of one picture, and of all pictures beyond 4 megapixels that are decoded at once; 32 bytes for each, at most."""
     cached_vectors: int = Field(MOST, ge=0)
     """Pictures of predictions and searches whose vectors stay in memory, so that none is embedded twice; 0: none."""
     search_threads: int | None = None

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from .shrinking import Shrink
+
 FloatArray = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 """(3, height, width): a picture as a model looks at it, of that model's size."""
@@ -55,6 +57,11 @@ class Embedder(Protocol):
     @property
     def least_side(self) -> int | None:
         """Pixels: a picture whose shorter side is this long shows the model all that it can see; None: no pictures."""
+        ...
+
+    @property
+    def shrink(self) -> Shrink | None:
+        """What `prepare` begins with, which may be done to large pictures before; None: leave them as they are."""
         ...
 
     def prepare(self, image: Image) -> Pixels:

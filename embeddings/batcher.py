@@ -12,6 +12,7 @@ from PIL.Image import Image
 
 from .base import Embedder, FloatArray, Pixels, Recipe
 from .parallel import side_by_side
+from .shrinking import Shrink
 
 _Compute = Callable[[Sequence[Any]], FloatArray]
 
@@ -77,6 +78,10 @@ class Batcher:
     @property
     def least_side(self) -> int | None:
         return self._embedder.least_side
+
+    @property
+    def shrink(self) -> Shrink | None:
+        return self._embedder.shrink
 
     def prepare(self, image: Image) -> Pixels:
         return self._embedder.prepare(image)

@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 from PIL.Image import Image, Resampling
 from PIL.ImageColor import colormap, getrgb
 
+from .shrinking import Within
+
 Floats = NDArray[np.float64]
 
-_SIDE = 96
+SHRINK = Within(96, Resampling.BOX)
+"""What is done first."""
 _BITS = 5
 _SAME = 14.0
 """Delta E (CIE 1976) below which two shades count as one colour."""
@@ -44,8 +47,7 @@ def dominant_colours(image: Image, most: int = 10) -> list[Colour]:
     Shades are counted on a grid of 32 levels a channel; then the commonest takes in all that look the same (Delta E in
     CIELAB), then the next of what is left, and so on.
     """
-    small = image.convert("RGB")
-    small.thumbnail((_SIDE, _SIDE), Resampling.BOX)
+    small = SHRINK.of(image.convert("RGB"))
     pixels = np.asarray(small, dtype=np.int64).reshape(-1, 3)
     cells = (pixels >> (8 - _BITS)) @ [1 << 2 * _BITS, 1 << _BITS, 1]
     _, shade, counts = np.unique(cells, return_inverse=True, return_counts=True)

@@ -15,14 +15,17 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from tempfile import TemporaryFile
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from PIL import Image
 
-from .images import MAX_PIXELS, Decoded, ImageError, ImageTooLarge, UndecodableImage, open_image, sniffed_type
+from .images import MAX_PIXELS, Box, Decoded, ImageError, ImageTooLarge, UndecodableImage, open_image, sniffed_type
+from .shrinking import LARGE, Shrink, as_plain, of_plain
 
 _SECONDS = 30.0
 _FILE = 256 << 20
@@ -35,6 +38,8 @@ _RETIRE = 1000
 """Pictures after which a process is replaced, for libraries may leak."""
 _KEPT = 32 << 20
 """Bytes of shared memory that are kept for the next picture."""
+_ROOM = "room"
+"""What a process asks for, with a number of pixels, before it decodes a large picture."""
 _CODE = "import sys; from tenshot.embeddings.decoders import work; work(*map(int, sys.argv[1:]))"
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
 
@@ -51,6 +56,7 @@ class Decoders:
         """
         self._max_pixels = max_pixels
         self._seconds = seconds
+        self._room = _Room(max_pixels)
         self._lock = threading.Lock()
         self._closed = False
         # The last one back is the first one out, so that few are started when few are needed.
@@ -67,7 +73,9 @@ class Decoders:
     ) -> None:
         self.close()
 
-    def __call__(self, source: bytes, /, *, least_side: int | None = None) -> Decoded:
+    def __call__(
+        self, source: bytes, /, *, least_side: int | None = None, box: Box | None = None, shrink: Shrink | None = None
+    ) -> Decoded:
         """Raises ImageError."""
         sniffed_type(source)  # what is no picture needs no process
         if len(source) > _FILE:
@@ -81,7 +89,7 @@ class Decoders:
                 process.end()
                 process = None
             process = process or _Process(self._max_pixels)
-            decoded = process.decode(source, least_side, self._seconds)
+            decoded = process.decode(source, [least_side, box, as_plain(shrink)], self._room, self._seconds)
             healthy = True
         except ImageError:
             healthy = True
@@ -106,6 +114,29 @@ class Decoders:
                 process.end()
         for _ in range(self._places):
             self._free.put(None)
+
+
+class _Room:
+    """How many pixels of large pictures may be decoded at once, in all processes together; first come, first served."""
+
+    def __init__(self, pixels: int) -> None:
+        self._pixels = self._left = pixels
+        self._turn = threading.Lock()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        """Waits for as much room."""
+        pixels = min(pixels, self._pixels)
+        with self._turn, self._changed:
+            self._changed.wait_for(lambda: self._left >= pixels)
+            self._left -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += pixels
+                self._changed.notify_all()
 
 
 class _Died(Exception):
@@ -140,16 +171,18 @@ class _Process:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def decode(self, content: bytes, least_side: int | None, seconds: float) -> Decoded:
-        """Raises ImageError, or _Died."""
+    def decode(self, content: bytes, wanted: list[Any], room: _Room, seconds: float) -> Decoded:
+        """seconds: for it to be ready or to ask for room, and again when it has that. Raises ImageError, or _Died."""
         self.left -= 1
         width = height = 0
         try:
             self._shared[: len(content)] = content
-            _send(self._pipe, [len(content), least_side])
-            if not self._pipe.poll(seconds):
-                raise _Died(f"took more than {seconds:g} seconds")
-            answer = json.loads(self._pipe.recv_bytes())
+            _send(self._pipe, [len(content), *wanted])
+            answer = self._received(seconds)
+            if answer[0] == _ROOM:
+                with room.taken(answer[1]):
+                    _send(self._pipe, [])
+                    answer = self._received(seconds)
             if isinstance(answer[0], str):
                 raise _ERRORS.get(answer[0], UndecodableImage)(answer[1])
             width, height, media_type = answer
@@ -160,6 +193,12 @@ class _Process:
         finally:
             if max(len(content), width * height * 3) > _KEPT and hasattr(mmap, "MADV_REMOVE"):
                 self._shared.madvise(mmap.MADV_REMOVE)
+
+    def _received(self, seconds: float) -> list[Any]:
+        if not self._pipe.poll(seconds):
+            raise _Died(f"took more than {seconds:g} seconds")
+        answer: list[Any] = json.loads(self._pipe.recv_bytes())
+        return answer
 
     def end(self) -> None:
         self._pipe.close()
@@ -202,13 +241,26 @@ def work(descriptor: int, shared_descriptor: int, size: int, max_pixels: int) ->
         resource.setrlimit(kind, (most, most))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe, shared = Connection(descriptor), mmap.mmap(shared_descriptor, size)
+
+    def admit(pixels: int) -> None:
+        if pixels > LARGE:
+            _send(pipe, [_ROOM, pixels])
+            pipe.recv_bytes()
+
     while True:
         try:
-            length, least_side = json.loads(pipe.recv_bytes())
+            length, least_side, box, shrink = json.loads(pipe.recv_bytes())
         except EOFError:
             return
         try:
-            decoded = open_image(shared[:length], max_pixels=max_pixels, least_side=least_side)
+            decoded = open_image(
+                shared[:length],
+                max_pixels=max_pixels,
+                least_side=least_side,
+                box=box and tuple(box),
+                shrink=of_plain(shrink),
+                admit=admit,
+            )
             pixels = decoded.image.tobytes()
             shared[: len(pixels)] = pixels
         except ImageError as error:

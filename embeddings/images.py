@@ -10,6 +10,7 @@ ImageError
 └── BadCrop              a crop box that is none
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike, fspath
@@ -24,6 +25,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
+
+from .shrinking import Shrink, shrunk
 
 ImageSource = str | PathLike[str] | bytes | Image.Image
 Box = tuple[float, float, float, float]
@@ -75,26 +78,37 @@ class Decoded:
 class Opener(Protocol):
     """How the bytes of a picture become one: as `open_image` does, here or in another process."""
 
-    def __call__(self, source: bytes, /, *, least_side: int | None = None) -> Decoded: ...
+    def __call__(
+        self, source: bytes, /, *, least_side: int | None = None, box: Box | None = None, shrink: Shrink | None = None
+    ) -> Decoded: ...
 
 
-def open_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, least_side: int | None = None) -> Decoded:
+def open_image(
+    source: ImageSource,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    least_side: int | None = None,
+    box: Box | None = None,
+    shrink: Shrink | None = None,
+    admit: Callable[[int], None] | None = None,
+) -> Decoded:
     """The picture turned upright as its EXIF says, as RGB, transparent parts white; the first frame if there are many.
 
     `max_pixels` is checked on the header, before any pixel is decoded. `least_side`: no more is needed of a JPEG than
     that its shorter side has so many pixels, so a large one is decoded at a half, a quarter or an eighth of its size,
-    which takes half the time.
+    which takes half the time. `box`: of the upright picture only this part. `shrink`: what is done to it next, which is
+    done here where it is large. `admit` is called with the number of pixels before as many as that are decoded.
     """
     if isinstance(source, Image.Image):
         media_type = source.get_format_mimetype() if isinstance(source, ImageFile.ImageFile) else None
-        return Decoded(_decode(source, max_pixels), media_type)
+        return Decoded(_part(_decode(source, max_pixels), box, shrink), media_type)
     content = source if isinstance(source, bytes) else read_file(source)
     sniffed, plugin = _sniff(content)
     try:
         picture = plugin(BytesIO(content))
     except Exception as error:  # Pillow's plugins raise a dozen types on hostile bytes
         raise _undecodable(error) from error
-    return Decoded(_decode(picture, max_pixels, least_side), sniffed)
+    return Decoded(_part(_decode(picture, max_pixels, least_side, admit), box, shrink), sniffed)
 
 
 def sniffed_type(content: bytes | bytearray) -> str:
@@ -140,6 +154,32 @@ _PLUGINS: tuple[tuple[str, tuple[bytes, ...], type[ImageFile.ImageFile]], ...] =
 )
 
 
+_FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF"
+# Of ISO media files (ISO/IEC 14496-12); others are videos.
+_BRANDS = {
+    "a HEIC or HEIF picture, as iPhones take them": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"),
+    "an AVIF picture": (b"avif", b"avis"),
+    "a Canon raw picture (CR3)": (b"crx ",),
+}
+# By the start of the file in lower case.
+_OTHERS = (
+    (b"%pdf", "a PDF document"),
+    (b"<!doctype html", "a web page"),
+    (b"<html", "a web page"),
+    (b"\x1a\x65\xdf\xa3", "a video (WebM or Matroska)"),
+    (b"\0\0\0\x0cjp  ", "a JPEG 2000 picture"),
+    (b"\0\0\0\x0cjxl ", "a JPEG XL picture"),
+    (b"\xff\x0a", "a JPEG XL picture"),
+    (b"8bps", "a Photoshop file"),
+    (b"\0\0\x01\0", "an icon (ICO)"),
+    (b"v/1\x01", "an OpenEXR picture"),
+    (b"pk\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    *((b"p%d\n" % number, "a PNM picture") for number in range(1, 7)),
+    (b"data:image/", "base64 text"),
+)
+
+
 def _sniff(content: bytes | bytearray) -> tuple[str, type[ImageFile.ImageFile]]:
     if not content:
         raise EmptyImage("the picture has no bytes")
@@ -148,10 +188,40 @@ def _sniff(content: bytes | bytearray) -> tuple[str, type[ImageFile.ImageFile]]:
     for media_type, signatures, plugin in _PLUGINS:
         if content.startswith(signatures):
             return media_type, plugin
-    raise UnsupportedFormat("not a picture in one of JPEG, PNG, WebP, GIF, BMP, TIFF")
+    raise UnsupportedFormat(f"not a picture in one of {_FORMATS}{_named(content)}")
 
 
-def _decode(picture: Image.Image, max_pixels: int, least_side: int | None = None) -> Image.Image:
+def _named(content: bytes | bytearray) -> str:
+    """What else it is, where its first bytes tell, and what to do."""
+    start = bytes(content[:1024])
+    brand = start[8:12] if start[4:8] == b"ftyp" else b""
+    if brand:
+        name = next((name for name, brands in _BRANDS.items() if brand in brands), "a video (MP4 or QuickTime)")
+    else:
+        text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+        is_svg = text.startswith((b"<svg", b"<?xml", b"<!doctype svg")) and b"<svg" in text
+        name = "an SVG drawing" if is_svg else next((name for sign, name in _OTHERS if text.startswith(sign)), "")
+        if start[:4] == b"RIFF" and start[8:12] == b"AVI ":
+            name = "a video (AVI)"
+    if not name:
+        return ""
+    advice = "send single frames of it" if "video" in name else "send the picture as JPEG or PNG"
+    return f": this is {name}; {advice}"
+
+
+def _part(image: Image.Image, box: Box | None, shrink: Shrink | None) -> Image.Image:
+    try:
+        return shrunk(crop(image, box) if box else image, shrink)
+    except MemoryError as error:
+        raise _undecodable(error) from error
+
+
+def _decode(
+    picture: Image.Image,
+    max_pixels: int,
+    least_side: int | None = None,
+    admit: Callable[[int], None] | None = None,
+) -> Image.Image:
     width, height = picture.size
     if width < 1 or height < 1:
         raise EmptyImage(f"the picture is {width} x {height} pixels")
@@ -160,6 +230,8 @@ def _decode(picture: Image.Image, max_pixels: int, least_side: int | None = None
     try:
         if least_side is not None and isinstance(picture, JpegImageFile):
             _decode_smaller(picture, least_side)
+        if admit is not None:
+            admit(picture.width * picture.height)
         picture.load()
         return _to_rgb(_turn_upright(picture))
     except Exception as error:

@@ -81,6 +81,7 @@ class OpenClipEmbedder(LooksAtPictures):
         transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
         self._preprocessing = Preprocessing.of(transform)
         self.least_side = self._preprocessing.least_side
+        self.shrink = self._preprocessing.resize
         self._towers: _Towers | None = self._raise(model, tokenize)
 
     @property

@@ -7,20 +7,16 @@ import numpy as np
 from PIL import Image
 from torch import nn
 from torchvision import transforms
-from torchvision.transforms.functional import InterpolationMode
+from torchvision.transforms.functional import pil_modes_mapping
 
 from . import resizing
 from .base import Pixels
+from .shrinking import Resized
 
 _FINER = 2.5
 """How many times finer than the model's pixels a picture's should be before it is resized. Measured on photographs of
 3 megapixels: decoded at 2.3 times, their vectors have a cosine of at least 0.9985 to those from full size, at 2.6
 times of 0.999 or more.
-"""
-
-_LONGEST = 50
-"""Longer side by shorter side, beyond which only the middle is resized where only the middle is seen: resized by its
-shorter side, a line of 30,000 pixels would have billions.
 """
 
 Geometry = Callable[[Image.Image], Image.Image]
@@ -38,18 +34,21 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     """Of each channel, for values in [0, 1]."""
-    sees_middle: bool = False
-    """Whether a picture is resized by its shorter side and then cropped to its middle."""
-    bicubic: int | tuple[int, int] | None = None
-    """Of the shorter side, or height and width: where the geometry is a bicubic resize to this, and then a crop to the
-    middle if that is smaller. None: it is something else.
-    """
+    resize: Resized | None = None
+    """What the geometry begins with; None: with something else."""
+    is_plain: bool = False
+    """Whether that is a bicubic resize, and then comes a crop to the middle if that is smaller, and nothing else."""
+
+    @property
+    def sees_middle(self) -> bool:
+        """Whether a picture is resized by its shorter side and then cropped to its middle."""
+        return self.resize is not None and self.resize.sees_middle
 
     def __call__(self, image: Image.Image) -> Pixels:
-        if self.sees_middle and max(image.size) > _LONGEST * min(image.size):
-            image = _middle(image)
-        if self.bicubic and resizing.is_possible(image, resized := _resized(image, self.bicubic)):
-            return resizing.resized_middle(image, resized, self.size)
+        if self.resize:
+            image = self.resize.middle(image)
+            if self.is_plain and resizing.is_possible(image, resized := self.resize.size(image)):
+                return resizing.resized_middle(image, resized, self.size)
         return np.ascontiguousarray(np.asarray(self.geometry(image)).transpose(2, 0, 1))
 
     @classmethod
@@ -59,45 +58,37 @@ class Preprocessing:
         assert isinstance(normalize, transforms.Normalize), transform
         geometry = transforms.Compose(steps)
         width, height = geometry(Image.new("RGB", (640, 480))).size
-        resized = [step.size for step in steps if isinstance(step, transforms.Resize)]
-        shorter = resized[0] if resized and isinstance(resized[0], int) else max(width, height)
+        resize = _resize(steps)
+        shorter = resize.to if resize and isinstance(resize.to, int) else max(width, height)
         return cls(
             geometry,
             (height, width),
             int(_FINER * shorter),
             tuple(float(value) for value in normalize.mean),
             tuple(float(value) for value in normalize.std),
-            sees_middle=bool(resized)
-            and isinstance(resized[0], int)
-            and any(isinstance(step, transforms.CenterCrop) for step in steps),
-            bicubic=_bicubic(steps, (height, width)),
+            resize=resize,
+            is_plain=resize is not None and _is_plain(steps, resize, (height, width)),
         )
 
 
-def _bicubic(steps: Sequence[object], seen: tuple[int, int]) -> int | tuple[int, int] | None:
+def _resize(steps: Sequence[object]) -> Resized | None:
     """As in `Preprocessing`. What is no module of torch's makes RGB of pictures, which they are already."""
     match [step for step in steps if isinstance(step, nn.Module)]:
-        case [transforms.Resize() as resize] | [transforms.Resize() as resize, transforms.CenterCrop()]:
-            plain = resize.interpolation is InterpolationMode.BICUBIC and resize.max_size is None
-            if plain and isinstance(resize.size, int) and resize.size >= max(seen):
-                return resize.size
-            if plain and tuple(resize.size) == seen:
-                return seen
+        case [transforms.Resize() as resize, *others] if resize.max_size is None:
+            middle = any(isinstance(step, transforms.CenterCrop) for step in others)
+            resample = Image.Resampling(pil_modes_mapping[resize.interpolation])
+            if isinstance(resize.size, int):
+                return Resized(resize.size, resample, middle)
+            if len(resize.size) == 2:
+                return Resized((resize.size[0], resize.size[1]), resample, sees_middle=False)
     return None
 
 
-def _resized(image: Image.Image, to: int | tuple[int, int]) -> tuple[int, int]:
-    """Height and width, as torchvision's Resize rounds."""
-    if isinstance(to, tuple):
-        return to
-    longer = int(to * max(image.size) / min(image.size))
-    return (to, longer) if image.height <= image.width else (longer, to)
-
-
-def _middle(image: Image.Image) -> Image.Image:
-    """Of a very long picture, the part round its centre that is as long as is allowed."""
-    most = _LONGEST * min(image.size)
-    width, height = min(image.width, most), min(image.height, most)
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    # Not `Image.crop`: that warns by a process-wide pixel limit, which is not ours.
-    return Image.fromarray(np.asarray(image)[top : top + height, left : left + width])
+def _is_plain(steps: Sequence[object], resize: Resized, seen: tuple[int, int]) -> bool:
+    """Whether a bicubic resize, and then a crop to the middle if that is smaller, is all that is done."""
+    modules = [step for step in steps if isinstance(step, nn.Module)]
+    if resize.resample is not Image.Resampling.BICUBIC:
+        return False
+    if len(modules) != 1 and not (len(modules) == 2 and isinstance(modules[1], transforms.CenterCrop)):
+        return False
+    return resize.to >= max(seen) if isinstance(resize.to, int) else resize.to == seen

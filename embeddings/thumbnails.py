@@ -4,19 +4,20 @@ from io import BytesIO
 
 from PIL import Image
 
-from .images import Box, Opener, crop, open_image
+from .images import Box, Opener, open_image
+from .shrinking import Within
 
 SIDE = 320
 """Pixels of the longer side, at most: a cell of a grid on a dense screen."""
 MEDIA_TYPE = "image/webp"
 _QUALITY = 80
+_SHRINK = Within(SIDE, Image.Resampling.LANCZOS)
 
 
 def thumbnail(data: bytes, box: Box | None = None, *, opener: Opener = open_image) -> bytes:
     """A WebP file of the picture, or of its part inside the box, upright. Raises ImageError."""
     # A box keeps less of the picture, so more of it has to be decoded.
-    image = crop(opener(data).image, box) if box else opener(data, least_side=SIDE).image
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    image = _SHRINK.of(opener(data, least_side=None if box else SIDE, box=box, shrink=_SHRINK).image)
     file = BytesIO()
     image.save(file, "WEBP", quality=_QUALITY, method=4)
     return file.getvalue()

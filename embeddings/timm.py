@@ -63,6 +63,7 @@ class TimmEmbedder(LooksAtPictures):
         options = timm.data.resolve_data_config(pretrained_cfg=config)
         self._preprocessing = Preprocessing.of(timm.data.create_transform(**options, is_training=False))
         self.least_side = self._preprocessing.least_side
+        self.shrink = self._preprocessing.resize
         self._engine: Engine | None = self._open()
 
     @property

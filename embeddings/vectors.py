@@ -16,6 +16,7 @@ class VectorsEmbedder(LooksAtPictures):
     text_scale = None
     classes = ()
     least_side = None
+    shrink = None
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe

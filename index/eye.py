@@ -53,8 +53,10 @@ class Eye:
             upright.save(file, "PNG")
             return file.getvalue(), "image/png", self._prepared(upright, box)
         data = picture if isinstance(picture, bytes) else read_file(picture)
-        decoded = self.opener(data, least_side=None if box else self.embedder.least_side)
-        return data, decoded.media_type, self._prepared(decoded.image, box)
+        embedder = self.embedder
+        least_side = None if box else embedder.least_side
+        decoded = self.opener(data, least_side=least_side, box=box, shrink=embedder.shrink)
+        return data, decoded.media_type, embedder.prepare(decoded.image)
 
     def known(self, pictures: Iterable[PictureKey]) -> dict[PictureKey, FloatArray]:
         """(dim,) of those of the pictures that were embedded before: lately, or for an input that is stored."""

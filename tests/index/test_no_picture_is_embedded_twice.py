@@ -2,6 +2,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,9 +30,9 @@ class Counted:
     def __init__(self) -> None:
         self.count = 0
 
-    def __call__(self, source: bytes, /, *, least_side: int | None = None) -> Decoded:
+    def __call__(self, source: bytes, /, **wanted: Any) -> Decoded:
         self.count += 1
-        return open_image(source, least_side=least_side)
+        return open_image(source, **wanted)
 
 
 @pytest.fixture
