@@ -51,9 +51,9 @@ from .teacher import LabelChange, Teacher
 from .vector_cache import VectorCache
 
 _BATCH = 32
+"""Pictures that `add_many` decodes, embeds and commits together."""
 _MOST_ROWS = 1 << 62
 """What SQL counts to, and more than there are."""
-"""Pictures that `add_many` decodes, embeds and commits together."""
 
 
 class Library:
