@@ -1,145 +1,202 @@
 """Picture bytes by their content's hash."""
 
+import errno
+import fcntl
 import hashlib
 import os
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
-from pathlib import PurePosixPath
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
 from uuid import uuid4
 
-import fsspec
-from filelock import FileLock
-from fsspec.implementations.local import LocalFileSystem
-
 from .errors import NotFound, StorageFailed
+from .files import FILE_MODE, create, is_sha256, make_folder, open_regular, sync
 
-_BLOCK = 1 << 20
+_STRAY = re.compile(r"[0-9a-f]{64}\..+\.new")
+_TWO_DIGITS = re.compile("[0-9a-f]{2}")
 
 
 class Blobs:
-    """Files named by the sha256 of what is in them, `ab/cd/abcd...`: written once, never changed."""
+    """Files named by the sha256 of what is in them, `ab/cd/abcd...`: written once, never changed.
 
-    def __init__(self, url: str | os.PathLike[str]) -> None:
-        """A local folder, or any URL that fsspec opens."""
-        self._fs, self._root = fsspec.url_to_fs(os.fspath(url))
-        self._guard: AbstractContextManager[object] = threading.Lock()
-        if isinstance(self._fs, LocalFileSystem):
-            os.makedirs(self._root, exist_ok=True)
-            # Holds other processes too: apps may be deleted beside a running server.
-            self._guard = FileLock(f"{self._root}/lock")
+    Folders are made when something is put there. What is no sha256 names nothing.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        """A local folder, whatever its name looks like."""
+        self.folder = Path(folder)
 
     def __contains__(self, sha256: str) -> bool:
-        return bool(self._fs.exists(self._path(sha256)))
+        return is_sha256(sha256) and self._path(sha256).exists()
 
     def put(self, data: bytes) -> str:
         """Keeps the bytes and returns their hash. When this returns they are on the disk. Raises StorageFailed."""
-        sha256 = hashlib.sha256(data).hexdigest()
-        path = self._path(sha256)
-        if self._fs.exists(path):
-            return sha256
-        try:
-            self._write(path, data)
-        except OSError as error:
-            raise StorageFailed(f"a picture can't be kept: {error.strerror or error}") from error
-        return sha256
+        return self.put_many([data])[0]
 
-    def _write(self, path: str, data: bytes) -> None:
-        local = isinstance(self._fs, LocalFileSystem)
-        # Under another name first: a crash leaves a stray file, never half a blob under the hash of a whole one.
-        stray = f"{path}.{uuid4().hex}.new"
-        folder = str(PurePosixPath(path).parent)
-        new = [] if self._fs.exists(folder) else [self._root, str(PurePosixPath(folder).parent)]
-        self._fs.makedirs(folder, exist_ok=True)
+    def put_many(self, contents: Iterable[bytes]) -> list[str]:
+        """Keeps them all and returns their hashes; a damaged blob of theirs is mended. Raises StorageFailed: then none.
+
+        Folders are synced once for all, so that many cost a disk little more than half of what they do one by one.
+        """
+        hashes = []
+        drafts: dict[Path, Path] = {}
+        changed: set[Path] = set()
         try:
-            with self._fs.open(stray, "wb") as file:
-                file.write(data)
-                if local:
-                    file.flush()
-                    os.fsync(file.fileno())
-            self._fs.mv(stray, path)
-        except BaseException:
-            if self._fs.exists(stray):
-                self._fs.rm_file(stray)
+            for data in contents:
+                sha256 = hashlib.sha256(data).hexdigest()
+                hashes.append(sha256)
+                path = self._path(sha256)
+                if path not in drafts and not _holds(path, data):
+                    # Under another name first: a crash leaves a stray file, never half a blob under a whole one's hash.
+                    drafts[path] = path.with_name(f"{sha256}.{uuid4().hex}.new")
+                    changed |= {path.parent} | make_folder(path.parent)
+                    with create(drafts[path]) as file:
+                        file.write(data)
+            sync(drafts.values())
+            for path, draft in drafts.items():
+                os.replace(draft, path)
+            sync(changed)
+        except BaseException as error:
+            for draft in drafts.values():
+                with suppress(OSError):
+                    draft.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise StorageFailed(f"a picture can't be kept: {error.strerror or error}") from error
             raise
-        if local:
-            for one in (folder, *new):
-                _sync_folder(one)
+        return hashes
 
     def hashes(self) -> Iterator[str]:
         """Of all that is here, in order."""
-        names = (PurePosixPath(path).name for path in self._files())
-        return (name for name in names if re.fullmatch("[0-9a-f]{64}", name))
+        for folder in self._folders(self.folder):
+            for path in sorted(folder.iterdir()):
+                if is_sha256(path.name) and path.name.startswith(folder.parent.name + folder.name):
+                    yield path.name
 
     def strays(self) -> list[str]:
         """Files that crashes left behind; only while nobody writes."""
-        return [path for path in self._files() if path.endswith(".new")]
+        return [str(path) for path in self._strays()]
 
     def delete_strays(self) -> None:
-        for path in self.strays():
-            self._fs.rm_file(path)
+        for path in self._strays():
+            self._remove(path)
 
     def is_whole(self, sha256: str) -> bool:
-        """Whether what lies under a hash is what it names; everything is read."""
-        digest = hashlib.sha256()
-        with self._fs.open(self._path(sha256), "rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-        return digest.hexdigest() == sha256
-
-    def _files(self) -> list[str]:
-        return sorted(self._fs.find(self._root))
+        """Whether it is there and is what its hash names; everything is read."""
+        try:
+            with open_regular(self._path(sha256)) as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        except (NotFound, FileNotFoundError):
+            return False
+        except OSError as error:
+            if error.errno == errno.EIO:
+                return False
+            raise
 
     def get(self, sha256: str) -> bytes:
         """Raises NotFound."""
         try:
-            return bytes(self._fs.cat_file(self._path(sha256)))
+            with open_regular(self._path(sha256)) as file:
+                return file.read()
         except FileNotFoundError as error:
             raise NotFound(f"no blob {sha256}") from error
 
     def thumbnail(self, sha256: str, make: Callable[[bytes], bytes]) -> bytes:
         """A small picture of the blob, made by make once and kept until the blob goes. Raises NotFound."""
         path = self._thumbnail_path(sha256)
-        try:
-            return bytes(self._fs.cat_file(path))
-        except FileNotFoundError:
-            made = make(self.get(sha256))
-        stray = f"{path}.{uuid4().hex}.new"
+        with suppress(FileNotFoundError), open_regular(path) as file:
+            # Thumbnails are not synced: a power cut leaves empty ones.
+            if content := file.read():
+                return content
+        content = make(self.get(sha256))
         with self.kept():
             if sha256 in self:
-                self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
-                self._fs.pipe_file(stray, made)
-                self._fs.mv(stray, path)
-        return made
+                make_folder(path.parent)
+                draft = path.with_name(f"{sha256}.{uuid4().hex}.new")
+                with create(draft) as file:
+                    file.write(content)
+                os.replace(draft, path)
+        return content
 
-    def kept(self) -> AbstractContextManager[object]:
-        """While this is held nothing is deleted: so what is put meanwhile is there when a record of it is committed."""
-        return self._guard
+    def kept(self) -> AbstractContextManager[None]:
+        """While this is held nothing is deleted: so what is put meanwhile is there when a record of it is committed.
+
+        Any number hold it at once, on threads and in other processes: apps may be deleted beside a running server.
+        """
+        return self._locked(fcntl.LOCK_SH)
 
     def delete_unused(self, hashes: Iterable[str], unused: Callable[[Iterable[str]], Iterable[str]]) -> None:
         """Deletes those that no record names; unused tells which. Unknown ones don't matter."""
         if not (hashes := list(hashes)):
             return
-        with self.kept():
-            for sha256 in unused(hashes):
+        with self._locked(fcntl.LOCK_EX):
+            for sha256 in filter(is_sha256, unused(hashes)):
                 for path in (self._path(sha256), self._thumbnail_path(sha256)):
-                    try:
-                        self._fs.rm_file(path)
-                    except FileNotFoundError:
-                        continue
+                    self._remove(path)
 
-    def _path(self, sha256: str) -> str:
-        return f"{self._root}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+    @contextmanager
+    def _locked(self, kind: int) -> Iterator[None]:
+        with ExitStack() as held:
+            try:
+                make_folder(self.folder)
+                # Who waits to delete has the turn meanwhile, so that others who keep can't go on overtaking.
+                with _flock(self.folder / "turn", fcntl.LOCK_EX):
+                    held.enter_context(_flock(self.folder / "lock", kind))
+            except OSError as error:
+                raise StorageFailed(f"the pictures can't be locked: {error.strerror or error}") from error
+            yield
 
-    def _thumbnail_path(self, sha256: str) -> str:
-        return f"{self._root}/thumbnails/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+    def _path(self, sha256: str) -> Path:
+        """Where a blob lies. Raises NotFound for what can't be one's name: no other path is ever made of it."""
+        if not is_sha256(sha256):
+            raise NotFound(f"no blob {sha256!r}: a SHA-256 is 64 hexadecimal digits in lower case")
+        return self.folder / sha256[:2] / sha256[2:4] / sha256
+
+    def _thumbnail_path(self, sha256: str) -> Path:
+        return self.folder / "thumbnails" / self._path(sha256).relative_to(self.folder)
+
+    def _folders(self, root: Path) -> Iterator[Path]:
+        """Those that blobs or thumbnails lie in, in order."""
+        for first in _two_digits(root):
+            yield from _two_digits(first)
+
+    def _strays(self) -> Iterator[Path]:
+        for root in (self.folder, self.folder / "thumbnails"):
+            for folder in self._folders(root):
+                yield from (path for path in folder.iterdir() if _STRAY.fullmatch(path.name))
+
+    def _remove(self, path: Path) -> None:
+        """Not through a link: what lies behind it belongs to others."""
+        inside = path.relative_to(self.folder).parent
+        if path.parent.resolve() == self.folder.resolve() / inside:
+            path.unlink(missing_ok=True)
 
 
-def _sync_folder(path: str) -> None:
-    """Makes a rename in it durable."""
-    folder = os.open(path, os.O_RDONLY)
+def _two_digits(folder: Path) -> list[Path]:
+    """The folders in it that are named by two digits of a hash, in order; none where it is not there."""
     try:
-        os.fsync(folder)
+        return sorted(path for path in folder.iterdir() if _TWO_DIGITS.fullmatch(path.name) and path.is_dir())
+    except FileNotFoundError:
+        return []
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Whether a file has just these bytes."""
+    try:
+        with open_regular(path) as file:
+            return os.fstat(file.fileno()).st_size == len(data) and file.read() == data
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _flock(path: Path, kind: int) -> Iterator[None]:
+    """Holds a lock on a file; each holder has opened it anew, so threads wait for each other as processes do."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        fcntl.flock(descriptor, kind)
+        yield
     finally:
-        os.close(folder)
+        # Closing is not enough: a child that was forked meanwhile has it open still.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)

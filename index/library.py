@@ -196,8 +196,7 @@ class Library:
         with self._lock, self._blobs.kept():
             current = self.recipe is eye.recipe
             if current:
-                for data in batch.pictures():
-                    self._blobs.put(data)
+                self._blobs.put_many(batch.pictures())
                 if self._catalog.inputs.complete(self.id, new):
                     self._remember(list(self.inputs_by_id([id]).values()), [new])
         if not current:  # the base workflow was changed while the model ran
@@ -215,15 +214,13 @@ class Library:
         # Before the model runs, so that no time goes into what can't be stored; and again under the lock.
         self._refuse_taken(batch)
         batch.embed()
-        for data in batch.pictures():
-            self._blobs.put(data)
+        self._blobs.put_many(batch.pictures())
         with self._lock:
             if self.recipe is batch.eye.recipe:
                 self._refuse_taken(batch)
                 with self._blobs.kept():
                     # Once more, for another app may have deleted the same picture since.
-                    for data in batch.pictures():
-                        self._blobs.put(data)
+                    self._blobs.put_many(batch.pictures())
                     return batch.results(self._store(batch.new_inputs()))
         # The base workflow was changed while the model ran.
         return self._add_batch(self._batch(batch.requests, later=batch.later))
