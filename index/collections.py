@@ -2,19 +2,21 @@
 
 import hashlib
 import json
-import shutil
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..embeddings.base import Recipe
 from .catalog import Catalog
 from .collection import Collection
+from .errors import StoreDamaged
+from .files import is_app_id
 from .records import AppRecord, FloatArray, KeyArray
 from .segments.devices import Devices, DeviceSettings
 from .segments.sealing import Sizes
-from .segments.snapshot import SavedFacts, Snapshots, saved_facts
+from .segments.snapshot import SavedFacts, Snapshots, remove_snapshots, saved_facts
 
 
 class Source:
@@ -71,9 +73,10 @@ class Collections:
         self._devices: Devices | None = None
 
     def open(self, record: AppRecord) -> Collection:
-        """The app's collection, with all that SQL holds."""
+        """The app's collection, with all that SQL holds. Raises StoreDamaged for an app whose id tenshot never gave."""
+        place = self._place(record.id)
         origin = hashlib.sha256(json.dumps([record.id, record.epoch, record.recipe], sort_keys=True).encode())
-        snapshots = Snapshots(self._folder / record.id, record.dim, origin.hexdigest())
+        snapshots = Snapshots(place, record.dim, origin.hexdigest())
         source = Source(self._catalog, record.id, Recipe(**record.recipe).workflow)
         with self._mutex:
             self._devices = self._devices or Devices(self._settings.devices)
@@ -88,15 +91,28 @@ class Collections:
 
     def saved(self, app_id: str) -> SavedFacts | None:
         """What an app's newest snapshot says of itself, without opening it."""
-        return saved_facts(self._folder / app_id)
+        return saved_facts(self._place(app_id)) if is_app_id(app_id) else None
 
     def delete(self, app_id: str) -> None:
         """Forgets an app's snapshots."""
-        shutil.rmtree(self._folder / app_id, ignore_errors=True)
+        if is_app_id(app_id):
+            remove_snapshots(self._place(app_id))
 
     def sweep(self, app_ids: Iterable[str]) -> None:
-        """Forgets the snapshots of all apps but these."""
+        """Forgets the snapshots of all apps but these. What tenshot didn't make stays."""
         kept = set(app_ids)
         for path in self._folder.iterdir() if self._folder.is_dir() else ():
             if path.name not in kept:
                 self.delete(path.name)
+
+    def clear(self) -> None:
+        """Forgets the snapshots of all apps, none of which is open."""
+        self.sweep(())
+        with suppress(OSError):
+            self._folder.rmdir()
+
+    def _place(self, app_id: str) -> Path:
+        """An app's folder. Raises StoreDamaged for what can't be an app's id: no other path is ever made of it."""
+        if not is_app_id(app_id):
+            raise StoreDamaged(f"the database has an app with the id {app_id!r}, which tenshot never gave")
+        return self._folder / app_id

@@ -24,6 +24,8 @@ TenshotError
 ├── NotSupported             this app's base workflow can't do that (text search without words, images for `vectors`)
 ├── StoreInUse               another process owns the data folder
 ├── StoreTooNew              the data folder was written by a newer tenshot
+├── StoreDamaged             the data folder lacks what it needs, or names what tenshot never wrote
+│   └── NoDatabase           there is no database of tenshot where it is looked for
 ├── StorageFailed            the disk is full or can't be written: nothing was changed
 └── StoreClosed              used after close()
 
@@ -124,6 +126,14 @@ class StoreInUse(TenshotError):
 
 
 class StoreTooNew(TenshotError):
+    pass
+
+
+class StoreDamaged(TenshotError):
+    pass
+
+
+class NoDatabase(StoreDamaged):
     pass
 
 

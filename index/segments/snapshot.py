@@ -11,7 +11,9 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +22,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from ..files import FILE_MODE, FOLDER_MODE, make_file, make_folder
 from ..records import FloatArray
 from .calibration import Effort
 from .flat import Flat
@@ -33,6 +36,11 @@ from .state import State
 FORMAT = 2
 _KEPT = 2
 _BLOCK = 1 << 22
+_SNAPSHOT = re.compile(r"snap-\d{20}-[0-9a-f]{8}")
+_ROWS = re.compile(r"rows-[0-9a-f]{32}\.f32")
+_FILE = re.compile(r"keys\.i64|live\.bits|codes-\d+\.faiss")
+_DRAFT = re.compile(r"\.draft-([0-9a-f]{32}|current)")
+_OURS = re.compile(f"{_SNAPSHOT.pattern}|{_ROWS.pattern}|{_DRAFT.pattern}|CURRENT")
 _WRONG_SHAPE = (ValueError, LookupError, TypeError, AttributeError)
 """What reading the facts of a damaged meta.json ends in."""
 _log = logging.getLogger("tenshot.index")
@@ -65,11 +73,23 @@ class SavedFacts:
 def saved_facts(folder: Path) -> SavedFacts | None:
     """Of the newest snapshot in a collection's folder; None if there is none that can be read."""
     try:
-        meta = json.loads((folder / (folder / "CURRENT").read_text().strip() / "meta.json").read_text())
+        current = (folder / "CURRENT").read_text().strip()
+        meta = json.loads((folder / _checked(current, _SNAPSHOT) / "meta.json").read_text())
         kinds = [segment["kind"] for segment in meta["segments"]]
         return SavedFacts(kinds[0] if kinds else "exact", int(meta["size"]), int(meta["seq"]))
-    except (OSError, *_WRONG_SHAPE):
+    except (DamagedSnapshot, OSError, *_WRONG_SHAPE):
         return None
+
+
+def remove_snapshots(folder: Path) -> None:
+    """All that this file writes into a collection's folder, and the folder when nothing else is in it."""
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if _OURS.fullmatch(path.name):
+            _remove(path)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 class Snapshots:
@@ -116,7 +136,7 @@ class Snapshots:
 
     def save(self, state: State) -> FloatArray:
         """Writes a state; its vectors (size, dim), mapped from the file. Raises OSError, and the old one stays."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         rows, rowfile, digest = state.rows, self._rowfile, hashlib.sha256()
         if rowfile is not None and state.rows.mapped is rowfile.mapped:
             self.check()
@@ -126,7 +146,7 @@ class Snapshots:
         else:
             name, start = f"rows-{uuid4().hex}.f32", 0
         draft = self.folder / f".draft-{uuid4().hex}"
-        draft.mkdir()
+        draft.mkdir(FOLDER_MODE)
         try:
             self._append(name, start, rows, digest)
             files = {"keys.i64": rows.keys.astype("<i8").tobytes(), "live.bits": _exact_bits(rows).tobytes()}
@@ -148,6 +168,9 @@ class Snapshots:
                 meta["segments"].append(self._write_segment(draft, number, segment, meta["files"]))
             (draft / "meta.json").write_text(json.dumps(meta))
             for path in draft.iterdir():
+                # FAISS asks for no mode; a link to a file of an older snapshot has the mode that it was left with.
+                if path.stat().st_nlink == 1:
+                    path.chmod(FILE_MODE)
                 _sync(path)
             _sync(draft)
             final = f"snap-{state.seq:020d}-{uuid4().hex[:8]}"
@@ -168,13 +191,14 @@ class Snapshots:
 
     def clear(self) -> None:
         """Forgets every snapshot; files that are mapped live on until nobody reads them."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_snapshots(self.folder)
         self._rowfile, self._meta, self._segments, self._name = None, {}, (), ""
 
     def _names(self) -> list[str]:
         """The current one first, then the newest."""
         try:
-            found = sorted((path.name for path in self.folder.glob("snap-*-*")), reverse=True)
+            names = (path.name for path in self.folder.glob("snap-*-*"))
+            found = sorted(filter(_SNAPSHOT.fullmatch, names), reverse=True)
             current = (self.folder / "CURRENT").read_text().strip()
         except OSError:
             return found if self.folder.is_dir() else []
@@ -191,9 +215,9 @@ class Snapshots:
             raise DamagedSnapshot(f"it holds change {meta['seq']}, and the database has {newest_seq}")
         size = int(meta["size"])
         for file, facts in meta["files"].items():
-            if _sha256(folder / file) != facts["sha256"]:
+            if _sha256(folder / _checked(file, _FILE)) != facts["sha256"]:
                 raise DamagedSnapshot(f"{file} is not what was written")
-        rows_name = Path(meta["rows"]["name"]).name
+        rows_name = _checked(meta["rows"]["name"], _ROWS)
         mapped = _map(self.folder / rows_name, size, self._dim)
         keys = np.fromfile(folder / "keys.i64", dtype="<i8").astype(np.int64)
         live = np.fromfile(folder / "live.bits", dtype=np.uint8)
@@ -211,7 +235,9 @@ class Snapshots:
 
     def _append(self, name: str, start: int, rows: Rows, digest: Any) -> None:
         """The vectors from slot start on, behind the first ones of the file."""
-        with (self.folder / name).open("r+b" if start else "wb") as file:
+        if not start:
+            make_file(self.folder / name)
+        with (self.folder / name).open("r+b") as file:
             # What an attempt that failed has left behind; nobody maps it.
             file.truncate(start * self._dim * 4)
             file.seek(0, os.SEEK_END)
@@ -248,7 +274,7 @@ class Snapshots:
         faiss, start, stop = faiss_on(), int(facts["start"]), int(facts["stop"])
         if not (0 <= start < stop <= size and start % 8 == 0):
             raise DamagedSnapshot("a segment lies outside the rows")
-        index = faiss.read_index(str(folder / Path(facts["codes"]).name))
+        index = faiss.read_index(str(folder / _checked(facts["codes"], _FILE)))
         if index.ntotal != stop - start or index.d != self._dim:
             raise DamagedSnapshot("codes and rows don't fit together")
         kind = Flat if facts["kind"] == "flat" else Lists
@@ -256,6 +282,7 @@ class Snapshots:
 
     def _point_to(self, name: str) -> None:
         draft = self.folder / ".draft-current"
+        make_file(draft)
         draft.write_text(name)
         _sync(draft)
         os.replace(draft, self.folder / "CURRENT")
@@ -270,13 +297,27 @@ class Snapshots:
         for name in names[:_KEPT]:
             try:
                 needed.add(json.loads((self.folder / name / "meta.json").read_text())["rows"]["name"])
-            except (OSError, ValueError, KeyError):
+            except (OSError, *_WRONG_SHAPE):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
-        for path in self.folder.glob("rows-*.f32"):
-            if path.name not in needed:
-                path.unlink(missing_ok=True)
-        for path in self.folder.glob(".draft-*"):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        for path in self.folder.iterdir():
+            if _DRAFT.fullmatch(path.name) or (_ROWS.fullmatch(path.name) and path.name not in needed):
+                _remove(path)
+
+
+def _checked(name: object, form: re.Pattern[str]) -> str:
+    """A name that a file gives, before it becomes a path. Raises DamagedSnapshot."""
+    if not isinstance(name, str) or not form.fullmatch(name):
+        raise DamagedSnapshot(f"it names {name!r}, which was never written")
+    return name
+
+
+def _remove(path: Path) -> None:
+    """As far as that can be done; of a link, the link alone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _effort(facts: dict[str, Any]) -> Effort:

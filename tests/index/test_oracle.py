@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from clouds import SMALL, Clouds, recall
-from shop import EAGER, Shop
+from shop import APP, EAGER, Shop
 
 from tenshot.index.collection import Collection
 from tenshot.index.collections import CollectionSettings
@@ -103,7 +103,7 @@ def test_a_collection_on_the_disk_is_right_through_random_operations_and_reopens
                 made = clouds.draw(int(rng.integers(1, 40)))[0]
                 keys = shop.add(made)
                 oracle.rows |= dict(zip(keys.tolist(), made, strict=True))
-                seq = shop.catalog.vectors.seq("app") - 1
+                seq = shop.catalog.vectors.seq(APP) - 1
                 names |= {key: f"{seq}-{i}" for i, key in enumerate(keys.tolist())}
             elif oracle.rows:
                 known = rng.choice(np.array(list(oracle.rows)), min(30, len(oracle.rows)), replace=False)
@@ -137,14 +137,14 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from clouds import Clouds
-from shop import Shop
+from shop import APP, Shop
 clouds = Clouds(seed=int(sys.argv[3]))
 with Shop(Path(sys.argv[1])) as shop:
     while True:
         keys = shop.add(clouds.draw(60)[0])
         print("added", *keys, flush=True)
         if clouds.rng.random() < 0.6:
-            page = shop.catalog.inputs.page("app", int(clouds.rng.integers(0, 500)), 40)
+            page = shop.catalog.inputs.page(APP, int(clouds.rng.integers(0, 500)), 40)
             print("deleted", *shop.delete([one.id for one in page]), flush=True)
 """
 

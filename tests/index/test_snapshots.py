@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from clouds import Clouds, recall
-from shop import Shop
+from shop import APP, Shop
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,6 +83,11 @@ def _other_kind(meta: Path) -> None:
     _edit(meta, segments=[one | {"kind": "ivf-pq" if one["kind"] == "flat" else "flat"} for one in segments])
 
 
+def _codes_elsewhere(meta: Path) -> None:
+    segments = json.loads(meta.read_text())["segments"]
+    _edit(meta, segments=[one | {"codes": f"../{meta.parent.name}/codes-0.faiss"} for one in segments])
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "codes flipped": lambda snap: _flip(snap / "codes-0.faiss"),
     "header flipped": lambda snap: _flip(snap / "codes-0.faiss", 0),
@@ -95,6 +100,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "meta missing": lambda snap: (snap / "meta.json").unlink(),
     "meta truncated": lambda snap: os.truncate(snap / "meta.json", 50),
     "meta of another shape": lambda snap: (snap / "meta.json").write_text("[]"),
+    "codes elsewhere": lambda snap: _codes_elsewhere(snap / "meta.json"),
     "another format": lambda snap: _edit(snap / "meta.json", format=99),
     "another dim": lambda snap: _edit(snap / "meta.json", dim=16),
     "another origin": lambda snap: _edit(snap / "meta.json", origin="elsewhere"),
@@ -106,7 +112,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     ("damage", "both"), [*((damage, False) for damage in DAMAGES), ("keys missing", True), ("codes flipped", True)]
 )
 def test_a_snapshot_that_cannot_be_trusted_is_passed_over(saved: Path, damage: str, both: bool) -> None:
-    for snap in sorted((saved / "collections" / "app").glob("snap-*"))[0 if both else 1 :]:
+    for snap in sorted((saved / "collections" / APP).glob("snap-*"))[0 if both else 1 :]:
         DAMAGES[damage](snap)
     with Shop(saved) as shop:
         shop.check()
@@ -121,7 +127,7 @@ def test_a_snapshot_that_cannot_be_trusted_is_passed_over(saved: Path, damage: s
 
 @pytest.mark.parametrize("where", [0.0, 0.5])
 def test_damaged_vectors_are_noticed_after_opening_and_read_from_sql_again(saved: Path, where: float) -> None:
-    [rows] = (saved / "collections" / "app").glob("rows-*.f32")
+    [rows] = (saved / "collections" / APP).glob("rows-*.f32")
     _flip(rows, where)
     with Shop(saved) as shop:
         shop.collection.wait()
@@ -130,7 +136,7 @@ def test_damaged_vectors_are_noticed_after_opening_and_read_from_sql_again(saved
 
 
 def test_truncated_vectors_are_noticed_before_anybody_reads_them(saved: Path) -> None:
-    [rows] = (saved / "collections" / "app").glob("rows-*.f32")
+    [rows] = (saved / "collections" / APP).glob("rows-*.f32")
     os.truncate(rows, 5000)
     with Shop(saved) as shop:
         shop.check()
@@ -164,7 +170,7 @@ def test_tombstones_go_when_no_snapshot_needs_them(tmp_path: Path) -> None:
         for _ in range(3):
             shop.add(clouds.draw(300)[0])
             shop.collection.wait()
-        assert len(shop.catalog.vectors.removed("app", 0)) == 0
+        assert len(shop.catalog.vectors.removed(APP, 0)) == 0
         shop.check()
 
 
@@ -179,12 +185,12 @@ def test_a_full_disk_leaves_the_old_snapshot_and_everything_works(saved: Path, m
         shop.collection.wait()
         shop.check()
         _searches_well(shop)
-    assert sorted((saved / "collections" / "app").glob("snap-*")) == before
+    assert sorted((saved / "collections" / APP).glob("snap-*")) == before
     monkeypatch.undo()
     with Shop(saved) as shop:
         shop.check()
         shop.collection.wait()
-        assert not list((saved / "collections" / "app").glob(".draft-*"))
+        assert not list((saved / "collections" / APP).glob(".draft-*"))
 
 
 KILLED = """
@@ -192,7 +198,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from clouds import Clouds
-from shop import Shop
+from shop import APP, Shop
 steps = int(sys.argv[3])
 def counted(call):
     def step(*arguments, **options):
@@ -209,7 +215,7 @@ with Shop(Path(sys.argv[1])) as shop:
     for _ in range(2):
         shop.add(clouds.draw(700)[0])
         shop.collection.wait()
-        shop.delete([one.id for one in shop.catalog.inputs.page("app", 0, 20)])
+        shop.delete([one.id for one in shop.catalog.inputs.page(APP, 0, 20)])
 """
 
 
@@ -222,5 +228,5 @@ def test_a_kill_at_any_step_of_a_snapshot_loses_nothing(tmp_path: Path, long: bo
             shop.check()
             shop.collection.wait()
             shop.check()
-            shop.catalog.inputs.delete("app", None)
+            shop.catalog.inputs.delete(APP, None)
     assert ends == {-signal.SIGKILL, 0}

@@ -12,6 +12,8 @@ from tenshot.index.collection import Collection
 from tenshot.index.collections import Collections, CollectionSettings
 from tenshot.index.records import NewInput
 
+APP = "a" * 32
+"""The app's id, and the name of its folder."""
 EAGER = replace(SMALL, save=200, save_at_end=0)
 """Snapshots as often as there is anything to write."""
 
@@ -25,7 +27,7 @@ class Shop:
         self.catalog = Catalog.open(f"sqlite:///{folder / 'tenshot.db'}")
         self.recipe = recipe_of("vectors", dim=dim)
         known = self.catalog.apps.list()
-        self.record = known[0] if known else self.catalog.apps.create("app", "app", asdict(self.recipe), dim)
+        self.record = known[0] if known else self.catalog.apps.create(APP, "app", asdict(self.recipe), dim)
         self.collection = self.open()
 
     def open(self) -> Collection:
@@ -42,18 +44,18 @@ class Shop:
     @property
     def snapshots(self) -> list[Path]:
         """Oldest first."""
-        return sorted((self.folder / "collections" / "app").glob("snap-*"))
+        return sorted((self.folder / "collections" / APP).glob("snap-*"))
 
     def add(self, vectors: np.ndarray) -> np.ndarray:
         """The keys (n,) of unit vectors (n, dim)."""
-        start = self.catalog.vectors.seq("app")
-        made = self.catalog.inputs.add("app", [NewInput(f"{start}-{i}", row) for i, row in enumerate(vectors)])
+        start = self.catalog.vectors.seq(APP)
+        made = self.catalog.inputs.add(APP, [NewInput(f"{start}-{i}", row) for i, row in enumerate(vectors)])
         keys = np.array([one.key for one in made])
         self.collection.upsert(keys, vectors, made[0].seq)
         return keys
 
     def delete(self, ids: list[str]) -> np.ndarray:
-        deleted = self.catalog.inputs.delete("app", ids)
+        deleted = self.catalog.inputs.delete(APP, ids)
         self.collection.delete(deleted.keys, deleted.seq)
         return deleted.keys
 
@@ -61,7 +63,7 @@ class Shop:
         """key -> vector (dim,)."""
         return {
             key: row
-            for keys, vectors in self.catalog.vectors.scan("app", "vectors")
+            for keys, vectors in self.catalog.vectors.scan(APP, "vectors")
             for key, row in zip(keys.tolist(), vectors, strict=True)
         }
 
