@@ -1,6 +1,7 @@
 """Running the service: says where it listens, stops cleanly on SIGTERM."""
 
 import gc
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from ipaddress import ip_address
 import uvicorn
 from threadpoolctl import threadpool_limits
 
+from ..index.files import exposure
 from .handover import Handover
 from .keys import first_admin_key
 from .logs import set_up_logs
@@ -16,6 +18,8 @@ from .service import create_service, opened_store
 from .settings import Settings
 from .sign_in import TOKEN_SECONDS, SignIn
 from .tracing import exporting
+
+_log = logging.getLogger("tenshot.api")
 
 
 def serve(settings: Settings, told: Callable[[str], None], *, terminal: bool) -> None:
@@ -26,6 +30,8 @@ def serve(settings: Settings, told: Callable[[str], None], *, terminal: bool) ->
     """
     set_up_logs(settings.log_format, settings.log_level)
     with _listening(settings) as listening, opened_store(settings) as store:
+        if exposed := exposure(settings.data):
+            _log.warning("%s", exposed)
         handover = Handover(settings.data, told, terminal=terminal)
         # A link of an earlier server that was killed.
         handover.end()

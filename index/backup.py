@@ -4,26 +4,43 @@
     blobs/          every picture and frozen predictor that it names
     backup.json     when, how many, and the database's SHA-256; comes last
 
-A second backup into the same folder copies only pictures that are new.
+A second backup into the same folder copies only pictures that are new. Until it is whole the first one stays so: both
+files are written under other names (`.new`) before they take their places, and pictures are deleted after that.
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from io import BufferedReader
 from pathlib import Path
 from uuid import uuid4
 
-from .blobs import Blobs
-from .catalog import Catalog
-from .errors import BadArchive, BadRequest, NotFound
+from filelock import FileLock, Timeout
 
-DATABASE, BLOBS, MANIFEST = "tenshot.db", "blobs", "backup.json"
+from .blobs import Blobs
+from .catalog import Catalog, of_others
+from .errors import BadArchive, BadRequest, StorageFailed
+from .files import FILE_MODE, create, is_sha256, make_folder, open_regular, sync, write_new
+
+DATABASE, BLOBS, MANIFEST, LOCK = "tenshot.db", "blobs", "backup.json", "backup.lock"
+_DRAFT = ".new"
+_DATABASE_DRAFT = re.compile(r"tenshot\.db(\.[0-9a-f]{32})?\.new(-wal|-shm|-journal)?")
+_RESTORE_DRAFT = re.compile(r"\.restore-[0-9a-f]{32}\.new")
 _ROUNDS = 3
 """Moments of the database that are tried while others may delete pictures; then they wait."""
+_MOST_MANIFEST = 64 << 20
+"""Bytes that are read of one."""
+_MOST_NAMES = 50_000
+"""Of what was lost, in a manifest; what counts is the number of blobs."""
+_AT_ONCE = 64
+_MOST_AT_ONCE = 64 << 20
+"""Pictures, and their bytes, that are written together, since the disk is waited for once."""
 
 
 @dataclass(frozen=True)
@@ -46,77 +63,206 @@ Told = Callable[[int, int], None]
 def back_up(catalog: Catalog, blobs: Blobs, folder: Path, told: Told = lambda done, total: None) -> Backup:
     """Writes a backup, and reads all of it again. Raises BadRequest for a folder of something else, NotSupported.
 
-    Works on a folder that a server owns: SQLite gives one moment, and pictures never change.
+    Works on a folder that a server owns: SQLite gives one moment, and pictures never change. An older backup in the
+    folder stays whole until the new one is.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / DATABASE).exists() and not (folder / BLOBS).exists():
-        raise BadRequest(f"{folder} has other things in it: back up into an empty folder, or over an older backup")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST).unlink(missing_ok=True)
+    _check_target(folder, blobs)
+    try:
+        make_folder(folder)
+        with _alone(folder):
+            return _back_up(catalog, blobs, folder, told)
+    except OSError as error:
+        raise StorageFailed(f"{folder} can't be written: {error.strerror or error}") from error
+
+
+def _back_up(catalog: Catalog, blobs: Blobs, folder: Path, told: Told) -> Backup:
+    _settle(folder)
     target = Blobs(folder / BLOBS)
-    draft = folder / f"{DATABASE}.new"
-    # Most pictures first, so that few are left when the moment is taken.
-    _copy(blobs, target, catalog.blobs(), told)
-    for last in [False] * _ROUNDS + [True]:
-        named, lost = _moment(catalog, blobs, target, draft, told, last)
-        # What the database still names is lost for good; what it doesn't was deleted between the two.
-        if last or lost.keys() <= catalog.blobs().keys():
-            break
-    _check(draft)
-    os.replace(draft, folder / DATABASE)
-    made = Backup(
-        taken_at=datetime.now(UTC).isoformat(),
-        apps=len(catalog.apps.list()),
-        blobs=len(named) - len(lost),
-        database_sha256=_sha256(folder / DATABASE),
-        lost=sorted(lost.values()),
-    )
-    for sha256 in set(target.hashes()) - named.keys():
-        target.delete_unused([sha256], lambda hashes: hashes)
-    (folder / MANIFEST).write_text(json.dumps(asdict(made), indent=1))
-    _sync(folder)
+    draft, manifest = folder / f"{DATABASE}.{uuid4().hex}{_DRAFT}", folder / f"{MANIFEST}{_DRAFT}"
+    try:
+        # Most pictures first, so that few are left when the moment is taken.
+        _copy(blobs, target, catalog.blobs(), told)
+        for last in [False] * _ROUNDS + [True]:
+            named, lost = _moment(catalog, blobs, target, draft, told, last)
+            # What the database still names is lost for good; what it doesn't was deleted between the two.
+            if last or lost <= catalog.blobs():
+                break
+        with Catalog.open(draft, make=False) as copied:
+            _check(copied)
+            apps, names = len(copied.apps.list()), _names(copied, lost)
+        made = Backup(datetime.now(UTC).isoformat(), apps, len(named) - len(lost), _sha256(draft), names[:_MOST_NAMES])
+        write_new(manifest, json.dumps(asdict(made), indent=1).encode())
+        sync([draft, folder])
+        # A crash between the two leaves the new database with a manifest that fits: `_read` finds it.
+        os.replace(draft, folder / DATABASE)
+        sync([folder])
+        os.replace(manifest, folder / MANIFEST)
+        sync([folder])
+    except BaseException:
+        _settle(folder)
+        raise
+    target.delete_unused(set(target.hashes()) - named, lambda hashes: hashes)
+    target.delete_strays()
     return made
+
+
+def _settle(folder: Path) -> None:
+    """Finishes what a backup that broke off has begun, or takes it away."""
+    newer = folder / f"{MANIFEST}{_DRAFT}"
+    if newer.exists() and _fits(newer):
+        os.replace(newer, folder / MANIFEST)
+    for path in folder.iterdir():
+        if path == newer or _DATABASE_DRAFT.fullmatch(path.name):
+            path.unlink()
+
+
+def _check_target(folder: Path, blobs: Blobs) -> None:
+    """Raises BadRequest for a folder that is neither new or empty, nor a backup, nor the beginning of one."""
+    data = blobs.folder.parent.resolve()
+    if folder.resolve() == data or folder.resolve().is_relative_to(data / BLOBS):
+        raise BadRequest(f"{folder} is the data folder itself: back up into another folder, best on another disk")
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        raise BadRequest(f"{folder} is a file: back up into a folder") from error
+    if names & {"lock", "collections"}:
+        raise BadRequest(f"{folder} is a data folder, which a backup would replace: back up into another folder")
+    if names - {"lost+found"} and not names & {MANIFEST, LOCK}:
+        raise BadRequest(f"{folder} has other things in it: back up into an empty folder, or over an older backup")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else backs up into the folder meanwhile."""
+    lock = FileLock(folder / LOCK, mode=FILE_MODE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BadRequest(f"another backup into {folder} is under way: wait until it is done") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def restore(backup: Path, folder: Path, told: Told = lambda done, total: None) -> Backup:
     """Makes a data folder of a backup, checked. Raises BadRequest for one that isn't empty, BadArchive for the backup.
 
-    Collections are made anew from the vectors, for numbers will come to mean other changes than they did.
+    Collections are made anew from the vectors, for numbers will come to mean other changes than they did. The database
+    comes last, in one step, so that the folder may be a mount point; without it no store opens there.
     """
-    if folder.exists() and any(folder.iterdir()):
+    new = not folder.exists()
+    if not new and not folder.is_dir():
+        raise BadRequest(f"{folder} is a file: restore into a new folder")
+    if not new and any(not _is_left(path) for path in folder.iterdir()):
         raise BadRequest(f"{folder} is not empty: restore into a new folder, and move that into its place")
-    made = read(backup)
-    if _sha256(backup / DATABASE) != made.database_sha256:
-        raise BadArchive(f"{backup / DATABASE} is not what was backed up")
-    draft = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.new")
+    made = _read(backup)
+    draft = folder / f".restore-{uuid4().hex}{_DRAFT}"
+    moved = False
     try:
-        draft.mkdir(parents=True)
-        shutil.copyfile(backup / DATABASE, draft / DATABASE)
-        with Catalog.open(f"sqlite:///{(draft / DATABASE).resolve()}") as catalog:
-            lost = _copy(Blobs(backup / BLOBS), Blobs(draft / BLOBS), catalog.blobs(), told)
-            if missing := sorted(set(lost.values()) - set(made.lost)):
-                raise BadArchive(f"{len(missing)} pictures of {backup} are lost or damaged: {', '.join(missing[:5])}")
-            catalog.apps.renew_epochs()
-        if folder.exists():
-            folder.rmdir()
-        os.rename(draft, folder)
-        _sync(folder.parent)
-    except BaseException:
+        make_folder(draft)
+        _fill(backup, draft, made, told)
+        os.rename(draft / BLOBS, folder / BLOBS)
+        moved = True
+        sync([folder])
+        os.rename(draft / DATABASE, folder / DATABASE)
+        sync([folder, folder.parent])
+    except BaseException as error:
+        if moved and not (folder / DATABASE).exists():
+            shutil.rmtree(folder / BLOBS, ignore_errors=True)
         shutil.rmtree(draft, ignore_errors=True)
+        if new:
+            with suppress(OSError):
+                folder.rmdir()
+        if isinstance(error, OSError):
+            raise StorageFailed(f"{folder} can't be restored: {error.strerror or error}") from error
         raise
+    for path in folder.iterdir():
+        if _RESTORE_DRAFT.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
     return made
 
 
-def read(backup: Path) -> Backup:
-    """What a backup says of itself. Raises BadArchive for one that is not whole."""
+def _fill(backup: Path, draft: Path, made: Backup, told: Told) -> None:
+    """A whole data folder. Raises BadArchive."""
+    database = draft / DATABASE
+    _check_files(backup / BLOBS)
+    with _opened(backup / DATABASE) as source, create(database) as copy:
+        shutil.copyfileobj(source, copy)
+    if _sha256(database) != made.database_sha256:
+        raise BadArchive(f"{backup / DATABASE} is not what was backed up")
+    make_folder(draft / BLOBS)
+    with of_others(database), Catalog.open(database, make=False) as catalog:
+        _check(catalog)
+        catalog.apps.list()
+        named = catalog.blobs()
+        lost = _copy(Blobs(backup / BLOBS), Blobs(draft / BLOBS), named, told)
+        if len(named) - len(lost) < made.blobs:
+            more = [name for name in _names(catalog, lost) if name not in made.lost]
+            count = made.blobs + len(lost) - len(named)
+            raise BadArchive(f"{count} pictures of {backup} are lost or damaged: {', '.join(more[:5])}")
+        catalog.apps.renew_epochs()
+    sync([database])
+
+
+def _is_left(path: Path) -> bool:
+    """What an empty folder may have: a file system's own, and what a restore that was killed left behind."""
+    return path.name == "lost+found" or _RESTORE_DRAFT.fullmatch(path.name) is not None
+
+
+def _read(backup: Path) -> Backup:
+    """What a backup says of itself, also where a crash left the newer manifest beside its place. Raises BadArchive."""
+    newer = backup / f"{MANIFEST}{_DRAFT}"
+    return _manifest(newer if newer.exists() and _fits(newer) else backup / MANIFEST)
+
+
+def _fits(manifest: Path) -> bool:
+    """Whether it belongs to the database beside it."""
     try:
-        return Backup(**json.loads((backup / MANIFEST).read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise BadArchive(f"{backup} is no whole backup: {error}") from error
+        return _manifest(manifest).database_sha256 == _sha256(manifest.with_name(DATABASE))
+    except BadArchive:
+        return False
+
+
+def _manifest(path: Path) -> Backup:
+    """Raises BadArchive for one that is not whole."""
+    try:
+        with open_regular(path) as file:
+            content = file.read(_MOST_MANIFEST + 1)
+        if len(content) > _MOST_MANIFEST:
+            raise ValueError("it is too long")
+        document = json.loads(content)
+        if not isinstance(document, dict):
+            raise ValueError("it is no object")
+        if document.get("format", 1) != 1:
+            raise ValueError(f"its format is {document['format']!r}: a newer tenshot made it")
+        made = Backup(**document)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise BadArchive(f"{path.parent} is no whole backup: {path.name}: {error}") from error
+    counts = type(made.apps) is int and type(made.blobs) is int
+    names = isinstance(made.lost, list) and all(isinstance(name, str) for name in made.lost)
+    if not (counts and names and isinstance(made.taken_at, str) and is_sha256(made.database_sha256)):
+        raise BadArchive(f"{path.parent} is no whole backup: {path.name} has values of other types than it should")
+    return made
+
+
+def _check_files(folder: Path) -> None:
+    """Raises BadArchive for links, pipes and devices among the pictures: a backup has none."""
+    folders = [folder] if folder.is_dir() else []
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                elif not entry.is_file(follow_symlinks=False):
+                    raise BadArchive(f"{entry.path} is no regular file: tenshot didn't make it")
 
 
 def _moment(
     catalog: Catalog, blobs: Blobs, target: Blobs, draft: Path, told: Told, alone: bool
-) -> tuple[Mapping[str, str], Mapping[str, str]]:
+) -> tuple[set[str], set[str]]:
     """A copy of the database, and the pictures that it names; which were not there any more.
 
     alone: nobody deletes pictures meanwhile.
@@ -125,51 +271,49 @@ def _moment(
         with blobs.kept():
             return _moment(catalog, blobs, target, draft, told, False)
     draft.unlink(missing_ok=True)
-    catalog.copy_to(str(draft))
-    with Catalog.open(f"sqlite:///{draft.resolve()}") as copied:
+    catalog.copy_to(draft)
+    with Catalog.open(draft, make=False) as copied:
         named = copied.blobs()
     return named, _copy(blobs, target, named, told)
 
 
-def _copy(source: Blobs, target: Blobs, named: Mapping[str, str], told: Told) -> dict[str, str]:
+def _copy(source: Blobs, target: Blobs, named: Iterable[str], told: Told) -> set[str]:
     """Those of the blobs that could not be copied whole. What is there already is read again."""
-    lost = {}
-    for done, (sha256, name) in enumerate(named.items(), 1):
-        if not (there := sha256 in target) or not target.is_whole(sha256):
-            if there:
-                target.delete_unused([sha256], lambda hashes: hashes)
-            try:
-                content = source.get(sha256)
-                if hashlib.sha256(content).hexdigest() != sha256:
-                    lost[sha256] = name
-                else:
-                    target.put(content)
-            except NotFound:
-                lost[sha256] = name
-        told(done, len(named))
+    lost = set()
+    batch: list[bytes] = []
+    hashes = sorted(named)
+    for done, sha256 in enumerate(hashes, 1):
+        if not target.is_whole(sha256):
+            if source.is_whole(sha256):
+                batch.append(source.get(sha256))
+            else:
+                lost.add(sha256)
+        if len(batch) == _AT_ONCE or sum(map(len, batch)) > _MOST_AT_ONCE or done == len(hashes):
+            target.put_many(batch)
+            batch = []
+        told(done, len(hashes))
     return lost
 
 
-def _check(database: Path) -> None:
+def _check(catalog: Catalog) -> None:
     """Raises BadArchive."""
-    with Catalog.open(f"sqlite:///{database.resolve()}") as copied:
-        problems = copied.problems()
-    if problems:
+    if problems := catalog.problems():
         raise BadArchive(f"the database is damaged: {problems[0]}")
-    _sync(database)
+
+
+def _names(catalog: Catalog, hashes: Iterable[str]) -> list[str]:
+    """Who names these pictures, for people."""
+    return sorted(name for names in catalog.who_names(hashes).values() for name in names)
 
 
 def _sha256(path: Path) -> str:
+    with _opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _opened(path: Path) -> BufferedReader:
+    """Raises BadArchive."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return open_regular(path)
     except OSError as error:
-        raise BadArchive(f"can't read {path}: {error}") from error
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        raise BadArchive(f"can't read {path}: {error.strerror or error}") from error

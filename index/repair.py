@@ -1,13 +1,12 @@
 """What is wrong with a data folder, and putting right what can be: for who owns the folder."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from .blobs import Blobs
 from .catalog import Catalog
-from .errors import NotSupported
+from .collections import Collections
+from .errors import NotSupported, StoreDamaged
 
 
 @dataclass(frozen=True)
@@ -27,12 +26,15 @@ class Findings:
     @property
     def problems(self) -> list[str]:
         """What can't be put right here, for people."""
-        found = [f"the database is damaged: {problem}" for problem in self.database]
+        problems = [f"the database is damaged: {problem}" for problem in self.database]
         for what, names in (("lost", self.lost), ("damaged", self.damaged)):
             if names:
                 more = ", ..." if len(names) > 5 else ""
-                found.append(f"{len(names)} pictures are {what}: {', '.join(names[:5])}{more}; a backup has them")
-        return found
+                problems.append(
+                    f"pictures of {len(names)} inputs or versions are {what}: {', '.join(names[:5])}{more}; "
+                    "a backup has them, and adding a picture again puts it right"
+                )
+        return problems
 
 
 def examine(catalog: Catalog, blobs: Blobs, *, read_all: bool = False) -> Findings:
@@ -43,21 +45,35 @@ def examine(catalog: Catalog, blobs: Blobs, *, read_all: bool = False) -> Findin
         database = catalog.problems()
     except NotSupported:
         database = []
-    kept = sorted(there & named.keys()) if read_all else []
-    damaged = [named[sha256] for sha256 in kept if not blobs.is_whole(sha256)]
+    damaged = {sha256 for sha256 in there & named if read_all and not blobs.is_whole(sha256)}
     return Findings(
         database=database,
-        orphans=sorted(there - named.keys()),
+        orphans=sorted(there - named),
         strays=blobs.strays(),
-        lost=sorted(named[sha256] for sha256 in named.keys() - there),
-        damaged=damaged,
+        lost=_names(catalog, named - there),
+        damaged=_names(catalog, damaged),
     )
 
 
-def repair(catalog: Catalog, blobs: Blobs, collections: Path) -> Findings:
-    """Deletes orphans, strays and every snapshot of a collection, which is made anew; what was found before."""
-    found = examine(catalog, blobs, read_all=True)
-    blobs.delete_unused(found.orphans, catalog.unused_blobs)
+def repair(catalog: Catalog, blobs: Blobs, collections: Collections, *, force: bool = False) -> Findings:
+    """Deletes orphans, strays and every snapshot of a collection, which is made anew; what was found before.
+
+    Raises StoreDamaged, and does nothing, where most pictures are orphans, unless forced: crashes leave few, so the
+    database is rather another one than theirs.
+    """
+    findings = examine(catalog, blobs, read_all=True)
+    count = sum(1 for _ in blobs.hashes())
+    if 2 * len(findings.orphans) > count and not force:
+        raise StoreDamaged(
+            f"nothing in this database names {len(findings.orphans)} of the {count} pictures in {blobs.folder}: is it "
+            "another one (--database-url), or was its file moved or replaced? Nothing was changed; --force deletes "
+            "them all the same"
+        )
+    blobs.delete_unused(findings.orphans, catalog.unused_blobs)
     blobs.delete_strays()
-    shutil.rmtree(collections, ignore_errors=True)
-    return found
+    collections.clear()
+    return findings
+
+
+def _names(catalog: Catalog, hashes: set[str]) -> list[str]:
+    return sorted(name for names in catalog.who_names(hashes).values() for name in names)

@@ -18,11 +18,13 @@ from ..embeddings.batcher import Batcher, BatcherClosed, Busy
 from ..embeddings.images import Opener, open_image
 from ..embeddings.workflows import open_embedder, recipe_of
 from .app import App
+from .backup import BLOBS, DATABASE
 from .blobs import Blobs
-from .catalog import Catalog
+from .catalog import Catalog, misread
 from .collection import CollectionFacts
 from .collections import Collections, CollectionSettings
-from .errors import StorageFailed, StoreClosed, StoreInUse, TenshotError
+from .errors import NoDatabase, StorageFailed, StoreClosed, StoreDamaged, StoreInUse, TenshotError
+from .files import FILE_MODE, is_app_id, make_file, make_folder
 from .intake import check_id
 from .records import AppRecord
 from .repair import Findings, examine
@@ -39,10 +41,25 @@ _log = logging.getLogger("tenshot.index")
 
 
 def open_catalog(path: str | os.PathLike[str], database_url: str | None = None) -> Catalog:
-    """The records of a data folder alone, without its lock: for making apps and keys beside a running server."""
+    """The records of a data folder alone, without its lock: for making apps and keys beside a running server.
+
+    Raises StoreDamaged where there are pictures already but no database: a new one would know none of them.
+    """
     folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return Catalog.open(database_url or f"sqlite:///{folder.resolve() / 'tenshot.db'}")
+    make_folder(folder)
+    place = database_url or folder.resolve() / DATABASE
+    before = misread(place) if isinstance(place, Path) else None
+    # The first releases made the folder for pictures at once, and the database of such a folder elsewhere.
+    used = _is_used(folder) or (before is not None and (folder / BLOBS).is_dir())
+    try:
+        return Catalog.open(place, make=not used)
+    except NoDatabase as error:
+        hint = "name it with --database-url if it is elsewhere, or put its file back"
+        if before:
+            hint = f"an earlier tenshot misread the folder's name and kept it in {before}: copy that to {place}"
+        raise StoreDamaged(
+            f"{folder} has been in use, but {error}: {hint}; to begin anew, move blobs and collections away"
+        ) from error
 
 
 def create_app_record(catalog: Catalog, name: str, workflow: str = "general", dim: int | None = None) -> AppRecord:
@@ -97,18 +114,19 @@ class Store:
 
         opener: how the bytes of pictures are opened, if not here: a `Decoders`. cached_vectors: how many vectors of
         pictures that are only predicted or searched by stay in memory, so that none is embedded twice. Raises
-        StoreInUse, naming the process that has it, StoreTooNew, or StorageFailed where it can't be written.
+        StoreInUse, naming the process that has it, StoreTooNew, StoreDamaged where there are pictures but no database,
+        or StorageFailed where it can't be written.
         """
         check_faiss()
         folder = Path(path)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             lock = _take(folder)
         except OSError as error:
             raise StorageFailed(f"the data folder {folder} can't be written: {error.strerror or error}") from error
         try:
             catalog = open_catalog(folder, database_url)
-            return cls(folder, lock, catalog, Blobs(folder / "blobs"), collections, opener, cached_vectors)
+            return cls(folder, lock, catalog, Blobs(folder / BLOBS), collections, opener, cached_vectors)
         except BaseException:
             lock.release()
             raise
@@ -203,12 +221,15 @@ class Store:
             found[record.id] = app.collection_facts() if app else self._collections.saved(record.id)
         return found
 
-    def examine(self, *, repair: bool = False) -> Findings:
-        """What is wrong with the folder. repair: reads every picture, and puts right what can be; before apps open."""
+    def examine(self, *, repair: bool = False, force: bool = False) -> Findings:
+        """What is wrong with the folder. repair: reads every picture, and puts right what can be; before apps open.
+
+        Raises StoreDamaged rather than delete most of the pictures, unless forced.
+        """
         self._check_open()
         if not repair:
             return examine(self.catalog, self._blobs)
-        return repair_folder(self.catalog, self._blobs, self.path / "collections")
+        return repair_folder(self.catalog, self._blobs, self._collections, force=force)
 
     def waiting(self) -> dict[str, int]:
         """Base workflow -> how many pictures and texts wait for it; of those that are open."""
@@ -246,7 +267,7 @@ class Store:
 
 def _take(folder: Path) -> FileLock:
     """The folder's lock, with this process's number beside it for whoever comes second."""
-    lock = FileLock(folder / "lock")
+    lock = FileLock(folder / "lock", mode=FILE_MODE)
     owner = folder / "lock.pid"
     try:
         lock.acquire(timeout=0)
@@ -256,5 +277,13 @@ def _take(folder: Path) -> FileLock:
         except (OSError, ValueError):
             process = "another process"
         raise StoreInUse(f"the data folder {folder} is in use by {process}") from None
+    make_file(owner)
     owner.write_text(str(os.getpid()))
     return lock
+
+
+def _is_used(folder: Path) -> bool:
+    """Whether pictures or collections of a data folder are there already."""
+    collections = folder / "collections"
+    apps = collections.iterdir() if collections.is_dir() else ()
+    return any(is_app_id(path.name) for path in apps) or any(True for _ in Blobs(folder / BLOBS).hashes())

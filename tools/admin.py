@@ -211,13 +211,19 @@ def doctor(
             help="Read every picture, delete what nothing names and what crashes left, make the caches anew.",
         ),
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --repair: also where it deletes most of the pictures.")
+    ] = False,
 ) -> None:
     """Say what is installed, what works here, and what is wrong with the data folder. Example: tenshot doctor"""
     from ..embeddings.device import device_name
     from ..embeddings.workflows import CATALOGUE, availability
+    from ..index.files import exposure
     from ..index.segments.native import check_faiss, gpu_count
     from ..index.store import Store
 
+    if force and not repair:
+        raise typer.BadParameter("--force goes with --repair")
     options: Context = context.obj
     report: dict[str, Any] = {
         "python": platform.python_version(),
@@ -236,10 +242,12 @@ def doctor(
     if not options.data.exists():
         report["data"] = f"{options.data}: not made yet"
     else:
+        if options.data.is_dir() and (exposed := exposure(options.data)):
+            report["access"] = exposed
         try:
             with Store.open(options.data, database_url=options.database_url) as store:
                 report["data"] = f"{options.data}: {len(store.apps())} apps, free"
-                found = store.examine(repair=repair)
+                found = store.examine(repair=repair, force=force)
                 report["folder"] = _folder(found, repair)
                 problems += found.problems
                 report["collections"] = {name: _collection(facts) for name, facts in _collections(store)}

@@ -1,24 +1,29 @@
 """One SQL database: connections, transactions, migrations."""
 
+import os
+import re
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ...embeddings.stages import stage
-from ..errors import NotSupported, StorageFailed, StoreTooNew
+from ..errors import BadArchive, NoDatabase, NotSupported, StorageFailed, StoreTooNew
+from ..files import make_file
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -30,9 +35,12 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -65536",
+    # What a schema calls by itself (we have none that does) may do nothing dangerous.
+    "PRAGMA trusted_schema = OFF",
 )
 _MIGRATION_LOCK = 0x7E45407
 _MOST_CACHED = 20_000
+_PLAIN_TABLE = re.compile(r"CREATE TABLE\s", re.IGNORECASE)
 _IN_LIST = 5_000
 """Values in one IN list; SQLite takes 32,766 parameters."""
 
@@ -40,9 +48,14 @@ _IN_LIST = 5_000
 class Database:
     """An engine with its schema up to date."""
 
-    def __init__(self, url: str) -> None:
-        """Migrates what is there. Raises StoreTooNew for a schema from the future, and StorageFailed."""
-        if make_url(url).get_backend_name() == "sqlite":
+    def __init__(self, place: str | Path, *, make: bool = True) -> None:
+        """A file of SQLite's, or an SQLAlchemy URL; migrates what is there, and makes what is not if `make`.
+
+        Raises StoreTooNew for a schema from the future, NoDatabase, and StorageFailed.
+        """
+        url = _url(place)
+        if url.get_backend_name() == "sqlite":
+            _prepare_file(url, make)
             self._engine = create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False})
             event.listen(self._engine, "connect", _configure)
             event.listen(self._engine, "begin", _begin)
@@ -51,7 +64,7 @@ class Database:
             self._engine = create_engine(url, hide_parameters=True)
         self._cache = ReadCache(self._engine)
         try:
-            _migrate(self._engine)
+            _migrate(self._engine, make)
         except BaseException as error:
             self._engine.dispose()
             if isinstance(error, DBAPIError):
@@ -93,17 +106,20 @@ class Database:
         """How often an answer was remembered, and how often SQL was asked."""
         return self._cache.hits, self._cache.misses
 
-    def copy_to(self, path: str) -> None:
+    def copy_to(self, path: Path) -> None:
         """Writes the database of this moment into a new SQLite file, whatever is written meanwhile.
 
         Raises NotSupported for other databases, which bring tools of their own for that.
         """
         self._check_sqlite("be backed up by tenshot: use pg_dump, and back up the pictures beside it")
+        make_file(path)
         source = self._engine.raw_connection()
-        target = sqlite3.connect(path)
+        target = sqlite3.connect(path.absolute())
         try:
             # In one step: SQLite reads one moment of it, and writers go on.
             source.driver_connection.backup(target)  # type: ignore[union-attr]
+        except sqlite3.OperationalError as error:
+            raise StorageFailed(f"the database can't be copied to {path}: {error}") from error
         finally:
             target.close()
             source.close()
@@ -277,6 +293,54 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
 
 
+def _url(place: str | Path) -> URL:
+    """A path is no URL: ? and % are letters like others, and SQLite itself reads a URL in what begins with `file:`."""
+    return URL.create("sqlite", database=os.path.abspath(place)) if isinstance(place, Path) else make_url(place)
+
+
+def _prepare_file(url: URL, make: bool) -> None:
+    """A new file is private from the start, and SQLite gives its log the same mode. Raises NoDatabase."""
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        return
+    file = Path(url.database)
+    if not make and not file.exists():
+        raise NoDatabase(f"there is no database at {file}")
+    with suppress(OSError):  # SQLite will say it better
+        make_file(file)
+
+
+def misread(path: Path) -> Path | None:
+    """The file that the first releases made for a database at this path, whose ? or % they took for a URL's."""
+    before = make_url(f"sqlite:///{path}").database
+    return Path(before) if before and Path(before) != path and Path(before).is_file() else None
+
+
+@contextmanager
+def of_others(path: Path) -> Iterator[None]:
+    """For work with an SQLite file that anybody may have made: whatever is wrong with it is BadArchive.
+
+    Also a schema that acts by itself: views, triggers, virtual tables and computed columns, of which ours has none.
+    """
+    try:
+        with closing(sqlite3.connect(path.absolute())) as connection:
+            _check_kinds(connection)
+        yield
+    except (NoDatabase, SQLAlchemyError, CommandError, sqlite3.Error, ValueError, TypeError, LookupError) as error:
+        said = str(getattr(error, "orig", error)).partition("\n")[0]
+        raise BadArchive(f"the database holds what tenshot didn't write: {said}") from error
+
+
+def _check_kinds(connection: sqlite3.Connection) -> None:
+    """Raises BadArchive."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall():
+        if kind not in ("table", "index") or (kind == "table" and not _PLAIN_TABLE.match(str(sql))):
+            raise BadArchive(f"the database has a {kind} {name!r} that tenshot didn't make")
+        computed = connection.execute("SELECT name FROM pragma_table_xinfo(?) WHERE hidden", (name,)).fetchone()
+        if computed:
+            raise BadArchive(f"the database has a computed column {name}.{computed[0]} that tenshot didn't make")
+
+
 def _begin(connection: Connection) -> None:
     # A writer takes its turn at once, rather than failing in the middle when another got ahead.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("write") else "BEGIN")
@@ -289,7 +353,7 @@ def migration_config() -> Config:
     return config
 
 
-def _migrate(engine: Engine) -> None:
+def _migrate(engine: Engine, make: bool) -> None:
     config = migration_config()
     script = ScriptDirectory.from_config(config)
     head = script.get_current_head()
@@ -297,6 +361,8 @@ def _migrate(engine: Engine) -> None:
         current = MigrationContext.configure(connection).get_current_revision()
     if current == head:
         return
+    if current is None and not make:
+        raise NoDatabase(f"there is no database of tenshot at {engine.url}")
     if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
         raise StoreTooNew(
             f"the database has schema {current}, made by a newer tenshot, and this one knows {head}; there is no way "

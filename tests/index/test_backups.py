@@ -2,14 +2,18 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mounts import needs_mounts
 from pictures import png
 
 from tenshot import AddRequest, Store
+from tenshot.api.keys import new_key
 from tenshot.index.backup import back_up, restore
 from tenshot.index.blobs import Blobs
 from tenshot.index.catalog import Catalog
@@ -153,12 +157,180 @@ def test_a_picture_that_rots_in_a_backup_is_written_again_by_the_next(data: Path
 def test_what_was_lost_before_is_told_and_stops_nothing(data: Path, tmp_path: Path) -> None:
     take(data, tmp_path / "first")
     restore(tmp_path / "first", tmp_path / "data")
-    with open_catalog(tmp_path / "data") as catalog:
-        [sha256] = [sha256 for sha256, name in catalog.blobs().items() if name == "input 'discs1'"]
+    with Store.open(tmp_path / "data") as store:
+        sha256 = str(store.app("drawn").input("discs1").sha256)
     next((tmp_path / "data" / "blobs").rglob(sha256)).unlink()
     take(tmp_path / "data", tmp_path / "backup")
-    assert json.loads((tmp_path / "backup" / "backup.json").read_text())["lost"] == ["input 'discs1'"]
-    assert restore(tmp_path / "backup", tmp_path / "again").lost == ["input 'discs1'"]
+    assert json.loads((tmp_path / "backup" / "backup.json").read_text())["lost"] == ["input 'discs1' of app 'drawn'"]
+    assert restore(tmp_path / "backup", tmp_path / "again").lost == ["input 'discs1' of app 'drawn'"]
+
+
+def test_a_data_folder_is_never_taken_for_a_backup(data: Path, tmp_path: Path) -> None:
+    """Neither its own, under any name, nor another's, nor one that nobody has opened yet."""
+    take(data, tmp_path / "first")
+    restore(tmp_path / "first", tmp_path / "data")
+    restore(tmp_path / "first", tmp_path / "other")
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    targets = [tmp_path / "data", tmp_path / "link", tmp_path / "data" / "blobs" / "backup", tmp_path / "other"]
+    for target in targets:
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        with pytest.raises(BadRequest, match=r"data folder|other things"):
+            take(tmp_path / "data", target)
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    Store.open(tmp_path / "other").close()
+    (tmp_path / "other" / "backup.json").write_text("{}")
+    with pytest.raises(BadRequest, match="is a data folder"):
+        take(tmp_path / "data", tmp_path / "other")
+    # Below it there is room, as for a service that may write nowhere else.
+    take(tmp_path / "data", tmp_path / "data" / "backups" / "monday")
+
+
+def test_a_backup_that_fails_leaves_the_one_before_it_whole(data: Path, tmp_path: Path) -> None:
+    """It is stopped after each blob, and before each rename; a picture that the first one needs is gone by then."""
+    take(data, tmp_path / "first")
+    restore(tmp_path / "first", tmp_path / "data")
+    take(tmp_path / "data", tmp_path / "backup")
+    with Store.open(tmp_path / "data") as store:
+        app = store.app("drawn")
+        gone = app.input("discs0").sha256
+        app.delete("discs0")
+        app.add(png("checks", 7), "new")
+    with open_catalog(tmp_path / "data") as catalog:
+        for number in range(1, 11):
+            calls = 0
+
+            def stop(done: int, total: int, number: int = number) -> None:
+                nonlocal calls
+                calls += 1
+                if calls == number:
+                    raise KeyboardInterrupt
+
+            with pytest.raises(KeyboardInterrupt):
+                back_up(catalog, Blobs(tmp_path / "data" / "blobs"), tmp_path / "backup", stop)
+    restore(tmp_path / "backup", tmp_path / "again")
+    with Store.open(tmp_path / "again") as store:
+        assert store.app("drawn").input("discs0").sha256 == gone
+    take(tmp_path / "data", tmp_path / "backup")
+    names = {path.name for path in (tmp_path / "backup").iterdir()}
+    assert names == {"tenshot.db", "blobs", "backup.json", "backup.lock"}
+    restore(tmp_path / "backup", tmp_path / "newer")
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from tenshot.index.backup import back_up
+from tenshot.index.blobs import Blobs
+from tenshot.index.store import open_catalog
+data, backup, most = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+replace, count = os.replace, 0
+def killed(source, target):
+    global count
+    if Path(target).parent == backup:
+        count += 1
+        if count == most:
+            os.kill(os.getpid(), 9)
+    replace(source, target)
+os.replace = killed
+with open_catalog(data) as catalog:
+    back_up(catalog, Blobs(data / "blobs"), backup)
+"""
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("rename", [1, 2])
+def test_a_backup_that_is_killed_at_its_end_is_the_old_one_or_the_new_one(
+    data: Path, tmp_path: Path, rename: int, first: bool
+) -> None:
+    if not first:
+        take(data, tmp_path / "backup")
+    with open_catalog(data) as catalog:
+        before = catalog.keys.list()
+        new_key(catalog, None, "one more")
+    command = [sys.executable, "-c", KILLED, str(data), str(tmp_path / "backup"), str(rename)]
+    assert subprocess.run(command).returncode == -9
+    if first and rename == 1:
+        with pytest.raises(BadArchive, match="no whole backup"):
+            restore(tmp_path / "backup", tmp_path / "again")
+    else:
+        restore(tmp_path / "backup", tmp_path / "again")
+        with open_catalog(tmp_path / "again") as catalog:
+            assert len(catalog.keys.list()) == len(before) + (rename == 2)
+    take(data, tmp_path / "backup")
+    restore(tmp_path / "backup", tmp_path / "newest")
+    assert not list((tmp_path / "backup").glob("*.new*"))
+
+
+def test_two_backups_into_one_folder_take_turns(data: Path, tmp_path: Path) -> None:
+    said = []
+
+    def again(done: int, total: int) -> None:
+        with pytest.raises(BadRequest) as refusal:
+            take(data, tmp_path / "backup")
+        said.append(str(refusal.value))
+
+    with open_catalog(data) as catalog:
+        back_up(catalog, Blobs(data / "blobs"), tmp_path / "backup", again)
+    assert "another backup" in said[0]
+    restore(tmp_path / "backup", tmp_path / "again")
+
+
+def test_a_loss_is_told_by_app_and_input_and_counted(tmp_path: Path) -> None:
+    """Two apps call different pictures alike: one was lost before the backup, the other in it."""
+    with Store.open(tmp_path / "data") as store:
+        hashes = [
+            str(store.create_app(name, "general-fast").add(png("discs", seed), "x").sha256)
+            for seed, name in enumerate(("cats", "dogs"))
+        ]
+    next((tmp_path / "data" / "blobs").rglob(hashes[0])).unlink()
+    take(tmp_path / "data", tmp_path / "backup")
+    assert restore(tmp_path / "backup", tmp_path / "again").lost == ["input 'x' of app 'cats'"]
+    next((tmp_path / "backup" / "blobs").rglob(hashes[1])).unlink()
+    with pytest.raises(BadArchive, match=r"1 pictures .*: input 'x' of app 'dogs'$"):
+        restore(tmp_path / "backup", tmp_path / "newer")
+    # So it is where an older tenshot, which told no app, has written the manifest.
+    manifest = tmp_path / "backup" / "backup.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"lost": ["input 'x'"]}))
+    with pytest.raises(BadArchive, match="input 'x' of app 'dogs'"):
+        restore(tmp_path / "backup", tmp_path / "newer")
+
+
+def test_an_empty_folder_is_restored_into_and_stays_the_same_folder(data: Path, tmp_path: Path) -> None:
+    """As a mount point must: also with what a file system, or a restore that was killed, has left in it."""
+    take(data, tmp_path / "backup")
+    (tmp_path / "again" / "lost+found").mkdir(parents=True)
+    (tmp_path / "again" / f".restore-{'0' * 32}.new" / "blobs").mkdir(parents=True)
+    number = (tmp_path / "again").stat().st_ino
+    restore(tmp_path / "backup", tmp_path / "again")
+    assert (tmp_path / "again").stat().st_ino == number
+    assert {path.name for path in (tmp_path / "again").iterdir()} == {"tenshot.db", "blobs", "lost+found"}
+    with Store.open(tmp_path / "again") as store:
+        assert len(store.apps()) == 2
+
+
+@needs_mounts
+def test_a_mount_point_is_restored_into(data: Path, tmp_path: Path) -> None:
+    take(data, tmp_path / "backup")
+    (tmp_path / "again").mkdir()
+    code = (
+        "import sys; from pathlib import Path; from tenshot import Store; from tenshot.index.backup import restore; "
+        "restore(Path(sys.argv[1]), Path(sys.argv[2])); print(len(Store.open(sys.argv[2]).apps()))"
+    )
+    script = 'mount -t tmpfs tmpfs "$2" && exec "$3" -c "$4" "$1" "$2"'
+    command = [
+        "unshare",
+        "-rm",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        tmp_path / "backup",
+        tmp_path / "again",
+        sys.executable,
+        code,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "2"), done.stderr
 
 
 def test_other_folders_are_left_alone(data: Path, tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from mounts import needs_mounts
 
 ROOT = Path(__file__).parents[2]
 SUPPORT = ROOT / "tests" / "support"
@@ -84,13 +84,6 @@ def test_a_file_that_may_not_grow_refuses_clearly_and_goes_on_afterwards(tmp_pat
     assert "can't be written" in refused
     assert "can't be kept" in kept
     assert int(count) > 0
-
-
-def _namespaces() -> bool:
-    return bool(shutil.which("unshare")) and subprocess.run(["unshare", "-rm", "true"]).returncode == 0
-
-
-needs_mounts = pytest.mark.skipif(not _namespaces(), reason="mounting needs user namespaces")
 
 
 @needs_mounts
