@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -26,6 +27,7 @@ class Blobs:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         """A local folder, whatever its name looks like."""
         self.folder = Path(folder)
+        self._thread = threading.local()
 
     def __contains__(self, sha256: str) -> bool:
         return is_sha256(sha256) and self._path(sha256).exists()
@@ -121,7 +123,8 @@ class Blobs:
     def kept(self) -> AbstractContextManager[None]:
         """While this is held nothing is deleted: so what is put meanwhile is there when a record of it is committed.
 
-        Any number hold it at once, on threads and in other processes: apps may be deleted beside a running server.
+        Any number hold it at once, on threads and in other processes: apps may be deleted beside a running server. Who
+        holds it may ask for it again, and deletes only afterwards.
         """
         return self._locked(fcntl.LOCK_SH)
 
@@ -136,6 +139,11 @@ class Blobs:
 
     @contextmanager
     def _locked(self, kind: int) -> Iterator[None]:
+        if getattr(self._thread, "holds", False):
+            if kind == fcntl.LOCK_EX:
+                raise RuntimeError("who keeps blobs would wait for itself to delete some: delete afterwards")
+            yield
+            return
         with ExitStack() as held:
             try:
                 make_folder(self.folder)
@@ -144,6 +152,8 @@ class Blobs:
                     held.enter_context(_flock(self.folder / "lock", kind))
             except OSError as error:
                 raise StorageFailed(f"the pictures can't be locked: {error.strerror or error}") from error
+            self._thread.holds = True
+            held.callback(setattr, self._thread, "holds", False)
             yield
 
     def _path(self, sha256: str) -> Path:
