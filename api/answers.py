@@ -26,6 +26,7 @@ from ..index.records import (
 )
 from .metrics import MetricsOut
 from .status import (
+    BUSY,
     INPUT_FAILED,
     INPUT_FORMAT,
     INPUT_PENDING,
@@ -393,7 +394,7 @@ def answer(status: Status, **payload: Any) -> Json:
 def refusal(status: Status, details: str, headers: Mapping[str, str] | None = None) -> Json:
     """An answer that says why there is none."""
     body = {"status": {**status.body(details), "req_id": request_id()}}
-    return Json(body, status.http, {"Retry-After": "1", **(headers or {})} if status is THROTTLED else headers)
+    return Json(body, status.http, {"Retry-After": "1", **(headers or {})} if status in (THROTTLED, BUSY) else headers)
 
 
 def picture_url(one: Input, app_id: str, base_url: str) -> str:

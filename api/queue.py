@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from ..embeddings.batcher import Busy
 from ..embeddings.images import ImageError
-from ..index.errors import NotFound, StoreClosed, TenshotError
+from ..index.errors import NotFound, StoreBusy, StoreClosed, TenshotError
 from ..index.intake import failure_of
 from ..index.records import Failure, InputStatus
 from ..index.store import Store
@@ -24,6 +24,8 @@ _log = logging.getLogger("tenshot.api")
 _FAILURES: Mapping[type[FetchError], Failure] = {BadUrl: Failure.URL, TooLarge: Failure.SIZE}
 
 K = TypeVar("K", bound=Hashable)
+_BUSY_S = 1.0
+"""Between two tries while the database is busy."""
 
 InputRef = tuple[str, str]
 """App id and input id."""
@@ -45,6 +47,7 @@ class Queue(Generic[K]):
         self._share = share
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"tenshot-{name}")
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self._under_way: dict[K, Future[None]] = {}
         # Shares in the order of their turns.
         self._waiting: dict[Hashable, deque[K]] = {}
@@ -70,6 +73,7 @@ class Queue(Generic[K]):
 
     def close(self) -> None:
         """Finishes what was begun, and leaves the rest."""
+        self._closing.set()
         self._pool.shutdown(cancel_futures=True)
         with self._lock:
             for future in self._under_way.values():
@@ -84,15 +88,23 @@ class Queue(Generic[K]):
             if things:
                 self._waiting[share] = things  # behind all the others
         try:
-            self._work(thing)
-        except (NotFound, StoreClosed):
-            # Deleted meanwhile, or we are going.
-            return
-        except Exception:
-            _log.exception("work on %r failed", thing)
+            while not self._done(thing) and not self._closing.wait(_BUSY_S):
+                pass
         finally:
             with self._lock:
                 self._under_way.pop(thing).set_result(None)
+
+    def _done(self, thing: K) -> bool:
+        """Works on it. False: the database is busy, so it is to be tried again."""
+        try:
+            self._work(thing)
+        except StoreBusy:
+            return False
+        except (NotFound, StoreClosed):
+            pass  # deleted meanwhile, or we are going
+        except Exception:
+            _log.exception("work on %r failed", thing)
+        return True
 
 
 def pictures_queue(store: Store, fetch: Callable[[str], bytes]) -> Queue[InputRef]:
@@ -135,6 +147,8 @@ def evaluations_queue(store: Store) -> Queue[VersionRef]:
         app_id, model_id, version_id = ref
         try:
             store.app_by_id(app_id).evaluate_version(model_id, version_id)
+        except StoreBusy:
+            raise
         except TenshotError as error:
             _log.warning("version %s of model %s can't be evaluated: %s", version_id, model_id, error)
 

@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from .answers import Answer
 
 _RESERVED = ("searches", "status", "feedback")
-_FAILURES = (400, 401, 403, 404, 405, 413, 429, 500, 507)
+_FAILURES = (400, 401, 403, 404, 405, 413, 429, 500, 503, 507)
 _KEY = APIKeyHeader(
     name="Authorization", scheme_name="key", description="`Key <your key>`, or `Bearer <your key>`.", auto_error=False
 )

@@ -83,6 +83,7 @@ NOT_INDEXED = Status(400, 43004, "Input is not indexed yet")
 TOO_LARGE = Status(413, 40033, "Request is too large")
 SERVER_FAULT = Status(500, 98004, "Internal server error")
 NOT_READY = Status(503, 98004, "Not ready")
+BUSY = Status(503, 98004, "The database is busy")
 STORAGE_FAILED = Status(507, 98004, "Insufficient storage")
 
 # Looked up by walking an error's class order, so a line for a family serves its members.
@@ -103,6 +104,7 @@ _TABLE: dict[type[Exception], Status] = {
     ImageTooLarge: INPUT_TOO_LARGE,
     errors.TenshotError: INVALID_REQUEST,
     errors.StorageFailed: STORAGE_FAILED,
+    errors.StoreBusy: BUSY,
     errors.NotFound: NOT_FOUND,
     errors.InputNotFound: INPUT_NOT_FOUND,
     errors.ModelNotFound: MODEL_NOT_FOUND,

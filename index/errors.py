@@ -23,6 +23,7 @@ TenshotError
 │   └── NothingToLearn       a model without usable concepts or labels
 ├── NotSupported             this app's base workflow can't do that (text search without words, images for `vectors`)
 ├── StoreInUse               another process owns the data folder
+├── StoreBusy                others hold the database for too long: nothing was changed, trying again helps
 ├── StoreTooNew              the data folder was written by a newer tenshot
 ├── StoreDamaged             the data folder lacks what it needs, or names what tenshot never wrote
 │   └── NoDatabase           there is no database of tenshot where it is looked for
@@ -122,6 +123,10 @@ class NotSupported(TenshotError):
 
 
 class StoreInUse(TenshotError):
+    pass
+
+
+class StoreBusy(TenshotError):
     pass
 
 

@@ -1,7 +1,7 @@
 """Models: an app's models and their versions, live or frozen."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 from uuid import uuid4
@@ -14,7 +14,7 @@ from ..embeddings.images import Opener, open_image
 from .blobs import Blobs
 from .catalog import Catalog
 from .collection import Collection
-from .errors import BadRequest, ConceptNotFound, ModelNotFound, NothingToLearn, NotSupported, StorageFailed
+from .errors import BadRequest, ConceptNotFound, ModelNotFound, NothingToLearn, NotSupported, StorageFailed, StoreBusy
 from .intake import check_id
 from .library import Library, offset
 from .records import (
@@ -29,6 +29,8 @@ from .records import (
 )
 from .scoring.predictor import Predictor
 from .vector_cache import VectorCache
+
+_log = logging.getLogger("tenshot.index")
 
 
 class Models(Library):
@@ -315,10 +317,12 @@ class Models(Library):
         workflow, teacher = self.recipe.workflow, self._teacher
         predictor = teacher.predictor(model)
         if (space := teacher.space) is not None and space is not self._space_saved:
-            # Only so that a restart gives the same numbers: a full disk is no reason not to predict.
-            with suppress(StorageFailed):
+            # Only so that a restart gives the same numbers: a full disk or a busy database is no reason not to predict.
+            try:
                 self._catalog.spaces.save(self.id, space, workflow)
                 self._space_saved = space
+            except (StorageFailed, StoreBusy) as error:
+                _log.info("the space of app %s is not kept yet: %s", self.id, error)
         return predictor
 
     def _model(self, model: Model | str | None) -> Model:

@@ -5,7 +5,6 @@ Reading a name costs some milliseconds, once: SQL keeps what was read.
 
 import logging
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from ..embeddings.batcher import Batcher
 from ..embeddings.workflows import VECTORS
 from ..embeddings.zero_shot import embed_names
 from .catalog import Catalog
-from .errors import StorageFailed
+from .errors import StorageFailed, StoreBusy
 from .records import FloatArray
 from .scoring.examples import Texts
 
@@ -67,8 +66,10 @@ class Names:
                 self._silent = True
                 return {}
             directions = dict(zip(new, read, strict=True))
-            # Only so that none is read twice: a full disk is no reason not to predict.
-            with suppress(StorageFailed):
+            # Only so that none is read twice: a full disk or a busy database is no reason not to predict.
+            try:
                 self._catalog.names.save(self._app_id, self._recipe.workflow, directions)
+            except (StorageFailed, StoreBusy) as error:
+                _log.info("what names say is not kept: %s", error)
             self._directions = {**self._directions, **directions}
         return {id: self._directions[name] for id, name in names.items()}

@@ -24,7 +24,7 @@ from .blobs import Blobs
 from .bounds import check_count
 from .catalog import Catalog
 from .collection import Collection
-from .errors import BadRequest, NothingToLearn, TenshotError
+from .errors import BadRequest, NothingToLearn, StoreBusy, TenshotError
 from .records import (
     AppRecord,
     ChangeState,
@@ -220,27 +220,33 @@ class Sight(Review):
     def _carry_through(self, change: WorkflowChange) -> None:
         try:
             while not self._stopping.is_set():
-                missing = self._catalog.changes.missing(self.id, change.recipe["workflow"], _BATCH)
-                if not missing:
-                    if self._switch(change):
+                try:
+                    if self._advance(change):
                         return
-                elif not self._embed_again(change, missing):
-                    return
+                except (Busy, BatcherClosed, StoreBusy):
+                    self._stopping.wait(_RETRY_S)  # those who wait for an answer go first
         except (TenshotError, ImageError, WorkflowError) as error:
-            self._catalog.changes.give_up(self.id, ChangeState.FAILED, str(error), change)
+            self._give_up(change, str(error))
         except Exception as error:
             if not self._stopping.is_set():
                 _log.exception("changing the base workflow of app %s failed", self.name)
-                self._catalog.changes.give_up(self.id, ChangeState.FAILED, type(error).__name__, change)
+                self._give_up(change, type(error).__name__)
 
-    def _embed_again(self, change: WorkflowChange, missing: list[StoredKey]) -> bool:
-        """False: the change has ended."""
-        try:
-            vectors = self._embed_stored(Recipe(**change.recipe), missing)
-        except (Busy, BatcherClosed):
-            self._stopping.wait(_RETRY_S)  # those who wait for an answer go first
-            return True
-        return self._catalog.changes.store(change, vectors)
+    def _give_up(self, change: WorkflowChange, failure: str) -> None:
+        while True:
+            try:
+                self._catalog.changes.give_up(self.id, ChangeState.FAILED, failure, change)
+                return
+            except StoreBusy:
+                if self._stopping.wait(_RETRY_S):
+                    return
+
+    def _advance(self, change: WorkflowChange) -> bool:
+        """Embeds some more inputs, or switches where all are. True: the change has ended."""
+        missing = self._catalog.changes.missing(self.id, change.recipe["workflow"], _BATCH)
+        if not missing:
+            return self._switch(change)
+        return not self._catalog.changes.store(change, self._embed_stored(Recipe(**change.recipe), missing))
 
     def _embed_stored(
         self, recipe: Recipe, pictures: Sequence[StoredKey], *, keep: bool = False

@@ -20,17 +20,21 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ...embeddings.stages import stage
-from ..errors import BadArchive, NoDatabase, NotSupported, StorageFailed, StoreTooNew
+from ..errors import BadArchive, NoDatabase, NotSupported, StorageFailed, StoreBusy, StoreTooNew
 from ..files import make_file
+from .fair_lock import FairLock
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
-_PATIENCE_S = 10
+_PATIENCE_S = 10.0
+_READERS = 48
+"""Connections for reading at most: more than there are threads that read."""
 _PRAGMAS = (
-    f"PRAGMA busy_timeout = {1000 * _PATIENCE_S}",
+    f"PRAGMA busy_timeout = {round(1000 * _PATIENCE_S)}",
     # A commit is on the disk when it returns: what was acknowledged survives a power cut.
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
@@ -38,6 +42,7 @@ _PRAGMAS = (
     # What a schema calls by itself (we have none that does) may do nothing dangerous.
     "PRAGMA trusted_schema = OFF",
 )
+_PATIENCE = "patience"
 _MIGRATION_LOCK = 0x7E45407
 _MOST_CACHED = 20_000
 _PLAIN_TABLE = re.compile(r"CREATE TABLE\s", re.IGNORECASE)
@@ -46,29 +51,38 @@ _IN_LIST = 5_000
 
 
 class Database:
-    """An engine with its schema up to date."""
+    """An engine with its schema up to date.
+
+    In SQLite one writes at a time, and reading waits for nobody: so there is one connection for writing, which threads
+    take in turn, and others for reading.
+    """
 
     def __init__(self, place: str | Path, *, make: bool = True) -> None:
         """A file of SQLite's, or an SQLAlchemy URL; migrates what is there, and makes what is not if `make`.
 
-        Raises StoreTooNew for a schema from the future, NoDatabase, and StorageFailed.
+        Raises StoreTooNew for a schema from the future, NoDatabase, StoreBusy and StorageFailed.
         """
         url = _url(place)
+        # Errors are logged, so what was stored must not stand in them.
         if url.get_backend_name() == "sqlite":
             _prepare_file(url, make)
-            self._engine = create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False})
-            event.listen(self._engine, "connect", _configure)
-            event.listen(self._engine, "begin", _begin)
+            local = {"check_same_thread": False}
+            pool = {"pool_size": 5, "max_overflow": _READERS - 5, "pool_timeout": _PATIENCE_S}
+            self._engine = create_engine(url, hide_parameters=True, connect_args=local, **pool)
+            event.listen(self._engine, "connect", _configure_reader)
+            event.listen(self._engine, "begin", _begin_reading)
+            self._writer = create_engine(url, hide_parameters=True, connect_args=local, pool_size=1, max_overflow=0)
+            event.listen(self._writer, "connect", _configure)
+            event.listen(self._writer, "begin", _begin_writing)
         else:
-            # Errors are logged, so what was stored must not stand in them.
-            self._engine = create_engine(url, hide_parameters=True)
+            self._engine = self._writer = create_engine(url, hide_parameters=True, pool_timeout=_PATIENCE_S)
+        self._turns = FairLock()
         self._cache = ReadCache(self._engine)
         try:
-            _migrate(self._engine, make)
-        except BaseException as error:
-            self._engine.dispose()
-            if isinstance(error, DBAPIError):
-                _check_disk(error)
+            with _own_errors():
+                _migrate(self._engine, self._writer, make)
+        except BaseException:
+            self.close()
             raise
 
     @property
@@ -78,29 +92,42 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view."""
-        try:
-            with stage("sql read"), self._engine.connect() as connection, connection.begin():
-                yield connection
-        except DBAPIError as error:
-            _check_disk(error)
-            raise
+        """One consistent view, whoever writes meanwhile. Raises StoreBusy where no connection is to be had."""
+        with _own_errors(), stage("sql read"), self._engine.connect() as connection, connection.begin():
+            yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """All of it, or nothing. Raises StorageFailed where the disk takes no more, and then it is nothing."""
+    def write(self, patience: float | None = None) -> Iterator[Connection]:
+        """All of it, or nothing. patience: seconds to wait for the turn, else ten; 0 for what need not be written now.
+
+        Raises StoreBusy where others write for longer, StorageFailed where the disk takes no more; then it is nothing.
+        """
         try:
             with (
+                _own_errors(),
                 stage("sql write"),
-                self._engine.connect().execution_options(write=True) as connection,
+                self._turn(_PATIENCE_S if patience is None else patience) as left,
+                self._writer.connect().execution_options(**{_PATIENCE: left}) as connection,
                 connection.begin(),
             ):
                 yield connection
-        except DBAPIError as error:
-            _check_disk(error)
-            raise
         finally:
             self._cache.wrote()
+
+    @contextmanager
+    def _turn(self, patience: float) -> Iterator[float]:
+        """This process's turn to write; the seconds of patience that are left for other processes."""
+        if self.dialect != "sqlite":
+            yield patience
+            return
+        # SQLite alone is unfair: whoever waits looks again each tenth of a second, and finds the next one writing.
+        start = time.monotonic()
+        if not self._turns.acquire(patience):
+            raise StoreBusy("the database is busy: others in this process are writing; try again")
+        try:
+            yield max(patience - (time.monotonic() - start), 0)
+        finally:
+            self._turns.release()
 
     def cache_counts(self) -> tuple[int, int]:
         """How often an answer was remembered, and how often SQL was asked."""
@@ -148,6 +175,7 @@ class Database:
     def close(self) -> None:
         self._cache.close()
         self._engine.dispose()
+        self._writer.dispose()
 
 
 @dataclass
@@ -242,9 +270,10 @@ class ReadCache:
             return self._values
 
     def _current(self) -> object:
-        if self._watcher is None:
-            self._watcher = self._engine.raw_connection()
-        return self._watcher.driver_connection.execute("PRAGMA data_version").fetchone()
+        with _own_errors():
+            if self._watcher is None:
+                self._watcher = self._engine.raw_connection()
+            return self._watcher.driver_connection.execute("PRAGMA data_version").fetchone()
 
 
 _DISK = {
@@ -255,11 +284,24 @@ _DISK = {
 }
 
 
-def _check_disk(error: DBAPIError) -> None:
-    """What SQLite says of the disk, as StorageFailed."""
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    if code is not None and code & 0xFF in _DISK:
-        raise StorageFailed(f"the database can't be written: {error.orig}") from error
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """What a database says of its disk, and of others who hold it, as errors of our tree."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        if code in _DISK:
+            raise StorageFailed(f"the database can't be written: {cause}") from error
+        if code in _BUSY:
+            raise StoreBusy("the database is busy: another process is writing; try again") from error
+        raise
+    except PoolTimeout as error:
+        raise StoreBusy("the database is busy: all connections are in use; try again") from error
 
 
 def chunks(values: Sequence[T]) -> Iterator[list[T]]:
@@ -275,6 +317,11 @@ def _configure(connection: Any, _record: object) -> None:
     for pragma in _PRAGMAS:
         connection.execute(pragma)
     _write_ahead(connection)
+
+
+def _configure_reader(connection: Any, record: object) -> None:
+    _configure(connection, record)
+    connection.execute("PRAGMA query_only = ON")
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
@@ -341,9 +388,15 @@ def _check_kinds(connection: sqlite3.Connection) -> None:
             raise BadArchive(f"the database has a computed column {name}.{computed[0]} that tenshot didn't make")
 
 
-def _begin(connection: Connection) -> None:
+def _begin_reading(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _begin_writing(connection: Connection) -> None:
+    patience = connection.get_execution_options().get(_PATIENCE, _PATIENCE_S)
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(1000 * patience)}")
     # A writer takes its turn at once, rather than failing in the middle when another got ahead.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("write") else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def migration_config() -> Config:
@@ -353,7 +406,7 @@ def migration_config() -> Config:
     return config
 
 
-def _migrate(engine: Engine, make: bool) -> None:
+def _migrate(engine: Engine, writer: Engine, make: bool) -> None:
     config = migration_config()
     script = ScriptDirectory.from_config(config)
     head = script.get_current_head()
@@ -369,7 +422,7 @@ def _migrate(engine: Engine, make: bool) -> None:
             f"back: install the newer one again, or restore a backup from before"
         )
     # One transaction for all steps: two processes that open at once take turns, and a crash leaves the old schema.
-    with engine.connect().execution_options(write=True) as connection, connection.begin():
+    with writer.connect() as connection, connection.begin():
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
         config.attributes["connection"] = connection

@@ -24,8 +24,8 @@ class Names:
         return {name: np.frombuffer(blob, dtype="<f4").astype(np.float32) for name, blob in rows}
 
     def save(self, app_id: str, workflow: str, directions: Mapping[str, FloatArray]) -> None:
-        """Nothing happens if the app is gone by now."""
-        with self._database.write() as connection:
+        """Nothing happens if the app is gone by now. Raises StoreBusy at once: what is not kept is read again."""
+        with self._database.write(patience=0) as connection:
             if connection.execute(select(_apps.c.id).where(_apps.c.id == app_id)).one_or_none() is None:
                 return
             mine = (_names.c.app_id == app_id, _names.c.workflow == workflow)

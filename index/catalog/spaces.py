@@ -15,7 +15,10 @@ class Spaces:
         self._database = database
 
     def save(self, app_id: str, space: SpaceRecord, workflow: str) -> None:
-        """Replaces the one before. Nothing happens if the app sees with another base workflow by now."""
+        """Replaces the one before. Nothing happens if the app sees with another base workflow by now.
+
+        Raises StoreBusy at once: who predicts doesn't wait for it.
+        """
         row = {
             "app_id": app_id,
             "seq": space.seq,
@@ -24,7 +27,7 @@ class Spaces:
             "mean": space.mean.astype("<f4").tobytes(),
             "background": space.background.astype("<i8").tobytes(),
         }
-        with self._database.write() as connection:
+        with self._database.write(patience=0) as connection:
             recipe = connection.execute(select(_apps.c.recipe).where(_apps.c.id == app_id)).scalar_one_or_none()
             if recipe is None or recipe["workflow"] != workflow:
                 return

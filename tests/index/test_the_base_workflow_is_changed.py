@@ -1,5 +1,6 @@
 """Another base workflow for an app that is in use: nothing is lost, nothing is mixed, whatever ends the process."""
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pictures import png
 from tenshot import Store
 from tenshot.embeddings.base import WorkflowError
 from tenshot.index.app import App
+from tenshot.index.catalog import database
 from tenshot.index.errors import BadRequest, NotSupported
 from tenshot.index.records import AddRequest, ChangeState
 
@@ -243,3 +245,22 @@ def test_a_picture_is_embedded_once_whoever_adds_it(twins: tuple[App, App], monk
     np.testing.assert_array_equal(one.vectors([first.id, "part"]), two.vectors(["b", "part"]))
     with pytest.raises(AssertionError, match="embedded twice"):
         two.add(png("discs", 1), "other part", crop=(0.0, 0.0, 0.5, 0.6))
+
+
+def test_a_change_goes_on_when_the_database_is_free_again(
+    birds: App, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_PATIENCE_S", 0.1)
+    other = sqlite3.connect(store.path / "tenshot.db", isolation_level=None)
+    birds.change_workflow(NEW)
+    other.execute("BEGIN IMMEDIATE")
+    time.sleep(2)
+    change = birds.workflow_change()
+    assert change
+    assert (change.state, change.done) == (ChangeState.RUNNING, 0)
+    other.close()
+    deadline = time.monotonic() + 60
+    while (change := birds.workflow_change()).state is ChangeState.RUNNING and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert change.state is ChangeState.DONE
+    assert right(birds) > 0.9

@@ -1,0 +1,78 @@
+"""Where another process writes for too long, whoever wants to write is told to come again; all others are served."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from held import held
+from vectors import vector_input
+
+from tenshot.api import queue
+from tenshot.api.keys import new_key
+from tenshot.api.queue import Queue
+from tenshot.api.settings import Settings
+from tenshot.index.catalog import database
+from tenshot.index.errors import StoreBusy
+
+
+def test_writing_is_503_with_a_time_to_come_again_and_nothing_is_done(
+    serving: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_PATIENCE_S", 0.1)
+    with serving(Settings(data=tmp_path)) as server:
+        app = server.store.create_app("a", "vectors", dim=8)
+        app.add_vectors([[1, 0, 0, 0, 0, 0, 0, 0]], ["there"], [{"a": True}])
+        with server.client(new_key(server.store.catalog, app.id).secret) as client:
+            body = {"inputs": [vector_input(0, id="x")]}
+            with held(tmp_path / "tenshot.db"):
+                for method, path, asked in (
+                    ("POST", "/v2/inputs", body),
+                    ("PATCH", "/v2/inputs", {"inputs": [{"id": "there", "data": {"concepts": [{"id": "b"}]}}]}),
+                    ("DELETE", "/v2/inputs/there", None),
+                    ("POST", "/v2/concepts", {"concepts": [{"id": "c"}]}),
+                ):
+                    refused = client.request(method, path, json=asked)
+                    assert (refused.status_code, refused.headers.get("retry-after")) == (503, "1"), refused.text
+                    assert refused.json()["status"]["code"] == 98004
+                    assert "another process is writing; try again" in refused.json()["status"]["details"]
+                asked = {"inputs": [{"id": "there"}]}
+                assert client.post("/v2/models/a/outputs", json=asked).status_code in (200, 404)
+                assert client.get("/v2/inputs/there").status_code == 200
+                assert client.get("/readyz").status_code == 200
+            assert [one["id"] for one in client.get("/v2/inputs").json()["inputs"]] == ["there"]
+            assert client.post("/v2/inputs", json=body).status_code == 200
+
+
+def test_work_that_finds_the_database_busy_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "_BUSY_S", 0.001)
+    tries: list[str] = []
+    done = threading.Event()
+
+    def work(thing: str) -> None:
+        tries.append(thing)
+        if len(tries) < 3:
+            raise StoreBusy("others write")
+        done.set()
+
+    things = Queue(work, threads=1, name="test")
+    things.submit(["a"])
+    assert done.wait(60)
+    things.wait(["a"], 60)
+    assert tries == ["a"] * 3
+    things.close()
+
+
+def test_a_queue_that_is_closed_tries_nothing_again() -> None:
+    tried = threading.Event()
+
+    def work(_thing: str) -> None:
+        tried.set()
+        raise StoreBusy("others write")
+
+    things = Queue(work, threads=1, name="test")
+    things.submit(["a"])
+    assert tried.wait(60)
+    things.close()
+    assert things.depth == 0
