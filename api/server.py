@@ -11,6 +11,7 @@ import uvicorn
 from threadpoolctl import threadpool_limits
 
 from ..index.files import exposure
+from .delivery import Connection
 from .handover import Handover
 from .keys import first_admin_key
 from .logs import set_up_logs
@@ -40,7 +41,12 @@ def serve(settings: Settings, told: Callable[[str], None], *, terminal: bool) ->
         service = create_service(settings, store, exporting() if settings.otel else None)
         sign_in: SignIn = service.state.sign_in
         config = uvicorn.Config(
-            service, log_config=None, log_level="warning", timeout_graceful_shutdown=30, server_header=False
+            service,
+            http=Connection,
+            log_config=None,
+            log_level="warning",
+            timeout_graceful_shutdown=30,
+            server_header=False,
         )
         server = uvicorn.Server(config)
 

@@ -44,6 +44,7 @@ from . import (
 )
 from .access import SESSION
 from .answers import Json, refusal
+from .delivery import Delivery
 from .fetch import Fetcher
 from .gate import Gate
 from .headers import EXPOSED, SECURE, Headers
@@ -122,7 +123,7 @@ def create_service(
         )
         service.state.pictures = pictures_queue(opened, service.state.fetcher.fetch)
         service.state.evaluations = evaluations_queue(opened)
-        service.state.exports = threading.BoundedSemaphore(transfers.AT_ONCE)
+        service.state.exports = transfers.Exports()
         queues: dict[str, Any] = {"pictures": service.state.pictures, "evaluations": service.state.evaluations}
         instruments.watch(opened, queues, settings.max_requests)
         service.state.instruments = instruments
@@ -174,6 +175,7 @@ def create_service(
             expose_headers=[HEADER, *EXPOSED],
         )
     service.add_middleware(Headers)
+    service.add_middleware(Delivery, seconds=settings.answer_seconds)
     return service
 
 

@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     body_seconds: float = 30
     """For a body to arrive; a large one must make 16 KiB in each second that it takes longer."""
 
+    answer_seconds: float = Field(30, gt=0)
+    """For 64 KiB of an answer to be taken; a long one must be taken at 16 KiB a second over the long run."""
+
     @field_validator("rate_limit")
     @classmethod
     def _limits(cls, given: str | None) -> str | None:

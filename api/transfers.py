@@ -2,14 +2,16 @@
 
 import tempfile
 import threading
-from collections.abc import Iterator
-from itertools import chain
+from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 from urllib.parse import quote
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Query, Request, Response
-from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from ..embeddings.batcher import Busy
 from ..index.transfer.exporting import ExportFormat
@@ -18,8 +20,10 @@ from .answers import AppsAnswer, Json, app_out, ok
 from .route import new_router
 
 router = new_router("/v2", "export and import")
-AT_ONCE = 4
-"""Exports that are read at the same time: each holds one moment of the database until it ends."""
+AT_ONCE = 8
+"""Exports that are read at the same time: each has a file of its app's rows, and a thread now and then."""
+FOR_AN_APP = 2
+"""Of these, so that no app has them all."""
 
 Format = Annotated[
     ExportFormat,
@@ -41,21 +45,82 @@ _BODY: dict[str, Any] = {
 }
 
 
+class Exports:
+    """Those that are being read. Lives in the event loop, so it needs no lock."""
+
+    def __init__(self) -> None:
+        self._by_app: Counter[str] = Counter()
+        self.threads = CapacityLimiter(AT_ONCE)
+        """Of their own: exports take no thread that others wait for, and wait for none."""
+
+    @contextmanager
+    def place(self, app_id: str) -> Iterator[None]:
+        """For one export. Raises Busy where there is none."""
+        if self._by_app.total() >= AT_ONCE or self._by_app[app_id] >= FOR_AN_APP:
+            whose = "of this app " if self._by_app[app_id] >= FOR_AN_APP else ""
+            raise Busy(f"as many exports {whose}are being read as may be at once; try again when one has ended")
+        self._by_app[app_id] += 1
+        try:
+            yield
+        finally:
+            self._by_app[app_id] -= 1
+
+
+class _Tar(Response):
+    """What is made block by block, on a thread; ends, and lets go of all that it holds, when nobody reads it."""
+
+    media_type = _TAR
+
+    def __init__(self, blocks: Generator[bytes, None, None], exports: Exports, app_id: str, file_name: str) -> None:
+        self.status_code = 200
+        self.background = None
+        self.init_headers({"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file_name, safe='')}"})
+        self._blocks = blocks
+        self._exports = exports
+        self._app_id = app_id
+        # A cancelled request leaves its thread at work on a block: closing waits for that.
+        self._turn = threading.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What goes wrong before the first block still has a status."""
+        with self._exports.place(self._app_id):
+            try:
+                await self._send(Request(scope, receive), send)
+            finally:
+                await to_thread.run_sync(self._close, limiter=self._exports.threads)
+
+    async def _send(self, request: Request, send: Send) -> None:
+        started = False
+        while (block := await to_thread.run_sync(self._next, limiter=self._exports.threads)) is not None:
+            # What is sent to somebody who has gone is thrown away without a word.
+            if await request.is_disconnected():
+                return
+            if not block:
+                continue
+            if not started:
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                started = True
+            await send({"type": "http.response.body", "body": block, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _next(self) -> bytes | None:
+        with self._turn:
+            return next(self._blocks, None)
+
+    def _close(self) -> None:
+        with self._turn:
+            self._blocks.close()
+
+
 @router.get("/export", response_class=Response, responses=_DOCUMENTED)
-def export(caller: Reader, request: Request, format: Format = ExportFormat.FOLDER) -> StreamingResponse:
+async def export(caller: Reader, request: Request, format: Format = ExportFormat.FOLDER) -> Response:
     """Everything that the app has, as of one moment: `tenshot import` makes the same app of it elsewhere.
 
-    One that breaks off on the way has no `tenshot.json` at its end, and is refused there.
+    One that breaks off on the way has no `tenshot.json` at its end, and is refused there. Two of an app are read at
+    once, and eight of all apps; those beyond are told to come later.
     """
-    turns: threading.BoundedSemaphore = request.app.state.exports
-    if not turns.acquire(blocking=False):
-        raise Busy(f"{AT_ONCE} exports are being read already; try again when one has ended")
-    blocks = _counted(caller.app.export_stream(format), turns)
-    # The first one is made now: what goes wrong then still has a status.
-    first = next(blocks)
-    name = quote(f"{caller.app.name}-{format}.tar", safe="")
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
-    return StreamingResponse(chain([first], blocks), media_type=_TAR, headers=headers)
+    app, exports = caller.app, request.app.state.exports
+    return _Tar(app.export_stream(format), exports, app.id, f"{app.name}-{format}.tar")
 
 
 @router.post("/users/{user}/import", response_model=AppsAnswer, openapi_extra=_BODY)
@@ -71,10 +136,3 @@ async def import_app(user: str, request: Request, store: Admin, name: str | None
         file.seek(0)
         made = await run_in_threadpool(store.import_app, file, name)
     return ok(apps=[app_out(made.app, user)])
-
-
-def _counted(blocks: Iterator[bytes], turns: Any) -> Iterator[bytes]:
-    try:
-        yield from blocks
-    finally:
-        turns.release()

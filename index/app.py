@@ -5,7 +5,7 @@ Thread-safe.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ from .records import (
 from .scoring.predictor import Predictor
 from .segments.state import KeyFilter
 from .sight import Sight
-from .transfer.archive import Member, tar_stream, write_folder
+from .transfer.archive import Members, tar_stream, write_folder
 from .transfer.exporting import ExportFormat, export
 
 _MOST_NEIGHBOURS = 100
@@ -286,11 +286,14 @@ class App(Sight):
         """
         write_folder(Path(folder), self._members(format))
 
-    def export_stream(self, format: ExportFormat | str = ExportFormat.FOLDER) -> Iterator[bytes]:
-        """The same files as one tar, in blocks; what they hold belongs to one moment. Raises BadRequest."""
+    def export_stream(self, format: ExportFormat | str = ExportFormat.FOLDER) -> Generator[bytes, None, None]:
+        """The same files as one tar, in blocks; what they hold belongs to one moment. Raises BadRequest.
+
+        The first blocks are empty, while rows are gathered. Who wants no more of it closes it.
+        """
         return tar_stream(self._members(format))
 
-    def _members(self, format: ExportFormat | str) -> Iterator[Member]:
+    def _members(self, format: ExportFormat | str) -> Members:
         try:
             wanted = ExportFormat(format)
         except ValueError:

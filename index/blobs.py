@@ -3,19 +3,41 @@
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from .errors import NotFound, StorageFailed
+from .errors import NotFound, StorageFailed, TenshotError
 from .files import FILE_MODE, create, is_sha256, make_folder, open_regular, sync
 
+_log = logging.getLogger("tenshot.index")
 _STRAY = re.compile(r"[0-9a-f]{64}\..+\.new")
 _TWO_DIGITS = re.compile("[0-9a-f]{2}")
+_PINS = "pins"
+"""A file that is locked, shared, while this process has pins."""
+Unused = Callable[[Iterable[str]], Iterable[str]]
+"""Those of the hashes that no record names."""
+
+
+class Pin:
+    """Blobs that must stay."""
+
+    def __init__(self) -> None:
+        self._hashes: Collection[str] | None = None
+        self.left: list[tuple[list[str], Unused]] = []
+        """What is to be deleted at its end."""
+
+    def only(self, hashes: Collection[str]) -> None:
+        """From here on it names these; before, everything."""
+        self._hashes = hashes
+
+    def names(self, sha256: str) -> bool:
+        return self._hashes is None or sha256 in self._hashes
 
 
 class Blobs:
@@ -28,6 +50,8 @@ class Blobs:
         """A local folder, whatever its name looks like."""
         self.folder = Path(folder)
         self._thread = threading.local()
+        self._pinning = threading.Lock()
+        self._pins: list[Pin] = []
 
     def __contains__(self, sha256: str) -> bool:
         return is_sha256(sha256) and self._path(sha256).exists()
@@ -128,14 +152,68 @@ class Blobs:
         """
         return self._locked(fcntl.LOCK_SH)
 
-    def delete_unused(self, hashes: Iterable[str], unused: Callable[[Iterable[str]], Iterable[str]]) -> None:
-        """Deletes those that no record names; unused tells which. Unknown ones don't matter."""
-        if not (hashes := list(hashes)):
+    def delete_unused(self, hashes: Iterable[str], unused: Unused) -> None:
+        """Deletes those that no record names; unused tells which. Unknown ones don't matter, pinned ones wait."""
+        if not (hashes := self._free(list(hashes), unused)):
             return
         with self._locked(fcntl.LOCK_EX):
             for sha256 in filter(is_sha256, unused(hashes)):
                 for path in (self._path(sha256), self._thumbnail_path(sha256)):
                     self._remove(path)
+
+    @contextmanager
+    def pinned(self) -> Iterator[Pin]:
+        """What the pin names stays until the end: what is to be deleted meanwhile is deleted then, if still unused.
+
+        At first it names everything. Other processes delete nothing at all meanwhile: what they leave are orphans, which
+        `repair` deletes.
+        """
+        pin = Pin()
+        with self._pinning:
+            self._pins.append(pin)
+        try:
+            with self._pinned_for_others():
+                yield pin
+        finally:
+            with self._pinning:
+                self._pins.remove(pin)
+            for hashes, unused in pin.left:
+                try:
+                    self.delete_unused(hashes, unused)
+                except TenshotError as error:
+                    _log.warning("%d pictures are left: %s; `tenshot doctor --repair` deletes them", len(hashes), error)
+
+    def _free(self, hashes: list[str], unused: Unused) -> list[str]:
+        """Those that nobody has pinned; the others are left to the pins."""
+        with self._pinning:
+            for pin in self._pins:
+                if named := [sha256 for sha256 in hashes if pin.names(sha256)]:
+                    pin.left.append((named, unused))
+                    hashes = [sha256 for sha256 in hashes if not pin.names(sha256)]
+            if self._pins or not self._others_pin():
+                return hashes
+        _log.warning("an export is being read: `tenshot doctor --repair` deletes %d pictures later", len(hashes))
+        return []
+
+    @contextmanager
+    def _pinned_for_others(self) -> Iterator[None]:
+        """While this is held other processes can tell that something is pinned; it ends with the process."""
+        with ExitStack() as held:
+            try:
+                make_folder(self.folder)
+                held.enter_context(_flock(self.folder / _PINS, fcntl.LOCK_SH))
+            except OSError as error:
+                raise StorageFailed(f"the pictures can't be locked: {error.strerror or error}") from error
+            yield
+
+    def _others_pin(self) -> bool:
+        if not (self.folder / _PINS).exists():
+            return False
+        try:
+            with _flock(self.folder / _PINS, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                return False
+        except BlockingIOError:
+            return True
 
     @contextmanager
     def _locked(self, kind: int) -> Iterator[None]:

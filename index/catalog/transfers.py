@@ -113,11 +113,17 @@ class AppRows:
         self._app_id = app_id
         self.app: Row = dict(connection.execute(select(_apps).where(_apps.c.id == app_id)).one()._mapping)
 
-    def inputs(self, many: int) -> Iterator[list[Row]]:
-        """So many at a time, in the order of their making; `vector` is bytes of float32, or None."""
+    def inputs(self, many: int, *, vectors: bool = True) -> Iterator[list[Row]]:
+        """So many at a time, in the order of their making; `vector` is bytes of float32, or None.
+
+        vectors: whether they are wanted; else there is no `vector`.
+        """
+        mine = (_inputs.c.app_id == self._app_id,)
+        if not vectors:
+            return self._rows(select(*_INPUT).where(*mine).order_by(_inputs.c.key), many)
         own = (_vectors.c.input_key == _inputs.c.key) & (_vectors.c.workflow == self.app["recipe"]["workflow"])
         query = select(*_INPUT, _vectors.c.vector).join(_vectors, own, isouter=True)
-        return self._rows(query.where(_inputs.c.app_id == self._app_id).order_by(_inputs.c.key), many)
+        return self._rows(query.where(*mine).order_by(_inputs.c.key), many)
 
     def labels_of(self, keys: Sequence[int]) -> dict[int, dict[str, bool]]:
         """Input key -> concept id -> yes or no."""

@@ -3,7 +3,8 @@
 import json
 import os
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -25,10 +26,19 @@ class Member:
     content: bytes
 
 
-def write_folder(folder: Path, members: Iterable[Member]) -> None:
+Members = Generator[Member | None, None, None]
+"""Files as they come; None: not yet."""
+
+
+def write_folder(folder: Path, members: Members) -> None:
     """Into a folder; what is there already with the same size stays where its name says its content."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST).unlink(missing_ok=True)
+    with closing(members):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        _write(folder, filter(None, members))
+
+
+def _write(folder: Path, members: Iterable[Member]) -> None:
     for member in members:
         path = folder / member.name
         if _named_by_content(member.name) and path.is_file() and path.stat().st_size == len(member.content):
@@ -39,15 +49,19 @@ def write_folder(folder: Path, members: Iterable[Member]) -> None:
         os.replace(draft, path)
 
 
-def tar_stream(members: Iterable[Member]) -> Iterator[bytes]:
-    """The same as the bytes of a tar file, a member at a time."""
-    for member in members:
-        info = tarfile.TarInfo(member.name)
-        info.size, info.mode = len(member.content), 0o644
-        yield info.tobuf(tarfile.PAX_FORMAT)
-        yield member.content
-        yield bytes(-len(member.content) % tarfile.BLOCKSIZE)
-    yield bytes(2 * tarfile.BLOCKSIZE)
+def tar_stream(members: Members) -> Generator[bytes, None, None]:
+    """The same as the bytes of a tar file, a member at a time; empty ones while there is none yet."""
+    with closing(members):
+        for member in members:
+            if member is None:
+                yield b""
+                continue
+            info = tarfile.TarInfo(member.name)
+            info.size, info.mode = len(member.content), 0o644
+            yield info.tobuf(tarfile.PAX_FORMAT)
+            yield member.content
+            yield bytes(-len(member.content) % tarfile.BLOCKSIZE)
+        yield bytes(2 * tarfile.BLOCKSIZE)
 
 
 class Archive:

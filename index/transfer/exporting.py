@@ -12,10 +12,12 @@ import csv
 import hashlib
 import io
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -23,16 +25,13 @@ from PIL import Image
 
 from ..blobs import Blobs
 from ..catalog import Catalog
-from ..catalog.transfers import AppRows
-from ..errors import NotFound
-from .archive import MANIFEST, Member
+from ..errors import NotFound, StorageFailed
+from .archive import MANIFEST, Member, Members
+from .saved import VERSIONS, SavedRows
 from .tables import INPUTS, TABLES, Row, to_parquet
 
+_log = logging.getLogger("tenshot.index")
 FORMAT = 1
-_SHARD = 1024
-"""Inputs in one file."""
-_ROWS = 65_536
-"""Rows of another table in one file."""
 _SUFFIXES = {
     "image/jpeg": ".jpg",
     "image/png": ".png",
@@ -55,16 +54,34 @@ class ExportFormat(StrEnum):
     CSV = "csv"
 
 
-def export(catalog: Catalog, blobs: Blobs, app_id: str, format: ExportFormat) -> Iterator[Member]:
-    """The files, in the order in which they are to be written. A picture whose file is lost is left out."""
-    write: Mapping[ExportFormat, Callable[[AppRows, Blobs], Iterator[Member]]] = {
+def export(catalog: Catalog, blobs: Blobs, app_id: str, format: ExportFormat) -> Members:
+    """The files, in the order in which they are to be written; None at first, while rows are gathered.
+
+    The database is read until the first file and not again, and what the rows name is kept from deletion until the
+    last one, or until this is closed. A picture whose file is lost is left out, and a version whose predictor is.
+    Raises StorageFailed where there is no room for the rows.
+    """
+    write: Mapping[ExportFormat, Callable[[SavedRows, Blobs], Iterator[Member]]] = {
         ExportFormat.FOLDER: _whole,
         ExportFormat.COCO: _coco,
         ExportFormat.IMAGEFOLDER: _imagefolder,
         ExportFormat.CSV: _csv,
     }
-    with catalog.transfers.reading(app_id) as rows:
-        yield from write[format](rows, blobs)
+    with blobs.pinned() as pin, _scratch(blobs) as file:
+        saved = SavedRows(file)
+        with catalog.transfers.reading(app_id) as rows:
+            for _ in saved.fill(rows, whole=format is ExportFormat.FOLDER):
+                yield None
+        pin.only(saved.hashes)
+        yield from write[format](saved, blobs)
+
+
+def _scratch(blobs: Blobs) -> IO[bytes]:
+    """A file without a name, where the pictures are: nothing is left of it, whatever happens. Raises StorageFailed."""
+    try:
+        return TemporaryFile(dir=blobs.folder)
+    except OSError as error:
+        raise StorageFailed(f"there is no room for an export: {error.strerror or error}") from error
 
 
 def image_name(row: Row) -> str:
@@ -78,7 +95,7 @@ def predictor_name(sha256: str) -> str:
     return f"predictors/{sha256}.npz"
 
 
-def _whole(rows: AppRows, blobs: Blobs) -> Iterator[Member]:
+def _whole(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
     app, dim = rows.app, rows.app["dim"]
     files: dict[str, str] = {}
     counts: dict[str, int] = {}
@@ -90,16 +107,17 @@ def _whole(rows: AppRows, blobs: Blobs) -> Iterator[Member]:
         return member
 
     written: set[str] = set()
-    for number, shard in enumerate(rows.inputs(_SHARD)):
+    for number, (shard, _) in enumerate(rows.inputs()):
         yield table(INPUTS, number, shard)
         for row in shard:
             if row["sha256"] and row["sha256"] not in written and (content := _picture(blobs, row)) is not None:
                 written.add(row["sha256"])
                 yield Member(image_name(row), content)
     for name in TABLES:
-        for number, found in enumerate(rows.table(name, _ROWS)):
+        for number, part in enumerate(rows.table(name)):
+            found = [row for row in part if name != VERSIONS or _is_there(row, blobs)]
             yield table(name, number, found)
-            for row in found if name == "model_versions" else ():
+            for row in found if name == VERSIONS else ():
                 if (sha256 := row["predictor_sha256"]) and sha256 not in written:
                     written.add(sha256)
                     yield Member(predictor_name(sha256), blobs.get(sha256))
@@ -117,8 +135,8 @@ def _whole(rows: AppRows, blobs: Blobs) -> Iterator[Member]:
     yield _json(MANIFEST, manifest)
 
 
-def _coco(rows: AppRows, blobs: Blobs) -> Iterator[Member]:
-    concepts = [row for part in rows.table("concepts", _ROWS) for row in part]
+def _coco(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
+    concepts = [row for part in rows.table("concepts") for row in part]
     numbers = {row["id"]: number for number, row in enumerate(concepts, 1)}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -153,14 +171,14 @@ def _coco(rows: AppRows, blobs: Blobs) -> Iterator[Member]:
     yield _json("annotations.json", whole)
 
 
-def _imagefolder(rows: AppRows, blobs: Blobs) -> Iterator[Member]:
+def _imagefolder(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
     for row, labels, content in _pictures(rows, blobs):
         shown = [concept for concept, value in labels.items() if value]
         for folder in [f"{_plain(concept)}/" for concept in shown] or [""]:
             yield Member(folder + _file(row), content)
 
 
-def _csv(rows: AppRows, blobs: Blobs) -> Iterator[Member]:
+def _csv(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
     table = io.StringIO()
     lines = csv.writer(table)
     lines.writerow(["file", "id", "concept", "value"])
@@ -172,10 +190,9 @@ def _csv(rows: AppRows, blobs: Blobs) -> Iterator[Member]:
     yield Member("labels.csv", table.getvalue().encode())
 
 
-def _pictures(rows: AppRows, blobs: Blobs) -> Iterator[tuple[Row, Mapping[str, bool], bytes]]:
+def _pictures(rows: SavedRows, blobs: Blobs) -> Iterator[tuple[Row, Mapping[str, bool], bytes]]:
     """Every input that has a picture, its labels, and the picture's file."""
-    for shard in rows.inputs(_SHARD):
-        labels = rows.labels_of([row["key"] for row in shard])
+    for shard, labels in rows.inputs():
         for row in shard:
             if row["sha256"] and (content := _picture(blobs, row)) is not None:
                 yield row, labels.get(row["key"], {}), content
@@ -185,7 +202,16 @@ def _picture(blobs: Blobs, row: Row) -> bytes | None:
     try:
         return blobs.get(row["sha256"])
     except NotFound:
-        return None  # deleted since, or lost; `doctor` tells which
+        return None  # lost; `doctor` tells which
+
+
+def _is_there(version: Row, blobs: Blobs) -> bool:
+    """Whether what a version predicts with is still there."""
+    sha256 = version["predictor_sha256"]
+    if sha256 is None or sha256 in blobs:
+        return True
+    _log.warning("version %s is left out of an export: its predictor is lost", version["id"])
+    return False
 
 
 def _file(row: Row) -> str:

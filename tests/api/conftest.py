@@ -10,8 +10,10 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from tenshot import Store
+from tenshot.api.delivery import Connection
 from tenshot.api.fetch import Fetcher
 from tenshot.api.keys import new_key
 from tenshot.api.service import create_service, opened_store
@@ -26,6 +28,7 @@ class Server:
     url: str
     store: Store
     admin: str
+    service: FastAPI
 
     def client(self, key: str | None) -> httpx.Client:
         headers = {"Authorization": f"Key {key}"} if key else {}
@@ -35,9 +38,8 @@ class Server:
 @contextmanager
 def _serving(settings: Settings, fetcher: Fetcher | None = None) -> Iterator[Server]:
     with opened_store(settings) as store:
-        config = uvicorn.Config(
-            create_service(settings, store, fetcher=fetcher), host="127.0.0.1", port=0, log_level="error"
-        )
+        service = create_service(settings, store, fetcher=fetcher)
+        config = uvicorn.Config(service, http=Connection, host="127.0.0.1", port=0, log_level="error")
         running = uvicorn.Server(config)
         thread = threading.Thread(target=running.run)
         thread.start()
@@ -45,7 +47,7 @@ def _serving(settings: Settings, fetcher: Fetcher | None = None) -> Iterator[Ser
             time.sleep(0.01)
         port = running.servers[0].sockets[0].getsockname()[1]
         try:
-            yield Server(f"http://127.0.0.1:{port}", store, new_key(store.catalog, None).secret)
+            yield Server(f"http://127.0.0.1:{port}", store, new_key(store.catalog, None).secret, service)
         finally:
             running.should_exit = True
             thread.join()

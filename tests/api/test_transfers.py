@@ -3,6 +3,7 @@
 import io
 import tarfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tenshot import Store
 from tenshot.api.keys import new_key
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
-from tenshot.api.transfers import AT_ONCE
+from tenshot.api.transfers import AT_ONCE, FOR_AN_APP
 
 
 def test_the_tar_makes_the_same_app_elsewhere(taught: Any, tmp_path: Path) -> None:
@@ -67,17 +68,25 @@ def test_writes_go_on_while_an_export_is_read_and_are_not_in_it(tenant: Any, tmp
 
 def test_too_many_at_once_are_told_to_wait_and_turns_come_back(tmp_path: Path) -> None:
     with Store.open(tmp_path / "data") as store:
-        app = store.create_app("a", "vectors", dim=4)
-        headers = {"Authorization": f"Key {new_key(store.catalog, app.id).secret}"}
+        apps = [store.create_app(str(number), "vectors", dim=4) for number in range(AT_ONCE)]
+        first, last = ({"Authorization": f"Key {new_key(store.catalog, app.id).secret}"} for app in (apps[0], apps[-1]))
         service = create_service(Settings(), store)
         with TestClient(service) as client:
             for _ in range(AT_ONCE + 2):
-                assert client.get("/v2/export", headers=headers).status_code == 200
-            turns = service.state.exports
-            for _ in range(AT_ONCE):
-                assert turns.acquire(blocking=False)
-            said = client.get("/v2/export", headers=headers)
-            assert (said.status_code, said.headers["retry-after"]) == (429, "1")
+                assert client.get("/v2/export", headers=first).status_code == 200
+            with ExitStack() as places:
+                for _ in range(FOR_AN_APP):
+                    places.enter_context(service.state.exports.place(apps[0].id))
+                said = client.get("/v2/export", headers=first)
+                assert (said.status_code, said.headers["retry-after"]) == (429, "1")
+                assert "of this app" in said.json()["status"]["details"]
+                # One app never takes the others' places.
+                assert client.get("/v2/export", headers=last).status_code == 200
+                for app in apps[1 : AT_ONCE - FOR_AN_APP + 1]:
+                    places.enter_context(service.state.exports.place(app.id))
+                said = client.get("/v2/export", headers=last)
+                assert (said.status_code, said.headers["retry-after"]) == (429, "1")
+            assert client.get("/v2/export", headers=first).status_code == 200
 
 
 def test_an_admin_puts_a_tar_into_a_running_server_as_a_new_app(server: Any, taught: Any) -> None:

@@ -16,6 +16,7 @@ from tenshot.index.catalog.database import Database
 from tenshot.index.catalog.fair_lock import FairLock
 from tenshot.index.errors import StorageFailed, StoreBusy
 
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who writes waits for a tenth of a second, so that tests are quick."""
@@ -133,9 +134,8 @@ def test_a_writer_waits_for_another_process_to_end(opened: Database, path: Path)
 
 
 def test_what_need_not_be_written_now_is_not_waited_for(opened: Database, path: Path) -> None:
-    with opened.write(), pytest.raises(StoreBusy, match="others in this process"):
-        with opened.write(patience=0):
-            pass
+    with opened.write(), pytest.raises(StoreBusy, match="others in this process"), opened.write(patience=0):
+        pass
     with held(path), pytest.raises(StoreBusy, match="another process"), opened.write(patience=0):
         pass
     with opened.write(patience=0):

@@ -1,0 +1,65 @@
+"""The rows of an app, kept in a file while an export is read: whoever reads slowly holds no moment of the database."""
+
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any
+
+from ..catalog.transfers import AppRows
+from ..errors import StorageFailed
+from .tables import INPUTS, TABLES, Row
+
+VERSIONS = "model_versions"
+_SHARD = 1024
+"""Inputs at a time."""
+_ROWS = 65_536
+"""Rows of another table at a time."""
+
+
+class SavedRows:
+    """All that an export needs of one moment but the pictures and predictors, whose hashes are in it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """file: empty, and nobody else's: what is in it is trusted."""
+        self._file = file
+        # Table -> where its parts begin.
+        self._parts: dict[str, list[int]] = {}
+        self.app: Row = {}
+        self.hashes: set[str] = set()
+        """Of the pictures and predictors that it names."""
+
+    def fill(self, rows: AppRows, *, whole: bool) -> Iterator[None]:
+        """A part at each step. whole: every table, and vectors; else inputs with their labels, and concepts.
+
+        Raises StorageFailed.
+        """
+        self.app = rows.app
+        for shard in rows.inputs(_SHARD, vectors=whole):
+            self._save(INPUTS, (shard, {} if whole else rows.labels_of([row["key"] for row in shard])))
+            self.hashes.update(row["sha256"] for row in shard if row["sha256"])
+            yield
+        for name in TABLES if whole else ("concepts",):
+            for part in rows.table(name, _ROWS):
+                self._save(name, part)
+                if name == VERSIONS:
+                    self.hashes.update(row["predictor_sha256"] for row in part if row["predictor_sha256"])
+                yield
+
+    def inputs(self) -> Iterator[tuple[list[Row], Mapping[int, Mapping[str, bool]]]]:
+        """In the order of their making, and labels by input key: concept id -> yes or no."""
+        yield from self._load(INPUTS)
+
+    def table(self, name: str) -> Iterator[list[Row]]:
+        yield from self._load(name)
+
+    def _save(self, table: str, part: Sequence[Any]) -> None:
+        self._parts.setdefault(table, []).append(self._file.tell())
+        try:
+            pickle.dump(part, self._file, pickle.HIGHEST_PROTOCOL)
+            self._file.flush()
+        except OSError as error:
+            raise StorageFailed(f"there is no room for an export: {error.strerror or error}") from error
+
+    def _load(self, table: str) -> Iterator[Any]:
+        for start in self._parts.get(table, ()):
+            self._file.seek(start)
+            yield pickle.load(self._file)
