@@ -24,6 +24,7 @@ from ..index.records import (
     ModelVersion,
     Workflow,
 )
+from .instruments import metrics_label
 from .metrics import MetricsOut
 from .status import (
     BUSY,
@@ -324,6 +325,8 @@ class AppOut(TypedDict):
     default_language: str
     created_at: datetime
     teach_from_feedback: bool
+    metrics_label: str
+    """What `/metrics` calls it."""
 
 
 class AppsAnswer(Answer):
@@ -531,6 +534,7 @@ def app_out(record: AppRecord, user: str) -> AppOut:
         "default_language": "en",
         "created_at": record.created_at,
         "teach_from_feedback": record.teach_from_feedback,
+        "metrics_label": metrics_label(record.id),
     }
 
 

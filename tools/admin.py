@@ -88,6 +88,8 @@ def create_app(
 @apps.command("list")
 def list_apps(context: typer.Context) -> None:
     """List the apps. Example: tenshot apps list"""
+    from ..api.instruments import metrics_label
+
     with _catalog(context) as catalog:
         records = catalog.apps.list()
         rows = [
@@ -97,6 +99,7 @@ def list_apps(context: typer.Context) -> None:
                 "workflow": record.recipe["workflow"],
                 "dim": record.dim,
                 "inputs": sum(catalog.inputs.counts(record.id).values()),
+                "metrics_label": metrics_label(record.id),
             }
             for record in records
         ]

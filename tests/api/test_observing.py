@@ -84,12 +84,13 @@ def test_requests_and_their_parts_are_timed_by_route_never_by_id(server: Any, ta
 
 def test_the_store_is_measured(server: Any, taught: Any) -> None:
     samples = _samples(server)
-    assert samples[f'tenshot_inputs{{app="{taught.id}",status="ready"}}'] == 30
-    assert samples[f'tenshot_labels{{app="{taught.id}",value="yes"}}'] == 6
-    assert samples[f'tenshot_collection_rows{{app="{taught.id}",kind="exact",place="cpu"}}'] == 30
+    app = taught.client.get("/v2/session").json()["session"]["app"]["metrics_label"]
+    assert samples[f'tenshot_inputs{{app="{app}",status="ready"}}'] == 30
+    assert samples[f'tenshot_labels{{app="{app}",value="yes"}}'] == 6
+    assert samples[f'tenshot_collection_rows{{app="{app}",kind="exact",place="cpu"}}'] == 30
     taught.app.label("x3", {"a": False})
     after = _samples(server)
-    assert after[f'tenshot_labels{{app="{taught.id}",value="no"}}'] == 1
+    assert after[f'tenshot_labels{{app="{app}",value="no"}}'] == 1
     assert after['tenshot_queue_depth{queue="pictures"}'] == 0
     assert after["process_resident_memory_bytes"] > 1e6
     assert after['tenshot_disk_bytes{kind="free"}'] > 0
@@ -97,6 +98,22 @@ def test_the_store_is_measured(server: Any, taught: Any) -> None:
         taught.call("GET", "/v2/models/abc")
     remembered = 'tenshot_sql_reads_total{remembered="yes"}'
     assert _samples(server)[remembered] > after[remembered]
+
+
+def test_nothing_that_needs_no_key_tells_half_of_the_address_of_a_picture(server: Any, taught: Any) -> None:
+    """An app's id, without which nobody finds its pictures, even who has them."""
+    with server.client(None) as client:
+        client.get(f"/images/{taught.id}/{64 * '0'}")
+        client.get(f"/v2/users/me/apps/{taught.id}/inputs")
+        paths = [route.path for route in server.service.routes if "{" not in route.path]
+        assert {"/metrics", "/readyz", "/docs", "/openapi.json", "/v2/session", "/"} <= set(paths)
+        for path in paths:
+            said = client.get(path)
+            assert taught.id not in said.text + str(said.headers), path
+    with server.client(server.admin) as client:
+        apps = {one["id"]: one["metrics_label"] for one in client.get("/v2/users/me/apps").json()["apps"]}
+    assert len(set(apps.values())) == len(apps)
+    assert f'app="{apps[taught.id]}"' in " ".join(_samples(server))
 
 
 @pytest.fixture
