@@ -1,4 +1,4 @@
-"""The web page: files of `web/` as they are, under a policy that lets nothing in from elsewhere."""
+"""The web page, and the API's: files of `web/` as they are, under a policy that lets nothing in from elsewhere."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
 
 from ..index.errors import NotFound
 from .route import new_router
@@ -41,6 +42,10 @@ _HEADERS = {
 }
 
 
+_SWAGGER = ("swagger-ui-bundle.js", "swagger-ui.css")
+"""Files of Swagger UI, as a package ships them."""
+
+
 @dataclass(frozen=True)
 class _File:
     content: bytes
@@ -51,6 +56,18 @@ class _File:
 @router.get("/", include_in_schema=False)
 def index(request: Request) -> Response:
     return _answer("index.html", request)
+
+
+@router.get("/docs", include_in_schema=False)
+def docs(request: Request) -> Response:
+    """The OpenAPI document for people, with Swagger UI."""
+    return _answer("docs/index.html", request)
+
+
+@router.get("/redoc", include_in_schema=False)
+def redoc() -> Response:
+    """Where other pages of FastAPI's have it."""
+    return RedirectResponse("/docs")
 
 
 @router.get("/page/{name}", include_in_schema=False)
@@ -77,7 +94,9 @@ def _answer(name: str, request: Request) -> Response:
 def _files() -> Mapping[str, _File]:
     """By name; read once, so that no request names a path."""
     web = files(__package__) / "web"
-    return {name: _read(path) for name, path in _named(web, "")}
+    swagger = files("fastapi_swagger") / "resources"
+    named = [*_named(web, ""), *((f"docs/{name}", swagger / name) for name in _SWAGGER)]
+    return {name: _read(path) for name, path in named}
 
 
 def _named(folder: Traversable, prefix: str) -> list[tuple[str, Traversable]]:

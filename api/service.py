@@ -141,6 +141,9 @@ def create_service(
         title="tenshot",
         version=__version__,
         description="Custom concepts from about ten labelled images, in the wire format of Clarifai's v2 API.",
+        # `page` has one that asks nobody else for anything.
+        docs_url=None,
+        redoc_url=None,
         # `Watch` has spans and measures of its own.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=lifespan,

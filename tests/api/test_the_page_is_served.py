@@ -34,6 +34,19 @@ def test_all_that_the_page_names_is_there_and_of_this_server(server: Any) -> Non
     assert len(seen) > 15
 
 
+def test_the_page_of_the_api_is_under_the_same_policy_and_names_nothing_elsewhere(server: Any) -> None:
+    with server.client(None) as client:
+        page = client.get("/docs")
+        assert page.headers["content-security-policy"] == client.get("/").headers["content-security-policy"]
+        named = re.findall(r'(?:href|src)="([^"]+)"', page.text)
+        assert len(named) == 4
+        assert "<script>" not in page.text
+        for path in (*named, "/openapi.json"):
+            assert path.startswith("/")
+            assert client.get(path).status_code == 200, path
+        assert client.get("/redoc").headers["location"] == "/docs"
+
+
 @pytest.mark.parametrize("path", ["/page/nothing.js", "/page/../page.py", "/page/views%2Flibrary.js", "/page/views"])
 def test_nothing_else_is_served(server: Any, path: str) -> None:
     assert httpx.get(server.url + path).status_code in (200, 404)
