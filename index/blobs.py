@@ -165,8 +165,8 @@ class Blobs:
     def pinned(self) -> Iterator[Pin]:
         """What the pin names stays until the end: what is to be deleted meanwhile is deleted then, if still unused.
 
-        At first it names everything. Other processes delete nothing at all meanwhile: what they leave are orphans, which
-        `repair` deletes.
+        At first it names everything. Other processes delete nothing at all meanwhile: what they leave are orphans,
+        which `repair` deletes.
         """
         pin = Pin()
         with self._pinning:
