@@ -11,22 +11,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import URL
 
 from ..index.app import App
-from ..index.catalog import Catalog
 from ..index.errors import AppNotFound
 from ..index.records import Concept, Input, KeyRecord
 from ..index.store import Store
 from .answers import InputOut, input_out, picture_url
 from .fetch import Fetcher
+from .gate import KEY
 from .headers import RATE
-from .keys import READ, WRITE, MissingScope, authenticate, require
+from .keys import READ, WRITE, MissingScope, require
 from .queue import InputRef, Queue, VersionRef
 from .settings import Settings
 from .status import INPUT_BAD, WireError
 from .wire import DataIn, ImageIn
 
 MOST_PER_PAGE = 1000
-SESSION = "X-Clarifai-Session-Token"
-"""The header of clients that have logged in; see `tokens.py`."""
 _LAST_PAGE = 10**9
 
 
@@ -126,12 +124,10 @@ def _base_url(scheme: str, host: str | None, server: tuple[str, int] | tuple[()]
 
 
 def _key(request: Request) -> KeyRecord:
-    state, headers = request.app.state, request.headers
-    catalog: Catalog = state.store.catalog
-    catalog.begin_moment()
-    session = headers.get(SESSION)
-    key = authenticate(catalog, f"Key {session}" if session else headers.get("authorization"))
-    if rate := state.rates.count(key.id):
+    key: KeyRecord | Exception = request.scope[KEY]
+    if isinstance(key, Exception):
+        raise key
+    if rate := request.app.state.rates.count(key.id):
         request.scope[RATE].update(rate.headers())
     return key
 

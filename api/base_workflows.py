@@ -13,14 +13,14 @@ from .access import Caller, Key, Reader, Writer
 from .answers import Answer, Json, WorkflowsAnswer, ok
 from .keys import MissingScope
 from .route import new_router
-from .wire import Body
+from .wire import Body, Text
 
 router = new_router("/v2/base_workflow", "base workflow")
 catalogue = new_router("/v2/base_workflows", "base workflow")
 
 
 class NamedIn(Body):
-    id: str
+    id: Text
 
 
 class BaseWorkflowIn(Body):

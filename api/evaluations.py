@@ -17,7 +17,7 @@ from .access import MOST_PER_PAGE, Caller, Reader, Writer
 from .answers import Answer, Json, ok
 from .route import new_router
 from .status import INVALID_REQUEST, WireError
-from .wire import Body
+from .wire import MOST_NAMES, Body, Text, at_most
 
 router = new_router("/v2/models", "evaluations")
 
@@ -45,13 +45,13 @@ class ThresholdsAnswer(Answer):
 
 
 class ThresholdIn(Body):
-    id: str
+    id: Text
     threshold: float | None = Field(None, ge=0, le=1, strict=True)
     """None goes back to 0.5."""
 
 
 class ThresholdsIn(Body):
-    thresholds: list[ThresholdIn] = Field(default_factory=list)
+    thresholds: Annotated[list[ThresholdIn], at_most(MOST_NAMES)] = Field(default_factory=list)
     precision: float | None = Field(None, gt=0, le=1, strict=True)
     """In the place of thresholds: chooses for each concept the lowest one that keeps to this precision."""
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..index.catalog import Catalog
@@ -11,6 +11,8 @@ from ..index.records import KeyRecord
 ALL = "All"
 READ = "Read"
 WRITE = "Write"
+SESSION = "X-Clarifai-Session-Token"
+"""The header of clients that have logged in; see `tokens.py`."""
 SCOPES = (ALL, READ, WRITE)
 """All includes the others; Write includes Read."""
 
@@ -65,6 +67,13 @@ def authenticate(catalog: Catalog, authorization: str | None) -> KeyRecord:
     if record is None or record.revoked_at is not None or not secrets.compare_digest(record.hash, hash):
         raise BadKey("nobody knows this API key, or it was revoked")
     return record
+
+
+def key_of(catalog: Catalog, headers: Mapping[str, str]) -> KeyRecord:
+    """The key of a request, whose moment begins here (see `Catalog.begin_moment`). Raises BadKey."""
+    catalog.begin_moment()
+    session = headers.get(SESSION)
+    return authenticate(catalog, f"Key {session}" if session else headers.get("authorization"))
 
 
 def require(key: KeyRecord, scope: str) -> None:

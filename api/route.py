@@ -2,26 +2,29 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from json import JSONDecodeError
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response, Security
-from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
-from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from .answers import Answer
+from .gate import TAKE
+from .parsing import body_of, memory_of
 
 _RESERVED = ("searches", "status", "feedback")
-_FAILURES = (400, 401, 403, 404, 405, 413, 429, 500, 503, 507)
+_FAILURES = (400, 401, 403, 404, 405, 413, 415, 429, 500, 503, 507)
+_SMALL = 64 * 1024
+"""Bytes that are parsed sooner than threads are changed, and too few to do harm."""
 _KEY = APIKeyHeader(
     name="Authorization", scheme_name="key", description="`Key <your key>`, or `Bearer <your key>`.", auto_error=False
 )
@@ -33,26 +36,16 @@ _SHORT: dict[Callable[..., Response], tuple[Callable[..., bool], _Soon]] = {}
 
 
 class _Request(Request):
+    """What FastAPI takes for a body of JSON is the model itself, once it is read."""
+
+    model: BaseModel | None = None
+
     async def body(self) -> bytes:
-        """Without the generator that Starlette's goes through."""
-        if not hasattr(self, "_body"):
-            parts, more = [], True
-            while more:
-                message = await self.receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                parts.append(message.get("body", b""))
-                more = message.get("more_body", False)
-            self._body = b"".join(parts)
-        return self._body
+        """Anything but nothing, for which no JSON would be asked."""
+        return b"{}" if self.model is not None else await super().body()
 
     async def json(self) -> Any:
-        """Refuses what no answer could carry either: NaN, lone surrogates, bottomless nesting."""
-        body = await self.body()
-        try:
-            return from_json(body, allow_inf_nan=False)
-        except ValueError as error:
-            raise JSONDecodeError(str(error), "", 0) from error
+        return self.model
 
 
 class _Route(APIRoute):
@@ -89,6 +82,10 @@ class _Route(APIRoute):
             if self._body:
                 # Who asks comes before what is asked.
                 await _all(self._head, asked)
+                [asked.model] = (await _all(self._body, asked)).values()
+                # Clients send bodies under odd content types, or none at all.
+                others = [header for header in asked.headers.raw if header[0] != b"content-type"]
+                asked._headers = Headers(raw=[*others, (b"content-type", b"application/json")])
             return await handle(asked)
 
         return strictly
@@ -154,6 +151,8 @@ def _arguments(endpoint: Callable[..., Any]) -> tuple[Mapping[str, _Read], Mappi
             body[name] = _body(kind)
         elif kind is str:
             head[name] = _path(name)
+        elif kind is Request:
+            head[name] = _itself
         else:
             others = True
     return head, body, others
@@ -175,16 +174,32 @@ def _path(name: str) -> _Read:
     return read
 
 
+async def _itself(request: Request) -> Request:
+    return request
+
+
 def _body(kind: type[BaseModel]) -> _Read:
     async def read(request: Request) -> BaseModel:
-        try:
-            return kind.model_validate(await request.json())
-        except JSONDecodeError as error:
-            wrong = {"type": "json_invalid", "loc": ("body",), "msg": f"no JSON: {error.msg}"}
-            raise RequestValidationError([wrong]) from error
-        except ValidationError as error:
-            raise RequestValidationError(
-                [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False, include_input=False)]
-            ) from error
+        content = await _content(request)
+        content_type = request.headers.get("content-type", "")
+        if len(content) <= _SMALL:
+            return body_of(kind, content, content_type)
+        parsing: CapacityLimiter = request.app.state.parsing
+        request.scope[TAKE](await to_thread.run_sync(memory_of, content, limiter=parsing))
+        return await to_thread.run_sync(body_of, kind, content, content_type, limiter=parsing)
 
     return read
+
+
+async def _content(request: Request) -> bytes | bytearray:
+    """The whole body, which nobody else keeps. Raises ClientDisconnect."""
+    message = await request.receive()
+    content: bytes | bytearray = message.get("body", b"")
+    if message.get("more_body"):
+        content = bytearray(content)
+    while message.get("more_body"):
+        message = await request.receive()
+        content += message.get("body", b"")
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return content

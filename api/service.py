@@ -42,19 +42,21 @@ from . import (
     versions,
     workflows,
 )
-from .access import SESSION
 from .answers import Json, refusal
+from .bodies import BodyLimits, UnreadBodies
 from .delivery import Delivery
 from .fetch import Fetcher
 from .gate import Gate
 from .headers import EXPOSED, SECURE, Headers
 from .instruments import Instruments
-from .paths import PlainRequests
+from .keys import SESSION
+from .paths import PlainPaths
 from .queue import evaluations_queue, pictures_queue
 from .rates import Rates, Throttled
 from .settings import Settings
 from .sign_in import SignIn
 from .status import (
+    BAD_ENCODING,
     BAD_FORMAT,
     BAD_METHOD,
     NOT_FOUND,
@@ -75,7 +77,7 @@ _RESOURCES = (
     *(outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, tokens, health),
     *(suggestions, explanations, evaluations, base_workflows, transfers, session, page),
 )
-_BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE, 429: THROTTLED}
+_BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE, 415: BAD_ENCODING, 429: THROTTLED}
 
 
 @contextmanager
@@ -114,6 +116,8 @@ def create_service(
         service.state.settings = settings
         service.state.rates = Rates(settings.rate_limit)
         service.state.spare_threads = CapacityLimiter(2)
+        # Parsing holds the interpreter's lock: two at once would only keep all others waiting for longer.
+        service.state.parsing = CapacityLimiter(1)
         service.state.turns = Turns()
         own = ExitStack()
         opened = store or own.enter_context(opened_store(settings))
@@ -165,10 +169,11 @@ def create_service(
         Gate,
         most_requests=settings.max_requests,
         most_bytes=max(settings.max_bytes_in_flight, settings.max_body_bytes),
-        seconds=settings.body_seconds,
+        limits=BodyLimits(settings.max_body_bytes, settings.body_seconds),
     )
     service.add_middleware(Watch, instruments=instruments, tracing=tracing)
-    service.add_middleware(PlainRequests, most_bytes=settings.max_body_bytes)
+    service.add_middleware(UnreadBodies)
+    service.add_middleware(PlainPaths)
     if settings.cors_origins:
         service.add_middleware(
             CORSMiddleware,

@@ -10,7 +10,7 @@ from .access import Key
 from .answers import Answer, AppOut, Json, app_out, ok
 from .route import new_router
 from .sign_in import SignIn
-from .wire import Body
+from .wire import Body, Text
 
 router = new_router("/v2/session", "session")
 # Who exchanges a token has no key yet.
@@ -31,7 +31,7 @@ class SessionAnswer(Answer):
 
 
 class TokenIn(Body):
-    token: str
+    token: Text
 
 
 class SignedInAnswer(Answer):

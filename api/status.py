@@ -13,6 +13,9 @@ from .fetch import BadUrl, FetchError, TooLarge
 from .keys import BadKey, MissingScope
 from .rates import Throttled
 
+_LONGEST = 1000
+"""Characters of details, which may quote the request."""
+
 
 class StatusOut(TypedDict):
     """A status as it is answered."""
@@ -33,7 +36,7 @@ class Status:
         """The wire's status object."""
         body: StatusOut = {"code": self.code, "description": self.description}
         if details is not None:
-            body["details"] = details
+            body["details"] = details if len(details) <= _LONGEST else f"{details[:_LONGEST]} ..."
         return body
 
 
@@ -45,6 +48,7 @@ KEY_NOT_FOUND = Status(401, 11009, "API key not found")
 SCOPE = Status(403, 11007, "Insufficient scopes")
 THROTTLED = Status(429, 11005, "API requests limit exceeded")
 BAD_FORMAT = Status(400, 11100, "Bad request format")
+BAD_ENCODING = Status(415, 11100, "Bad request format")
 NOT_FOUND = Status(404, 11101, "Resource not found")
 BAD_METHOD = Status(405, 11103, "Method not allowed")
 MODEL_NOT_FOUND = Status(404, 21200, "Model does not exist")

@@ -17,7 +17,7 @@ _log = logging.getLogger("tenshot.requests")
 
 
 class Watch:
-    """An ASGI layer inside `PlainRequests`."""
+    """An ASGI layer inside `PlainPaths`."""
 
     def __init__(self, app: ASGIApp, instruments: Instruments, tracing: Tracing | None) -> None:
         self._app = app

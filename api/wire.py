@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -13,11 +14,19 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from ..embeddings.images import UndecodableImage
 from ..index.bounds import MAX_TEXT
 from ..index.records import Geo
+from .status import (
+    INVALID_CONCEPT,
+    INVALID_INPUT_REQUEST,
+    INVALID_REQUEST,
+    INVALID_SEARCH,
+    MODEL_BAD,
+    WORKFLOW_BAD,
+)
 
 MOST_ITEMS = 128
 """Inputs, concepts or models in one request."""
@@ -25,15 +34,78 @@ _BASE64 = TypeAdapter(bytes, config=ConfigDict(val_json_bytes="base64"))
 """A sixth of the time of Python's own module, which holds the interpreter's lock for 4 ms a megabyte."""
 MOST_NODES = 5
 MOST_IN_WORKFLOW = 32
+MOST_NAMES = 10_000
+"""Concepts of an input or a model, and ids to delete."""
+_MOST_REGIONS = 1_000
+_MOST_NUMBERS = 65_536
+"""Of the longest vectors that an app can have."""
+_MOST_CHARACTERS = 10_000
+_MOST_FREE_VALUES = 10_000
+_MOST_FREE_CHARACTERS = 1_000_000
+_DEEPEST = 32
+TOO_MANY = {
+    "inputs": INVALID_INPUT_REQUEST,
+    "concepts": INVALID_CONCEPT,
+    "models": MODEL_BAD,
+    "workflows": WORKFLOW_BAD,
+    "nodes": WORKFLOW_BAD,
+    "ands": INVALID_SEARCH,
+    "apps": INVALID_REQUEST,
+    "keys": INVALID_REQUEST,
+}
+"""What the wire says where a list of a request, by its name, is too long."""
+
+
+def at_most(most: int) -> Any:
+    """Of a list: what comes after its first wrong item, or is too much, is not looked at, and costs nothing."""
+    return Field(max_length=most, fail_fast=True)
 
 
 def _listed(most: int = MOST_ITEMS, least: int = 1) -> Any:
-    """A list whose length the routes check, each with a code of its own; the OpenAPI page tells it."""
-    return Field(default_factory=list, json_schema_extra={"minItems": least, "maxItems": most})
+    """A list that routes refuse where it has fewer than least, with a code of their own; the OpenAPI page tells it."""
+    return Field(default_factory=list, max_length=most, fail_fast=True, json_schema_extra={"minItems": least})
+
+
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+"""An id, a name or words: what is looked up, matched or embedded."""
+Url = Annotated[str, Field(max_length=_MOST_CHARACTERS)]
+
+
+def _bounded(free: dict[str, Any]) -> dict[str, Any]:
+    """Raises PydanticCustomError for more than a catalog should keep, or than recursion can follow."""
+    values = characters = 0
+    level: list[Any] = [free]
+    for _ in range(_DEEPEST):
+        values += len(level)
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                characters += sum(map(len, value))
+                inner += value.values()
+            elif isinstance(value, list):
+                inner += value
+            elif isinstance(value, str):
+                characters += len(value)
+        if values > _MOST_FREE_VALUES or characters > _MOST_FREE_CHARACTERS:
+            break
+        if not inner:
+            return free
+        level = inner
+    raise PydanticCustomError(
+        "too_large",
+        "free JSON has at most {values} values, {characters} characters and {levels} levels",
+        {"values": _MOST_FREE_VALUES, "characters": _MOST_FREE_CHARACTERS, "levels": _DEEPEST},
+    )
+
+
+FreeJson = Annotated[
+    dict[str, Any], Field(json_schema_extra={"maxProperties": _MOST_FREE_VALUES}), AfterValidator(_bounded)
+]
+"""Whatever a client keeps with an input, a region or a model."""
 
 
 def _action(*actions: str) -> Any:
-    return Field(actions[0], json_schema_extra={"enum": list(actions)})
+    return Field(actions[0], max_length=_MOST_CHARACTERS, json_schema_extra={"enum": list(actions)})
 
 
 class Body(BaseModel):
@@ -72,10 +144,6 @@ def _truth(value: Any) -> Any:
 Truth = Annotated[bool, Field(strict=True), BeforeValidator(_truth)]
 
 
-Text = Annotated[str, Field(max_length=MAX_TEXT)]
-"""An id, a name or words: what is looked up, matched or embedded."""
-
-
 class ConceptIn(Body):
     id: Text | None = None
     name: Text | None = None
@@ -88,8 +156,9 @@ class ConceptIn(Body):
 
 
 class ImageIn(Body):
-    url: str | None = None
+    url: Url | None = None
     base64: str | None = None
+    """As long as a body may be."""
     crop: tuple[float, float, float, float] | None = None
     allow_duplicate_url: bool = False
 
@@ -115,7 +184,7 @@ class PointIn(Body):
 
 
 class LimitIn(Body):
-    type: str = "withinKilometers"
+    type: Text = "withinKilometers"
     value: float = 0.0
 
 
@@ -126,7 +195,7 @@ class CornerIn(Body):
 class GeoIn(Body):
     geo_point: PointIn | None = None
     geo_limit: LimitIn | None = None
-    geo_box: list[CornerIn] | None = None
+    geo_box: Annotated[list[CornerIn], at_most(MOST_ITEMS)] | None = None
 
     def place(self) -> Geo | None:
         return None if self.geo_point is None else Geo(self.geo_point.longitude, self.geo_point.latitude)
@@ -145,9 +214,9 @@ class RegionInfoIn(Body):
 
 
 class RegionIn(Body):
-    id: str | None = None
+    id: Text | None = None
     region_info: RegionInfoIn = Field(default_factory=RegionInfoIn)
-    data: dict[str, Any] | None = None
+    data: FreeJson | None = None
 
     def plain(self) -> dict[str, Any]:
         """As it is kept and answered."""
@@ -159,7 +228,7 @@ class RegionIn(Body):
 
 
 class EmbeddingIn(Body):
-    vector: list[float]
+    vector: Annotated[list[float], at_most(_MOST_NUMBERS)]
 
 
 class TextIn(Body):
@@ -170,18 +239,18 @@ class DataIn(Body):
     image: ImageIn | None = None
     text: TextIn | None = None
     """Words to search by, where the base workflow understands them."""
-    concepts: list[ConceptIn] | None = None
-    metadata: dict[str, Any] | None = None
+    concepts: Annotated[list[ConceptIn], at_most(MOST_NAMES)] | None = None
+    metadata: FreeJson | None = None
     geo: GeoIn | None = None
-    regions: list[RegionIn] | None = None
-    embeddings: list[EmbeddingIn] | None = None
-    video: dict[str, Any] | None = None
-    url: str | None = None
+    regions: Annotated[list[RegionIn], at_most(_MOST_REGIONS)] | None = None
+    embeddings: Annotated[list[EmbeddingIn], at_most(MOST_ITEMS)] | None = None
+    video: FreeJson | None = None
+    url: Url | None = None
     """Some clients send a plain image query so."""
 
 
 class InputIn(Body):
-    id: str | None = None
+    id: Text | None = None
     data: DataIn = Field(default_factory=DataIn)
 
     @property
@@ -211,7 +280,7 @@ class PatchInputsIn(Body):
 
 
 class DeleteIn(Body):
-    ids: list[str] | None = None
+    ids: Annotated[list[Text], at_most(MOST_NAMES)] | None = None
     delete_all: bool = False
 
 
@@ -247,14 +316,14 @@ class ModelSearchIn(Body):
 class OutputConfigIn(Body):
     concepts_mutually_exclusive: bool | None = None
     closed_environment: bool | None = None
-    hyper_params: dict[str, Any] | None = None
+    hyper_params: FreeJson | None = None
     max_concepts: int = Field(0, ge=0, le=200)
     min_value: float = Field(0, ge=0, le=1)
-    select_concepts: list[ConceptIn] = Field(default_factory=list)
+    select_concepts: Annotated[list[ConceptIn], at_most(MOST_NAMES)] = Field(default_factory=list)
 
 
 class ModelDataIn(Body):
-    concepts: list[ConceptIn] | None = None
+    concepts: Annotated[list[ConceptIn], at_most(MOST_NAMES)] | None = None
 
 
 class OutputInfoIn(Body):
@@ -263,8 +332,8 @@ class OutputInfoIn(Body):
 
 
 class ModelIn(Body):
-    id: str | None = None
-    name: str | None = None
+    id: Text | None = None
+    name: Text | None = None
     output_info: OutputInfoIn = Field(default_factory=OutputInfoIn)
 
 
@@ -283,7 +352,7 @@ class PredictIn(Body):
 
 
 class VersionIn(Body):
-    from_version_id: str | None = None
+    from_version_id: Text | None = None
     """Goes back: the new version predicts as this earlier one."""
 
 
@@ -302,11 +371,11 @@ class FieldsIn(Body):
 
 
 class FeedbackInfoIn(Body):
-    end_user_id: str | None = None
-    session_id: str | None = None
-    event_type: str | None = None
-    output_id: str | None = None
-    search_id: str | None = None
+    end_user_id: Text | None = None
+    session_id: Text | None = None
+    event_type: Text | None = None
+    output_id: Text | None = None
+    search_id: Text | None = None
 
 
 class JudgedRegionInfoIn(RegionInfoIn):
@@ -319,7 +388,8 @@ class JudgedRegionIn(RegionIn):
 
 
 class JudgedDataIn(DataIn):
-    regions: list[JudgedRegionIn] | None = None  # type: ignore[assignment]  # narrower
+    # Narrower.
+    regions: Annotated[list[JudgedRegionIn], at_most(_MOST_REGIONS)] | None = None  # type: ignore[assignment]
 
 
 class FeedbackInputIn(InputIn):
@@ -332,21 +402,21 @@ class FeedbackIn(Body):
 
 
 class VersionRefIn(Body):
-    id: str | None = None
+    id: Text | None = None
 
 
 class NodeModelIn(Body):
-    id: str
+    id: Text
     model_version: VersionRefIn = Field(default_factory=VersionRefIn)
 
 
 class NodeIn(Body):
-    id: str | None = None
+    id: Text | None = None
     model: NodeModelIn
 
 
 class WorkflowIn(Body):
-    id: str
+    id: Text
     nodes: list[NodeIn] = _listed(MOST_NODES)
 
 
@@ -371,7 +441,7 @@ class TermIn(Body):
 
 
 class AndsIn(Body):
-    ands: list[TermIn] = Field(default_factory=list)
+    ands: list[TermIn] = _listed(least=0)
 
 
 class SearchIn(Body):
@@ -380,23 +450,23 @@ class SearchIn(Body):
 
 
 class NamedIn(Body):
-    name: str | None = None
-    default_workflow_id: str | None = None
+    name: Text | None = None
+    default_workflow_id: Text | None = None
     dim: int | None = None
 
 
 class LoginIn(Body):
-    email: str = ""
-    password: str
+    email: Text = ""
+    password: Text
 
 
 class AppChangeIn(Body):
-    id: str
+    id: Text
     teach_from_feedback: bool
 
 
 class AppChangesIn(Body):
-    apps: list[AppChangeIn] = Field(default_factory=list)
+    apps: Annotated[list[AppChangeIn], at_most(MOST_NAMES)] = Field(default_factory=list)
 
 
 class AppsIn(Body):
@@ -404,12 +474,12 @@ class AppsIn(Body):
 
 
 class AppRefIn(Body):
-    id: str
+    id: Text
 
 
 class KeyIn(Body):
-    description: str = ""
-    scopes: list[str] = ["All"]
+    description: Text = ""
+    scopes: Annotated[list[Text], at_most(MOST_ITEMS)] = ["All"]
     apps: list[AppRefIn] = _listed(1)
 
 
