@@ -2,38 +2,17 @@
 
 import asyncio
 import logging
-import socket
-import struct
 from collections.abc import Iterator
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-CONNECTION = "tenshot.connection"
-"""In the ASGI scope: the `Connection`."""
+from .protocol import CONNECTION, Connection
+
 _PIECE = 64 * 1024
 """Bytes handed over at a time; uvicorn waits while so many have not been taken."""
 _SLOWEST = 16 * 1024
 """Bytes a second that must be taken over the long run."""
 _log = logging.getLogger("tenshot.api")
-
-
-class Connection(HttpToolsProtocol):
-    """One that can be cut: closing it would wait for the other side to take what is left, here and in the kernel."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope[CONNECTION] = self  # type: ignore[literal-required]
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether the other side has yet to take some of what was sent: sending waits for that."""
-        return self.flow.write_paused
-
-    def cut(self) -> None:
-        at_once = struct.pack("ii", 1, 0)
-        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
-        self.transport.abort()
 
 
 class Delivery:

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -11,10 +12,10 @@ import uvicorn
 from threadpoolctl import threadpool_limits
 
 from ..index.files import exposure
-from .delivery import Connection
 from .handover import Handover
 from .keys import first_admin_key
 from .logs import set_up_logs
+from .protocol import Connection
 from .service import create_service, opened_store
 from .settings import Settings
 from .sign_in import TOKEN_SECONDS, SignIn
@@ -53,6 +54,7 @@ def serve(settings: Settings, told: Callable[[str], None], *, terminal: bool) ->
         def stop(*_signal: object) -> None:
             server.should_exit = True
 
+        _take_many_connections()
         # Requests share the cores, each on a thread of its own; matrices that take all of them wait for each other.
         threadpool_limits(1, user_api="blas")
         # What is there by now stays, and requests leave few cycles behind: looking for them costs a request 4 %.
@@ -77,6 +79,15 @@ def serve(settings: Settings, told: Callable[[str], None], *, terminal: bool) ->
             server.run([listening])
         finally:
             handover.end()
+
+
+def _take_many_connections() -> None:
+    """As many as this process may have: the usual 1,024 are soon taken by others who only connect."""
+    if os.name == "posix":
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _is_loopback(host: str) -> bool:

@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from tenshot import Store
-from tenshot.api.delivery import Connection
+from tenshot.api.protocol import Connection
 from tenshot.api.fetch import Fetcher
 from tenshot.api.keys import new_key
 from tenshot.api.service import create_service, opened_store

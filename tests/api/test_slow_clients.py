@@ -19,7 +19,6 @@ from vectors import vector_input
 from tenshot import Store
 from tenshot.api.gate import Slots
 from tenshot.api.keys import new_key
-from tenshot.api.protocol import Connection
 from tenshot.api.settings import Settings
 from tenshot.tools.served import serving as served
 
@@ -207,7 +206,7 @@ def test_a_connection_that_says_nothing_whole_is_closed(
         writer.close()
         return answer
 
-    with serving(Settings(data=tmp_path), http=Connection) as server:
+    with serving(Settings(data=tmp_path)) as server:
         address = urlsplit(server.url)
         for part in (b"", b"GET /healthz HTTP/1.1\r\nHost:", b"\r\n"):
             assert asyncio.run(said(part)) == b""
