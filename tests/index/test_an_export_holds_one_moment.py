@@ -144,7 +144,7 @@ def test_another_process_deletes_no_picture_meanwhile_and_repair_does_afterwards
     assert set(store.examine().orphans) == there
     store.close()
     with Store.open(folder) as again:
-        again.examine(repair=True)
+        again.examine(repair=True, force=True)
         assert hashes(again) == set()
 
 
