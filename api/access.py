@@ -146,7 +146,7 @@ def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
         # Opening an app reads all its vectors: not in the event loop.
         app = store.opened_app(wanted)
         if app is None:
-            app = await run_in_threadpool(store.app, wanted)
+            app = await run_in_threadpool(store.app_by_id if key.app_id else store.app, wanted)
         if alias is not None and alias not in (app.id, app.name):
             raise AppNotFound(f"this API key is not for the app {alias!r}")
         settings: Settings = state.settings

@@ -30,7 +30,7 @@ def list_apps(user: str, store: Admin) -> Json:
 @router.patch("/apps", response_model=AppsAnswer)
 def change_apps(user: str, body: AppChangesIn, store: Admin) -> Json:
     """Whether feedback on predictions teaches."""
-    records = [store.catalog.apps.get(one.id) for one in body.apps]
+    records = [store.catalog.apps.find(one.id) for one in body.apps]
     changed = [
         store.catalog.apps.update(record.id, teach_from_feedback=one.teach_from_feedback)
         for record, one in zip(records, body.apps, strict=True)
@@ -41,7 +41,7 @@ def change_apps(user: str, body: AppChangesIn, store: Admin) -> Json:
 @router.get("/apps/{id}", response_model=AppAnswer)
 def get_app(user: str, id: str, store: Admin) -> Json:
     """By id or name."""
-    return ok(app=app_out(store.catalog.apps.get(id), user))
+    return ok(app=app_out(store.catalog.apps.find(id), user))
 
 
 @router.delete("/apps/{id}", response_model=Answer)
@@ -57,7 +57,7 @@ def create_keys(user: str, body: KeysIn, store: Admin) -> Json:
     if len(body.keys) != 1 or len(body.keys[0].apps) != 1:
         raise WireError(INVALID_REQUEST, "a request makes one key, for one app")
     given = body.keys[0]
-    app = store.catalog.apps.get(given.apps[0].id)
+    app = store.catalog.apps.find(given.apps[0].id)
     try:
         key = new_key(store.catalog, app.id, given.description, given.scopes)
     except ValueError as error:

@@ -1,6 +1,5 @@
 """Whether the service lives, and the pictures that were uploaded."""
 
-import re
 from typing import Annotated
 
 from anyio import to_thread
@@ -11,6 +10,7 @@ from ..embeddings.images import BadCrop
 from ..embeddings.thumbnails import MEDIA_TYPE
 from ..index.app import App
 from ..index.errors import NotFound
+from ..index.files import is_sha256
 from ..index.store import Store
 from .answers import Answer, Json, ok, refusal
 from .instruments import Instruments
@@ -81,6 +81,7 @@ def thumbnail(
 def _app_with(request: Request, app_id: str, sha256: str) -> App:
     """Raises NotFound."""
     store: Store = request.app.state.store
-    if not re.fullmatch("[0-9a-f]{64}", sha256):
+    # SQL is asked before an app is opened, which reads all its vectors: strangers may not cause that.
+    if not is_sha256(sha256) or store.catalog.inputs.media_type(app_id, sha256) is None:
         raise NotFound("no such picture")
     return store.app_by_id(app_id)

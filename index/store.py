@@ -159,17 +159,18 @@ class Store:
         return self._open_app(create_app_record(self.catalog, name, workflow, dim))
 
     def app(self, name: str) -> App:
-        """The app of this name or id; also one that another process has just made. Raises AppNotFound."""
+        """The app of this id or name; also one that another process has just made. Raises AppNotFound."""
         self._check_open()
-        return self._open_app(self.catalog.apps.get(name))
+        return self._open_app(self.catalog.apps.find(name))
 
     def opened_app(self, id: str) -> App | None:
         """The app of this id if it is open."""
         return self._apps.opened(id)
 
     def app_by_id(self, id: str) -> App:
-        """The app of this id, without asking SQL if it is open. Raises AppNotFound."""
-        return self.opened_app(id) or self.app(id)
+        """The app of this id, without asking SQL if it is open; never one of that name. Raises AppNotFound."""
+        self._check_open()
+        return self.opened_app(id) or self._open_app(self.catalog.apps.get(id))
 
     def embedder(self, workflow: str) -> Batcher:
         """A base workflow that needs no settings, opened and shared. Raises WorkflowError."""
@@ -238,7 +239,7 @@ class Store:
     def delete_app(self, name: str) -> None:
         """Deletes an app with all that it has. Raises AppNotFound."""
         self._check_open()
-        record = self.catalog.apps.get(name)
+        record = self.catalog.apps.find(name)
         self._apps.remove(record.id)
         delete_app_record(self.catalog, self._blobs, record.id)
         self._collections.delete(record.id)

@@ -119,7 +119,7 @@ def delete_app(
 
     options: Context = context.obj
     with _catalog(context) as catalog:
-        record = catalog.apps.get(name)
+        record = catalog.apps.find(name)
         if not yes and not options.json:
             typer.confirm(f"Delete {record.name!r} with all that it has?", abort=True)
         delete_app_record(catalog, Blobs(options.data / "blobs"), record.id)
@@ -143,7 +143,7 @@ def create_key(
     if (app is None) is not admin:
         raise typer.BadParameter("name an app, or say --admin")
     with _catalog(context) as catalog:
-        app_id = None if app is None else catalog.apps.get(app).id
+        app_id = None if app is None else catalog.apps.find(app).id
         try:
             key = new_key(catalog, app_id, description, [scope.strip() for scope in scopes.split(",")])
         except ValueError as error:
@@ -162,7 +162,7 @@ def list_keys(
     """List the API keys, never the secrets. Example: tenshot keys list birds"""
     with _catalog(context) as catalog:
         names = {record.id: record.name for record in catalog.apps.list()}
-        records = catalog.keys.list(None if app is None else catalog.apps.get(app).id)
+        records = catalog.keys.list(None if app is None else catalog.apps.find(app).id)
     rows: list[dict[str, Any]] = [
         {
             "id": record.id,

@@ -1,12 +1,12 @@
 """Apps in SQL."""
 
 import builtins
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Column, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import AppExists, AppNotFound
@@ -22,25 +22,34 @@ class Apps:
         self._database = database
 
     def create(self, id: str, name: str, recipe: Mapping[str, Any], dim: int) -> AppRecord:
-        """Raises AppExists."""
+        """Raises AppExists, also for a name that is the id of an app: people name apps by either."""
         record = AppRecord(
             id=id, name=name, recipe=dict(recipe), dim=dim, created_at=datetime.now(UTC), seq=0, epoch=uuid4().hex
         )
         try:
             with self._database.write() as connection:
+                if connection.execute(select(_apps.c.id).where(_apps.c.id == name)).one_or_none():
+                    raise AppExists(f"{name!r} is the id of an app: choose another name")
                 connection.execute(insert(_apps).values(vars(record)))
         except IntegrityError as error:
             raise AppExists(f"an app {name!r} exists already") from error
         return record
 
-    def get(self, name: str) -> AppRecord:
-        """By name, else by id. Raises AppNotFound."""
+    def get(self, id: str) -> AppRecord:
+        """By id alone: what holds an id must never reach an app that is named so. Raises AppNotFound."""
+        return self._first((_apps.c.id,), id)
+
+    def find(self, name: str) -> AppRecord:
+        """By id, else by name: for people. Raises AppNotFound."""
+        return self._first((_apps.c.id, _apps.c.name), name)
+
+    def _first(self, columns: Iterable[Column[str]], wanted: str) -> AppRecord:
         with self._database.read() as connection:
-            for column in (_apps.c.name, _apps.c.id):
-                row = connection.execute(select(_apps).where(column == name)).one_or_none()
+            for column in columns:
+                row = connection.execute(select(_apps).where(column == wanted)).one_or_none()
                 if row:
                     return _record(row)
-        raise AppNotFound(f"no app {name!r}")
+        raise AppNotFound(f"no app {wanted!r}")
 
     def update(self, id: str, *, teach_from_feedback: bool) -> AppRecord:
         """Raises AppNotFound."""

@@ -40,7 +40,7 @@ def begun(catalog: Catalog, archive: Archive, name: str) -> AppRecord | None:
     Raises AppExists for an app of another kind.
     """
     try:
-        record = catalog.apps.get(name)
+        record = catalog.apps.find(name)
     except AppNotFound:
         return None
     app = _app(archive)

@@ -18,8 +18,7 @@ import httpx
 import pytest
 from pictures import png
 
-from tenshot.api.access import SESSION
-from tenshot.api.keys import new_key
+from tenshot.api.keys import SESSION, new_key
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
 
@@ -300,5 +299,13 @@ def test_the_address_of_a_hosted_picture_is_of_no_use_in_another_app(world: Worl
     picture = world.marks[1]
     assert world.ask(None, "GET", f"/images/{world.app_id}/{picture}").status_code == 200
     other = world.server.store.app("other").id
-    for path in (f"/images/{other}/{picture}", f"/images/other/{picture}", f"/images/{world.app_id}/{'0' * 64}"):
+    own = world.server.store.catalog.apps.get(world.app_id).name
+    for path in (
+        f"/images/{other}/{picture}",
+        f"/images/other/{picture}",
+        # A name can be guessed.
+        f"/images/{own}/{picture}",
+        f"/thumbnails/{own}/{picture}",
+        f"/images/{world.app_id}/{'0' * 64}",
+    ):
         assert world.ask(None, "GET", path).status_code == 404

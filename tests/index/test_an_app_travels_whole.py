@@ -58,7 +58,7 @@ def live(app: App, story: list[tuple[str, int, str, bool]]) -> None:
 
 def told(store: Store, name: str) -> dict[str, Any]:
     """All that SQL holds of an app, but for the numbers of its database."""
-    with store.catalog.transfers.reading(store.catalog.apps.get(name).id) as rows:
+    with store.catalog.transfers.reading(store.catalog.apps.find(name).id) as rows:
         inputs = [row for part in rows.inputs(7) for row in part]
         tables = {table: [row for part in rows.table(table, 7) for row in part] for table in TABLES}
     names = {row.pop("key"): row["id"] for row in inputs}

@@ -11,7 +11,7 @@ import pytest
 from pictures import png
 
 from tenshot import Store
-from tenshot.index.errors import AppNotFound, StoreClosed, StoreInUse
+from tenshot.index.errors import AppExists, AppNotFound, StoreClosed, StoreInUse
 from tenshot.index.records import Geo
 from tenshot.index.store import create_app_record, open_catalog
 
@@ -166,3 +166,21 @@ def test_the_snapshot_of_a_deleted_app_goes_with_it_also_one_that_was_deleted_be
         catalog.apps.delete(made[1].id)
     with Store.open(tmp_path):
         assert [path.name for path in (tmp_path / "collections").iterdir()] == [made[2].id]
+
+
+def test_an_id_reaches_its_app_whatever_others_are_named(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        mine = store.create_app("mine", "vectors", dim=2)
+        with pytest.raises(AppExists, match="choose another name"):
+            store.create_app(mine.id, "vectors", dim=2)
+        # As earlier versions allowed.
+        other = store.create_app("other", "vectors", dim=2)
+        with store.catalog._database.write() as connection:
+            connection.exec_driver_sql("UPDATE apps SET name = ? WHERE id = ?", (mine.id, other.id))
+        for found in (store.app(mine.id), store.app_by_id(mine.id), store.app("mine")):
+            assert found is mine
+        assert store.catalog.apps.get(mine.id).name == "mine"
+        with pytest.raises(AppNotFound):
+            store.app_by_id("mine")
+        store.delete_app(mine.id)
+        assert [record.id for record in store.apps()] == [other.id]

@@ -144,12 +144,12 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(tmp_path: Path) -> None:
             assert int(line) < count, "too fast to be killed in the middle"
         child.kill()
     with Store.open(tmp_path / "killed") as store:
-        left = store.catalog.changes.latest(store.catalog.apps.get("birds").id)
+        left = store.catalog.changes.latest(store.catalog.apps.find("birds").id)
         assert left is not None
         assert left.state is ChangeState.RUNNING
         assert 0 < left.done < count
         store.warm_up()  # as a server does when it starts; nobody has to ask for the app
-        app = store.opened_app(store.catalog.apps.get("birds").id)
+        app = store.opened_app(store.catalog.apps.find("birds").id)
         assert app
         while (now := app.workflow_change()) and now.state is ChangeState.RUNNING:
             assert now.done >= left.done

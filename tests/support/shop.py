@@ -31,7 +31,7 @@ class Shop:
         self.collection = self.open()
 
     def open(self) -> Collection:
-        self.record = self.catalog.apps.get("app")
+        self.record = self.catalog.apps.find("app")
         return Collections(self.folder / "collections", self.catalog, CollectionSettings(sizes=EAGER)).open(self.record)
 
     def __enter__(self) -> "Shop":

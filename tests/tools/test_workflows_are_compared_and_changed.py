@@ -51,7 +51,7 @@ def test_apps_change_embeds_again(imported: None, tenshot: Callable[..., Any], t
 
 def test_a_change_under_way_is_cancelled(imported: None, tenshot: Callable[..., Any], tmp_path: Path) -> None:
     catalog = open_catalog(tmp_path / "data")
-    catalog.changes.begin(catalog.apps.get("a").id, asdict(recipe_of("general")))  # and then the machine stopped
+    catalog.changes.begin(catalog.apps.find("a").id, asdict(recipe_of("general")))  # and then the machine stopped
     catalog.close()
     said = tenshot("apps", "change", "a", "--cancel", "--json").json
     assert said["state"] == "cancelled"
