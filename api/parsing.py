@@ -41,8 +41,8 @@ def body_of(kind: type[B], content: bytes | bytearray, content_type: str = "") -
     except ValueError as error:
         form = content_type.partition(";")[0].strip().lower()
         hint = f"; a body is JSON, not {form}" if form in _FORMS else ""
-        wrong = [{"type": "json_invalid", "loc": ("body",), "msg": f"no JSON in UTF-8: {error}{hint}"}]
-        raise RequestValidationError(wrong) from error
+        no_json = {"type": "json_invalid", "loc": ("body",), "msg": f"no JSON in UTF-8: {error}{hint}"}
+        raise RequestValidationError([no_json]) from error
 
 
 def memory_of(content: bytes | bytearray) -> int:

@@ -1,5 +1,6 @@
 """Every number in a query or a page that a client gives is bounded: no answer is a 5xx, none is slow."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -48,22 +49,23 @@ def test_a_page_of_a_search_is_bounded(taught: Any, pagination: dict[str, int]) 
         taught.call("POST", f"/v2/{resource}", {**query, "pagination": pagination})
 
 
-LONG_TEXTS: list[tuple[str, str, dict[str, Any]]] = [
+BODIES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "/v2/concepts/searches": lambda text: {"concept_query": {"name": text}},
+    "/v2/models/searches": lambda text: {"model_query": {"name": text, "type": text}},
+    "/v2/searches": lambda text: {"query": {"ands": [{"output": {"data": {"concepts": [{"name": text}]}}}]}},
+    "/v2/searches ": lambda text: {"query": {"ands": [{"output": {"input": {"data": {"text": {"raw": text}}}}}]}},
+    "/v2/searches  ": lambda text: {"query": {"ands": [{"input": {"data": {"concepts": [{"id": text}]}}}]}},
+    "/v2/models/abc/outputs": lambda text: {
+        "inputs": [{"id": "x0"}],
+        "model": {"output_info": {"output_config": {"select_concepts": [{"name": text}]}}},
+    },
+    "/v2/concepts": lambda text: {"concepts": [{"id": text}]},
+    "/v2/models": lambda text: {"model": {"id": text}},
+}
+LONG_TEXTS = [
     (f"{text[0]} in {path}", path, body(text))
     for text in ("x" * LONG, "*" * LONG, "%" * LONG)
-    for path, body in {
-        "/v2/concepts/searches": lambda text: {"concept_query": {"name": text}},
-        "/v2/models/searches": lambda text: {"model_query": {"name": text, "type": text}},
-        "/v2/searches": lambda text: {"query": {"ands": [{"output": {"data": {"concepts": [{"name": text}]}}}]}},
-        "/v2/searches ": lambda text: {"query": {"ands": [{"output": {"input": {"data": {"text": {"raw": text}}}}}]}},
-        "/v2/searches  ": lambda text: {"query": {"ands": [{"input": {"data": {"concepts": [{"id": text}]}}}]}},
-        "/v2/models/abc/outputs": lambda text: {
-            "inputs": [{"id": "x0"}],
-            "model": {"output_info": {"output_config": {"select_concepts": [{"name": text}]}}},
-        },
-        "/v2/concepts": lambda text: {"concepts": [{"id": text}]},
-        "/v2/models": lambda text: {"model": {"id": text}},
-    }.items()
+    for path, body in BODIES.items()
 ]
 
 

@@ -162,8 +162,8 @@ def test_after_a_crash_the_next_one_finds_what_was_left(app: App, store: Store, 
 def test_a_lost_picture_and_a_lost_predictor_are_left_out(app: App, store: Store, tmp_path: Path) -> None:
     versions = [one.id for one in app.versions("m")]
     with store.catalog._database.read() as connection:
-        lost = connection.exec_driver_sql("SELECT predictor_sha256 FROM model_versions").scalars().all()
-    lost.append(app.input("y").sha256)
+        predictors = connection.exec_driver_sql("SELECT predictor_sha256 FROM model_versions").scalars().all()
+    lost = {*predictors, app.input("y").sha256}
     for path in (store.path / "blobs").rglob("*"):
         if path.name in lost:
             path.unlink()

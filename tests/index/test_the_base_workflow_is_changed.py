@@ -260,7 +260,9 @@ def test_a_change_goes_on_when_the_database_is_free_again(
     assert (change.state, change.done) == (ChangeState.RUNNING, 0)
     other.close()
     deadline = time.monotonic() + 60
-    while (change := birds.workflow_change()).state is ChangeState.RUNNING and time.monotonic() < deadline:
+    while change and change.state is ChangeState.RUNNING and time.monotonic() < deadline:
         time.sleep(0.02)
+        change = birds.workflow_change()
+    assert change
     assert change.state is ChangeState.DONE
     assert right(birds) > 0.9
