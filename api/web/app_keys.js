@@ -1,6 +1,5 @@
-/** The API keys of the app that is open: make one, see it once, revoke. */
+/** The API keys of an app: make one, see it once, revoke. */
 
-import { admin } from "./api.js";
 import { confirmed, open } from "./dialog.js";
 import { h, icon, put } from "./dom.js";
 import { notice, trying } from "./notice.js";
@@ -9,7 +8,10 @@ import { session } from "./session.js";
 const SCOPES = { All: "everything", Write: "read and write", Read: "read and predict only" };
 
 export class AppKeys {
-  constructor() {
+  constructor(app) {
+    this.app = app;
+    this.admin = session.client.admin;
+    this.latest = 0;
     this.list = h("tbody", {});
     this.element = h(
       "section",
@@ -44,10 +46,12 @@ export class AppKeys {
   }
 
   async load() {
+    const mine = ++this.latest;
     await trying(async () => {
-      const keys = (await admin.keys()).filter(
-        ({ apps, revoked }) => !revoked && apps.some(({ id }) => id === session.app.id),
+      const keys = (await this.admin.keys()).filter(
+        ({ apps, revoked }) => !revoked && apps.some(({ id }) => id === this.app.id),
       );
+      if (mine !== this.latest) return;
       const none = h("tr", {}, h("td", { colspan: 4, class: "muted" }, "No keys yet."));
       put(this.list, keys.length ? keys.map((key) => this.row(key)) : none);
     });
@@ -73,7 +77,7 @@ export class AppKeys {
     );
     const make = async () => {
       await trying(async () => {
-        const made = await admin.createKey(session.app.id, what.value.trim(), [scope.value]);
+        const made = await this.admin.createKey(this.app.id, what.value.trim(), [scope.value]);
         window.close();
         shown(made.id);
         await this.load();
@@ -98,7 +102,7 @@ export class AppKeys {
       text: `Programs that use it (${key.description || "no description"}) are refused from now on.`,
       yes: "Revoke",
     });
-    if (sure) await trying(async () => (await admin.revokeKey(key.id), this.load()));
+    if (sure) await trying(async () => (await this.admin.revokeKey(key.id), this.load()));
   }
 }
 

@@ -1,17 +1,19 @@
-/** What the open app sees with: compare others on its own labels, and change while it serves. */
+/** What an app sees with: compare others on its own labels, and change while it serves. */
 
-import { workflow } from "./api.js";
+import { pause } from "./api.js";
 import { confirmed } from "./dialog.js";
 import { count, h, percent, put } from "./dom.js";
-import { notice, trying } from "./notice.js";
+import { failed, notice, trying } from "./notice.js";
 import { session } from "./session.js";
 import { workflowCards } from "./workflow_cards.js";
 
-const ASK_MS = 1000;
-
 export class BaseWorkflow {
-  constructor(list) {
+  constructor(app, list) {
+    this.workflow = app.client.workflow;
     this.list = list;
+    this.asked = 0;
+    this.answered = 0;
+    this.failures = 0;
     this.going = h("div", { class: "going", role: "status" });
     this.table = h("div", {
       class: "scroller",
@@ -40,12 +42,30 @@ export class BaseWorkflow {
     this.closed = true;
   }
 
-  async load() {
-    await trying(async () => this.show(await workflow.current()));
+  load() {
+    return this.ask(() => this.workflow.current());
+  }
+
+  /** Shows how it is now, by this question's answer unless a later one is here already. */
+  async ask(question) {
+    const asked = ++this.asked;
+    clearTimeout(this.timer);
+    try {
+      const current = await question();
+      if (this.closed || asked < this.answered) return;
+      this.answered = asked;
+      this.failures = 0;
+      this.show(current);
+    } catch (error) {
+      this.failures++;
+      if (!this.closed) failed(error);
+    }
+    clearTimeout(this.timer);
+    if (!this.closed && this.current?.change?.state === "running")
+      this.timer = setTimeout(() => this.load(), pause(this.failures + 1));
   }
 
   show(current) {
-    if (this.closed) return;
     this.current = current;
     const known = this.list.find(({ id }) => id === current.id);
     put(
@@ -106,7 +126,7 @@ export class BaseWorkflow {
       h("p", {}, `Embedding the labelled pictures with ${ids[1]} …`),
       h("progress", { "aria-label": "Comparison" }),
     );
-    const found = await trying(() => workflow.compare(ids));
+    const found = await trying(() => this.workflow.compare(ids));
     put(this.going);
     this.chosen();
     if (!found) return;
@@ -123,7 +143,7 @@ export class BaseWorkflow {
       yes: "Change",
     });
     if (!sure) return;
-    await trying(async () => this.show(await workflow.change(id)));
+    await this.ask(() => this.workflow.change(id));
   }
 
   progress(change) {
@@ -148,13 +168,8 @@ export class BaseWorkflow {
         `On the way to ${change.id}: ${change.done.toLocaleString("en")} of ${count(change.total, "picture")}`,
       ),
       h("progress", { max: change.total || 1, value: change.done, "aria-label": "Change of the base workflow" }),
-      h(
-        "button",
-        { onclick: () => trying(async () => this.show(await workflow.cancel())) },
-        "Stay with the present one",
-      ),
+      h("button", { onclick: () => this.ask(() => this.workflow.cancel()) }, "Stay with the present one"),
     );
-    this.timer = setTimeout(() => this.load(), ASK_MS);
   }
 }
 

@@ -1,14 +1,13 @@
 /** What is in a cell of a grid: the picture, its labels, and a bar for a value. */
 
-import * as concepts from "./concepts.js";
 import { h, icon, percent, unseen } from "./dom.js";
 
 /**
- * A maker of cells. value: (picture) -> {name, value, score} to show as a bar, or null; a
+ * A maker of cells for an app's pictures. value: (picture) -> {name, value, score} to show as a bar, or null; a
  * score is no probability, so half of it means nothing. badge: (picture) -> labels to show, [[concept id, yes]]. tools: makes what else is in a cell,
  * {elements, show(picture, place)}.
  */
-export function cells({ value = () => null, badge = allLabels, tools = null } = {}) {
+export function cells(app, { value = () => null, badge = allLabels, tools = null } = {}) {
   return () => {
     const image = h("img", { alt: "", decoding: "async", draggable: "false" });
     const missing = h("span", { class: "cell-missing", hidden: true });
@@ -35,8 +34,10 @@ export function cells({ value = () => null, badge = allLabels, tools = null } = 
     let shown = null;
 
     function show(picture, place) {
-      if (shown !== picture) {
-        shown = picture;
+      // A picture that was on its way has other looks when it has come.
+      const looks = `${picture.id} ${picture.code} ${picture.thumbnail}`;
+      if (shown !== looks) {
+        shown = looks;
         image.classList.remove("there");
         const there = Boolean(picture.thumbnail);
         image.hidden = !there;
@@ -58,7 +59,7 @@ export function cells({ value = () => null, badge = allLabels, tools = null } = 
         fill.classList.toggle("sure", found.value >= 0.5 && !found.score);
         said.textContent = found.name ? `${found.name} ${percent(found.value)}` : percent(found.value);
       }
-      badges.replaceChildren(...badge(picture).map(([concept, yes]) => mark(concept, yes)));
+      badges.replaceChildren(...badge(picture).map(([concept, yes]) => mark(app, concept, yes)));
       more?.show(picture, place);
     }
     return { element, show };
@@ -72,7 +73,7 @@ export function allLabels(picture) {
 }
 
 /** A label as a small sign: what it says, never by colour alone. */
-export function mark(concept, yes) {
+export function mark(app, concept, yes) {
   const kind = yes ? "badge yes" : "badge no";
   const said = unseen(yes ? "labelled " : "labelled not ");
   return h(
@@ -80,6 +81,6 @@ export function mark(concept, yes) {
     { class: kind },
     icon(yes ? "yes" : "no"),
     said,
-    h("span", { class: "badge-name" }, concepts.nameOf(concept)),
+    h("span", { class: "badge-name" }, app.concepts.nameOf(concept)),
   );
 }

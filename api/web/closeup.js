@@ -1,18 +1,17 @@
 /** One picture, large: its labels, what the model sees in it, and why. */
 
-import { models } from "./api.js";
-import * as concepts from "./concepts.js";
 import { open } from "./dialog.js";
 import { h, icon, percent, put } from "./dom.js";
 import { explanation } from "./explanation.js";
-import * as labels from "./labels.js";
 import { trying } from "./notice.js";
 import { session } from "./session.js";
 
 const MOST = 8;
 
 /** Opens it. */
-export function closeup(picture) {
+export function closeup(app, picture) {
+  const { client, concepts, labels } = app;
+  let latest = 0;
   const marks = h("ul", { class: "closeup-labels" });
   const values = h("div", { class: "values" });
   const why = h("div", {});
@@ -54,20 +53,22 @@ export function closeup(picture) {
   }
 
   async function predict() {
+    const mine = ++latest;
     if (!picture.ready || !concepts.all().some(({ yes }) => yes > 0)) {
       put(values, h("p", { class: "muted" }, picture.ready ? "Nothing is taught yet." : picture.reason));
       return;
     }
     await trying(async () => {
-      const answer = await models.predict("all", [{ id: picture.id }]);
+      const answer = await client.models.predict("all", [{ id: picture.id }]);
+      if (mine !== latest) return;
       put(values, valueList(answer.outputs[0].data.concepts ?? [], MOST));
     });
-    put(why, explanation({ id: picture.id }));
+    if (mine === latest) put(why, explanation(app, { id: picture.id }));
   }
 
   const kept = () => predict();
-  labels.events.addEventListener("change", show);
-  labels.events.addEventListener("kept", kept);
+  labels.addEventListener("change", show);
+  labels.addEventListener("kept", kept);
   open({
     title: picture.title,
     wide: true,
@@ -88,8 +89,8 @@ export function closeup(picture) {
       ),
     ),
     closed: () => {
-      labels.events.removeEventListener("change", show);
-      labels.events.removeEventListener("kept", kept);
+      labels.removeEventListener("change", show);
+      labels.removeEventListener("kept", kept);
     },
   });
   show();
@@ -102,13 +103,13 @@ export function valueList(found, most = 20) {
   return h(
     "ol",
     { class: "value-list" },
-    found.slice(0, most).map(({ id, name, value }) => {
+    found.slice(0, most).map(({ name, value }) => {
       const bar = h("span", { class: value >= 0.5 ? "bar-fill sure" : "bar-fill" });
       bar.style.setProperty("transform", `scaleX(${value})`);
       return h(
         "li",
         {},
-        h("span", { class: "value-name" }, name ?? concepts.nameOf(id)),
+        h("span", { class: "value-name" }, name),
         h("span", { class: "bar-track" }, bar),
         h("span", { class: "number" }, percent(value)),
       );

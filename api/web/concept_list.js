@@ -1,6 +1,5 @@
 /** The concepts beside the pictures that teach them: which one is being taught, and how far it is. */
 
-import * as concepts from "./concepts.js";
 import { ENOUGH } from "./concepts.js";
 import { open } from "./dialog.js";
 import { h, icon, put, putKeepingFocus, unseen } from "./dom.js";
@@ -9,9 +8,10 @@ import { session } from "./session.js";
 
 export class ConceptList extends EventTarget {
   /** Tells `choose` when another concept is taught. */
-  constructor() {
+  constructor(app) {
     super();
-    this.active = concepts.all()[0]?.id ?? null;
+    this.concepts = app.concepts;
+    this.active = this.concepts.all()[0]?.id ?? null;
     this.list = h("ul", { class: "concepts", "aria-label": "Concepts" });
     this.name = h("input", {
       type: "text",
@@ -36,16 +36,16 @@ export class ConceptList extends EventTarget {
       this.said,
     );
     this.onChange = () => this.show();
-    concepts.events.addEventListener("change", this.onChange);
+    this.concepts.addEventListener("change", this.onChange);
     this.show();
   }
 
   close() {
-    concepts.events.removeEventListener("change", this.onChange);
+    this.concepts.removeEventListener("change", this.onChange);
   }
 
   get concept() {
-    return concepts.all().find(({ id }) => id === this.active) ?? null;
+    return this.concepts.byId(this.active);
   }
 
   choose(id) {
@@ -57,7 +57,7 @@ export class ConceptList extends EventTarget {
 
   /** The one so many further in the list. */
   step(by) {
-    const list = concepts.all();
+    const list = this.concepts.all();
     const place = list.findIndex(({ id }) => id === this.active);
     if (list.length) this.choose(list[(place + by + list.length) % list.length].id);
   }
@@ -66,8 +66,8 @@ export class ConceptList extends EventTarget {
     const name = this.name.value.trim();
     if (!name) return;
     await trying(async () => {
-      const made = await concepts.create(name);
-      this.name.value = "";
+      const made = await this.concepts.create(name);
+      if (this.name.value.trim() === name) this.name.value = "";
       this.name.blur();
       this.choose(made.id);
       this.dispatchEvent(new Event("made"));
@@ -75,10 +75,10 @@ export class ConceptList extends EventTarget {
   }
 
   show() {
-    if (!this.concept) this.active = concepts.all()[0]?.id ?? null;
+    if (!this.concept) this.active = this.concepts.all()[0]?.id ?? null;
     putKeepingFocus(
       this.list,
-      concepts.all().map((one, place) => h("li", {}, this.entry(one, place))),
+      this.concepts.all().map((one, place) => h("li", {}, this.entry(one, place))),
     );
     put(this.said, this.sentence());
   }
@@ -96,7 +96,7 @@ export class ConceptList extends EventTarget {
         class: "concept",
         "aria-pressed": String(chosen),
         onclick: () => this.choose(one.id),
-        ondblclick: () => session.canWrite && renaming(one),
+        ondblclick: () => session.canWrite && renaming(this.concepts, one),
         title: session.canWrite ? "A double click renames it" : null,
       },
       place < 9 ? h("kbd", { "aria-hidden": "true" }, String(place + 1)) : h("span", {}),
@@ -125,7 +125,7 @@ export class ConceptList extends EventTarget {
 }
 
 /** Another name for a concept: its labels stay. */
-function renaming(one) {
+function renaming(concepts, one) {
   const name = h("input", { type: "text", value: one.name, maxlength: 200, "aria-label": "Name" });
   const save = async () => {
     await trying(() => concepts.rename(one.id, name.value.trim()));

@@ -2,16 +2,15 @@
 
 import { cells } from "./cell.js";
 import { closeup } from "./closeup.js";
-import * as concepts from "./concepts.js";
 import { open } from "./dialog.js";
 import { count, h, percent } from "./dom.js";
 import { Grid } from "./grid.js";
 import { trying } from "./notice.js";
 import { Fixed } from "./pages.js";
-import { byId } from "./pictures.js";
 
 /** A table: rows what is true, columns what the model thinks first. */
-export function confusion(evaluation) {
+export function confusion(app, evaluation) {
+  const { concepts } = app;
   const ids = evaluation.concepts.map(({ concept_id: id }) => id);
   const rows = evaluation.confusion;
   if (ids.length < 2 || !rows.some((row) => row.some(Boolean))) {
@@ -37,7 +36,7 @@ export function confusion(evaluation) {
             class: is === seen ? "heat right" : "heat",
             "aria-label": name,
             disabled: !value,
-            onclick: () => behind(evaluation, ids, is, seen),
+            onclick: () => behind(app, evaluation, ids, is, seen),
           },
           String(value),
         );
@@ -63,23 +62,24 @@ export function confusion(evaluation) {
 }
 
 /** The pictures of one cell. */
-async function behind(evaluation, ids, is, seen) {
+async function behind(app, evaluation, ids, is, seen) {
+  const { concepts, pictures: all } = app;
   const found = evaluation.judged.filter(({ values, labels }) => {
     const yes = labels.flatMap((label, place) => (label === 1 ? [place] : []));
     return yes.length === 1 && yes[0] === is && values.indexOf(Math.max(...values)) === seen;
   });
   await trying(async () => {
-    const pictures = await byId(found.map(({ input_id: id }) => id));
+    const pictures = await all.byId(found.map(({ input_id: id }) => id));
     const values = new Map(found.map((one) => [one.input_id, one.values[seen]]));
     const value = (picture) => ({ name: concepts.nameOf(ids[seen]), value: values.get(picture.id) });
     const grid = new Grid({
       label: "Pictures of this cell",
-      cell: cells({ value }),
+      cell: cells(app, { value }),
       wide: 130,
       extra: 24,
       many: false,
     });
-    grid.addEventListener("open", (event) => closeup(event.detail));
+    grid.addEventListener("open", (event) => closeup(app, event.detail));
     const title =
       is === seen
         ? `${concepts.nameOf(ids[is])}, seen as such`

@@ -31,6 +31,11 @@ export function open({ title, body, actions = [], wide = false, closed = null })
   return { close, element };
 }
 
+/** Closes all that are open, as unanswered. */
+export function closeDialogs() {
+  for (const element of document.querySelectorAll("dialog[open]")) element.close();
+}
+
 /** Asks before something that can't be undone. Resolves to whether the answer was yes. */
 export function confirmed({ title, text, yes }) {
   return new Promise((resolve) => {

@@ -1,28 +1,33 @@
 /** Labels that the model contradicts which was taught without them, least probable first. */
 
-import { models } from "./api.js";
 import { mark } from "./cell.js";
 import { closeup } from "./closeup.js";
-import * as concepts from "./concepts.js";
 import { h, percent, put } from "./dom.js";
-import * as labels from "./labels.js";
 import { trying } from "./notice.js";
-import { remembered } from "./pictures.js";
 import { session } from "./session.js";
 import { broken, empty, loading } from "./shell.js";
 
 const MOST = 60;
 
 export class Doubtful {
-  constructor() {
+  constructor(app) {
+    this.app = app;
+    this.latest = 0;
     this.element = h("div", { class: "doubtful" });
   }
 
   async begin() {
+    const { client, pictures: known } = this.app;
+    const mine = ++this.latest;
     put(this.element, loading("Judging every label without itself …"));
     try {
-      const found = await models.doubts("all", { n: MOST });
-      const pictures = remembered(found.map(({ input }) => input));
+      const asked = known.now();
+      const found = await client.models.doubts("all", { n: MOST });
+      if (mine !== this.latest) return;
+      const pictures = known.remembered(
+        found.map(({ input }) => input),
+        asked,
+      );
       if (!found.length) {
         put(
           this.element,
@@ -47,6 +52,7 @@ export class Doubtful {
         ),
       );
     } catch (error) {
+      if (mine !== this.latest) return;
       put(
         this.element,
         broken(error, () => this.begin()),
@@ -55,25 +61,31 @@ export class Doubtful {
   }
 
   doubt(one, picture) {
+    const { concepts, labels } = this.app;
     const concept = one.concept.id;
     const yes = one.concept.value === 1;
     const element = h("li", { class: "doubt" });
-    const done = (value) => async () => {
-      if (value !== undefined) await trying(() => labels.label([picture], concept, value));
-      element.remove();
-    };
+    const done = (value) => () =>
+      trying(async () => {
+        if (value !== undefined) await labels.label([picture], concept, value);
+        element.remove();
+      });
     const likely = one.instead ? `; it looks more like ${concepts.nameOf(one.instead.id)}` : "";
     return put(
       element,
       h(
         "button",
-        { class: "doubt-picture", onclick: () => closeup(picture), "aria-label": `Look closer at ${picture.title}` },
+        {
+          class: "doubt-picture",
+          onclick: () => closeup(this.app, picture),
+          "aria-label": `Look closer at ${picture.title}`,
+        },
         picture.thumbnail ? h("img", { src: picture.thumbnail, alt: "" }) : picture.id,
       ),
       h(
         "div",
         {},
-        h("p", {}, mark(concept, yes)),
+        h("p", {}, mark(this.app, concept, yes)),
         h("p", {}, `Right with a probability of ${percent(one.probability)}${likely}.`),
       ),
       session.canWrite &&

@@ -1,9 +1,6 @@
 /** Why the model says what it says of a picture: the parts of the score, and the neighbours who voted. */
 
-import { models } from "./api.js";
-import * as concepts from "./concepts.js";
 import { h, icon, percent, put } from "./dom.js";
-import { byId } from "./pictures.js";
 
 const PARTS = [
   ["prototype", "like the average of the yes labels"],
@@ -18,28 +15,28 @@ const CALIBRATION = {
 };
 
 /** A panel about one picture: {id} of a stored one, or {data: {image: {base64}}}. */
-export function explanation(given, { model = "all", version, concepts: wanted, most = 3 } = {}) {
+export function explanation(app, given, { model = "all", version, concepts: wanted, most = 3 } = {}) {
   const element = h("div", { class: "why", "aria-busy": "true" }, h("p", { class: "muted" }, "Asking who voted …"));
-  fill(element, given, { version, concepts: wanted, most }, model);
+  fill(app, element, given, { version, concepts: wanted, most }, model);
   return element;
 }
 
-async function fill(element, given, options, model) {
+async function fill(app, element, given, options, model) {
   try {
-    const answer = await models.explain(model, [given], options);
+    const answer = await app.client.models.explain(model, [given], options);
     const found = answer.outputs[0].explanations;
     const shown = new Map();
     const ids = found.flatMap(({ nearest }) => nearest.map(({ input_id: id }) => id));
-    for (const one of await byId(ids)) shown.set(one.id, one);
+    for (const one of await app.pictures.byId(ids)) shown.set(one.id, one);
     const nothing = h("p", { class: "muted" }, "Nothing is taught yet: there is nothing to explain.");
-    put(element, found.length ? found.map((one) => explained(one, shown)) : nothing);
+    put(element, found.length ? found.map((one) => explained(app, one, shown)) : nothing);
   } catch (error) {
     put(element, h("p", { class: "muted" }, error.message));
   }
   element.removeAttribute("aria-busy");
 }
 
-function explained(one, shown) {
+function explained(app, one, shown) {
   const most = Math.max(...PARTS.map(([part]) => Math.abs(one[part])), 1e-6);
   const rows = PARTS.filter(([part]) => one[part] !== 0).map(([part, meaning]) => {
     const bar = h("span", { class: one[part] < 0 ? "part-bar against" : "part-bar" });
@@ -50,7 +47,7 @@ function explained(one, shown) {
   return h(
     "section",
     { class: "why-concept" },
-    h("h3", {}, concepts.nameOf(one.concept_id), h("span", { class: "why-value" }, percent(one.value))),
+    h("h3", {}, app.concepts.nameOf(one.concept_id), h("span", { class: "why-value" }, percent(one.value))),
     h("div", { class: "parts" }, rows),
     one.any_shown < 1 &&
       h("p", { class: "muted small" }, `That it shows any of the model's concepts: ${percent(one.any_shown)}`),

@@ -1,14 +1,14 @@
 /** Which pictures of the library are shown: by status, by label, by what they look like. */
 
-import * as concepts from "./concepts.js";
 import { h, percent, put, settled } from "./dom.js";
 
 const STATES = { "": "Every status", ready: "Ready", pending: "On their way", failed: "Failed" };
 
 /** Tells `change` when other pictures are wanted. */
 export class Filters extends EventTarget {
-  constructor() {
+  constructor(app) {
     super();
+    this.concepts = app.concepts;
     const told = () => this.told();
     this.state = h(
       "select",
@@ -44,12 +44,12 @@ export class Filters extends EventTarget {
       this.all,
     );
     this.onConcepts = settled(() => this.fill(), 50);
-    concepts.events.addEventListener("change", this.onConcepts);
+    this.concepts.addEventListener("change", this.onConcepts);
     this.fill();
   }
 
   close() {
-    concepts.events.removeEventListener("change", this.onConcepts);
+    this.concepts.removeEventListener("change", this.onConcepts);
   }
 
   /** Lets everything through. */
@@ -87,7 +87,7 @@ export class Filters extends EventTarget {
     const wanted = this.label.value;
     const labelled = (id, value) => ({ input: { data: { concepts: [{ id, value }] } } });
     const terms = [];
-    if (wanted === "none") terms.push(...concepts.all().map(({ id }) => labelled(id, 0)));
+    if (wanted === "none") terms.push(...this.concepts.all().map(({ id }) => labelled(id, 0)));
     else if (wanted) terms.push(labelled(wanted.slice(1), wanted[0] === "+" ? 1 : 0));
     if (this.looks) terms.push({ output: { data: { concepts: [{ id: this.looks, value: 1 }] } } });
     return terms;
@@ -103,7 +103,7 @@ export class Filters extends EventTarget {
   /** The concepts of this moment, what was chosen stays. */
   fill() {
     const [label, looks] = [this.label.value, this.prediction.value];
-    const all = concepts.all();
+    const all = this.concepts.all();
     put(
       this.label,
       option("", "Any labels"),

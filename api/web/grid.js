@@ -25,6 +25,7 @@ export class Grid extends EventTarget {
     this.place = 0;
     this.anchor = 0;
     this.chosen = new Map();
+    this.choices = 0;
     this.canvas = h("div", { class: "grid-canvas", role: "rowgroup" });
     this.element = h("div", {
       class: "grid",
@@ -108,6 +109,7 @@ export class Grid extends EventTarget {
   }
 
   clear() {
+    this.choices++;
     if (!this.chosen.size) return;
     this.chosen.clear();
     this.told();
@@ -231,14 +233,20 @@ export class Grid extends EventTarget {
   // Selecting
 
   async choose(from, to, more = false) {
+    const { source } = this;
+    const turn = ++this.choices;
+    const pictures = await source.range(Math.min(from, to), Math.max(from, to));
+    // Meanwhile something else was chosen, or another list is shown.
+    if (turn !== this.choices || source !== this.source) return;
     if (!more) this.chosen.clear();
-    for (const one of await this.source.range(Math.min(from, to), Math.max(from, to))) this.chosen.set(one.id, one);
+    for (const one of pictures) this.chosen.set(one.id, one);
     this.told();
   }
 
   toggle(place) {
     const picture = this.source.at(place);
     if (!picture) return;
+    this.choices++;
     if (!this.chosen.delete(picture.id)) {
       if (!this.many) this.chosen.clear();
       this.chosen.set(picture.id, picture);

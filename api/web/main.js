@@ -1,39 +1,47 @@
 /** The page: signs in, then shows the view that the address names. */
 
 import { connection, Offline } from "./api.js";
-import * as concepts from "./concepts.js";
+import { closeDialogs } from "./dialog.js";
 import { h, put } from "./dom.js";
-import * as labels from "./labels.js";
-import { notice, noticePlace } from "./notice.js";
-import * as pictures from "./pictures.js";
+import { failed, notice, noticePlace } from "./notice.js";
 import * as sessions from "./session.js";
 import { session } from "./session.js";
 import { broken, loading, shell, VIEWS } from "./shell.js";
 import { applyTheme } from "./theme.js";
-import * as upload from "./upload.js";
 import { signIn } from "./views/sign_in.js";
 
 const root = document.getElementById("root");
 let frame = null;
 let leave = null;
-let appId = null;
 let turn = 0;
 
 applyTheme();
 document.body.append(noticePlace());
 // A sign-in link may be opened where the page is open already.
-addEventListener("hashchange", () => (location.hash.startsWith("#token=") ? start() : show()));
-sessions.events.addEventListener("change", show);
-connection.addEventListener("back", show);
-connection.addEventListener("refused", () => {
-  // While signing in, the form says so itself.
-  if (!session.key) return;
+addEventListener("hashchange", () => {
+  // What they are about is not in view any more.
+  closeDialogs();
+  if (location.hash.startsWith("#token=")) start();
+  else show();
+});
+sessions.events.addEventListener("change", () => {
+  closeDialogs();
+  frame = null;
+  show();
+});
+connection.addEventListener("back", () => session.key && show());
+connection.addEventListener("refused", ({ detail: key }) => {
+  // While signing in, the form says so itself; and who has signed out is not asked again.
+  if (key !== session.key) return;
   sessions.signOut({ revoke: false });
   notice("This key works no more: it was revoked.", { kind: "bad" });
 });
 start();
 
 async function start() {
+  leave?.();
+  leave = frame = null;
+  turn++;
   put(root, h("div", { class: "lone" }, loading("Signing in …")));
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   // Not in the history, and not on the screen for longer than needed.
@@ -42,7 +50,10 @@ async function start() {
     if (token) await sessions.signInByToken(token);
     else if (!(await sessions.resume())) signIn(root);
   } catch (error) {
-    if (error instanceof Offline) put(root, h("div", { class: "lone" }, broken(error, start)));
+    if (session.key) {
+      show();
+      failed(error);
+    } else if (error instanceof Offline) put(root, h("div", { class: "lone" }, broken(error, start)));
     else signIn(root, error.message);
   }
 }
@@ -50,46 +61,34 @@ async function start() {
 /** Shows the view of the address; what was shown before is told to leave. */
 async function show() {
   const mine = ++turn;
+  const { app } = session;
   leave?.();
   leave = null;
-  if (!session.key) {
-    frame = null;
-    return signIn(root);
-  }
+  if (!session.key) return signIn(root);
   if (!frame) {
-    frame = shell();
+    frame = shell(app);
     put(root, frame.element);
   }
   const [, asked, rest = ""] = location.hash.match(/^#\/(\w+)\/?(.*)$/) ?? [];
-  const view = session.app ? (asked in VIEWS ? asked : "library") : "apps";
+  const view = app ? (asked in VIEWS ? asked : "library") : "apps";
   frame.mark(view);
   put(frame.main, loading());
   try {
-    if (session.app?.id !== appId) await enter();
-    const { open } = await import(`./views/${view}.js`);
-    // A place of its own, so that a slow view can't write over a later one.
+    const { load, open } = await import(`./views/${view}.js`);
+    const [loaded] = await Promise.all([load(app, rest), app?.concepts.load()]);
+    // Somebody has gone elsewhere meanwhile.
+    if (mine !== turn) return undefined;
     const place = h("div", { class: `view view-${view}` });
-    const left = await open(place, rest);
-    if (mine !== turn) return left();
-    leave = left;
     put(frame.main, place);
+    leave = open(place, { app, rest, loaded });
   } catch (error) {
     if (mine === turn) put(frame.main, broken(error, show));
   }
   return undefined;
 }
 
-/** Another app: nothing of the one before is true here. */
-async function enter() {
-  pictures.forget();
-  concepts.clear();
-  labels.clear();
-  if (session.app) await concepts.load();
-  appId = session.app?.id ?? null;
-}
-
 addEventListener("beforeunload", (event) => {
-  if (labels.busy() || upload.progress().busy) event.preventDefault();
+  if (session.busy) event.preventDefault();
 });
 document.querySelector(".skip").addEventListener("click", (event) => {
   // The address names the view, so the link can't go by it.

@@ -58,6 +58,7 @@ function caught(grid, box, start, now, more) {
   const across = grid.size + grid.gap;
   const rows = [Math.max(0, Math.floor(top / grid.pitch)), Math.floor(bottom / grid.pitch)];
   const columns = [Math.max(0, Math.floor(left / across)), Math.min(grid.columns - 1, Math.floor(right / across))];
+  grid.choices++;
   if (!more) grid.chosen.clear();
   for (let row = rows[0]; row <= rows[1]; row++) {
     for (let column = columns[0]; column <= columns[1]; column++) {

@@ -1,29 +1,31 @@
 /** What the model says of the pictures that are looked at: asked again after every label. */
 
-import { models, Offline, parts } from "./api.js";
-import * as labels from "./labels.js";
+import { Offline, parts, pause } from "./api.js";
+import { failed } from "./notice.js";
 
 const MOST_CONCEPTS = 12;
 
 /** Keeps the values of visible pictures fresh; calls `shown` with those that have new ones. */
 export class Predictions {
   /** visible: () -> pictures; concepts: () -> ids that matter, null for all; shown: (pictures) -> nothing. */
-  constructor({ visible, concepts, shown, failed, model = "all" }) {
-    Object.assign(this, { visible, concepts, shown, failed, model });
+  constructor(app, { visible, concepts, shown, model = "all" }) {
+    Object.assign(this, { app, visible, concepts, shown, model });
     /** Labels seen so far: values of an earlier age are stale. */
     this.age = 0;
     this.busy = false;
     this.again = false;
+    this.failures = 0;
     this.fresh = new WeakMap();
     this.onKept = () => {
       this.age++;
       this.refresh();
     };
-    labels.events.addEventListener("kept", this.onKept);
+    this.app.labels.addEventListener("kept", this.onKept);
   }
 
   close() {
-    labels.events.removeEventListener("kept", this.onKept);
+    this.app.labels.removeEventListener("kept", this.onKept);
+    clearTimeout(this.timer);
     this.closed = true;
   }
 
@@ -41,20 +43,26 @@ export class Predictions {
       return;
     }
     this.busy = true;
+    clearTimeout(this.timer);
     try {
       do {
         this.again = false;
         await this.ask();
       } while (this.again && !this.closed);
+      this.failures = 0;
     } catch (error) {
-      if (!(error instanceof Offline)) this.failed?.(error);
+      if (!this.closed) {
+        if (!(error instanceof Offline)) failed(error);
+        this.timer = setTimeout(() => this.refresh(), pause(++this.failures));
+      }
     }
     this.busy = false;
   }
 
   async ask() {
+    const { client, labels } = this.app;
     // A concept can't be asked about before its first label is there.
-    while (labels.busy()) await labels.arrived();
+    while (labels.busy) await labels.arrived();
     const age = this.age;
     const stale = this.visible().filter((one) => one.ready && this.fresh.get(one) !== age);
     for (const part of parts(stale)) {
@@ -63,7 +71,7 @@ export class Predictions {
       if (wanted?.length === 0) return;
       const given = part.map(({ id }) => ({ id }));
       const options = wanted && wanted.length <= MOST_CONCEPTS ? { concepts: wanted } : {};
-      const answer = await models.predict(this.model, given, options);
+      const answer = await client.models.predict(this.model, given, options);
       if (this.closed) return;
       answer.outputs.forEach((output, place) => {
         const picture = part[place];

@@ -1,12 +1,11 @@
 /** How good a model is at its concepts: a table, and one concept with its threshold. */
 
 import { lineChart, shares } from "./chart.js";
-import * as concepts from "./concepts.js";
 import { h, percent, put } from "./dom.js";
 import { session } from "./session.js";
 
 /** All concepts; chosen: called with the one that is to be looked at. */
-export function qualityTable(list, chosen) {
+export function qualityTable({ concepts }, list, chosen) {
   const rows = list.map((one) => {
     const button = h(
       "button",
@@ -67,7 +66,7 @@ export function qualityTable(list, chosen) {
 }
 
 /** One concept: precision and recall against the threshold, and whether its values come true. */
-export function qualityOf(one, evaluation, decide) {
+export function qualityOf({ concepts }, one, evaluation, decide) {
   const { x: recalls, y: precisions, thresholds } = one.precision_recall;
   const points = thresholds
     .map((threshold, place) => ({ threshold, recall: recalls[place], precision: precisions[place] }))

@@ -1,21 +1,21 @@
 /** What can be done with the selected pictures: the bar that appears while there are any. */
 
-import { inputs, parts } from "./api.js";
-import * as concepts from "./concepts.js";
+import { parts } from "./api.js";
 import { closeup } from "./closeup.js";
 import { confirmed } from "./dialog.js";
 import { count, h, icon, put } from "./dom.js";
-import * as labels from "./labels.js";
+import { sentence } from "./labels.js";
 import { notice, trying } from "./notice.js";
-import { forget } from "./pictures.js";
 import { session } from "./session.js";
+import { undone } from "./shell.js";
 
-/** The bar of a grid. deleted: called when pictures are gone. */
-export function selectionBar(grid, deleted) {
+/** The bar of a grid of an app's pictures. deleted: called when some are gone. */
+export function selectionBar(app, grid, deleted) {
+  const { concepts } = app;
   const said = h("strong", { role: "status" });
   const choice = h("select", { "aria-label": "Concept" });
-  const say = (value) => () => given(grid, choice.value, value);
-  const opening = h("button", { onclick: () => closeup(grid.targets[0]) }, icon("open"), "Open");
+  const say = (value) => () => given(app, grid, choice.value, value);
+  const opening = h("button", { onclick: () => closeup(app, grid.targets[0]) }, icon("open"), "Open");
   const bar = h(
     "div",
     { class: "selection", role: "toolbar", "aria-label": "Selected pictures", hidden: true },
@@ -30,7 +30,8 @@ export function selectionBar(grid, deleted) {
     ),
     opening,
     h("a", { class: "button", href: "#/search" }, icon("search"), "Find similar"),
-    session.canWrite && h("button", { class: "danger", onclick: () => gone(grid, deleted) }, icon("trash"), "Delete"),
+    session.canWrite &&
+      h("button", { class: "danger", onclick: () => gone(app, grid, deleted) }, icon("trash"), "Delete"),
     h("button", { class: "bare", "aria-label": "Select nothing", onclick: () => grid.clear() }, icon("close")),
   );
   grid.addEventListener("select", () => {
@@ -51,16 +52,15 @@ export function selectionBar(grid, deleted) {
   return bar;
 }
 
-async function given(grid, concept, value) {
+async function given(app, grid, concept, value) {
   const pictures = [...grid.chosen.values()];
   await trying(async () => {
-    await labels.label(pictures, concept, value);
-    const undo = { text: "Undo", call: () => trying(() => labels.undo()) };
-    notice(`${labels.last()}`, { action: undo });
+    const step = await app.labels.label(pictures, concept, value);
+    if (step) notice(sentence(step), { action: { text: "Undo", call: () => undone(app, step) } });
   });
 }
 
-async function gone(grid, deleted) {
+async function gone(app, grid, deleted) {
   const ids = [...grid.chosen.keys()];
   const sure = await confirmed({
     title: `Delete ${count(ids.length, "picture")}?`,
@@ -68,12 +68,16 @@ async function gone(grid, deleted) {
     yes: "Delete",
   });
   if (!sure) return;
+  let number = 0;
   await trying(async () => {
-    for (const part of parts(ids)) await inputs.delete(part);
-    forget(ids);
+    for (const part of parts(ids)) {
+      await app.client.inputs.delete(part);
+      app.pictures.forget(part);
+      number += part.length;
+    }
     grid.clear();
-    await concepts.load();
-    notice(`${count(ids.length, "picture")} deleted`);
-    deleted();
   });
+  if (number) notice(`${count(number, "picture")} deleted`);
+  await trying(() => app.concepts.load());
+  deleted();
 }

@@ -1,82 +1,128 @@
 /** Who is signed in, for which app. Kept in this tab's sessionStorage: gone when the tab is closed. */
 
 import * as api from "./api.js";
+import { App } from "./app.js";
 
 const PLACE = "tenshot";
 
-/** What is known of the present session; `key` is null while nobody is signed in. */
-export const session = {
-  key: null,
-  keyId: null,
-  /** Whether the key was made by a sign-in link, and so goes when its user does. */
-  fromLink: false,
-  admin: false,
-  scopes: [],
-  /** The app that is open: {id, name, default_workflow_id}, or null. */
-  app: null,
+/** One sign-in: it stays what it is, so who waits for the server can tell whether it is still the present one. */
+class Session {
+  constructor(key = null, { fromLink = false, keyId = null, admin = false, scopes = [] } = {}) {
+    /** Null while nobody is signed in. */
+    this.key = key;
+    this.keyId = keyId;
+    /** Whether the key was made by a sign-in link, and so goes when its user does. */
+    this.fromLink = fromLink;
+    this.admin = admin;
+    this.scopes = scopes;
+    this.client = api.client(key);
+    /** The app that is open, or null. */
+    this.app = null;
+    this.apps = new Map();
+  }
+
   get canWrite() {
     return this.admin || this.scopes.includes("All") || this.scopes.includes("Write");
-  },
-};
+  }
+
+  /** Whether something is not on the server yet, of whichever app. */
+  get busy() {
+    return [...this.apps.values()].some(({ busy }) => busy);
+  }
+
+  /** Goes to an app, as the server answers it, or to none. What was begun in an app goes on there. */
+  open(record) {
+    if (record && !this.apps.has(record.id)) this.apps.set(record.id, new App(record, this.key, this.admin));
+    this.app = record ? this.apps.get(record.id) : null;
+    if (record) this.app.record = record;
+  }
+
+  /** No pictures are sent any more. */
+  close() {
+    for (const { upload } of this.apps.values()) upload.close();
+  }
+}
+
+/** The present one. */
+export let session = new Session();
 
 /** Tells `change` when somebody signs in or out, and when another app is opened. */
 export const events = new EventTarget();
 
+let tries = 0;
+
 /** Takes up the session that this tab had. False: there is none. */
 export async function resume() {
-  const kept = JSON.parse(sessionStorage.getItem(PLACE) ?? "null");
-  if (!kept) return false;
-  await signIn(kept.key, { fromLink: kept.fromLink, appId: kept.appId });
+  const before = kept();
+  if (!before) return false;
+  await signIn(before.key, { fromLink: before.fromLink, appId: before.appId });
   return true;
 }
 
-/** Signs in with a key. Throws ApiError for one that nobody knows. */
+/** Signs in with a key, unless another one is tried meanwhile. Throws ApiError for a key that nobody knows. */
 export async function signIn(key, { fromLink = false, appId = null } = {}) {
-  api.authorize(key);
-  let found;
+  const mine = ++tries;
+  const client = api.client(key);
+  let next;
   try {
-    found = await api.session.get();
+    const found = await client.session.get();
+    next = new Session(key, { fromLink, keyId: found.key_id, admin: found.admin, scopes: found.scopes });
+    const apps = found.admin ? await client.admin.apps() : [];
+    next.open(found.app ?? apps.find((one) => one.id === appId) ?? (apps.length === 1 ? apps[0] : null));
   } catch (error) {
-    if (!(error instanceof api.Offline)) forget();
+    if (error.http === 401 && kept()?.key === key) sessionStorage.removeItem(PLACE);
     throw error;
   }
-  Object.assign(session, { key, keyId: found.key_id, fromLink, admin: found.admin, scopes: found.scopes });
-  session.app = found.app ?? null;
-  if (found.admin) {
-    const apps = await api.admin.apps();
-    session.app = apps.find((one) => one.id === appId) ?? (apps.length === 1 ? apps[0] : null);
-  }
-  settle();
+  if (mine === tries) become(next);
 }
 
 /** Signs in with the token of a link that the server printed. Throws ApiError where it was used already. */
 export async function signInByToken(token) {
-  const made = await api.session.byToken(token);
+  const made = await api.client(null).session.byToken(token);
   await signIn(made.key, { fromLink: true });
 }
 
-/** Goes to another app; only an admin key opens more than one. */
-export function openApp(app) {
-  session.app = app;
-  settle();
+/** Goes to another app, or to none; only an admin key opens more than one. */
+export function openApp(record) {
+  session.open(record);
+  become(session);
 }
 
-/** Forgets the key; one that a link made is revoked. */
+/** An app was deleted: it is open no more. */
+export function closeApp(id) {
+  session.apps.get(id)?.upload.close();
+  session.apps.delete(id);
+  if (session.app?.id === id) session.app = null;
+  become(session);
+}
+
+/** Forgets the key; one that a link made is revoked, when the labels on their way have arrived. */
 export async function signOut({ revoke = session.fromLink } = {}) {
-  if (revoke) await api.admin.revokeKey(session.keyId).catch(() => null);
-  forget();
+  const left = session;
+  left.close();
+  if (revoke) {
+    const apps = [...left.apps.values()];
+    await Promise.all(apps.map(({ labels }) => labels.arrived()));
+    for (const { client } of [left, ...apps]) client.stop();
+    await api
+      .client(left.key)
+      .admin.revokeKey(left.keyId)
+      .catch(() => null);
+  }
+  // Somebody else may be signed in by now.
+  if (left === session) become(new Session());
+}
+
+function become(next) {
+  if (next !== session) session.close();
+  session = next;
+  if (session.key) {
+    const { key, fromLink, app } = session;
+    sessionStorage.setItem(PLACE, JSON.stringify({ key, fromLink, appId: app?.id }));
+  } else sessionStorage.removeItem(PLACE);
   events.dispatchEvent(new Event("change"));
 }
 
-function settle() {
-  api.authorize(session.key, session.admin && session.app ? session.app.id : null);
-  const kept = { key: session.key, fromLink: session.fromLink, appId: session.app?.id };
-  sessionStorage.setItem(PLACE, JSON.stringify(kept));
-  events.dispatchEvent(new Event("change"));
-}
-
-function forget() {
-  api.authorize(null);
-  sessionStorage.removeItem(PLACE);
-  Object.assign(session, { key: null, keyId: null, fromLink: false, admin: false, scopes: [], app: null });
+function kept() {
+  return JSON.parse(sessionStorage.getItem(PLACE) ?? "null");
 }

@@ -1,8 +1,8 @@
 /** What is round every view: the way between them, the app's name, undo, and whether the server answers. */
 
 import { connection } from "./api.js";
-import { h, icon, unseen } from "./dom.js";
-import * as labels from "./labels.js";
+import { confirmed } from "./dialog.js";
+import { count, h, icon, unseen } from "./dom.js";
 import { notice, trying } from "./notice.js";
 import * as sessions from "./session.js";
 import { session } from "./session.js";
@@ -14,19 +14,14 @@ export const VIEWS = { library: "Library", teach: "Teach", search: "Search", mod
 
 const ASK_AGAIN_MS = 2000;
 
-/** The page of somebody who is signed in: {element, main, mark(view)}. */
-export function shell() {
+/** The page of somebody who is signed in, for an app or none: {element, main, mark(view)}. */
+export function shell(app) {
   const links = Object.entries(VIEWS).map(([name, title]) =>
     h("a", { href: `#/${name}`, class: "nav-link" }, icon(name), h("span", {}, title)),
   );
   const main = h("main", { id: "main", tabindex: "-1" });
-  const app = h("a", { class: "app-name", href: "#/apps" });
-  const undo = h(
-    "button",
-    { class: "quiet undo", onclick: undone, disabled: true },
-    icon("undo"),
-    h("span", {}, "Undo"),
-  );
+  const name = h("a", { class: "app-name", href: "#/apps" }, unseen("App: "), app?.name ?? "No app is open");
+  const undo = h("button", { class: "quiet undo", onclick: () => undone(app) }, icon("undo"), h("span", {}, "Undo"));
   const colours = h("button", { class: "bare", onclick: () => tint(nextTheme()) }, icon("theme"));
   const tint = (name) => {
     colours.setAttribute("aria-label", `Colours: ${name}`);
@@ -42,18 +37,14 @@ export function shell() {
       h("img", { src: "/page/icon.svg", alt: "" }),
       h("span", {}, "tenshot"),
     ),
-    app,
+    name,
     h(
       "div",
       { class: "top-tools" },
       undo,
       h("button", { class: "bare", "aria-label": "Keys", title: "Keys (?)", onclick: showShortcuts }, icon("help")),
       colours,
-      h(
-        "button",
-        { class: "bare", "aria-label": "Sign out", title: "Sign out", onclick: () => sessions.signOut() },
-        icon("exit"),
-      ),
+      h("button", { class: "bare", "aria-label": "Sign out", title: "Sign out", onclick: leaving }, icon("exit")),
     ),
   );
   const element = h(
@@ -62,16 +53,18 @@ export function shell() {
     header,
     h("nav", { class: "nav", "aria-label": "Views" }, links),
     main,
-    offline(),
+    offline,
   );
 
-  labels.events.addEventListener("step", () => {
-    const said = labels.last();
+  const stepped = () => {
+    const said = app?.labels.last;
     undo.disabled = !said;
     undo.title = said ? `Undo: ${said} (Z)` : "Nothing to undo";
-  });
+  };
+  app?.labels.addEventListener("step", stepped);
+  stepped();
   shortcuts("Everywhere", [
-    { keys: ["z", "Ctrl+z"], shown: "Z", does: "Undo the last labels", call: undone },
+    { keys: ["z", "Ctrl+z"], shown: "Z", does: "Undo the last labels", call: () => undone(app) },
     { keys: ["?"], shown: "?", does: "This list", call: showShortcuts },
   ]);
 
@@ -80,7 +73,6 @@ export function shell() {
     main,
     /** Says where we are. */
     mark(view) {
-      app.replaceChildren(unseen("App: "), session.app?.name ?? "No app is open");
       for (const link of links) {
         if (link.getAttribute("href") === `#/${view}`) link.setAttribute("aria-current", "page");
         else link.removeAttribute("aria-current");
@@ -90,13 +82,28 @@ export function shell() {
   };
 }
 
-async function undone() {
-  const said = await trying(() => labels.undo());
-  if (said) notice(`Undone: ${said}`);
+/** Takes labels back, the last ones unless a step is given, and says so. */
+export async function undone(app, step) {
+  const said = await trying(async () => app?.labels.undo(step));
+  if (said) notice(said);
 }
 
+async function leaving() {
+  const left = [...session.apps.values()].reduce((sum, { upload }) => sum + upload.progress().waiting, 0);
+  const sure =
+    !left ||
+    (await confirmed({
+      title: "Sign out now?",
+      text: `${count(left, "picture")} on the way would not be added.`,
+      yes: "Sign out",
+    }));
+  if (sure) await sessions.signOut();
+}
+
+const offline = offlineLine();
+
 /** The line that appears while the server doesn't answer, and goes when it does. */
-function offline() {
+function offlineLine() {
   const element = h(
     "div",
     { class: "offline", role: "alert", hidden: true },

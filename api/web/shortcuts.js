@@ -8,7 +8,7 @@ const groups = new Map();
 /** Adds keys: [{keys: ["y"], shown: "Y", does: "Yes", call}]. Returns how to take them away again. */
 export function shortcuts(title, list) {
   groups.set(title, list);
-  return () => groups.delete(title);
+  return () => groups.get(title) === list && groups.delete(title);
 }
 
 /** Shows all of them. */

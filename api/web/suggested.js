@@ -1,11 +1,7 @@
 /** The queue of pictures that teach most, one at a time. */
 
-import { models } from "./api.js";
-import * as concepts from "./concepts.js";
 import { h, icon, percent, put, putKeepingFocus } from "./dom.js";
-import * as labels from "./labels.js";
-import { trying } from "./notice.js";
-import { remembered } from "./pictures.js";
+import { failed } from "./notice.js";
 import { session } from "./session.js";
 import { broken, empty, loading } from "./shell.js";
 
@@ -19,8 +15,11 @@ const REASONS = {
 
 export class Suggested {
   /** concept: () -> the concept that is asked about. */
-  constructor(concept) {
+  constructor(app, concept) {
+    this.app = app;
     this.concept = concept;
+    /** Of how many beginnings this is; what was asked for an earlier one is not taken any more. */
+    this.turn = 0;
     this.queue = [];
     this.seen = new Set();
     this.element = h("div", { class: "suggested" });
@@ -28,51 +27,73 @@ export class Suggested {
 
   /** Begins anew, as for another concept. */
   async begin() {
+    this.turn++;
     this.queue = [];
+    this.error = null;
+    this.fetching = false;
     this.seen.clear();
     put(this.element, loading("Choosing pictures …"));
     await this.more();
-    this.show();
   }
 
   /** Says of the picture in front that it shows the concept, or doesn't; null: passes on. */
   async answer(value) {
     const one = this.queue.shift();
     if (!one) return;
+    const { turn } = this;
     this.show();
-    if (value !== null) await trying(() => labels.label([one.picture], this.concept().id, value));
-    if (this.queue.length < FEW) {
-      await this.more();
+    try {
+      if (value !== null) await this.app.labels.label([one.picture], this.concept().id, value);
+    } catch (error) {
+      failed(error);
+      if (turn !== this.turn) return;
+      // What is not labelled is asked again.
+      this.queue.unshift(one);
       this.show();
     }
+    if (turn === this.turn && this.queue.length < FEW) await this.more();
   }
 
   get picture() {
     return this.queue[0]?.picture ?? null;
   }
 
+  /** Fetches more and shows what there is then. */
   async more() {
+    const { client, pictures: known } = this.app;
+    const { turn } = this;
     const concept = this.concept();
-    if (!concept || this.fetching) return;
-    this.fetching = true;
-    try {
-      const found = await models.suggestions("all", {
-        n: AT_ONCE,
-        concept_id: concept.yes > 0 ? concept.id : undefined,
-      });
-      if (concept !== this.concept()) return;
-      const pictures = remembered(found.map(({ input }) => input));
-      found.forEach((one, place) => {
-        if (this.seen.has(one.input.id)) return;
-        this.seen.add(one.input.id);
-        this.queue.push({ picture: pictures[place], strategy: one.strategy, value: one.concept?.value ?? null });
-      });
-      this.error = null;
-    } catch (error) {
-      this.error = error;
-    } finally {
+    if (this.fetching) return;
+    if (concept) {
+      this.fetching = true;
+      try {
+        const asked = known.now();
+        const concept_id = concept.yes > 0 ? concept.id : undefined;
+        const found = await client.models.suggestions("all", { n: AT_ONCE, concept_id });
+        if (turn !== this.turn) return;
+        this.take(
+          found,
+          known.remembered(
+            found.map(({ input }) => input),
+            asked,
+          ),
+        );
+        this.error = null;
+      } catch (error) {
+        if (turn !== this.turn) return;
+        this.error = error;
+      }
       this.fetching = false;
     }
+    this.show();
+  }
+
+  take(found, pictures) {
+    found.forEach((one, place) => {
+      if (this.seen.has(one.input.id)) return;
+      this.seen.add(one.input.id);
+      this.queue.push({ picture: pictures[place], strategy: one.strategy, value: one.concept?.value ?? null });
+    });
   }
 
   show() {
@@ -91,6 +112,7 @@ export class Suggested {
           text: "Name a concept on the left; then the pictures that teach it most come here.",
         }),
       );
+    if (!one && this.fetching) return put(this.element, loading("Choosing pictures …"));
     if (!one) {
       const again = h("button", { onclick: () => this.begin() }, "Look again");
       return put(

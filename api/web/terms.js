@@ -1,7 +1,6 @@
 /** What a search is for: pictures, parts of pictures, words and concepts, each wanted or not. */
 
 import { base64 } from "./api.js";
-import * as concepts from "./concepts.js";
 import { cropper } from "./crop.js";
 import { open } from "./dialog.js";
 import { h, icon, put } from "./dom.js";
@@ -46,7 +45,7 @@ export function wired(one) {
 }
 
 /** A term as a line of the query: can be turned round, cropped and taken away. */
-export function termLine(one, { changed, removed }) {
+export function termLine({ concepts }, one, { changed, removed }) {
   const flip = h(
     "button",
     { class: one.like ? "flip yes" : "flip no", onclick: () => changed({ ...one, like: !one.like }) },
@@ -102,11 +101,11 @@ function cropped(one, changed) {
 }
 
 /** A list of terms in an element. */
-export function showTerms(element, terms, call) {
+export function showTerms(app, element, terms, call) {
   put(
     element,
     terms.map((one) =>
-      termLine(one, {
+      termLine(app, one, {
         changed: (next) => call(terms.map((other) => (other.key === one.key ? next : other))),
         removed: () => call(terms.filter((other) => other.key !== one.key)),
       }),

@@ -3,12 +3,12 @@
 import { count, h, icon, put, settled } from "./dom.js";
 import { open } from "./dialog.js";
 import { session } from "./session.js";
-import * as upload from "./upload.js";
+import { dropped } from "./upload.js";
 
 const FAILURES_SHOWN = 100;
 
 /** The buttons that ask for files, a folder and addresses. */
-export function addButtons() {
+export function addButtons({ upload }) {
   if (!session.canWrite) return [];
   const files = h("input", {
     type: "file",
@@ -24,19 +24,19 @@ export function addButtons() {
     hidden: true,
     "aria-label": "A folder of pictures",
   });
-  files.addEventListener("change", () => taken(files));
-  folder.addEventListener("change", () => taken(folder));
+  files.addEventListener("change", () => taken(upload, files));
+  folder.addEventListener("change", () => taken(upload, folder));
   return [
     files,
     folder,
     h("button", { class: "primary", onclick: () => files.click() }, icon("add"), "Add pictures"),
     h("button", { onclick: () => folder.click() }, icon("folder"), "Folder"),
-    h("button", { onclick: () => addresses() }, icon("link"), "Addresses"),
+    h("button", { onclick: () => addresses(upload) }, icon("link"), "Addresses"),
   ];
 }
 
 /** Takes what is dropped on or pasted into the page while a view is open. Returns how to stop that. */
-export function accepting(element) {
+export function accepting({ upload }, element) {
   if (!session.canWrite) return () => null;
   const hint = h(
     "div",
@@ -54,7 +54,7 @@ export function accepting(element) {
     hint.hidden = true;
     if (!files(event)) return;
     event.preventDefault();
-    offered(await upload.dropped(event.dataTransfer));
+    offered(upload, await dropped(event.dataTransfer));
   };
   const paste = (event) => {
     if (event.target.closest?.("input, textarea, dialog")) return;
@@ -73,7 +73,7 @@ export function accepting(element) {
 }
 
 /** The tray: how far the upload is, and what failed for which reason. */
-export function tray() {
+export function tray({ upload }) {
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Upload" });
   const said = h("strong", { role: "status" });
   const failures = h("details", { class: "failures" });
@@ -87,7 +87,8 @@ export function tray() {
   );
 
   function show() {
-    const { total, done, failed, busy } = upload.progress();
+    const { total, done, failed, waiting } = upload.progress();
+    const busy = waiting > 0;
     element.hidden = !total;
     bar.value = total ? (done + failed) / total : 0;
     bar.hidden = !busy;
@@ -98,10 +99,10 @@ export function tray() {
     const again = upload.things.some((one) => one.state === "failed" && !one.final);
     put(
       buttons,
-      again && !busy && h("button", { onclick: upload.retry }, "Try again"),
+      again && !busy && h("button", { onclick: () => upload.retry() }, "Try again"),
       busy
-        ? h("button", { onclick: upload.stop }, "Stop")
-        : h("button", { class: "bare", "aria-label": "Close", onclick: upload.clear }, icon("close")),
+        ? h("button", { onclick: () => upload.stop() }, "Stop")
+        : h("button", { class: "bare", "aria-label": "Close", onclick: () => upload.clear() }, icon("close")),
     );
     const list = upload.things.filter(({ state }) => state === "failed");
     failures.hidden = !list.length;
@@ -117,18 +118,21 @@ export function tray() {
     );
   }
   const later = settled(show, 40);
-  upload.events.addEventListener("change", later);
+  upload.addEventListener("change", later);
   show();
-  return { element, close: () => upload.events.removeEventListener("change", later) };
+  return { element, close: () => upload.removeEventListener("change", later) };
 }
 
-function taken(input) {
-  offered([...input.files].map((file) => ({ file, path: file.webkitRelativePath || file.name })));
+function taken(upload, input) {
+  offered(
+    upload,
+    [...input.files].map((file) => ({ file, path: file.webkitRelativePath || file.name })),
+  );
   input.value = "";
 }
 
 /** Files that came with folders may be labelled by them: that is asked first. */
-function offered(files) {
+function offered(upload, files) {
   const folders = new Set(files.map(({ path }) => path.split("/").at(-2)).filter(Boolean));
   if (!folders.size) {
     upload.addFiles(files);
@@ -153,7 +157,7 @@ function offered(files) {
   });
 }
 
-function addresses() {
+function addresses(upload) {
   const text = h("textarea", { rows: 8, id: "urls", placeholder: "https://example.org/robin.jpg" });
   const problem = h("p", { class: "problem", role: "alert" });
   const add = () => {

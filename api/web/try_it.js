@@ -1,13 +1,15 @@
 /** Try it: drop a picture, see what the model makes of it, and why. Nothing is kept. */
 
-import { base64, models } from "./api.js";
+import { base64 } from "./api.js";
 import { valueList } from "./closeup.js";
 import { h, icon, put } from "./dom.js";
 import { explanation } from "./explanation.js";
 import { loading } from "./shell.js";
 
 export class TryIt {
-  constructor(model) {
+  constructor(app, model) {
+    this.app = app;
+    this.latest = 0;
     this.model = model;
     const file = h("input", { type: "file", accept: "image/*", hidden: true, "aria-label": "A picture to try" });
     file.addEventListener("change", () => {
@@ -36,10 +38,12 @@ export class TryIt {
   }
 
   async try(file) {
+    const mine = ++this.latest;
     put(this.found, loading("Looking at it …"));
     try {
       const given = { data: { image: { base64: await base64(file) } } };
-      const answer = await models.predict(this.model, [given]);
+      const answer = await this.app.client.models.predict(this.model, [given]);
+      if (mine !== this.latest) return;
       const [output] = answer.outputs;
       if (output.status.code !== 10000) throw new Error(output.status.details ?? output.status.description);
       put(
@@ -50,9 +54,10 @@ export class TryIt {
           h("img", { src: URL.createObjectURL(file), alt: file.name }),
           valueList(output.data.concepts ?? []),
         ),
-        explanation(given, { model: this.model, most: 2 }),
+        explanation(this.app, given, { model: this.model, most: 2 }),
       );
     } catch (error) {
+      if (mine !== this.latest) return;
       put(this.found, h("p", { class: "problem", role: "alert" }, error.message));
     }
   }

@@ -1,18 +1,18 @@
 /** Versions of a model: freeze what it knows, compare with then, go back. */
 
-import { models } from "./api.js";
-import * as concepts from "./concepts.js";
 import { confirmed, open } from "./dialog.js";
 import { count, h, icon, percent, put } from "./dom.js";
 import { notice, trying } from "./notice.js";
-import { byId } from "./pictures.js";
 import { session } from "./session.js";
 import { loading } from "./shell.js";
 
 const FROZEN = 21100;
 
 export class Versions {
-  constructor(model) {
+  constructor(app, model) {
+    this.app = app;
+    this.models = app.client.models;
+    this.latest = 0;
     this.model = model;
     this.list = h("ol", { class: "versions" });
     this.element = h(
@@ -35,8 +35,10 @@ export class Versions {
   }
 
   async load() {
+    const mine = ++this.latest;
     await trying(async () => {
-      const found = (await models.versions(this.model)).filter(({ status }) => status.code === FROZEN);
+      const found = (await this.models.versions(this.model)).filter(({ status }) => status.code === FROZEN);
+      if (mine !== this.latest) return;
       put(
         this.list,
         found.length
@@ -67,7 +69,7 @@ export class Versions {
 
   async freeze() {
     await trying(async () => {
-      await models.freeze(this.model);
+      await this.models.freeze(this.model);
       notice("Frozen: this version's predictions never change");
       await this.load();
     });
@@ -81,7 +83,7 @@ export class Versions {
     });
     if (!sure) return;
     await trying(async () => {
-      await models.goBack(this.model, version.id);
+      await this.models.goBack(this.model, version.id);
       notice(`The newest version predicts as version ${number} does`);
       await this.load();
     });
@@ -91,9 +93,11 @@ export class Versions {
     const body = h("div", { class: "stack" }, loading("Asking both …"));
     open({ title: `Version ${number}, and the labels of now`, body, wide: true });
     try {
-      const found = await models.compare(this.model, version.id);
-      const pictures = new Map((await byId(found.changes.map(({ input_id: id }) => id))).map((one) => [one.id, one]));
-      put(body, compared(found, pictures, number));
+      const found = await this.models.compare(this.model, version.id);
+      const pictures = new Map(
+        (await this.app.pictures.byId(found.changes.map(({ input_id: id }) => id))).map((one) => [one.id, one]),
+      );
+      put(body, compared(this.app, found, pictures, number));
     } catch (error) {
       put(body, h("p", { class: "problem" }, error.message));
     }
@@ -107,7 +111,7 @@ const QUALITIES = [
   ["expected_calibration_error", "Calibration error", percent],
 ];
 
-function compared(found, pictures, number) {
+function compared({ concepts }, found, pictures, number) {
   const rows = QUALITIES.map(([key, name, shown]) =>
     h(
       "tr",

@@ -1,16 +1,18 @@
 """A live server, and Chromium on the page that it serves. Without Chromium these tests are skipped."""
 
+import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import APIResponse, Browser, BrowserContext, Page, Route, expect, sync_playwright
 from threadpoolctl import threadpool_limits
 
 from tenshot import Store
@@ -24,6 +26,8 @@ from tenshot.tools.samples import Sample, tasks
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 KINDS = ("mammal", "produce", "sky", "vehicle")
 EACH = 25
+# Seconds: the first picture waits for its model.
+LONG = 60
 expect.set_options(timeout=15_000)
 
 
@@ -43,7 +47,8 @@ class Opened:
 
     page: Page
     server: Server
-    wrong: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    excused: list[str] = field(default_factory=list)
 
     def go(self, view: str) -> Page:
         self.page.goto(f"{self.server.url}/#/{view}")
@@ -51,7 +56,29 @@ class Opened:
 
     def excuse(self, text: str) -> None:
         """What the browser reports as an error by itself, though the page deals with it."""
-        self.wrong = [said for said in self.wrong if text not in said]
+        self.excused.append(text)
+
+    @property
+    def wrong(self) -> list[str]:
+        return [said for said in self.said if not any(text in said for text in self.excused)]
+
+    def becomes(self, found: Callable[[], Any], wanted: Any) -> None:
+        """As `patience.becomes`, while the page and what is held of its requests go on."""
+        end = time.monotonic() + LONG
+        while (now := found()) != wanted and time.monotonic() < end:
+            self.page.wait_for_timeout(20)
+        assert now == wanted
+
+    def enter(self, app: App) -> Page:
+        """Opens another app, which only an admin can."""
+        self.go("apps")
+        card = self.page.get_by_role("listitem").filter(has=self.page.get_by_role("heading", name=app.name, exact=True))
+        card.get_by_role("button", name="Open", exact=True).click()
+        return self.page
+
+    def hold(self, url: str, method: str = "GET", *, first: int = 1_000, answered: bool = False) -> "Held":
+        """From now on requests wait, at most so many; with `answered` it is their answers that wait."""
+        return Held(self, url, method, first, answered)
 
     def sign_in(self, key: str) -> Page:
         self.page.goto(self.server.url)
@@ -59,6 +86,55 @@ class Opened:
         self.page.get_by_role("button", name="Sign in").click()
         self.page.get_by_role("navigation", name="Views").wait_for()
         return self.page
+
+
+class Held:
+    """Requests that the browser has made and the server has not seen; or whose answers the browser has not seen."""
+
+    def __init__(self, tab: Opened, url: str, method: str, first: int, answered: bool) -> None:
+        self.page = tab.page
+        self.tab = tab
+        self.routes: list[Route] = []
+        self.answers: list[APIResponse] = []
+        self._answered = answered
+        self._url, self._method, self._first = re.compile(url), method, first
+        self.page.route(self._url, self._hold)
+
+    def _hold(self, route: Route) -> None:
+        if route.request.method != self._method or len(self.routes) >= self._first:
+            route.fallback()
+        else:
+            if self._answered:
+                self.answers.append(route.fetch(timeout=1000 * LONG))
+            self.routes.append(route)
+
+    def wait(self, number: int = 1) -> Self:
+        """Until so many wait."""
+        end = time.monotonic() + LONG
+        while len(self.routes) < number:
+            assert time.monotonic() < end, f"{len(self.routes)} of {number} requests"
+            self.page.wait_for_timeout(20)
+        return self
+
+    def release(self) -> None:
+        """They go on; none is held any more."""
+        self._first = 0
+        for place, route in enumerate(self.routes):
+            if self._answered:
+                route.fulfill(response=self.answers[place])
+            else:
+                route.continue_()
+
+    def fail(self, place: int = 0) -> None:
+        """The server can't be reached by this one."""
+        self.routes[place].abort()
+        self.tab.excuse("ERR_FAILED")
+
+    def refuse(self, place: int = 0) -> None:
+        """The server breaks down at this one."""
+        status = {"code": 98004, "description": "Internal server error", "details": "something went wrong"}
+        self.routes[place].fulfill(status=500, json={"status": status})
+        self.tab.excuse("500")
 
 
 @pytest.fixture(scope="session")
@@ -100,8 +176,8 @@ def opened(browser: Browser, server: Server) -> Iterator[Callable[..., Opened]]:
         contexts.append(browser.new_context(reduced_motion="reduce", **options))
         contexts[-1].set_default_timeout(15_000)
         tab = Opened(contexts[-1].new_page(), server)
-        tab.page.on("console", lambda said: tab.wrong.extend([said.text] if said.type == "error" else []))
-        tab.page.on("pageerror", lambda error: tab.wrong.append(str(error)))
+        tab.page.on("console", lambda said: tab.said.extend([said.text] if said.type == "error" else []))
+        tab.page.on("pageerror", lambda error: tab.said.append(str(error)))
         tab.page.on("request", lambda asked: _check(tab, asked.url))
         tabs.append(tab)
         return tab
@@ -115,7 +191,7 @@ def opened(browser: Browser, server: Server) -> Iterator[Callable[..., Opened]]:
 def _check(tab: Opened, url: str) -> None:
     """The page asks nobody but the server that it came from."""
     if not url.startswith((tab.server.url, "blob:", "data:")):
-        tab.wrong.append(f"asked {url}")
+        tab.said.append(f"asked {url}")
 
 
 @pytest.fixture(scope="session")
@@ -155,6 +231,20 @@ def taught(filled: App, drawings: list[Sample]) -> App:
         for sample in [one for one in drawings if one.label == kind][:10]:
             filled.label(sample.name, {kind: True})
     return filled
+
+
+@pytest.fixture
+def vectors(server: Server, request: pytest.FixtureRequest) -> Callable[..., App]:
+    """Makes apps of vectors v0, v1, ..., of two kinds in turn, with concepts that nothing is labelled with."""
+
+    def made(name: str = "", concepts: Sequence[str] = ("even", "odd"), many: int = 12) -> App:
+        app = server.store.create_app(f"{request.node.name}{name}", "vectors", dim=4)
+        kinds = np.eye(4)[np.arange(many) % 2] + np.random.default_rng(0).normal(0, 0.1, (many, 4))
+        app.add_vectors(kinds.astype(np.float32), ids=[f"v{number}" for number in range(many)])
+        app.create_concepts([(concept, concept) for concept in concepts])
+        return app
+
+    return made
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 /** Apps: make one, open one, choose what it sees with; its keys and its export. */
 
-import { admin, download, knows, workflow } from "../api.js";
+import { knows } from "../api.js";
 import { AppKeys } from "../app_keys.js";
 import { BaseWorkflow } from "../base_workflow.js";
 import { confirmed, open as window_ } from "../dialog.js";
@@ -10,20 +10,27 @@ import * as sessions from "../session.js";
 import { session } from "../session.js";
 import { workflowCards } from "../workflow_cards.js";
 
-export async function open(main) {
+export async function load(app) {
+  const { client, admin } = session;
   const [list, apps] = await Promise.all([
-    workflow.all(),
-    session.admin ? admin.apps() : session.app ? [session.app] : [],
+    client.workflow.all(),
+    admin ? client.admin.apps() : app ? [app.record] : [],
   ]);
-  const view = new Apps(main, list, apps);
+  return { list, apps };
+}
+
+export function open(main, { app, loaded }) {
+  const view = new Apps(main, app, loaded);
   return () => view.close();
 }
 
 class Apps {
-  constructor(main, list, apps) {
+  constructor(main, app, { list, apps }) {
+    this.app = app;
     this.list = list;
+    this.session = session;
     const title = (id) => list.find((one) => one.id === id)?.title ?? id;
-    this.base = session.app && new BaseWorkflow(list);
+    this.base = app && new BaseWorkflow(app, list);
     const none = h(
       "p",
       { class: "muted" },
@@ -51,13 +58,13 @@ class Apps {
               apps.map((one) => this.card(one, title)),
             )
           : none,
-        session.app &&
+        app &&
           h(
             "div",
             { class: "model-grid" },
             this.base.element,
             session.admin
-              ? new AppKeys().element
+              ? new AppKeys(app).element
               : h(
                   "section",
                   { class: "card stack", "aria-label": "Keys" },
@@ -68,7 +75,7 @@ class Apps {
                     "You are signed in with a key of this app alone. The admin key manages apps and keys.",
                   ),
                 ),
-            exporting(),
+            exporting(app),
           ),
       ),
     );
@@ -76,11 +83,12 @@ class Apps {
   }
 
   close() {
+    this.closed = true;
     this.base?.close();
   }
 
   card(one, title) {
-    const here = one.id === session.app?.id;
+    const here = one.id === this.app?.id;
     return h(
       "li",
       { class: here ? "card app-card here" : "card app-card" },
@@ -92,7 +100,7 @@ class Apps {
         { class: "row" },
         here
           ? h("a", { class: "button", href: "#/library" }, "To its library")
-          : h("button", { onclick: () => enter(one) }, "Open"),
+          : h("button", { onclick: () => this.enter(one) }, "Open"),
         session.admin && h("button", { class: "danger quiet", onclick: () => this.remove(one) }, "Delete"),
       ),
     );
@@ -110,9 +118,9 @@ class Apps {
       }
       button.disabled = true;
       try {
-        const made = await admin.createApp(name.value.trim(), cards.value(), cards.dim());
+        const made = await this.session.client.admin.createApp(name.value.trim(), cards.value(), cards.dim());
         dialog.close();
-        enter(made);
+        this.enter(made);
       } catch (error) {
         problem.textContent = error.message;
       }
@@ -147,24 +155,26 @@ class Apps {
     });
     if (!sure) return;
     await trying(async () => {
-      await admin.deleteApp(one.id);
+      await this.session.client.admin.deleteApp(one.id);
       notice(`${one.name} is deleted`);
-      sessions.openApp(one.id === session.app?.id ? null : session.app);
+      if (this.session === session) sessions.closeApp(one.id);
     });
+  }
+
+  enter(record) {
+    // Unless somebody has gone elsewhere while it was made.
+    if (this.closed) return;
+    sessions.openApp(record);
+    location.hash = "#/library";
   }
 }
 
-function enter(app) {
-  sessions.openApp(app);
-  location.hash = "#/library";
-}
-
 /** A way to take everything along, where the server has one. */
-function exporting() {
+function exporting(app) {
   const place = h("section", { class: "card stack", "aria-label": "Export", hidden: true });
   const save = async () => {
-    const url = URL.createObjectURL(await download("export"));
-    h("a", { href: url, download: `${session.app.name}.tar` }).click();
+    const url = URL.createObjectURL(await app.client.download("export"));
+    h("a", { href: url, download: `${app.name}.tar` }).click();
     URL.revokeObjectURL(url);
   };
   trying(async () => {

@@ -1,53 +1,51 @@
 /** Library: all pictures of the app, to add, look through, select and label. */
 
-import { inputs, searched } from "../api.js";
 import { cells } from "../cell.js";
 import { closeup } from "../closeup.js";
-import * as concepts from "../concepts.js";
 import { count, h, icon, put, settled } from "../dom.js";
 import { Filters } from "../filters.js";
 import { Grid } from "../grid.js";
-import * as labels from "../labels.js";
-import { failed, trying } from "../notice.js";
-import { Pages } from "../pages.js";
-import { remembered } from "../pictures.js";
+import { trying } from "../notice.js";
 import { Predictions } from "../predictions.js";
 import { selectionBar } from "../selection.js";
 import { session } from "../session.js";
 import { broken, empty, loading } from "../shell.js";
 import { shortcuts } from "../shortcuts.js";
 import { accepting, addButtons, tray } from "../tray.js";
-import * as upload from "../upload.js";
 
 const WAIT_MS = 3000;
 
-export async function open(main) {
-  const counts = await inputs.counts();
-  const view = new Library(main, counts);
+export function load(app) {
+  return app.client.inputs.counts();
+}
+
+export function open(main, { app, loaded }) {
+  const view = new Library(main, app, loaded);
   view.find();
   return () => view.close();
 }
 
 class Library {
-  constructor(main, counts) {
+  constructor(main, app, counts) {
+    const { concepts, labels, upload } = app;
+    this.app = app;
+    this.latest = 0;
     this.counts = counts;
-    this.scores = new Map();
     this.total = h("span", { class: "count" });
-    this.filters = new Filters();
+    this.filters = new Filters(app);
     this.body = h("div", { class: "stage" });
     this.grid = new Grid({
       label: "Pictures",
-      cell: cells({ value: (picture) => this.value(picture) }),
+      cell: cells(app, { value: (picture) => this.value(picture) }),
       extra: 24,
     });
-    this.predictions = new Predictions({
+    this.predictions = new Predictions(app, {
       visible: () => this.grid.visible(),
       concepts: () => (concepts.all().some(({ yes }) => yes > 0) ? null : []),
       shown: (pictures) => this.grid.refresh(pictures),
-      failed,
     });
-    this.tray = tray();
-    const bar = selectionBar(this.grid, () => this.again());
+    this.tray = tray(app);
+    const bar = selectionBar(app, this.grid, () => this.again());
     put(
       main,
       h(
@@ -55,7 +53,7 @@ class Library {
         { class: "bar-top" },
         h("h1", {}, "Library"),
         this.total,
-        h("div", { class: "bar-tools" }, addButtons()),
+        h("div", { class: "bar-tools" }, addButtons(app)),
       ),
       this.filters.element,
       this.body,
@@ -64,13 +62,13 @@ class Library {
     );
     const look = settled(() => this.predictions.refresh(), 80);
     this.grid.addEventListener("look", look);
-    this.grid.addEventListener("open", (event) => closeup(event.detail));
+    this.grid.addEventListener("open", (event) => closeup(app, event.detail));
     this.onLabels = (event) => this.grid.refresh(event.detail);
     this.onAdded = settled(() => this.again(), 300);
     this.filters.addEventListener("change", () => this.find());
-    labels.events.addEventListener("change", this.onLabels);
-    upload.events.addEventListener("added", this.onAdded);
-    this.stopAccepting = accepting(main);
+    labels.addEventListener("change", this.onLabels);
+    upload.addEventListener("added", this.onAdded);
+    this.stopAccepting = accepting(app, main);
     this.noKeys = shortcuts("Library", [
       { keys: [], shown: "← ↑ → ↓", does: "Move; with Shift select on the way" },
       { keys: [], shown: "Space", does: "Select or not" },
@@ -88,6 +86,8 @@ class Library {
   }
 
   close() {
+    const { labels, upload } = this.app;
+    this.closed = true;
     clearTimeout(this.timer);
     this.grid.close();
     this.predictions.close();
@@ -95,14 +95,15 @@ class Library {
     this.filters.close();
     this.stopAccepting();
     this.noKeys();
-    labels.events.removeEventListener("change", this.onLabels);
-    upload.events.removeEventListener("added", this.onAdded);
+    labels.removeEventListener("change", this.onLabels);
+    upload.removeEventListener("added", this.onAdded);
   }
 
   value(picture) {
+    const { concepts } = this.app;
     const { looks } = this.filters;
     if (looks) {
-      const score = picture.values?.get(looks) ?? this.scores.get(picture.id);
+      const score = picture.values?.get(looks) ?? this.grid.source.scores?.get(picture.id);
       return score === undefined ? null : { name: concepts.nameOf(looks), value: score };
     }
     const best = picture.best;
@@ -111,7 +112,6 @@ class Library {
 
   /** Shows what the filters let through. */
   find() {
-    this.scores.clear();
     const source = this.source();
     this.grid.show(source);
     this.told(source);
@@ -129,23 +129,12 @@ class Library {
     const { status } = this.filters;
     const { processed, to_process: waiting, errors } = this.counts;
     const length = { ready: processed, pending: waiting, failed: errors }[status] ?? processed + waiting + errors;
-    const query = { status, newest_first: true };
-    return new Pages(
-      async (page, perPage) => remembered(await inputs.page({ ...query, page, per_page: perPage })),
-      length,
-    );
+    return this.app.pictures.pages({ status }, length);
   }
 
   searching() {
     const { looks, least } = this.filters;
-    const terms = this.filters.terms();
-    return new Pages(async (page, perPage) => {
-      const found = await searched(terms, page, perPage);
-      // Best first: behind the first that is too low there is none.
-      const hits = looks ? found.filter(({ score }) => score >= least) : found;
-      if (looks) for (const { input, score } of hits) this.scores.set(input.id, score);
-      return remembered(hits.map(({ input }) => input));
-    });
+    return this.app.pictures.hits(this.filters.terms(), { least: looks ? least : null });
   }
 
   /** Says how many there are, or why there are none. */
@@ -188,22 +177,29 @@ class Library {
 
   /** Looks again at what there is; what is in sight changes only where it is other. */
   async again() {
+    if (this.closed) return;
+    const mine = ++this.latest;
+    const { grid } = this;
     await trying(async () => {
-      this.counts = await inputs.counts();
-      await concepts.load();
+      const [counts] = await Promise.all([this.app.client.inputs.counts(), this.app.concepts.load()]);
+      if (this.closed || mine !== this.latest) return;
+      this.counts = counts;
+      const before = grid.source;
       const source = this.source();
       await source.load(0);
-      await source.range(...this.grid.span);
-      this.grid.update(source);
+      await source.range(...grid.span);
+      // Meanwhile other filters were chosen, or it was begun anew.
+      if (this.closed || mine !== this.latest || before !== grid.source) return;
+      grid.update(source);
       this.told(source);
-      this.watch();
     });
+    if (mine === this.latest) this.watch();
   }
 
   /** While pictures are on their way, asks now and then whether they have come. */
   watch() {
     clearTimeout(this.timer);
-    if (!this.counts.to_process) return;
+    if (this.closed || !this.counts.to_process) return;
     this.timer = setTimeout(() => this.again(), WAIT_MS);
   }
 }

@@ -1,7 +1,5 @@
 /** Model: how good it is, where it decides, what it was before, and what it says of a new picture. */
 
-import { models } from "../api.js";
-import * as concepts from "../concepts.js";
 import { confusion } from "../confusion.js";
 import { curveChart } from "../curve.js";
 import { open as window_ } from "../dialog.js";
@@ -14,27 +12,34 @@ import { TryIt } from "../try_it.js";
 import { Versions } from "../versions.js";
 
 const ALL = "all";
-let chosen = ALL;
+// What was looked at last of an app: app -> a model's id.
+const chosen = new WeakMap();
 
-export async function open(main, rest) {
-  const own = (await models.all()).filter((one) => one.app_id !== "main");
-  if (rest) chosen = decodeURIComponent(rest);
-  if (chosen !== ALL && !own.some(({ id }) => id === chosen)) chosen = ALL;
-  const view = new ModelView(main, own);
+export async function load(app) {
+  return (await app.client.models.all()).filter((one) => one.app_id !== "main");
+}
+
+export function open(main, { app, rest, loaded: own }) {
+  if (rest) chosen.set(app, decodeURIComponent(rest));
+  const id = own.some((one) => one.id === chosen.get(app)) ? chosen.get(app) : ALL;
+  const view = new ModelView(main, app, own, id);
   view.show();
   return () => view.close();
 }
 
 class ModelView {
-  constructor(main, own) {
-    this.own = own;
+  constructor(main, app, own, id) {
+    this.app = app;
+    this.models = app.client.models;
+    this.id = id;
+    this.latest = 0;
     const pick = h(
       "select",
       { "aria-label": "Model", onchange: () => (location.hash = `#/model/${encodeURIComponent(pick.value)}`) },
       h("option", { value: ALL }, "All concepts"),
       own.map(({ id, name }) => h("option", { value: id }, name)),
     );
-    pick.value = chosen;
+    pick.value = id;
     this.place = h("div", { class: "model-body" });
     put(
       main,
@@ -46,7 +51,7 @@ class ModelView {
         h(
           "div",
           { class: "bar-tools" },
-          session.canWrite && h("button", { onclick: () => making() }, icon("add"), "New model"),
+          session.canWrite && h("button", { onclick: () => making(app) }, icon("add"), "New model"),
         ),
       ),
       this.place,
@@ -58,13 +63,10 @@ class ModelView {
     this.observer?.disconnect();
   }
 
-  get id() {
-    return chosen;
-  }
-
   async show() {
+    const mine = ++this.latest;
     put(this.place, loading("Judging every label without itself …"));
-    if (!concepts.all().some(({ yes }) => yes > 0)) {
+    if (!this.app.concepts.all().some(({ yes }) => yes > 0)) {
       put(
         this.place,
         empty({
@@ -76,10 +78,10 @@ class ModelView {
       return;
     }
     try {
-      const evaluation = await models.evaluation(this.id);
-      if (!this.closed) this.draw(evaluation);
+      const evaluation = await this.models.evaluation(this.id);
+      if (!this.closed && mine === this.latest) this.draw(evaluation);
     } catch (error) {
-      if (!this.closed)
+      if (!this.closed && mine === this.latest)
         put(
           this.place,
           broken(error, () => this.show()),
@@ -92,10 +94,10 @@ class ModelView {
     const pick = (one) =>
       put(
         detail,
-        qualityOf(one, evaluation, (concept, value) => this.decide(concept, value)),
+        qualityOf(this.app, one, evaluation, (concept, value) => this.decide(concept, value)),
       );
     const curve = h("div", {}, loading("Teaching it anew with fewer labels …"));
-    const frozen = this.id === ALL ? this.noVersions() : new Versions(this.id).element;
+    const frozen = this.id === ALL ? this.noVersions() : new Versions(this.app, this.id).element;
     put(
       this.place,
       h(
@@ -106,17 +108,17 @@ class ModelView {
           "section",
           { class: "card wide", "aria-label": "Concepts" },
           h("h2", {}, "Concept by concept"),
-          qualityTable(evaluation.concepts, pick),
+          qualityTable(this.app, evaluation.concepts, pick),
         ),
         detail,
         h(
           "section",
           { class: "card", "aria-label": "Confusion matrix" },
           h("h2", {}, "What is taken for what"),
-          confusion(evaluation),
+          confusion(this.app, evaluation),
         ),
         h("section", { class: "card", "aria-label": "Learning curve" }, h("h2", {}, "Would more labels help?"), curve),
-        h("section", { class: "card", "aria-label": "Try it" }, new TryIt(this.id).element),
+        h("section", { class: "card", "aria-label": "Try it" }, new TryIt(this.app, this.id).element),
         h("section", { class: "card", "aria-label": "Versions" }, frozen),
       ),
     );
@@ -136,7 +138,7 @@ class ModelView {
   }
 
   drawCurve(curve) {
-    models.learningCurve(this.id).then(
+    this.models.learningCurve(this.id).then(
       (found) => put(curve, curveChart(found)),
       (error) => put(curve, h("p", { class: "muted" }, error.message)),
     );
@@ -152,14 +154,14 @@ class ModelView {
         { class: "muted" },
         "This model always follows the labels. To freeze what it knows, compare and go back, make a model of these concepts.",
       ),
-      session.canWrite && h("button", { onclick: () => making() }, icon("freeze"), "Make a model to freeze"),
+      session.canWrite && h("button", { onclick: () => making(this.app) }, icon("freeze"), "Make a model to freeze"),
     );
   }
 
   async decide(concept, value) {
     await trying(async () => {
-      await models.setThreshold(this.id, concept, value);
-      notice(`${concepts.nameOf(concept)} is a yes from ${percent(value)} on`);
+      await this.models.setThreshold(this.id, concept, value);
+      notice(`${this.app.concepts.nameOf(concept)} is a yes from ${percent(value)} on`);
       await this.show();
     });
   }
@@ -200,7 +202,7 @@ function decimal(value) {
 }
 
 /** A model of some concepts. */
-function making() {
+function making({ client, concepts }) {
   const name = h("input", { type: "text", id: "model-name", maxlength: 200 });
   const exclusive = h("input", { type: "checkbox", id: "model-exclusive" });
   const boxes = concepts.all().map((one) => {
@@ -215,7 +217,7 @@ function making() {
       return;
     }
     try {
-      const made = await models.create({
+      const made = await client.models.create({
         id: name.value.trim(),
         output_info: {
           data: { concepts: wanted },

@@ -1,15 +1,10 @@
 /** Search: by pictures and their parts, words, concepts, and more or less of what was found. */
 
-import { searched, workflow } from "../api.js";
 import { cells } from "../cell.js";
 import { closeup } from "../closeup.js";
-import * as concepts from "../concepts.js";
 import { h, icon, put } from "../dom.js";
 import { Grid } from "../grid.js";
-import * as labels from "../labels.js";
 import { trying } from "../notice.js";
-import { Pages } from "../pages.js";
-import { byId, remembered } from "../pictures.js";
 import { selectionBar } from "../selection.js";
 import { broken, empty, loading } from "../shell.js";
 import { shortcuts } from "../shortcuts.js";
@@ -18,25 +13,28 @@ import { dropped } from "../upload.js";
 
 const PATIENCE_MS = 250;
 
-// What was asked last stays while other views are looked at.
-let asked = { terms: [] };
+// What was asked last of an app stays while other views are looked at: app -> terms.
+const asked = new WeakMap();
 
-export async function open(main, rest) {
-  const view = new Search(main);
-  if (rest) {
-    // Each id is encoded alone, so a comma in it is none of these.
-    const found = await byId(rest.split(",").map(decodeURIComponent));
-    view.ask(found.map((picture) => term.stored(picture)));
+/** The pictures that the address names; each id is encoded alone, so a comma in it is none of these. */
+export function load(app, rest) {
+  return rest ? app.pictures.byId(rest.split(",").map(decodeURIComponent)) : null;
+}
+
+export function open(main, { app, loaded }) {
+  const view = new Search(main, app);
+  if (loaded) {
+    view.ask(loaded.map((picture) => term.stored(picture)));
     history.replaceState(null, "", "#/search");
-  } else
-    view.ask(asked.terms.filter(({ kind, id }) => kind !== "concept" || concepts.all().some((one) => one.id === id)));
+  } else view.ask((asked.get(app) ?? []).filter(({ kind, id }) => kind !== "concept" || app.concepts.byId(id)));
   return () => view.close();
 }
 
 class Search {
-  constructor(main) {
+  constructor(main, app) {
+    const { concepts, labels } = app;
+    this.app = app;
     this.terms = [];
-    this.scores = new Map();
     this.words = h("input", { type: "search", placeholder: "By words", "aria-label": "Words", maxlength: 1000 });
     this.byWords = h("button", { class: "primary", "aria-label": "Search for these words" }, icon("search"));
     this.without = h("p", { class: "muted small", hidden: true });
@@ -89,7 +87,7 @@ class Search {
     this.body = h("div", { class: "stage" });
     this.grid = new Grid({
       label: "Found",
-      cell: cells({ value: (picture) => this.value(picture), tools: () => this.tools() }),
+      cell: cells(app, { value: (picture) => this.value(picture), tools: () => this.tools() }),
       wide: 158,
       extra: 64,
     });
@@ -123,11 +121,11 @@ class Search {
     put(
       main,
       h("div", { class: "split" }, side, h("section", { class: "split-main", "aria-label": "Results" }, this.body)),
-      selectionBar(this.grid, () => this.find()),
+      selectionBar(app, this.grid, () => this.find()),
     );
-    this.grid.addEventListener("open", (event) => closeup(event.detail));
+    this.grid.addEventListener("open", (event) => closeup(app, event.detail));
     this.onLabels = (event) => this.grid.refresh(event.detail);
-    labels.events.addEventListener("change", this.onLabels);
+    labels.addEventListener("change", this.onLabels);
     this.over = (event) => event.preventDefault();
     this.drop = async (event) => {
       event.preventDefault();
@@ -150,23 +148,24 @@ class Search {
 
   /** Words are for base workflows that have them. */
   async askForWords() {
-    const { id, text } = await workflow.current();
+    const { id, text } = await this.app.client.workflow.current();
     this.words.disabled = this.byWords.disabled = !text;
     this.without.hidden = text;
     this.without.textContent = `The base workflow ${id} has no words here: search by pictures and concepts, or change it under Apps.`;
   }
 
   close() {
+    this.closed = true;
     this.grid.close();
     this.noKeys();
-    labels.events.removeEventListener("change", this.onLabels);
+    this.app.labels.removeEventListener("change", this.onLabels);
     document.removeEventListener("dragover", this.over);
     document.removeEventListener("drop", this.drop);
     document.removeEventListener("paste", this.paste);
   }
 
   value(picture) {
-    const value = this.scores.get(picture.id);
+    const value = this.grid.source?.scores?.get(picture.id);
     return value === undefined ? null : { name: null, value, score: true };
   }
 
@@ -203,8 +202,11 @@ class Search {
 
   async addFiles(files) {
     const pictures = files.filter((file) => file.type.startsWith("image/"));
-    if (pictures.length)
-      await trying(async () => this.ask([...this.terms, ...(await Promise.all(pictures.map(term.file)))]));
+    if (!pictures.length) return;
+    await trying(async () => {
+      const terms = await Promise.all(pictures.map(term.file));
+      if (!this.closed) this.ask([...this.terms, ...terms]);
+    });
   }
 
   more(pictures, like) {
@@ -215,8 +217,8 @@ class Search {
 
   ask(terms) {
     this.terms = terms;
-    asked = { terms };
-    showTerms(this.list, terms, (next) => this.ask(next));
+    asked.set(this.app, terms);
+    showTerms(this.app, this.list, terms, (next) => this.ask(next));
     this.find();
   }
 
@@ -232,12 +234,7 @@ class Search {
       put(this.body, this.hint());
       return;
     }
-    this.scores.clear();
-    const source = new Pages(async (page, perPage) => {
-      const hits = await searched(ands, page, perPage);
-      for (const { input, score } of hits) this.scores.set(input.id, score);
-      return remembered(hits.map(({ input }) => input));
-    });
+    const source = this.app.pictures.hits(ands);
     source.addEventListener("change", () => this.told(source));
     put(this.body, this.grid.element);
     this.grid.show(source);

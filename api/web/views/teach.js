@@ -1,18 +1,13 @@
 /** Teach: say yes and no, and see every prediction change. */
 
-import { inputs, models, searched } from "../api.js";
 import { cells } from "../cell.js";
 import { closeup } from "../closeup.js";
 import { ConceptList } from "../concept_list.js";
-import * as concepts from "../concepts.js";
 import { curveChart } from "../curve.js";
 import { Doubtful } from "../doubtful.js";
 import { h, icon, put, settled } from "../dom.js";
 import { Grid } from "../grid.js";
-import * as labels from "../labels.js";
-import { failed, trying } from "../notice.js";
-import { Pages } from "../pages.js";
-import { remembered } from "../pictures.js";
+import { trying } from "../notice.js";
 import { Predictions } from "../predictions.js";
 import { session } from "../session.js";
 import { empty } from "../shell.js";
@@ -24,21 +19,27 @@ const CURVE_MS = 1200;
 // Slower than this the learning curve is drawn when somebody asks, not after every label.
 const SLOW_MS = 1500;
 
-export async function open(main, rest) {
-  const counts = await inputs.counts();
-  const view = new Teach(main, counts);
+export function load(app) {
+  return app.client.inputs.counts();
+}
+
+export function open(main, { app, rest, loaded }) {
+  const view = new Teach(main, app, loaded);
   view.turnTo(rest in TABS ? rest : "grid");
   return () => view.close();
 }
 
 class Teach {
-  constructor(main, counts) {
+  constructor(main, app, counts) {
+    const { concepts, labels } = app;
+    this.app = app;
+    this.curves = 0;
     this.counts = counts;
     this.curveSoon = settled(() => this.drawCurve(), CURVE_MS);
-    this.list = new ConceptList();
+    this.list = new ConceptList(app);
     this.grid = new Grid({
       label: "Pictures to teach with",
-      cell: cells({
+      cell: cells(app, {
         value: (picture) => this.value(picture),
         badge: (picture) => [...picture.labels].filter(([id]) => id === this.list.active),
         tools: session.canWrite ? () => this.buttons() : null,
@@ -46,14 +47,13 @@ class Teach {
       wide: 150,
       extra: session.canWrite ? 64 : 24,
     });
-    this.predictions = new Predictions({
+    this.predictions = new Predictions(app, {
       visible: () => this.grid.visible(),
       concepts: () => this.taught(),
       shown: (pictures) => this.grid.refresh(pictures),
-      failed,
     });
-    this.suggested = new Suggested(() => this.list.concept);
-    this.doubtful = new Doubtful();
+    this.suggested = new Suggested(app, () => this.list.concept);
+    this.doubtful = new Doubtful(app);
     this.order = h(
       "select",
       { "aria-label": "Order", onchange: () => this.find() },
@@ -99,31 +99,32 @@ class Teach {
     );
     const look = settled(() => this.predictions.refresh(), 60);
     this.grid.addEventListener("look", look);
-    this.grid.addEventListener("open", (event) => closeup(event.detail));
+    this.grid.addEventListener("open", (event) => closeup(app, event.detail));
     this.list.addEventListener("choose", () => this.chosen());
     this.list.addEventListener("made", () => this.tab === "grid" && this.grid.go(this.grid.place));
     this.onCounts = () => (this.curving.hidden = !concepts.all().some(({ yes }) => yes > 0));
-    concepts.events.addEventListener("change", this.onCounts);
+    concepts.addEventListener("change", this.onCounts);
     this.onCounts();
     this.onLabels = (event) => this.grid.refresh(event.detail);
     this.onKept = () => {
       if (this.slow) this.redraw.hidden = false;
       else this.curveSoon();
     };
-    labels.events.addEventListener("change", this.onLabels);
-    labels.events.addEventListener("kept", this.onKept);
+    labels.addEventListener("change", this.onLabels);
+    labels.addEventListener("kept", this.onKept);
     this.noKeys = shortcuts("Teach", this.keys());
   }
 
   close() {
+    const { concepts, labels } = this.app;
     this.closed = true;
     this.list.close();
     this.grid.close();
     this.predictions.close();
     this.noKeys();
-    concepts.events.removeEventListener("change", this.onCounts);
-    labels.events.removeEventListener("change", this.onLabels);
-    labels.events.removeEventListener("kept", this.onKept);
+    concepts.removeEventListener("change", this.onCounts);
+    labels.removeEventListener("change", this.onLabels);
+    labels.removeEventListener("kept", this.onKept);
   }
 
   keys() {
@@ -228,25 +229,13 @@ class Teach {
       return;
     }
     put(this.panel, this.grid.element);
+    const { pictures } = this.app;
     const likely = this.order.value;
     const concept = this.list.concept;
     if (likely !== "new" && concept?.yes > 0) {
       const term = { output: { data: { concepts: [{ id: concept.id, value: likely === "likely" ? 1 : 0 }] } } };
-      this.grid.show(
-        new Pages(
-          async (page, perPage) => remembered((await searched([term], page, perPage)).map(({ input }) => input)),
-          processed,
-        ),
-      );
-    } else {
-      this.grid.show(
-        new Pages(
-          async (page, perPage) =>
-            remembered(await inputs.page({ status: "ready", newest_first: true, page, per_page: perPage })),
-          processed,
-        ),
-      );
-    }
+      this.grid.show(pictures.hits([term], { length: processed }));
+    } else this.grid.show(pictures.pages({ status: "ready" }, processed));
   }
 
   chosen() {
@@ -257,7 +246,7 @@ class Teach {
   }
 
   numbered(place, yes) {
-    const concept = concepts.all()[place];
+    const concept = this.app.concepts.all()[place];
     if (!concept) return;
     this.list.choose(concept.id);
     this.say(yes);
@@ -278,7 +267,7 @@ class Teach {
 
   give(pictures, value) {
     const before = this.list.concept?.yes;
-    trying(() => labels.label(pictures, this.list.active, value));
+    trying(() => this.app.labels.label(pictures, this.list.active, value));
     if (!before !== !this.list.concept?.yes) this.grid.refresh();
   }
 
@@ -286,10 +275,14 @@ class Teach {
     if (!this.curving.open || this.closed || !this.curving.checkVisibility()) return;
     this.redraw.hidden = true;
     this.curve.setAttribute("aria-busy", "true");
+    const mine = ++this.curves;
     const start = performance.now();
     try {
-      put(this.curve, curveChart(await models.learningCurve("all")));
+      const found = await this.app.client.models.learningCurve("all");
+      if (mine !== this.curves) return;
+      put(this.curve, curveChart(found));
     } catch (error) {
+      if (mine !== this.curves) return;
       put(this.curve, h("p", { class: "muted" }, error.message));
     }
     this.curve.removeAttribute("aria-busy");
