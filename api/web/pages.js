@@ -1,5 +1,7 @@
 /** Long lists, fetched a page at a time as somebody looks at them. Both kinds have `length`, `at(i)` and `change`. */
 
+import { pause } from "./api.js";
+
 const PER_PAGE = 128;
 
 /** A list behind the API. */
@@ -14,6 +16,7 @@ export class Pages extends EventTarget {
     this.known = length !== null;
     this.length = length ?? 0;
     this.error = null;
+    this.failures = 0;
     this.loading = new Map();
     this.pages = new Map();
   }
@@ -26,7 +29,7 @@ export class Pages extends EventTarget {
     return there?.[place % PER_PAGE];
   }
 
-  /** Fetches a page unless it is there or under way. */
+  /** Fetches a page unless it is there or under way; after a failure not before a while has passed. */
   load(page) {
     if (this.pages.has(page)) return Promise.resolve();
     if (!this.loading.has(page)) this.loading.set(page, this.take(page));
@@ -60,16 +63,22 @@ export class Pages extends EventTarget {
         this.length = end;
       }
       this.error = null;
+      this.failures = 0;
+      this.loading.delete(page);
     } catch (error) {
       this.error = error;
+      // Whoever looks at it asks again at the next change.
+      setTimeout(() => {
+        this.loading.delete(page);
+        this.dispatchEvent(new Event("change"));
+      }, pause(++this.failures));
     }
-    this.loading.delete(page);
     this.dispatchEvent(new Event("change"));
   }
 
   /** Looks further where nobody knows the end. */
   grow() {
-    if (!this.known && !this.error) this.load(Math.floor(this.length / PER_PAGE));
+    if (!this.known) this.load(Math.floor(this.length / PER_PAGE));
   }
 }
 
