@@ -1,6 +1,6 @@
 """What is begun in one app, or by one key, never ends in another, and late answers of one don't show in the other."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ def admin(opened: Callable[..., Any], server: Any) -> Any:
 
 
 @pytest.fixture
-def empty(server: Any, request: pytest.FixtureRequest) -> Iterator[App]:
-    return server.store.create_app(f"{request.node.name} pictures")
+def empty(server: Any, request: pytest.FixtureRequest) -> App:
+    app: App = server.store.create_app(f"{request.node.name} pictures")
+    return app
 
 
 def test_pictures_go_to_the_app_that_was_open_when_they_were_dropped(
