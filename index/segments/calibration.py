@@ -32,7 +32,7 @@ _NEARER, _FAR = 0.1, 0.02
 """Shares of the sample that were farther from their neighbours; see Effort.usual."""
 _WIDTHS = (10, 100)
 """Effort is measured for these k."""
-_RANKS = (10, 30, 100, 300, 1000)
+_RANKS = (1, 3, 10, 30, 100, 300, 1000)
 _STEPS = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20), (24, 28, 32, 40, 48, 64, 96, 128)
 """Candidates for each of k. The second ones are tried where no number of probes suffices with the first."""
 _LEAST_GROWTH = 10**0.25
@@ -51,6 +51,10 @@ class Boost(NamedTuple):
 
     probes: int = 1
     candidates: int = 1
+
+    def more(self, candidates: int, total: int) -> int:
+        """So many times the candidates, up to _MOST where those are more, and all there are."""
+        return min(max(candidates, min(candidates * self.candidates, _MOST)), total)
 
 
 class Found(NamedTuple):
@@ -80,8 +84,6 @@ class Effort:
     """The same for the others: a query whose k-th neighbour has that much is in a crowd that the mean hides."""
     rows: int
     """It was measured among so many."""
-    margin: float
-    """No true neighbour of the sample had an exact score that much above its estimate."""
     seconds: float
     """Of one query with the first, 0 where there was nothing to choose from."""
 
@@ -172,7 +174,6 @@ class Sample:
             usual=tuple(usual),
             crowded=tuple(crowded),
             rows=self.stop - self.start,
-            margin=max(one.margin for one in found),
             seconds=found[0].seconds,
         )
 
@@ -190,7 +191,7 @@ class Sample:
         chosen = slice(None, None, 1 if k == _WIDTHS[0] else 2)
         queries, least, wanted = self.queries[chosen], self.least[k][chosen], min(k, self.stop - self.start - 1)
         most = min(_MOST, (self.stop - self.start) // _LEAST_GAIN, int(k * steps[-1]))
-        estimates, places = search(queries, most, probes)
+        _, places = search(queries, most, probes)
         slots = np.where(places < 0, -1, places + self.start)
         slots[slots == self.slots[chosen, None]] = -1
         scores = self.rows.scores(queries, slots)
@@ -203,7 +204,7 @@ class Sample:
         candidates = next((int(k * step) for step in steps if k * step > enough[0] + 1), 0)
         if not candidates:
             return None
-        return _Fits(probes, candidates, float((scores - estimates)[hit].max()), hits[:, min(candidates, most) - 1])
+        return _Fits(probes, candidates, hits[:, min(candidates, most) - 1])
 
     def _seconds(self, search: Search, candidates: int, probes: int) -> float:
         """Of one query, asked alone, its candidates scored: the median."""
@@ -220,7 +221,6 @@ class Sample:
 class _Fits:
     probes: int
     candidates: int
-    margin: float
     recall: FloatArray
     """(q,)"""
     seconds: float = 0

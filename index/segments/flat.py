@@ -69,7 +69,7 @@ class Flat:
         effort = self.effort.at(k)
         if effort is None:
             return None
-        count = min(effort[1] * boost.candidates, self.index.ntotal)
+        count = boost.more(effort[1], self.index.ntotal)
         return Found(*_search(self.index, queries, count, allowed), np.zeros(len(queries), dtype=np.bool_))
 
     def search_selected(

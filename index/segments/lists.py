@@ -110,7 +110,7 @@ class Lists:
         effort, number = self.effort.at(k), self.index.nlist
         if effort is None:
             return None
-        count = min(effort[1] * boost.candidates, self.index.ntotal)
+        count = boost.more(effort[1], self.index.ntotal)
         probes = min(math.ceil(self._holding(effort) * boost.probes / share), number)
         if allowed is None:
             found = self.index.search(queries, count, params=_probing(probes))
@@ -155,12 +155,12 @@ class Lists:
         if many is None:
             return None
         number, total = self.index.nlist, self.index.ntotal
-        probes, wide = min(self._holding(many) * boost.probes, number), min(many[1] * boost.candidates, total)
+        probes, wide = min(self._holding(many) * boost.probes, number), boost.more(many[1], total)
         if probes < number and not self.leaves_evenly(selection, start):
             return _Plan(probes, wide)
         # As many as lie among those that are enough without a filter, and what chance may add.
         usual = many[1] * share
-        count = min(math.ceil(usual + 2 * usual**0.5) * boost.candidates, total)
+        count = boost.more(math.ceil(usual + 2 * usual**0.5), total)
         expected = min(count, share * probes * total / number) if probes < number else 0
         parameters = selection.probing(start, start + total, probes)
         return _Plan(probes, wide, parameters, count, int(_AS_EXPECTED * expected))

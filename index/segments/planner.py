@@ -14,7 +14,7 @@ from ..records import FloatArray, KeyArray
 from . import bits
 from .bits import Bits, Slots
 from .calibration import READ, Boost, spread
-from .rescoring import TIE, Proposal
+from .rescoring import TIE, Proposal, Rescored
 from .selection import Selection
 from .state import State
 
@@ -24,8 +24,14 @@ _GATHER = 4_000_000
 """Up to this many components, matches are read one by one; beyond, where that is cheaper than to scan all codes."""
 _CHEAPER = 4
 """Where codes would propose this part of the rows, looking at all rows is no more work."""
-_USUAL, _BOOSTS = Boost(), (Boost(4, 4), Boost(16, 16), Boost(256, 32))
-"""For who is asked again, before every row is looked at."""
+_USUAL, _SURER, _THOROUGH = Boost(), Boost(4, 4), Boost(1 << 16, 16)
+"""Who is in doubt goes through all lists once, with more candidates, before every row is looked at."""
+_ROOM = 3.0
+"""What was left out is to be so many typical errors of estimates below the k-th score: hardly any is larger."""
+_CODES, _CANDIDATE = 100, 2500
+"""All lists are worth it where a scan reads more: a row's codes take as long as so many components, and a candidate."""
+_AT_ONCE = 64
+"""Queries that go through all lists together, since their candidates take memory."""
 _CHECKED, _WIDTH, _LOST = 32, 10, 0.85
 """Of rows that came later so many are asked for so many neighbours. Where they find less than this share of them, they
 are unlike those that the effort was measured on: that is not the sample's luck."""
@@ -55,17 +61,12 @@ def nearest(
         every = np.arange(len(queries))
         keys, scores = np.empty((len(queries), k), dtype=np.int64), np.empty((len(queries), k), dtype=np.float32)
     else:
-        keys, scores, doubt = found
-        # Far from everything that may come, or in a crowd: estimates tell less apart there than on the average.
-        usual, crowded = state.segments[0].effort.usual_at(k * rows.size / matching)
-        last = scores[:, -1]
-        doubt |= (last < usual) | (last >= crowded)
-        if not np.count_nonzero(doubt):
+        keys, scores = found.keys, found.scores
+        every = np.flatnonzero(found.doubt() | _unusual(state, scores, rows.size / matching))
+        if not len(every):
             return keys, scores
-        if few:
-            every = np.flatnonzero(doubt)
-        else:
-            every = _asked_again(state, queries, k, selection, matching, doubt, keys, scores)
+        if not few and _lists_are_worth_it(state, k, selection, matching):
+            every = _asked_again(state, queries, k, selection, matching, every, keys, scores)
     if selection is not None and 2 * matching <= rows.size:
         looked_at: Iterator[Slots] = repeat(selection.slots, len(every))
     else:
@@ -78,19 +79,42 @@ def nearest(
 def still_finds(state: State, start: int, stop: int) -> bool:
     """Whether rows start..stop-1, which came after the effort was measured, find their neighbours with it.
 
-    They are those that four times as much finds, in all of the state; what its margin passes over counts too.
+    They are those that four times as much finds, in all of the state.
     """
     k, every = _WIDTH, state.rows.count
     queries = state.rows.take(spread(state.rows, start, stop, _CHECKED))
-    unhurried = replace(state, segments=tuple(one.unhurried() for one in state.segments))
     found = _found(state, queries, k, None, every, _USUAL)
-    surely = _found(unhurried, queries, k, None, every, _BOOSTS[0])
-    least = surely[1] if surely else nearest(replace(state, segments=()), queries, k)[1]
-    return found is not None and bool((found[1] >= least[:, -1:] - TIE).mean() >= _LOST)
+    surely = _found(state, queries, k, None, every, _SURER)
+    least = surely.scores if surely else nearest(replace(state, segments=()), queries, k)[1]
+    return found is not None and bool((found.scores >= least[:, -1:] - TIE).mean() >= _LOST)
 
 
 def _lie_evenly(state: State, selection: Selection) -> bool:
     return bool(state.segments) and state.segments[0].leaves_evenly(selection)
+
+
+def _unusual(state: State, scores: FloatArray, thinned: float) -> NDArray[np.bool_]:
+    """(q,): far from everything that may come, or in a crowd: estimates tell less apart there than on the average.
+
+    scores: (q, k) of the best rows; thinned: one of so many may come. Looked at as the tenth too: clusters are
+    often smaller than a larger k, and beyond them all is far.
+    """
+    effort, unusual = state.segments[0].effort, np.zeros(len(scores), dtype=np.bool_)
+    for place in {min(scores.shape[1], _WIDTH), scores.shape[1]}:
+        usual, crowded = effort.usual_at(place * thinned)
+        unusual |= (scores[:, place - 1] < usual) | (scores[:, place - 1] >= crowded)
+    return unusual
+
+
+def _lists_are_worth_it(state: State, k: int, selection: Selection | None, matching: int) -> bool:
+    """Whether it takes less time to go through all lists than to look at every row that may come."""
+    rows = state.rows
+    effort = state.segments[0].effort.at(int(k * rows.size / matching))
+    if effort is None:
+        return False
+    # A filter's rows don't lie together.
+    scan = rows.size if selection is None else min(2 * matching, rows.size)
+    return scan * rows.dim > rows.size * _CODES + _THOROUGH.more(effort[1], rows.size) * _CANDIDATE
 
 
 def _asked_again(
@@ -99,45 +123,39 @@ def _asked_again(
     k: int,
     selection: Selection | None,
     matching: int,
-    doubted: NDArray[np.bool_],
+    places: NDArray[np.intp],
     keys: KeyArray,
     scores: FloatArray,
 ) -> NDArray[np.intp]:
-    """Puts better answers into keys and scores (q, k) of the queries (q,) in doubt, as long as more effort finds more.
+    """Puts better answers into keys and scores (q, k) of the queries at these places, once through all lists.
 
     The places of those that every row has to be looked at for.
     """
-    asked = np.flatnonzero(doubted)
-    unsure = np.ones(len(asked), dtype=np.bool_)
-    for boost in _BOOSTS:
-        found = _found(state, queries[asked], k, selection, matching, boost)
+    unsure = list[NDArray[np.intp]]()
+    for start in range(0, len(places), _AT_ONCE):
+        asked = places[start : start + _AT_ONCE]
+        found = _found(state, queries[asked], k, selection, matching, _THOROUGH)
         if found is None:
-            # The few that a filter leaves are soon read.
-            return asked if selection is not None else asked[unsure]
-        better = found[1][:, -1] > scores[asked, -1]
-        keys[asked], scores[asked], unsure = found
-        asked, unsure = asked[better | unsure], unsure[better | unsure]
-        if not len(asked):
-            break
-    return asked[unsure]
+            return places
+        keys[asked], scores[asked] = found.keys, found.scores
+        unsure.append(asked[found.doubt() | (found.room() < _ROOM)])
+    return np.concatenate(unsure)
 
 
 def _found(
     state: State, queries: FloatArray, k: int, selection: Selection | None, matching: int, boost: Boost
-) -> tuple[KeyArray, FloatArray, NDArray[np.bool_]] | None:
-    """Keys and exact scores (q, k) by so many times the usual effort, and which queries (q,) leave a doubt.
+) -> Rescored | None:
+    """The best by so many times the usual effort.
 
     None where looking at every row is no more work, or where no segment knows how to find so many.
     """
     if not state.segments or k * boost.candidates * _CHEAPER > matching:
         return None
     proposed = _proposed(state, queries, k, selection, matching, boost)
-    if proposed is None or sum(one.slots.shape[1] for one in proposed[0]) < k:
+    if proposed is None or sum(proposal.slots.shape[1] for proposal in proposed[0]) < k:
         return None
-    proposals, short = proposed
     # Also where a selector was given: some engines ignore it and don't say so.
-    keys, scores, unsure = state.rows.best_proposed(queries, proposals, _allowed(state, selection), k)
-    return keys, scores, short | unsure
+    return state.rows.best_proposed(queries, proposed[0], _allowed(state, selection), k, proposed[1])
 
 
 def _proposed(
@@ -171,7 +189,7 @@ def _tail(state: State, queries: FloatArray) -> Proposal:
     """All rows behind the segments, by a scan."""
     scores = _products(state, queries, state.sealed)
     slots = np.broadcast_to(np.arange(state.sealed, state.rows.size), scores.shape)
-    return Proposal(slots, scores, TIE, complete=True)
+    return Proposal(slots, scores, complete=True)
 
 
 def _scanned(state: State, queries: FloatArray, k: int, selection: Selection | None) -> Iterator[Slots]:

@@ -4,10 +4,10 @@ A score is the same whatever is asked beside it and wherever the row lies; which
 difference in the last bits, so one process uses one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,7 @@ _EQUALS = 8
 """More than k are put in order, so that equals of the last are among them."""
 _INSERTED = 512
 """Up to so many are kept in order one by one, more are sorted."""
-_TOGETHER = 64
-"""Rows read before it is asked again which of the next are worth it: the processor fetches ahead, over all of them."""
-_NO_ESTIMATES = np.empty((0, 0), dtype=np.float32)
 _ALL = np.empty(0, dtype=np.uint8)
-_NO_KEYS = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -39,10 +35,57 @@ class Proposal:
     """(q, c), -1 where there is none."""
     estimates: FloatArray
     """(q, c) of their scores, the best first."""
-    margin: float
-    """By how much a neighbour's score is above its estimate at most."""
     complete: bool = False
     """Nothing was left out; else others like the last of them may have been."""
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """The best of what was proposed."""
+
+    keys: KeyArray
+    """(q, k) best first, equal scores by key; -1 behind the last."""
+    scores: FloatArray
+    """(q, k) exact; -inf behind the last."""
+    exact: FloatArray
+    """(q, c) of all that was proposed, -inf where it may not come."""
+    proposals: Sequence[Proposal]
+    short: NDArray[np.bool_] | None = None
+    """(q,): for which too little was seen."""
+
+    def doubt(self) -> NDArray[np.bool_]:
+        """(q,): too little was seen, fewer than k came, or something that was left out may equal the last."""
+        last = self.scores[:, -1:]
+        doubt = last[:, 0] == -np.inf
+        if self.short is not None:
+            doubt |= self.short
+        for estimates, exact in self._incomplete():
+            edge = estimates <= estimates[:, -1:] + np.float32(TIE)
+            doubt |= (edge & (exact >= last - np.float32(TIE))).any(axis=1)
+        return doubt
+
+    def room(self) -> NDArray[np.float64]:
+        """(q,): how far the k-th score is above the last estimate, in typical errors of this query's estimates.
+
+        One of the k best is missing where its estimate is wrong by more than so many of them.
+        """
+        room = np.full(len(self.scores), np.inf)
+        for estimates, exact in self._incomplete():
+            there = exact != -np.inf
+            errors = np.where(there, exact - estimates, 0)
+            typical = np.sqrt((errors * errors).sum(axis=1) / np.maximum(there.sum(axis=1), 1))
+            gap = self.scores[:, -1].astype(np.float64) - estimates[:, -1]
+            room = np.minimum(room, gap / np.maximum(typical, TIE))
+        return room
+
+    def _incomplete(self) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Estimates and exact scores (q, c) of each part of which something was left out."""
+        start = 0
+        for proposal in self.proposals:
+            stop = start + proposal.slots.shape[1]
+            if not proposal.complete:
+                yield proposal.estimates, self.exact[:, start:stop]
+            start = stop
 
 
 def prepare() -> None:
@@ -55,10 +98,7 @@ def scores(queries: FloatArray, mapped: FloatArray, buffer: FloatArray, slots: S
 
     Rows lie in mapped (b, dim), those from slot b on in buffer.
     """
-    kernel = _kernel()
-    if kernel is None:
-        return _scores(queries, mapped, buffer, slots)
-    return _run(kernel, queries, mapped, buffer, _NO_KEYS, slots, _NO_ESTIMATES, _parts(_all(slots)), None, 0)[2]
+    return _rescored(queries, mapped, buffer, np.empty(0, dtype=np.int64), slots, None, 0)[2]
 
 
 def best(
@@ -68,10 +108,7 @@ def best(
 
     keys: of each slot; c: at least k.
     """
-    kernel = _kernel()
-    if kernel is None or k > _INSERTED:
-        return _in_order(keys, scores(queries, mapped, buffer, slots), slots, k)
-    return _run(kernel, queries, mapped, buffer, keys, slots, _NO_ESTIMATES, _parts(_all(slots)), None, k)[:2]
+    return _rescored(queries, mapped, buffer, keys, slots, None, k)[:2]
 
 
 def best_proposed(
@@ -82,96 +119,43 @@ def best_proposed(
     proposals: Sequence[Proposal],
     allowed: Bits | None,
     k: int,
-) -> tuple[KeyArray, FloatArray, NDArray[np.bool_]]:
-    """The same of proposed slots that are in the bitmap allowed, and the queries (q,) that leave a doubt.
-
-    Those that have fewer than k, or where something that was left out may equal the last. Rows whose estimate is by
-    more than the margin below the k-th score are not read; a part whose estimates are exact should come last.
-    """
-    slots, estimates = proposals[0].slots, proposals[0].estimates
+    short: NDArray[np.bool_] | None = None,
+) -> Rescored:
+    """The same of proposed slots that are in the bitmap allowed."""
+    slots = proposals[0].slots
     if len(proposals) > 1:
-        slots = np.concatenate([one.slots for one in proposals], axis=1)
-        estimates = np.concatenate([one.estimates for one in proposals], axis=1)
-    kernel = _kernel()
-    if kernel is not None and k <= _INSERTED:
-        parts = _parts(*[_Part(one.slots.shape[1], one.margin, one.complete) for one in proposals])
-        found, values, _, doubt = _run(kernel, queries, mapped, buffer, keys, slots, estimates, parts, allowed, k)
-        return found, values, doubt
-    if allowed is not None:
-        slots = np.where((slots >= 0) & bits.has(allowed, np.maximum(slots, 0)), slots, -1)
-    exact = scores(queries, mapped, buffer, slots)
-    found, values = _in_order(keys, exact, slots, k)
-    last = values[:, -1:]
-    edge = np.concatenate(
-        [(one.estimates <= one.estimates[:, -1:] + np.float32(TIE)) & (not one.complete) for one in proposals], axis=1
-    )
-    doubt = (last[:, 0] == -np.inf) | (edge & (exact >= last - np.float32(TIE))).any(axis=1)
-    return found, values, doubt
+        slots = np.concatenate([proposal.slots for proposal in proposals], axis=1)
+    return Rescored(*_rescored(queries, mapped, buffer, keys, slots, allowed, k), proposals, short)
 
 
-class _Part(NamedTuple):
-    width: int
-    margin: float
-    complete: bool
-
-
-class _Parts(NamedTuple):
-    ends: NDArray[np.int64]
-    """(p,): the columns of a part end before this one."""
-    margins: FloatArray
-    """(p,)"""
-    complete: NDArray[np.bool_]
-    """(p,)"""
-
-
-@lru_cache(256)
-def _parts(*parts: _Part) -> _Parts:
-    """Kept, since most searches are alike."""
-    return _Parts(
-        np.cumsum([one.width for one in parts], dtype=np.int64),
-        np.array([one.margin for one in parts], dtype=np.float32),
-        np.array([one.complete for one in parts], dtype=np.bool_),
-    )
-
-
-def _all(slots: Slots) -> _Part:
-    return _Part(slots.shape[1], 0.0, True)
-
-
-def _run(
-    kernel: Any,
+def _rescored(
     queries: FloatArray,
     mapped: FloatArray,
     buffer: FloatArray,
     keys: KeyArray,
     slots: Slots,
-    estimates: FloatArray,
-    parts: _Parts,
     allowed: Bits | None,
     k: int,
-) -> tuple[KeyArray, FloatArray, FloatArray, NDArray[np.bool_]]:
-    # Machine code checks no lengths.
-    assert queries.shape == (len(slots), mapped.shape[1])
-    assert buffer.shape[1] == mapped.shape[1]
-    assert not len(estimates) or estimates.shape == slots.shape
-    found, values = np.empty((len(slots), k), dtype=np.int64), np.empty((len(slots), k), dtype=np.float32)
-    exact, doubt = np.empty(slots.shape, dtype=np.float32), np.empty(len(slots), dtype=np.bool_)
-    inside = kernel(
-        np.ascontiguousarray(queries),
-        mapped,
-        buffer,
-        keys,
-        np.ascontiguousarray(slots),
-        np.ascontiguousarray(estimates),
-        *parts,
-        _ALL if allowed is None else allowed,
-        exact,
-        found,
-        values,
-        doubt,
-    )
-    assert inside, "a slot is outside of the rows"
-    return found, values, exact, doubt
+) -> tuple[KeyArray, FloatArray, FloatArray]:
+    """Keys and scores (q, k) of the best of slots (q, c) that are in allowed, and the exact scores (q, c) of all."""
+    kernel = _kernel()
+    inserted = k if kernel is not None and k <= _INSERTED else 0
+    found, values = (np.empty((len(slots), inserted), dtype=kind) for kind in (np.int64, np.float32))
+    if kernel is None:
+        if allowed is not None:
+            slots = np.where((slots >= 0) & bits.has(allowed, np.maximum(slots, 0)), slots, -1)
+        exact = _scores(queries, mapped, buffer, slots)
+    else:
+        # Machine code checks no lengths.
+        assert queries.shape == (len(slots), mapped.shape[1])
+        assert buffer.shape[1] == mapped.shape[1]
+        exact, may = np.empty(slots.shape, dtype=np.float32), _ALL if allowed is None else allowed
+        queries, slots = np.ascontiguousarray(queries), np.ascontiguousarray(slots)
+        inside = kernel(queries, mapped, buffer, keys, slots, may, exact, found, values)
+        assert inside, "a slot is outside of the rows"
+    if k > inserted:
+        found, values = _in_order(keys, exact, slots, k)
+    return found, values, exact
 
 
 def _scores(queries: FloatArray, mapped: FloatArray, buffer: FloatArray, slots: Slots) -> FloatArray:
@@ -184,22 +168,22 @@ def _scores(queries: FloatArray, mapped: FloatArray, buffer: FloatArray, slots: 
     return np.maximum(below, inner_products(queries, buffer, np.where(slots < border, -1, slots - border)))
 
 
-def _in_order(keys: KeyArray, found: FloatArray, slots: Slots, k: int) -> tuple[KeyArray, FloatArray]:
-    """Keys and scores (q, k) of the best of slots with scores found, both (q, c)."""
+def _in_order(keys: KeyArray, exact: FloatArray, slots: Slots, k: int) -> tuple[KeyArray, FloatArray]:
+    """Keys and scores (q, k) of the best of slots with exact scores, both (q, c)."""
     some = k + _EQUALS
-    if found.shape[1] > 2 * some:
+    if exact.shape[1] > 2 * some:
         # Ordering a few is cheaper, where none that are left out equal the last.
-        places = found.argpartition(-some, axis=1)[:, -some:]
-        each = np.arange(len(found))[:, None]
-        few = found[each, places]
+        places = exact.argpartition(-some, axis=1)[:, -some:]
+        each = np.arange(len(exact))[:, None]
+        few = exact[each, places]
         ordered, values = _ordered(keys, few, slots[each, places], k)
         if (values[:, -1] > few[:, 0]).all():
             return ordered, values
-    return _ordered(keys, found, slots, k)
+    return _ordered(keys, exact, slots, k)
 
 
 def _ordered(keys: KeyArray, values: FloatArray, slots: Slots, k: int) -> tuple[KeyArray, FloatArray]:
-    named = np.where(slots < 0, -1, keys[slots])
+    named = np.where(values == -np.inf, -1, keys[slots])
     order = np.lexsort((named, -values), axis=1)[:, :k]
     each = np.arange(len(slots))[:, None]
     return named[each, order], values[each, order]
@@ -213,10 +197,9 @@ def _kernel() -> Any:
         def read(kind: Any, axes: int) -> Any:
             return numba.types.Array(kind, axes, "C", readonly=True)
 
-        rows, slots = read(numba.f4, 2), read(numba.i8, 2)
-        parts = read(numba.i8, 1), read(numba.f4, 1), read(numba.b1, 1)
-        out = numba.f4[:, ::1], numba.i8[:, ::1], numba.f4[:, ::1], numba.b1[::1]
-        return numba.b1(rows, rows, rows, read(numba.i8, 1), slots, rows, *parts, read(numba.u1, 1), *out)
+        rows, keys, slots, allowed = read(numba.f4, 2), read(numba.i8, 1), read(numba.i8, 2), read(numba.u1, 1)
+        out = numba.f4[:, ::1], numba.i8[:, ::1], numba.f4[:, ::1]
+        return numba.b1(rows, rows, rows, keys, slots, allowed, *out)
 
     return compiled(_rescore, signature, reorder=True)
 
@@ -227,97 +210,43 @@ def _rescore(
     buffer: FloatArray,
     keys: KeyArray,
     slots: Slots,
-    estimates: FloatArray,
-    ends: NDArray[np.int64],
-    margins: FloatArray,
-    complete: NDArray[np.bool_],
     allowed: Bits,
     exact: FloatArray,
     found: KeyArray,
     values: FloatArray,
-    doubt: NDArray[np.bool_],
 ) -> bool:
-    """Fills exact (q, c), found and values (q, k) and doubt (q,); k may be 0. False for a slot outside of the rows.
+    """Fills exact (q, c), found and values (q, k); k may be 0. False for a slot outside of the rows.
 
-    Four rows at a time, always: memory brings four as fast as two, and sums are rounded alike at every place.
+    allowed: empty where all may come.
     """
-    border, size, dim = len(mapped), len(mapped) + len(buffer), queries.shape[1]
+    border, size, k = len(mapped), len(mapped) + len(buffer), found.shape[1]
     if len(allowed):
         size = min(size, 8 * len(allowed))
-    k, estimated, tie = found.shape[1], len(estimates) > 0, np.float32(TIE)
-    places = np.empty(_TOGETHER, dtype=np.int64)
     for i in range(len(queries)):
-        query = queries[i]
-        full, place = 0, 0
-        # Rows that score alike have like estimates: none of those is passed over, so that keys decide between them.
-        reached = np.float32(np.inf)
-        for part in range(len(ends)):
-            while place < ends[part]:
-                number = 0
-                while number < _TOGETHER and place < ends[part]:
-                    slot = slots[i, place]
-                    if slot < -1 or slot >= size:
-                        return False
-                    exact[i, place] = -np.inf
-                    wanted = slot >= 0 and (not len(allowed) or (allowed[slot >> 3] >> (slot & 7)) & 1)
-                    if wanted and estimated and full == k:
-                        estimate = estimates[i, place]
-                        wanted = estimate >= reached or estimate + margins[part] >= values[i, k - 1]
-                    if wanted:
-                        places[number] = place
-                        number += 1
-                    place += 1
-                for first in range(0, number, 4):
-                    # Where there is none, the query stands in.
-                    a, b, c, d = query, query, query, query
-                    for at in range(first, min(first + 4, number)):
-                        slot = slots[i, places[at]]
-                        row = mapped[slot] if slot < border else buffer[slot - border]
-                        if at == first:
-                            a = row
-                        elif at == first + 1:
-                            b = row
-                        elif at == first + 2:
-                            c = row
-                        else:
-                            d = row
-                    by_a, by_b, by_c, by_d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-                    for x in range(dim):
-                        by_a += query[x] * a[x]
-                        by_b += query[x] * b[x]
-                        by_c += query[x] * c[x]
-                        by_d += query[x] * d[x]
-                    for at in range(first, min(first + 4, number)):
-                        if at == first:
-                            exact[i, places[at]] = by_a
-                        elif at == first + 1:
-                            exact[i, places[at]] = by_b
-                        elif at == first + 2:
-                            exact[i, places[at]] = by_c
-                        else:
-                            exact[i, places[at]] = by_d
-                for at in range(number if k else 0):
-                    score, key, end = exact[i, places[at]], keys[slots[i, places[at]]], k - 1
-                    if estimated and (full < k or score >= values[i, end] - tie):
-                        reached = min(reached, estimates[i, places[at]])
-                    if full == k and not (score > values[i, end] or (score == values[i, end] and key < found[i, end])):
-                        continue
-                    to = min(full, end)
-                    while to and (values[i, to - 1] < score or (values[i, to - 1] == score and found[i, to - 1] > key)):
-                        values[i, to], found[i, to] = values[i, to - 1], found[i, to - 1]
-                        to -= 1
-                    values[i, to], found[i, to] = score, key
-                    full = min(full + 1, k)
-        doubt[i] = full < k
+        query, full = queries[i], 0
+        for place in range(slots.shape[1]):
+            slot = slots[i, place]
+            if slot < -1 or slot >= size:
+                return False
+            exact[i, place] = -np.inf
+            if slot < 0 or (len(allowed) and not (allowed[slot >> 3] >> (slot & 7)) & 1):
+                continue
+            row = mapped[slot] if slot < border else buffer[slot - border]
+            score = np.float32(0)
+            for x in range(len(query)):
+                score += query[x] * row[x]
+            exact[i, place] = score
+            if not k:
+                continue
+            key, end = keys[slot], k - 1
+            if full == k and not (score > values[i, end] or (score == values[i, end] and key < found[i, end])):
+                continue
+            to = min(full, end)
+            while to and (values[i, to - 1] < score or (values[i, to - 1] == score and found[i, to - 1] > key)):
+                values[i, to], found[i, to] = values[i, to - 1], found[i, to - 1]
+                to -= 1
+            values[i, to], found[i, to] = score, key
+            full = min(full + 1, k)
         for to in range(full, k):
             values[i, to], found[i, to] = -np.inf, -1
-        if estimated and full == k:
-            place = 0
-            for part in range(len(ends)):
-                last = estimates[i, ends[part] - 1] + tie
-                while place < ends[part]:
-                    edge = not complete[part] and estimates[i, place] <= last
-                    if edge and exact[i, place] >= values[i, k - 1] - tie:
-                        doubt[i] = True
-                    place += 1
     return True

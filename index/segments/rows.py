@@ -11,7 +11,7 @@ from ..errors import BadVector
 from ..records import FloatArray, KeyArray
 from . import bits, rescoring
 from .bits import Bits, Slots
-from .rescoring import Proposal
+from .rescoring import Proposal, Rescored
 
 _MIN_CAPACITY = 256
 _CHUNK = 65_536
@@ -97,6 +97,14 @@ class Rows:
         """Which slots are live; bits from `size` on mean nothing."""
         return self._live
 
+    def is_live(self, slot: int) -> bool:
+        """Whether one slot, below `size`, is live."""
+        return bool(self._live[slot >> 3] >> (slot & 7) & 1)
+
+    def are_live(self, slots: Slots) -> NDArray[np.bool_]:
+        """Which of the slots (n,), all below `size`, are live."""
+        return bits.has(self._live, slots)
+
     def live_mask(self) -> NDArray[np.bool_]:
         """(size,)"""
         return bits.mask(self._live, self.size)
@@ -150,10 +158,15 @@ class Rows:
         return rescoring.best(queries, self.mapped, self._buffer, self._keys, slots, k)
 
     def best_proposed(
-        self, queries: FloatArray, proposals: Sequence[Proposal], allowed: Bits | None, k: int
-    ) -> tuple[KeyArray, FloatArray, NDArray[np.bool_]]:
-        """The same of those proposed that are in allowed, and the queries (q,) that leave a doubt."""
-        return rescoring.best_proposed(queries, self.mapped, self._buffer, self._keys, proposals, allowed, k)
+        self,
+        queries: FloatArray,
+        proposals: Sequence[Proposal],
+        allowed: Bits | None,
+        k: int,
+        short: NDArray[np.bool_] | None = None,
+    ) -> Rescored:
+        """The same of those proposed that are in allowed; short: the queries (q,) for which too little was seen."""
+        return rescoring.best_proposed(queries, self.mapped, self._buffer, self._keys, proposals, allowed, k, short)
 
     def append(self, keys: KeyArray, vectors: FloatArray) -> "Rows":
         """With these rows behind the others."""

@@ -1,6 +1,5 @@
 """A segment: light codes over a run of slots that propose candidates, nothing more. Immutable."""
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,10 +47,6 @@ class Segment:
         """Another segment by this one's codes, searched with this one's effort."""
         return replace(self, start=start, stop=stop, codes=self.codes.beside(rows, start, stop), resident=None)
 
-    def unhurried(self) -> "Segment":
-        """The same, but every candidate is scored, whatever its estimate is."""
-        return replace(self, codes=replace(self.codes, effort=replace(self.effort, margin=math.inf)), resident=None)
-
     @property
     def effort(self) -> Effort:
         """How its codes are searched."""
@@ -87,7 +82,7 @@ class Segment:
         known.
         """
         if self.resident and (held := self.resident.candidates(queries, k, self.stop, share, boost.candidates)):
-            return Proposal(*held, margin=math.inf), np.zeros(len(queries), dtype=np.bool_)
+            return Proposal(*held), np.zeros(len(queries), dtype=np.bool_)
         local = None if allowed is None else allowed[self.start // 8 : (self.stop + 7) // 8]
         found: Found | None
         if selection is None or local is None:
@@ -97,4 +92,4 @@ class Segment:
         if found is None:
             return None
         slots = np.where(found.places < 0, -1, found.places + self.start) if self.start else found.places
-        return Proposal(slots, found.estimates, self.effort.margin), found.short
+        return Proposal(slots, found.estimates), found.short

@@ -51,7 +51,7 @@ def test_the_best_are_those_of_a_full_sort(seed: int, border: int, k: int) -> No
 def test_the_best_of_what_is_proposed_are_those_of_all_that_a_filter_leaves(
     seed: int, error: float, parts: int, k: int
 ) -> None:
-    """As long as no score is above its estimate by more than the margin. A doubt says that others may be left out."""
+    """Whatever their estimates are. A doubt says that others may be left out."""
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(200, 19)).astype(np.float32)
     rows[rng.integers(0, 200, 90)] = rows[5]
@@ -67,11 +67,11 @@ def test_the_best_of_what_is_proposed_are_those_of_all_that_a_filter_leaves(
             rescoring.Proposal(
                 np.where(rng.random(order.shape) < 0.1, -1, slots[order]),
                 np.take_along_axis(estimates, order, axis=1).astype(np.float32),
-                margin=error + 1e-4,
                 complete=bool(complete[part]),
             )
         )
-    found, values, doubt = rescoring.best_proposed(queries, rows[:70], rows[70:], keys, proposals, allowed, k)
+    best = rescoring.best_proposed(queries, rows[:70], rows[70:], keys, proposals, allowed, k)
+    found, values, doubt = best.keys, best.scores, best.doubt()
     slots = np.concatenate([one.slots for one in proposals], axis=1)
     left = np.where((slots >= 0) & np.unpackbits(allowed, bitorder="little")[slots].astype(bool), slots, -1)
     surely = rescoring.best(queries, rows[:70], rows[70:], keys, left, k)
@@ -88,16 +88,29 @@ def test_the_best_of_what_is_proposed_are_those_of_all_that_a_filter_leaves(
 
 
 @pytest.mark.usefixtures("way")
-def test_a_row_whose_estimate_is_too_low_by_more_than_the_margin_is_not_read_but_without_numba() -> None:
+def test_a_proposed_row_is_read_however_low_its_estimate_is() -> None:
     rows = np.eye(100, dtype=np.float32)
-    slots, estimates = np.arange(100)[None], np.linspace(1, 0, 100, dtype=np.float32)[None]
-    query = np.linspace(1, 0, 100, dtype=np.float32)[None].copy()
+    estimates = np.linspace(1, 0, 100, dtype=np.float32)[None]
+    query = estimates.copy()
     query[0, 90] = 2
-    proposal = rescoring.Proposal(slots, estimates, margin=0.1)
-    read = 90 in rescoring.best_proposed(query, rows[:0], rows, slots[0], [proposal], None, 5)[0]
-    assert read == (rescoring._kernel() is None)
-    proposal = rescoring.Proposal(slots, estimates, margin=1)
-    assert rescoring.best_proposed(query, rows[:0], rows, slots[0], [proposal], None, 5)[0][0, 0] == 90
+    proposal = rescoring.Proposal(np.arange(100)[None], estimates)
+    assert rescoring.best_proposed(query, rows[:0], rows, np.arange(100), [proposal], None, 5).keys[0, 0] == 90
+
+
+@pytest.mark.usefixtures("way")
+def test_room_is_the_distance_to_what_was_left_out_in_errors_of_the_estimates() -> None:
+    rows, keys = np.eye(8, dtype=np.float32), np.arange(8)
+    query = np.array([[0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]], dtype=np.float32)
+    slots = np.array([[0, 1, 2, 3, -1]])
+    estimates = np.array([[1.0, 0.7, 0.6, 0.5, 0.4]], dtype=np.float32)  # each wrong by 0.1
+
+    def room(*proposals: rescoring.Proposal) -> float:
+        return float(rescoring.best_proposed(query, rows[:3], rows[3:], keys, proposals, None, 2).room()[0])
+
+    assert room(rescoring.Proposal(slots, estimates)) == pytest.approx((0.8 - 0.4) / 0.1, rel=1e-5)
+    assert room(rescoring.Proposal(slots, estimates, complete=True)) == np.inf
+    others = rescoring.Proposal(np.array([[4, 5, 6, 7, -1]]), estimates)
+    assert room(rescoring.Proposal(slots, estimates), others) < 4
 
 
 @pytest.mark.parametrize("dim", [2, 7, 64, 1280])
