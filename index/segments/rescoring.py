@@ -56,7 +56,7 @@ class Rescored:
     def doubt(self) -> NDArray[np.bool_]:
         """(q,): too little was seen, fewer than k came, or something that was left out may equal the last."""
         last = self.scores[:, -1:]
-        doubt = last[:, 0] == -np.inf
+        doubt = np.asarray(last[:, 0] == -np.inf)
         if self.short is not None:
             doubt |= self.short
         for estimates, exact in self._incomplete():

@@ -1,10 +1,12 @@
 """Many threads ask one collection: nobody gets another's answer, those who wait are answered together."""
 
+import signal
 import threading
 
 import numpy as np
 import pytest
 from clouds import SMALL, Clouds
+from interrupts import Interrupted, interrupted
 
 from tenshot.index.collection import Collection
 from tenshot.index.segments.gate import Gate
@@ -95,4 +97,74 @@ def test_what_fails_fails_for_all_who_asked_together_and_for_nobody_else() -> No
 
     _together(40, ask)
     assert failed == {i: i % 2 == 1 for i in range(40)}
-    assert gate._free == 1
+    assert not gate._inside
+
+
+def _asked(gate: Gate, i: int) -> int:
+    return int(gate.search(np.full((1, 2), i, dtype=np.float32), 10, None)[0][0, 0])
+
+
+def test_a_search_that_is_interrupted_at_any_line_leaves_its_place() -> None:
+    slow = _Slow()
+    slow.go.set()
+    gate, after = Gate(slow, 1), 0
+    while interrupted(lambda: _asked(gate, 1), ("segments/gate.py",), after):
+        after += 1
+        assert not gate._inside
+        assert not gate._waiting
+        assert _asked(gate, 2) == 2
+    assert after > 10
+
+
+def test_one_who_is_interrupted_while_it_waits_is_let_in_by_nobody() -> None:
+    slow, answers = _Slow(), list[int]()
+    gate = Gate(slow, 1)
+    first = threading.Thread(target=lambda: answers.append(_asked(gate, 1)))
+    first.start()
+    slow.begun.wait()
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(Interrupted):
+            _asked(gate, 2)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    slow.go.set()
+    _together(3, lambda i: answers.append(_asked(gate, 3 + i)))
+    first.join()
+    assert sorted(answers) == [1, 3, 4, 5]
+
+
+def test_those_who_wait_together_are_answered_although_the_one_who_asks_for_them_is_interrupted() -> None:
+    slow, answers, interrupts = _Slow(), list[int](), list[int]()
+
+    def search(queries: np.ndarray, k: int, where: KeyFilter | None) -> tuple[np.ndarray, np.ndarray]:
+        if len(queries) == 5:
+            raise Interrupted
+        return slow(queries, k, where)
+
+    gate = Gate(search, 1)
+
+    def ask(i: int) -> None:
+        try:
+            answers.append(_asked(gate, i))
+        except Interrupted:
+            interrupts.append(i)
+
+    first = threading.Thread(target=ask, args=(0,))
+    first.start()
+    slow.begun.wait()
+    others = [threading.Thread(target=ask, args=(i,)) for i in range(1, 6)]
+    for other in others:
+        other.start()
+    while len(gate._waiting) < 5:
+        threading.Event().wait(0.01)
+    slow.go.set()
+    for thread in (first, *others):
+        thread.join(30)
+    assert len(interrupts) == 1
+    assert sorted(answers + interrupts) == list(range(6))
