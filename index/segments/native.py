@@ -1,11 +1,14 @@
 """FAISS: which package brings it, how many threads it may take, and the calls that check nothing themselves."""
 
 import ctypes
+import mmap
 import sys
 import threading
+import weakref
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +70,26 @@ def give_back_memory() -> None:
     if sys.platform == "linux":
         with suppress(AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def mapped_file(path: Path, length: int) -> Any:
+    """The first bytes of a file, read-only, by pages: a buffer. Raises OSError.
+
+    Not by Python's mmap, which keeps a descriptor for as long as the pages are there (until 3.13).
+    """
+    with path.open("rb") as file:
+        if sys.platform == "win32":
+            return mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ)
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.mmap.restype = ctypes.c_void_p
+        libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
+        address = libc.mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), 0)
+    if address == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), f"{path.name} can't be mapped")
+    libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    pages = (ctypes.c_char * length).from_address(address)
+    weakref.finalize(pages, libc.munmap, address, length).atexit = False
+    return memoryview(pages).toreadonly()
 
 
 def selecting(parameters: Any, allowed: NDArray[np.uint8] | None) -> Any:

@@ -7,6 +7,7 @@
 What is damaged, half written or from elsewhere is passed over; SQL has it all.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -28,12 +29,12 @@ from .calibration import Effort
 from .flat import Flat
 from .keymap import KeyMap
 from .lists import Lists
-from .native import faiss_on
+from .native import faiss_on, mapped_file
 from .rows import Rows
 from .segment import Segment
 from .state import State
 
-FORMAT = 2
+FORMAT = 3
 _KEPT = 2
 _BLOCK = 1 << 22
 _SNAPSHOT = re.compile(r"snap-\d{20}-[0-9a-f]{8}")
@@ -43,6 +44,9 @@ _DRAFT = re.compile(r"\.draft-([0-9a-f]{32}|current)")
 _OURS = re.compile(f"{_SNAPSHOT.pattern}|{_ROWS.pattern}|{_DRAFT.pattern}|CURRENT")
 _WRONG_SHAPE = (ValueError, LookupError, TypeError, AttributeError)
 """What reading the facts of a damaged meta.json ends in."""
+_LOST = (FileNotFoundError, NotADirectoryError)
+_SPARE = 64 << 20
+"""Bytes that a snapshot leaves on the disk: for what can't be made again."""
 _log = logging.getLogger("tenshot.index")
 
 
@@ -106,30 +110,47 @@ class Snapshots:
         self._name = ""
 
     def load(self, newest_seq: int) -> State | None:
-        """The newest usable state; its vectors are not checked yet. Clears everything away if there is none.
+        """The newest usable state; its vectors are not checked yet. None if there is none, or none can be read now.
 
-        newest_seq: what SQL has got to; a snapshot that knows more belongs to another history.
+        newest_seq: what SQL has got to; a snapshot that knows more belongs to another history. Only what proves to be
+        damaged is deleted: files that can't be opened, and memory that isn't there, say nothing of a snapshot.
         """
-        for name in self._names():
+        try:
+            names = self._names()
+        except OSError as error:
+            _log.warning("the snapshots in %s can't be read now: %s", self.folder, error)
+            return None
+        damaged = True
+        for name in names:
             try:
                 return self._load(name, newest_seq)
-            except (DamagedSnapshot, OSError, RuntimeError, *_WRONG_SHAPE) as error:
+            except (DamagedSnapshot, *_LOST, *_WRONG_SHAPE) as error:
                 _log.warning("the snapshot %s is not used: %s", self.folder / name, error)
                 shutil.rmtree(self.folder / name, ignore_errors=True)
-        self.clear()
+            except (OSError, RuntimeError, MemoryError) as error:
+                _log.warning("the snapshot %s can't be read now: %s", self.folder / name, error)
+                damaged = False
+        if damaged:
+            self.clear()
         return None
 
     def check(self) -> None:
-        """Reads all vectors of the loaded snapshot, which also brings them into memory. Raises DamagedSnapshot."""
+        """Reads all vectors of the loaded snapshot, which also brings them into memory. Raises DamagedSnapshot.
+
+        Raises OSError where they can't be read now, which says nothing of them.
+        """
         rowfile = self._rowfile
         if rowfile is None or rowfile.digest is not None:
             return
         digest = hashlib.sha256()
-        with (self.folder / rowfile.name).open("rb") as file:
-            left = rowfile.mapped.nbytes
-            while left and (block := file.read(min(_BLOCK, left))):
-                digest.update(block)
-                left -= len(block)
+        left = rowfile.mapped.nbytes
+        try:
+            with (self.folder / rowfile.name).open("rb") as file:
+                while left and (block := file.read(min(_BLOCK, left))):
+                    digest.update(block)
+                    left -= len(block)
+        except _LOST as error:
+            raise DamagedSnapshot(f"{rowfile.name} is not there") from error
         if left or digest.hexdigest() != self._meta["rows"]["sha256"]:
             raise DamagedSnapshot(f"{rowfile.name} is not what was written")
         self._rowfile = _Rowfile(rowfile.name, rowfile.mapped, digest)
@@ -145,6 +166,7 @@ class Snapshots:
             name, start = rowfile.name, len(rowfile.mapped)
         else:
             name, start = f"rows-{uuid4().hex}.f32", 0
+        self._check_room(state, start)
         draft = self.folder / f".draft-{uuid4().hex}"
         draft.mkdir(FOLDER_MODE)
         try:
@@ -179,6 +201,9 @@ class Snapshots:
             self._point_to(final)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
+            with suppress(OSError):
+                # Else they would lie there until the next attempt, and take the room that it needs.
+                os.truncate(self.folder / name, start * self._dim * 4) if start else (self.folder / name).unlink()
             raise
         self._rowfile = _Rowfile(name, _map(self.folder / name, rows.size, self._dim), digest)
         self._meta, self._segments, self._name = meta, state.segments, final
@@ -186,7 +211,7 @@ class Snapshots:
         return self._rowfile.mapped
 
     def oldest_seq(self) -> int:
-        """Of the snapshots that may still be opened; what happened before is not asked for again."""
+        """Of the snapshots that may still be opened; what happened before is not asked for again. Raises OSError."""
         return min((int(name.split("-")[1]) for name in self._names()), default=0)
 
     def clear(self) -> None:
@@ -195,14 +220,13 @@ class Snapshots:
         self._rowfile, self._meta, self._segments, self._name = None, {}, (), ""
 
     def _names(self) -> list[str]:
-        """The current one first, then the newest."""
+        """The current one first, then the newest. Raises OSError."""
         try:
-            names = (path.name for path in self.folder.glob("snap-*-*"))
-            found = sorted(filter(_SNAPSHOT.fullmatch, names), reverse=True)
+            names = sorted(filter(_SNAPSHOT.fullmatch, os.listdir(self.folder)), reverse=True)
             current = (self.folder / "CURRENT").read_text().strip()
-        except OSError:
-            return found if self.folder.is_dir() else []
-        return sorted(found, key=lambda name: name != current)
+        except _LOST:
+            return names if self.folder.is_dir() else []
+        return sorted(names, key=lambda name: name != current)
 
     def _load(self, name: str, newest_seq: int) -> State:
         folder = self.folder / name
@@ -227,11 +251,9 @@ class Snapshots:
         segments = tuple(self._read_segment(folder, facts, size) for facts in meta["segments"])
         if any(before.stop != after.start for before, after in pairwise(segments)):
             raise DamagedSnapshot("its segments leave gaps")
-        slots = rows.live_slots()
-        keymap = KeyMap(rows.keys[slots], slots)
         self._rowfile = _Rowfile(rows_name, mapped)
         self._meta, self._segments, self._name = meta, segments, name
-        return State(rows, keymap, segments, int(meta["seq"]), int(meta["exact_until"]))
+        return State(rows, KeyMap().grown(rows), segments, seq=int(meta["seq"]), exact_until=int(meta["exact_until"]))
 
     def _append(self, name: str, start: int, rows: Rows, digest: Any) -> None:
         """The vectors from slot start on, behind the first ones of the file."""
@@ -247,6 +269,13 @@ class Snapshots:
                 digest.update(content)
             file.flush()
             os.fsync(file.fileno())
+
+    def _check_room(self, state: State, start: int) -> None:
+        """Raises OSError where a snapshot, written from slot start on, would take the disk's last bytes."""
+        codes = sum(one.nbytes for one in state.segments if all(one is not known for known in self._segments))
+        needed = 4 * self._dim * (state.rows.size - start) + 9 * state.rows.size + codes
+        if shutil.disk_usage(self.folder).free < needed + _SPARE:
+            raise OSError(errno.ENOSPC, f"a snapshot of {needed} bytes would leave less than {_SPARE} on the disk")
 
     def _write_segment(self, draft: Path, number: int, segment: Segment, files: dict[str, Any]) -> dict[str, Any]:
         facts: dict[str, Any] = {
@@ -290,15 +319,19 @@ class Snapshots:
 
     def _sweep(self) -> None:
         """Old snapshots, what crashes left, and vectors that no snapshot needs."""
-        names = self._names()
-        for name in names[_KEPT:]:
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-        needed = {self._rowfile.name} if self._rowfile else set()
-        for name in names[:_KEPT]:
-            try:
-                needed.add(json.loads((self.folder / name / "meta.json").read_text())["rows"]["name"])
-            except (OSError, *_WRONG_SHAPE):
+        try:
+            names = self._names()
+            for name in names[_KEPT:]:
                 shutil.rmtree(self.folder / name, ignore_errors=True)
+            needed = {self._rowfile.name} if self._rowfile else set()
+            for name in names[:_KEPT]:
+                try:
+                    needed.add(json.loads((self.folder / name / "meta.json").read_text())["rows"]["name"])
+                except (*_LOST, *_WRONG_SHAPE):
+                    shutil.rmtree(self.folder / name, ignore_errors=True)
+        except OSError as error:
+            _log.warning("old snapshots in %s stay until the next one: %s", self.folder, error)
+            return
         for path in self.folder.iterdir():
             if _DRAFT.fullmatch(path.name) or (_ROWS.fullmatch(path.name) and path.name not in needed):
                 _remove(path)
@@ -335,7 +368,7 @@ def _map(path: Path, size: int, dim: int) -> FloatArray:
         raise DamagedSnapshot(f"{path.name} is too short")
     if not size:
         return np.empty((0, dim), dtype=np.float32)
-    return np.asarray(np.memmap(path, dtype="<f4", mode="r", shape=(size, dim)))
+    return np.frombuffer(mapped_file(path, size * dim * 4), dtype="<f4").reshape(size, dim)
 
 
 def _sha256(path: Path) -> str:
