@@ -16,10 +16,9 @@ from .bounds import check_count
 from .errors import BadRequest, BadVector, InputNotFound
 from .records import FloatArray, KeyArray
 from .segments import sealing
-from .segments.bits import Slots
 from .segments.devices import Devices
 from .segments.gate import Gate
-from .segments.keeper import Current, Keeper, Source
+from .segments.keeper import Current, Keeper, Source, newer
 from .segments.planner import nearest
 from .segments.rows import unit_rows
 from .segments.sealing import Sizes
@@ -70,6 +69,7 @@ class Collection:
         """
         self.dim = dim
         self._sizes = sizes or Sizes()
+        self._source = source
         self._current = Current(State.empty(dim))
         self._gate = Gate(self._search, threads or os.cpu_count() or 1)
         self._keeper = Keeper(self._current, self._sizes, snapshots, source, devices)
@@ -136,17 +136,26 @@ class Collection:
             self._publish(after, seq)
             return before.rows.count - after.rows.count
 
+    def catch_up(self) -> None:
+        """Reads from SQL what was committed there, and didn't come here."""
+        if self._source:
+            seq = self._source.seq()
+            with self._current.lock:
+                state = self._current.state
+                self._publish(newer(state, self._source, state.seq), seq)
+
     def keys(self) -> KeyArray:
         """(n,) ascending."""
         return self._current.state.keys
 
     def contains(self, keys: KeyArray) -> NDArray[np.bool_]:
         """(n,): which of the keys have a row."""
-        return self._found(np.asarray(keys, dtype=np.int64))[1] >= 0
+        return self._current.state.slots_of(np.asarray(keys, dtype=np.int64)) >= 0
 
     def get(self, keys: KeyArray) -> FloatArray:
         """(n, dim): a copy of the vectors of these keys. Raises InputNotFound."""
-        state, slots = self._found(np.asarray(keys, dtype=np.int64))
+        state = self._current.state
+        slots = state.slots_of(np.asarray(keys, dtype=np.int64))
         if len(slots) and slots.min() < 0:
             raise InputNotFound(f"no vector for key {int(np.asarray(keys)[slots < 0][0])}")
         return state.rows.take(slots)
@@ -182,12 +191,8 @@ class Collection:
             self._current.state = State.empty(self.dim)
 
     def _search(self, unit: FloatArray, k: int, where: KeyFilter | None) -> tuple[KeyArray, FloatArray]:
-        while True:
-            state = self._current.state
-            selection = None if where is None else where.selection(state)
-            if where is None or selection is not None:
-                break
-        answer = nearest(state, unit, k, selection)
+        state = self._current.state
+        answer = nearest(state, unit, k, None if where is None else where.selection(state))
         if state.segments and (resident := state.segments[0].resident) and resident.wanted:
             with self._current.lock:
                 self._keeper.wake()
@@ -199,12 +204,14 @@ class Collection:
         state = snapshots.load(seq)
         if state is not None:
             self._keeper.loaded(state)
-        after = None if state is None else state.seq
-        state = state or self._current.state
-        for keys, vectors in source.vectors(after):
-            state = state.upserted(keys, unit_rows(vectors, self.dim))
-        if after is not None:
-            state = state.deleted(source.removed(after))
+            state = newer(state, source, state.seq)
+        else:
+            # Without a snapshot nobody asks for deletions any more.
+            if len(source.removed(0)):
+                source.forget_removed(seq)
+            state = self._current.state
+            for keys, vectors in source.vectors(None):
+                state = state.upserted(keys, unit_rows(vectors, self.dim))
         with self._current.lock:
             self._publish(state, seq)
 
@@ -213,16 +220,7 @@ class Collection:
         if seq is not None:
             state = replace(state, seq=seq)
         # A few dead rows go while the writer waits, rather than in the background.
-        if state.rows.size <= self._sizes.inline and sealing.due(state, self._sizes) is sealing.Task.COMPACT:
-            rows, keymap = sealing.compacted(state)
-            state = replace(state, rows=rows, keymap=keymap, segments=(), generation=state.generation + 1)
+        if state.rows.size <= self._sizes.inline and sealing.Task.COMPACT in sealing.due(state, self._sizes):
+            state = sealing.compacted(state)
         self._current.state = state
         self._keeper.wake()
-
-    def _found(self, keys: KeyArray) -> tuple[State, Slots]:
-        """A state, and the slots (n,) that the keys have in it."""
-        while True:
-            state = self._current.state
-            slots = state.slots_of(keys)
-            if slots is not None:
-                return state, slots

@@ -1,8 +1,8 @@
 """What looks after a collection in the background: sealing, compaction, snapshots, and checking them.
 
-A thread of its own that lives while something is due, and another that seals new rows meanwhile, so that no search has
-to scan many. They work on a state that they took, and put what they made into the state of the moment under the write
-lock, which they hold for milliseconds.
+One thread of the process does what takes its time, and another seals new rows meanwhile, so that no search has to scan
+many. They work on a state that they took, and put what they made into the state of the moment under the write lock,
+which they hold for milliseconds. What fails is tried again later, and keeps nothing else from being done.
 """
 
 import logging
@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -24,15 +25,16 @@ from .sealing import Sizes, Task
 from .segment import Segment
 from .snapshot import DamagedSnapshot, Snapshots
 from .state import State
+from .worker import Worker
 
 _log = logging.getLogger("tenshot.index")
-# One collection at a time is sealed, whatever the number of collections.
-_turn = threading.Lock()
+_worker, _sealer = Worker("tenshot-keeper", patient=True), Worker("tenshot-sealer")
 _SHARE = 50
 """A snapshot is written when so many-th of the rows have changed."""
 _PATIENCE = 10
 """Seconds that closing waits for codes in the making; they are made again."""
 _LOOKS, _PAUSE = 5, 0.3
+_MAKING = (Task.CODE, Task.BUILD, Task.MERGE)
 
 
 class Source(Protocol):
@@ -84,76 +86,90 @@ class Keeper:
         self._devices = devices if devices and devices.count else None
         self._not_placed: Segment | None = None
         """There was no room for it on a GPU."""
-        self._thread: threading.Thread | None = None
         self._unchecked = False
+        self._damage = ""
+        """What is wrong with the snapshot that the rows come from."""
         self._stopped = False
         self._task: Task | None = None
         self._taken = 0
         """The slots below are being made into the first segment."""
-        self._sealer: threading.Thread | None = None
         self._unlike = False
         """The tail is unlike the other rows: it can't be sealed, all has to be trained anew."""
-        self._saved = (0, 0)
-        self._rest = 0
-        """Nothing is tried before so many writes; set where something failed."""
+        self._saved_rows, self._saved_writes = 0, 0
+        self._put_off: dict[Task, tuple[float, int]] = {}
+        """What failed is tried again at that time (monotonic), or from so many writes on."""
 
     def loaded(self, state: State) -> None:
         """The state comes from a snapshot that was not read in full yet."""
         self._unchecked = True
-        self._saved = state.rows.size, state.rows.dead
+        self._saved_rows = state.rows.size
 
     def wake(self) -> None:
         """Sees to what is due; the caller holds the write lock."""
-        if self._thread is None and self._due() is not None:
-            self._thread = threading.Thread(target=self._work, name="tenshot-keeper", daemon=True)
-            self._thread.start()
-        if self._sealer is None and self._seal_due():
-            self._sealer = threading.Thread(target=self._seal, name="tenshot-sealer", daemon=True)
-            self._sealer.start()
+        if self._stopped:
+            return
+        if self._seal_due():
+            _sealer.want(self._seal)
+        if self._due() is not None:
+            _worker.want(self._work)
+        elif self._put_off:
+            _worker.want(self._work, min(at for at, _ in self._put_off.values()) - time.monotonic())
 
     def wait(self) -> None:
-        """Returns when nothing is due any more."""
-        while running := self._running():
-            running[0].join()
+        """Returns when nothing is due any more but what failed."""
+        # The sealer wants the worker before it is done, so whoever looks at it in between sees one of them.
+        while _worker.busy(self._work) or _sealer.busy(self._seal) or _worker.busy(self._work):
+            _worker.wait(self._work)
+            self.wait_sealed()
+
+    def wait_sealed(self) -> None:
+        """Returns when no new rows are to be sealed, whatever else is."""
+        _sealer.wait(self._seal)
 
     def close(self) -> None:
         """Finishes what is being done, and writes a snapshot if much would have to be read again without."""
         self._stopped = True
-        for thread in self._running():
-            thread.join(_PATIENCE)
-            while thread.is_alive() and self._task in (Task.SAVE, Task.CHECK):
-                thread.join(_PATIENCE)
+        _worker.drop(self._work)
+        _sealer.drop(self._seal)
+        _sealer.wait(self._seal, _PATIENCE)
+        while not _worker.wait(self._work, _PATIENCE) and self._task in (Task.SAVE, Task.CHECK):
+            pass
         self._let_go(self._current.state, ())
-        if self._snapshots and self._changes() > self._sizes.save_at_end:
+        if self._snapshots and not self._damage and self._changes() > self._sizes.save_at_end:
             try:
                 self._save(self._current.state)
-            except (OSError, DamagedSnapshot) as error:
+            except Exception as error:  # the next who opens it reads more from SQL
                 _log.warning("no snapshot was written at the end: %s", error)
 
-    def _running(self) -> list[threading.Thread]:
-        # Each starts the other, under the lock: outside of it one may be there that can't be joined yet.
-        with self._current.lock:
-            return [thread for thread in (self._thread, self._sealer) if thread is not None]
-
     def _due(self) -> Task | None:
-        if self._stopped or self._writes() < self._rest:
-            return None
-        if self._unchecked:
-            return Task.CHECK
-        task = sealing.due(self._current.state, self._sizes) or (Task.BUILD if self._unlike else None)
-        if task is None and self._seal_due():
+        return None if self._stopped else next((task for task in self._tasks() if self._may(task)), None)
+
+    def _tasks(self) -> Iterator[Task]:
+        """What is to be done, the most useful first."""
+        if self._damage:
+            yield Task.REBUILD
+        elif self._unchecked:
+            yield Task.CHECK
+        yield from sealing.due(self._current.state, self._sizes)
+        if self._unlike:
+            yield Task.BUILD
+        if self._seal_due():
             # What is written then will be worth more.
-            return None
-        if task is None and self._to_place() is not None:
-            return Task.PLACE
-        if task is None and self._snapshots and self._changes() > max(self._sizes.save, self._saved[0] // _SHARE):
-            return Task.SAVE
-        return task
+            return
+        if self._to_place() is not None:
+            yield Task.PLACE
+        much = max(self._sizes.save, self._saved_rows // _SHARE)
+        if self._snapshots and not self._damage and self._changes() > much:
+            yield Task.SAVE
+
+    def _may(self, task: Task) -> bool:
+        """Unless it failed a moment ago."""
+        at, writes = self._put_off.get(task, (0.0, 0))
+        return time.monotonic() >= at or self._current.state.writes >= writes > 0
 
     def _seal_due(self) -> bool:
-        if self._stopped or self._unlike or self._writes() < self._rest:
-            return False
-        return sealing.seal_due(self._current.state, self._sizes)
+        due = not self._unlike and sealing.seal_due(self._current.state, self._sizes)
+        return due and not self._stopped and self._may(Task.SEAL)
 
     def _to_place(self) -> Segment | None:
         """The first segment, if it should lie on a GPU and doesn't."""
@@ -163,61 +179,57 @@ class Keeper:
         resident = segments[0].resident
         return segments[0] if resident is None or resident.wanted else None
 
-    def _writes(self) -> int:
-        """A number that grows with every row added and deleted, until dead ones are cleared away."""
-        return self._current.state.rows.size + self._current.state.rows.dead
-
     def _changes(self) -> int:
         """Rows added and deleted since the last snapshot."""
-        rows, (size, dead) = self._current.state.rows, self._saved
-        return abs(rows.size - size) + abs(rows.dead - dead)
+        return self._current.state.writes - self._saved_writes
 
     def _work(self) -> None:
-        # It, and what FAISS starts for it, takes what searches leave of the processors.
-        if hasattr(os, "setpriority"):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
-        while True:
-            with self._current.lock:
-                state, self._task = self._current.state, self._due()
-                task = self._task
-                if task is None:
-                    self._thread = None
-                    return
-                if task in (Task.CODE, Task.BUILD, Task.MERGE):
-                    self._taken = sealing.border(state, tail=self._unlike)
-            with _turn:
-                self._do(task, state)
-            with self._current.lock:
-                self._taken = 0
-                if task in (Task.BUILD, Task.COMPACT):
-                    self._unlike = False
-                self.wake()
-            del state
-            if task in (Task.CODE, Task.BUILD, Task.MERGE, Task.COMPACT):
-                give_back_memory()
+        """Does one thing that is due."""
+        with self._current.lock:
+            state, self._task = self._current.state, self._due()
+            task = self._task
+            if task in _MAKING:
+                self._taken = sealing.border(state, tail=self._unlike)
+        if task is None:
+            return
+        self._try(task, partial(self._do, task, state))
+        del state
+        with self._current.lock:
+            self._task, self._taken = None, 0
+            if task in (Task.BUILD, Task.COMPACT):
+                self._unlike = False
+            self.wake()
+        if task in (*_MAKING, Task.COMPACT):
+            give_back_memory()
+
+    def _try(self, task: Task, do: Callable[[], None]) -> None:
+        try:
+            do()
+            self._put_off.pop(task, None)
+        except DamagedSnapshot as error:
+            assert self._snapshots
+            self._damage = str(error)
+            _log.warning("a snapshot in %s is damaged (%s): its collection is rebuilt", self._snapshots.folder, error)
+        except Exception as error:
+            # Searches stay right without: they look at every row that no segment has.
+            _log.warning("%s failed and is put off: %r", task.value, error)
+            state = self._current.state
+            writes = state.writes + max(self._sizes.save, state.rows.size // _SHARE)
+            self._put_off[task] = time.monotonic() + self._sizes.again_s, writes
 
     def _do(self, task: Task, state: State) -> None:
-        try:
-            if task is Task.CHECK:
-                self._check()
-            elif task is Task.SAVE:
-                self._save(state)
-            elif task is Task.COMPACT:
-                self._compact(state)
-            elif task is Task.PLACE:
-                self._place(state)
-            else:
-                self._make_first(task, state)
-        except DamagedSnapshot as error:
-            self._rebuild(str(error))
-        except Exception as error:
-            self._put_off(task.value, error)
-            self._unchecked = False
-
-    def _put_off(self, what: str, error: Exception) -> None:
-        """Searches stay right without: they look at every row that no segment has."""
-        _log.warning("%s failed and is put off: %r", what, error)
-        self._rest = self._writes() + max(self._sizes.save, self._current.state.rows.size // _SHARE)
+        if task is Task.CHECK:
+            self._check()
+        elif task is Task.REBUILD:
+            self._rebuild()
+        elif task is Task.SAVE:
+            self._save(state)
+        elif task is Task.COMPACT:
+            self._compact(state)
+        elif task is Task.PLACE:
+            self._place(state)
+        else:
+            self._make_first(task, state)
 
     def _make_first(self, task: Task, state: State) -> None:
         segments = sealing.segments_after(state, task, self._taken, self._sizes, _threads())
@@ -229,17 +241,13 @@ class Keeper:
 
     def _seal(self) -> None:
         """Beside what the other thread is about, and not after searches: it takes milliseconds, and shortens theirs."""
-        while True:
-            with self._current.lock:
-                state, taken = self._current.state, self._taken
-                if not self._seal_due():
-                    self._sealer = None
-                    self.wake()
-                    return
-            try:
-                self._add_sealed(state, sealing.sealed(state, taken))
-            except Exception as error:
-                self._put_off("seal", error)
+        with self._current.lock:
+            state, taken = self._current.state, self._taken
+            due = self._seal_due()
+        if due:
+            self._try(Task.SEAL, lambda: self._add_sealed(state, sealing.sealed(state, taken)))
+        with self._current.lock:
+            self.wake()
 
     def _add_sealed(self, state: State, grown: Segment | None) -> None:
         if grown is None:
@@ -248,18 +256,11 @@ class Keeper:
             self._replace(lambda now: sealing.with_sealed(now, grown, self._taken), since=state)
 
     def _compact(self, state: State) -> None:
-        rows, keymap = sealing.compacted(state)
-        fresh = State(rows, keymap, exact_until=state.exact_until)
+        fresh = sealing.compacted(state)
         segments: tuple[Segment, ...] | None = ()
-        if sealing.due(fresh, self._sizes):
+        if any(sealing.due(fresh, self._sizes)):
             segments = sealing.segments_after(fresh, Task.BUILD, sealing.border(fresh), self._sizes, _threads())
-        with self._current.lock:
-            now = self._current.state
-            if not self._stopped and now.generation == state.generation:
-                rows, keymap = sealing.caught_up(state, now, rows, keymap)
-                self._current.state = replace(
-                    now, rows=rows, keymap=keymap, segments=segments or (), generation=now.generation + 1
-                )
+        self._replace(lambda now: replace(sealing.caught_up(state, now, fresh), segments=segments or ()), since=state)
         self._let_go(state, ())
 
     def _let_go(self, state: State, segments: tuple[Segment, ...]) -> None:
@@ -294,7 +295,7 @@ class Keeper:
     def _save(self, state: State) -> None:
         assert self._snapshots
         mapped = self._snapshots.save(state)
-        self._saved = state.rows.size, state.rows.dead
+        self._saved_rows, self._saved_writes = state.rows.size, state.writes
         self._replace(lambda now: replace(now, rows=now.rows.on_file(mapped)), since=state)
         if self._source:
             self._source.forget_removed(self._snapshots.oldest_seq())
@@ -303,11 +304,7 @@ class Keeper:
         """Raises DamagedSnapshot."""
         assert self._snapshots
         assert self._source
-        try:
-            self._snapshots.check()
-        except OSError as error:
-            raise DamagedSnapshot(str(error)) from error
-        self._unchecked = False
+        self._snapshots.check()
         # What is on its way from SQL into the collection differs for a moment.
         differ = None
         for _ in range(_LOOKS):
@@ -319,34 +316,39 @@ class Keeper:
         else:
             raise DamagedSnapshot("its keys are not those of the database")
         state = self._current.state
-        if not state.rows.count:
-            return
         slots = state.rows.live_slots()
         slots = slots[np.linspace(0, len(slots) - 1, min(1000, len(slots))).astype(np.int64)]
         known = self._source.sample(state.rows.keys[slots])
         rows = zip(state.rows.keys[slots].tolist(), state.rows.take(slots), strict=True)
         if any(key in known and not np.allclose(row, known[key], atol=1e-5) for key, row in rows):
             raise DamagedSnapshot("its vectors are not those of the database")
+        self._unchecked = False
 
-    def _rebuild(self, reason: str) -> None:
+    def _rebuild(self) -> None:
         """Everything anew from SQL, while the old state serves."""
         assert self._snapshots
         assert self._source
-        _log.warning("a snapshot in %s is damaged (%s): its collection is rebuilt", self._snapshots.folder, reason)
         seq, dim = self._source.seq(), self._current.state.rows.dim
         fresh = State.empty(dim)
         for keys, vectors in self._source.vectors(None):
             fresh = fresh.upserted(keys, unit_rows(vectors, dim))
         with self._current.lock:
-            for keys, vectors in self._source.vectors(seq):
-                fresh = fresh.upserted(keys, unit_rows(vectors, dim))
-            fresh = fresh.deleted(self._source.removed(seq))
+            fresh = newer(fresh, self._source, seq)
             now = self._current.state
-            self._current.state = replace(fresh, seq=now.seq, generation=now.generation + 1)
-            self._unchecked = False
+            self._current.state = replace(
+                fresh, seq=now.seq, writes=now.writes + fresh.rows.size, generation=now.generation + 1
+            )
+            self._unchecked, self._damage = False, ""
         self._let_go(now, ())
         self._snapshots.clear()
-        self._saved = (0, 0)
+        self._saved_rows = 0
+
+
+def newer(state: State, source: Source, seq: int) -> State:
+    """A state that holds what SQL did at a change's number, with what SQL holds now."""
+    for keys, vectors in source.vectors(seq):
+        state = state.upserted(keys, unit_rows(vectors, state.rows.dim))
+    return state.deleted(source.removed(seq))
 
 
 def _threads() -> int:

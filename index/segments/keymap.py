@@ -1,63 +1,81 @@
-"""Which slot a key has: sorted arrays for most, a dictionary for what changed lately."""
+"""Which slots a key may have: sorted runs over all but the newest rows. Immutable, so that it belongs to a state."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..records import KeyArray
 from .bits import Slots
+from .rows import Rows
 
-_RECENT = 2048
-_FEW = 64
-_GONE = -1
+_RECENT = 1024
+"""So many of the newest rows are looked at one by one: microseconds."""
+_GROWTH = 8
+"""A run goes into the one before it from this part of its length on: so there are few, and rows are moved seldom."""
 
 
-class KeyMap:
-    """key -> slot, 8 + 8 bytes each. One writer; readers may ask meanwhile."""
+@dataclass(frozen=True)
+class Run:
+    """Keys (n,) ascending, each once, and a slot of each (n,)."""
 
-    def __init__(self, keys: KeyArray, slots: Slots) -> None:
-        """keys (n,), each once, in any order, with their slots (n,)."""
+    keys: KeyArray
+    slots: Slots
+
+    @classmethod
+    def of(cls, keys: KeyArray, slots: Slots) -> "Run":
         if len(keys) > 1 and (np.diff(keys) < 0).any():
             order = np.argsort(keys, kind="stable")
             keys, slots = keys[order], slots[order]
-        self._keys, self._slots = keys, slots
-        self._recent: dict[int, int] = {}
+        return cls(keys, slots)
 
-    def slot(self, key: int) -> int:
-        """The same as `slots` for one key."""
-        recent = self._recent.get(key)
-        if recent is not None:
-            return recent
-        place = int(self._keys.searchsorted(key))
-        return int(self._slots[place]) if place < len(self._keys) and self._keys[place] == key else _GONE
+    def find(self, keys: KeyArray) -> Slots:
+        """(n,): -1 where a key is not in it."""
+        places = np.minimum(self.keys.searchsorted(keys), len(self.keys) - 1)
+        return np.where(self.keys[places] == keys, self.slots[places], -1)
 
-    def slots(self, keys: KeyArray) -> Slots:
-        """(n,): the slot of each key as of the last change, -1 for unknown ones."""
-        found = np.full(len(keys), _GONE, dtype=np.int64)
-        if len(self._keys):
-            found = _looked_up(self._keys, self._slots, keys, found)
-        recent = self._recent
-        if not recent:
-            return found
-        if len(keys) <= max(_FEW, len(recent)):
-            pairs = zip(keys.tolist(), found.tolist(), strict=True)
-            return np.fromiter((recent.get(key, slot) for key, slot in pairs), dtype=np.int64, count=len(keys))
-        # The copy is one step of the interpreter, so a writer can't come between.
-        lately = np.array(list(recent.items()), dtype=np.int64)
-        lately = lately[np.argsort(lately[:, 0])]
-        return _looked_up(lately[:, 0], lately[:, 1], keys, found)
 
-    def changed(self, keys: KeyArray, slots: Slots) -> "KeyMap":
-        """With these slots for these keys, -1 to forget one. May be the same map, changed in place."""
-        self._recent.update(zip(keys.tolist(), slots.tolist(), strict=True))
-        if len(self._recent) <= max(_RECENT, len(self._keys) // 8):
+@dataclass(frozen=True)
+class KeyMap:
+    """16 bytes a key. Which of a key's slots is live the rows tell, and at most one is."""
+
+    runs: tuple[Run, ...] = ()
+    """The longest first; slots that were dead when a run was made are not in it."""
+    stop: int = 0
+    """Slots from here on are in no run."""
+
+    def slot(self, rows: Rows, key: int) -> int:
+        """The live slot of a key, -1 if it has none: as `slots`, in a tenth of the time."""
+        for place in (rows.keys[self.stop :] == key).nonzero()[0][::-1].tolist():
+            if rows.is_live(slot := self.stop + place):
+                return slot
+        for run in self.runs:
+            place = int(run.keys.searchsorted(key))
+            if place < len(run.keys) and run.keys[place] == key and rows.is_live(slot := int(run.slots[place])):
+                return slot
+        return -1
+
+    def slots(self, rows: Rows, keys: KeyArray) -> Slots:
+        """(n,): the live slot of each key (n,), -1 for unknown ones."""
+        found = np.full(len(keys), -1, dtype=np.int64)
+        for run in (*self.runs, *self._recent(rows)):
+            slots = run.find(keys)
+            found = np.where((slots >= 0) & rows.are_live(np.maximum(slots, 0)), slots, found)
+        return found
+
+    def grown(self, rows: Rows) -> "KeyMap":
+        """For more rows; nothing is to be done for a few."""
+        if rows.size - self.stop <= _RECENT:
             return self
-        pairs = np.array(list(self._recent.items()), dtype=np.int64)
-        old = ~np.isin(self._keys, pairs[:, 0])
-        pairs = pairs[pairs[:, 1] != _GONE]
-        merged = np.concatenate([self._keys[old], pairs[:, 0]]), np.concatenate([self._slots[old], pairs[:, 1]])
-        return KeyMap(*merged)
+        runs = [*self.runs, *self._recent(rows)]
+        while len(runs) > 1 and _GROWTH * len(runs[-1].keys) >= len(runs[-2].keys):
+            last, before = runs.pop(), runs.pop()
+            slots = np.concatenate([before.slots, last.slots])
+            slots = slots[rows.are_live(slots)]
+            runs.append(Run.of(rows.keys[slots], slots))
+        return KeyMap(tuple(run for run in runs if len(run.keys)), rows.size)
 
-
-def _looked_up(known: KeyArray, slots: Slots, keys: KeyArray, otherwise: NDArray[np.int64]) -> Slots:
-    places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    return np.where(known[places] == keys, slots[places], otherwise)
+    def _recent(self, rows: Rows) -> Iterator[Run]:
+        slots = rows.live_slots(self.stop)
+        if len(slots):
+            yield Run.of(rows.keys[slots], slots)

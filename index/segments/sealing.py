@@ -1,9 +1,8 @@
 """What a state of a collection is to become in the background: which segments, when, and compaction. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
-
-import numpy as np
 
 from .keymap import KeyMap
 from .planner import still_finds
@@ -34,6 +33,8 @@ class Sizes:
     """So many changes are written into a snapshot, and a 50th of the rows; reading them from SQL takes a moment."""
     save_at_end: int = 1000
     """So many changes are when the collection is closed."""
+    again_s: float = 60.0
+    """Seconds after which what failed is tried again, or earlier, after as many changes as a snapshot takes."""
 
 
 _MERGE = 32
@@ -57,20 +58,24 @@ class Task(Enum):
     """A new snapshot."""
     PLACE = "place"
     """The first segment's rows go onto a GPU."""
+    SEAL = "seal"
+    """New rows get codes."""
+    REBUILD = "rebuild"
+    """All anew from SQL, since a snapshot proved to be damaged."""
 
 
-def due(state: State, sizes: Sizes) -> Task | None:
-    """The most useful thing to do."""
+def due(state: State, sizes: Sizes) -> Iterator[Task]:
+    """What makes searches faster, the most useful first."""
     rows, first = state.rows, state.segments[0] if state.segments else None
     if rows.dead > sizes.dead and rows.dead > _DEAD_SHARE * rows.size:
-        return Task.COMPACT
+        yield Task.COMPACT
     if first is None:
-        if rows.size <= max(sizes.exact, state.exact_until):
-            return None
-        return Task.BUILD if rows.size < sizes.flat_first else Task.CODE
-    if state.sealed >= 2 * first.trained_on or first.stop < sizes.lists <= state.sealed:
-        return Task.BUILD
-    return Task.MERGE if state.sealed - first.stop > max(first.stop // _MERGE, sizes.merge) else None
+        if rows.size > max(sizes.exact, state.exact_until):
+            yield Task.BUILD if rows.size < sizes.flat_first else Task.CODE
+    elif state.sealed >= 2 * first.trained_on or first.stop < sizes.lists <= state.sealed:
+        yield Task.BUILD
+    elif state.sealed - first.stop > max(first.stop // _MERGE, sizes.merge):
+        yield Task.MERGE
 
 
 def seal_due(state: State, sizes: Sizes) -> bool:
@@ -130,29 +135,22 @@ def with_first(state: State, made: tuple[Segment, ...]) -> State:
     return replace(state, segments=(*made, *since))
 
 
-def compacted(state: State) -> tuple[Rows, KeyMap]:
-    """The live rows only, in new buffers, in the order of their slots."""
+def compacted(state: State) -> State:
+    """The live rows only, in new buffers, in the order of their slots; no segments."""
     slots = state.rows.live_slots()
     rows = Rows.empty(state.rows.dim, max(len(slots) + len(slots) // 8, 256))
     for start in range(0, len(slots), 65_536):
         chosen = slots[start : start + 65_536]
         rows = rows.append(state.rows.keys[chosen], state.rows.take(chosen))
-    return rows, KeyMap(rows.keys, np.arange(rows.size))
+    return replace(state, rows=rows, keymap=KeyMap().grown(rows), segments=(), generation=state.generation + 1)
 
 
-def caught_up(before: State, after: State, rows: Rows, keymap: KeyMap) -> tuple[Rows, KeyMap]:
-    """What was made of an earlier state, with what has changed until a later one."""
+def caught_up(before: State, after: State, fresh: State) -> State:
+    """What was compacted of an earlier state, with what has changed until a later one."""
     lost = before.rows.live_mask() & ~after.rows.live_mask()[: before.rows.size]
-    if lost.any():
-        gone = np.searchsorted(before.rows.live_slots(), np.flatnonzero(lost))
-        keymap = keymap.changed(rows.keys[gone], np.full(len(gone), -1))
-        rows = rows.without(gone)
     new = after.rows.live_slots(before.rows.size)
-    if len(new):
-        start = rows.size
-        rows = rows.append(after.rows.keys[new], after.rows.take(new))
-        keymap = keymap.changed(after.rows.keys[new], np.arange(start, rows.size))
-    return rows, keymap
+    fresh = fresh.deleted(before.rows.keys[lost]).upserted(after.rows.keys[new], after.rows.take(new))
+    return replace(fresh, seq=after.seq, writes=after.writes)
 
 
 def without_segments(state: State, tried: int) -> State:

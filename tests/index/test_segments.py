@@ -183,9 +183,7 @@ def test_few_rows_are_scanned_however_many_come_while_all_is_trained_anew(
         collection.delete(gone)
         for key in gone.tolist():
             del rows[key]
-        for thread in collection._keeper._running():
-            if thread.name == "tenshot-sealer":
-                thread.join(60)
+        collection._keeper.wait_sealed()
         assert collection.facts().tail <= SMALL.tail + 8
         recall(*collection.search(made[:3], 5), rows, made[:3])  # nothing that is gone, each once, exact scores
         assert collection.search(made[:50], 1)[0][:, 0].tolist() == list(range(next_key - 100, next_key - 50))
