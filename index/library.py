@@ -6,6 +6,7 @@ answer. Reads never wait for that lock, and it is not held while a model runs.
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -23,7 +24,7 @@ from .blobs import Blobs
 from .bounds import check_count, check_text
 from .catalog import Catalog
 from .collection import Collection, CollectionFacts
-from .errors import BadRequest, InputNotFound, InputNotReady
+from .errors import BadRequest, InputNotFound, InputNotReady, TenshotError
 from .eye import Eye
 from .intake import check_concepts, check_geo, check_id, check_metadata, check_regions, check_vectors, failure_of
 from .names import Names
@@ -81,19 +82,56 @@ class Library:
         self._cache = VectorCache() if cache is None else cache
         self._lock = threading.RLock()
         self._collections = collections
-        self._collection, self._teacher = self._remembered(record)
         self._space_saved: object = None
-        if space := catalog.spaces.load(self.id):
-            self._teacher.resume(space)
-            self._space_saved = space
+        self._behind = False
+        """A write was interrupted between SQL and memory."""
+        self._memory = self._remembered(record)
+        self._resume(self._teacher)
+
+    @property
+    def _collection(self) -> Collection:
+        return self._up_to_date()[0]
+
+    @property
+    def _teacher(self) -> Teacher:
+        return self._up_to_date()[1]
 
     def _remembered(self, record: AppRecord) -> tuple[Collection, Teacher]:
         """What SQL holds of the app, in memory."""
-        collection = self._collections(record)
-        labels = self._catalog.labels.all(self.id).by_concept()
-        recipe = Recipe(**record.recipe)
-        names = Names(self.id, recipe, self._catalog, self._embedders)
-        return collection, Teacher(collection, _power(recipe), labels, names)
+        collection, recipe = self._collections(record), Recipe(**record.recipe)
+        return collection, self._taught(collection, recipe, Names(self.id, recipe, self._catalog, self._embedders))
+
+    def _taught(self, collection: Collection, recipe: Recipe, names: Names) -> Teacher:
+        return Teacher(collection, _power(recipe), self._catalog.labels.all(self.id).by_concept(), names)
+
+    def _resume(self, teacher: Teacher) -> None:
+        if space := self._catalog.spaces.load(self.id):
+            teacher.resume(space)
+            self._space_saved = space
+
+    def _up_to_date(self) -> tuple[Collection, Teacher]:
+        """The memory; where a write was interrupted, with what SQL holds of it."""
+        if self._behind:
+            with self._lock:
+                if self._behind:
+                    collection, teacher = self._memory
+                    collection.catch_up()
+                    teacher = self._taught(collection, self.recipe, teacher.names)
+                    self._resume(teacher)
+                    self._memory, self._behind = (collection, teacher), False
+        return self._memory
+
+    @contextmanager
+    def _following(self) -> Iterator[None]:
+        """Round a write in SQL and what follows in memory: if that doesn't come, who asks next sees to it."""
+        self._up_to_date()
+        try:
+            yield
+        except TenshotError:  # it was refused: SQL holds nothing of it
+            raise
+        except BaseException:
+            self._behind = True
+            raise
 
     def _embedder(self) -> Batcher:
         return self._embedders(self.recipe)
@@ -197,8 +235,9 @@ class Library:
             current = self.recipe is eye.recipe
             if current:
                 self._blobs.put_many(batch.pictures())
-                if self._catalog.inputs.complete(self.id, new):
-                    self._remember(list(self.inputs_by_id([id]).values()), [new])
+                with self._following():
+                    if self._catalog.inputs.complete(self.id, new):
+                        self._remember(list(self.inputs_by_id([id]).values()), [new])
         if not current:  # the base workflow was changed while the model ran
             self.arrived(id, picture)
 
@@ -232,8 +271,9 @@ class Library:
     def _store(self, new: Sequence[NewInput]) -> list[Input]:
         if not new:
             return []
-        inputs = self._catalog.inputs.add(self.id, new)
-        self._remember(inputs, new)
+        with self._following():
+            inputs = self._catalog.inputs.add(self.id, new)
+            self._remember(inputs, new)
         return inputs
 
     def _remember(self, inputs: Sequence[Input], new: Sequence[NewInput]) -> None:
@@ -264,7 +304,7 @@ class Library:
         """Labels of several inputs in one transaction: all of them or, with an unknown input, none."""
         for concepts in labels.values():
             check_concepts(concepts)
-        with self._lock:
+        with self._lock, self._following():
             self._teach(self._catalog.labels.set(self.id, labels, source))
 
     def update_many(self, changes: Sequence[InputChange], source: LabelSource = LabelSource.USER) -> list[Input]:
@@ -274,7 +314,7 @@ class Library:
             check_metadata(change.metadata)
             check_geo(change.geo)
             check_regions(change.regions)
-        with self._lock:
+        with self._lock, self._following():
             self._teach(self._catalog.inputs.update(self.id, changes, source))
         found = self.inputs_by_id([change.id for change in changes])
         return [found[change.id] for change in changes]
@@ -288,7 +328,7 @@ class Library:
         return self._delete(None)
 
     def _delete(self, ids: list[str] | None) -> int:
-        with self._lock:
+        with self._lock, self._following():
             deleted = self._catalog.inputs.delete(self.id, ids)
             self._collection.delete(deleted.keys, deleted.seq)
             self._teacher.forget(deleted.keys.tolist())
@@ -419,7 +459,7 @@ class Library:
         return self._collection.facts()
 
     def close(self) -> None:
-        self._collection.close()
+        self._memory[0].close()
 
     def _ids(self, keys: KeyArray) -> dict[int, str]:
         return self._catalog.inputs.ids(keys)

@@ -279,7 +279,7 @@ class Sight(Review):
             collection, teacher = self._remembered(self._catalog.apps.get(self.id))
             with self._switching:
                 self._turn += 1
-                old, self._collection, self._teacher = self._collection, collection, teacher
+                old, self._memory = self._collection, (collection, teacher)
                 self.recipe, self.dim, self._space_saved = recipe, recipe.dim, None
                 self._changes = self._catalog.changes.done(self.id)
         old.close()
