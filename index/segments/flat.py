@@ -1,6 +1,6 @@
 """One-bit codes of a run of rows, all of which a search looks at."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,6 @@ from ..records import FloatArray
 from .bits import Bits
 from .calibration import Boost, Effort, Found, Sample
 from .native import faiss_on, selecting
-from .rows import Rows
 from .selection import Selection
 
 _QUERY_BITS = 4
@@ -42,19 +41,6 @@ class Flat:
         if type(index).__name__ != _KIND:
             raise ValueError(f"codes of the kind {type(index).__name__} are unknown")
         return cls(index, effort)
-
-    def extended(self, rows: Rows, start: int, stop: int, threads: int) -> "Flat":
-        """With the rows start..stop-1 behind the others, on a copy."""
-        index = faiss_on(threads).clone_index(self.index)
-        rows.add_to(index, start, stop)
-        return replace(self, index=index)
-
-    def beside(self, rows: Rows, start: int, stop: int) -> "Flat":
-        """Other rows start..stop-1 as such codes, searched with the same effort."""
-        index = faiss_on().clone_index(self.index)
-        index.reset()
-        rows.add_to(index, start, stop)
-        return replace(self, index=index)
 
     @property
     def kind(self) -> str:

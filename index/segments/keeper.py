@@ -38,25 +38,14 @@ _MAKING = (Task.CODE, Task.BUILD, Task.MERGE)
 
 
 class Source(Protocol):
-    """The truth that a collection is made of and held against."""
+    """The truth that a collection is made of and held against; what each gives is told by `collections.Source`."""
 
-    def seq(self) -> int:
-        """The number of the last change."""
-
-    def vectors(self, after: int | None) -> Iterator[tuple[KeyArray, FloatArray]]:
-        """Keys (m,) and vectors (m, dim) at a time: all, or those of later changes."""
-
-    def removed(self, after: int) -> KeyArray:
-        """Keys that later changes deleted."""
-
-    def forget_removed(self, until: int) -> None:
-        """Nobody will ask for deletions up to this change."""
-
-    def keys(self) -> KeyArray:
-        """(n,) ascending."""
-
-    def sample(self, keys: KeyArray) -> dict[int, FloatArray]:
-        """key -> vector (dim,) of those of the keys that exist."""
+    def seq(self) -> int: ...
+    def vectors(self, after: int | None) -> Iterator[tuple[KeyArray, FloatArray]]: ...
+    def removed(self, after: int) -> KeyArray: ...
+    def forget_removed(self, until: int) -> None: ...
+    def keys(self) -> KeyArray: ...
+    def sample(self, keys: KeyArray) -> dict[int, FloatArray]: ...
 
 
 class Current:

@@ -47,12 +47,12 @@ class KeyMap:
     def slot(self, rows: Rows, key: int) -> int:
         """The live slot of a key, -1 if it has none: as `slots`, in a tenth of the time."""
         for place in (rows.keys[self.stop :] == key).nonzero()[0][::-1].tolist():
-            if rows.is_live(slot := self.stop + place):
-                return slot
+            if rows.is_live(self.stop + place):
+                return self.stop + int(place)
         for run in self.runs:
             place = int(run.keys.searchsorted(key))
-            if place < len(run.keys) and run.keys[place] == key and rows.is_live(slot := int(run.slots[place])):
-                return slot
+            if place < len(run.keys) and run.keys[place] == key and rows.is_live(int(run.slots[place])):
+                return int(run.slots[place])
         return -1
 
     def slots(self, rows: Rows, keys: KeyArray) -> Slots:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -75,19 +75,6 @@ class Lists:
         if len(lists.list_of) and lists.list_of.min() < 0:
             raise ValueError("a row is in no list")
         return lists
-
-    def extended(self, rows: Rows, start: int, stop: int, threads: int) -> "Lists":
-        """With the rows start..stop-1 behind the others, on a copy."""
-        index = faiss_on(threads).clone_index(self.index)
-        rows.add_to(index, start, stop)
-        return replace(self, index=index)
-
-    def beside(self, rows: Rows, start: int, stop: int) -> "Lists":
-        """Other rows start..stop-1 in lists round the same centroids, searched with the same effort."""
-        index = faiss_on().clone_index(self.index)
-        index.reset()
-        rows.add_to(index, start, stop)
-        return replace(self, index=index)
 
     @cached_property
     def list_of(self) -> NDArray[np.int32]:

@@ -11,6 +11,7 @@ from .calibration import Boost, Effort, Found, Sample
 from .devices import Resident
 from .flat import Flat
 from .lists import Lists
+from .native import faiss_on
 from .rescoring import Proposal
 from .rows import Rows
 from .selection import Selection
@@ -38,14 +39,18 @@ class Segment:
 
     def extended(self, rows: Rows, stop: int, threads: int) -> "Segment":
         """With the slots up to stop, on copies: nothing is trained anew."""
-        codes = self.codes.extended(rows, self.stop, stop, threads)
+        index = faiss_on(threads).clone_index(self.codes.index)
+        rows.add_to(index, self.stop, stop)
         before, after = (max(end - self.start, self.trained_on) for end in (self.stop, stop))
-        codes = replace(codes, effort=codes.effort.for_more(after / before))
+        codes = replace(self.codes, index=index, effort=self.effort.for_more(after / before))
         return replace(self, stop=stop, codes=codes, resident=None)
 
     def beside(self, rows: Rows, start: int, stop: int) -> "Segment":
         """Another segment by this one's codes, searched with this one's effort."""
-        return replace(self, start=start, stop=stop, codes=self.codes.beside(rows, start, stop), resident=None)
+        index = faiss_on().clone_index(self.codes.index)
+        index.reset()
+        rows.add_to(index, start, stop)
+        return replace(self, start=start, stop=stop, codes=replace(self.codes, index=index), resident=None)
 
     @property
     def effort(self) -> Effort:

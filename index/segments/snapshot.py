@@ -278,26 +278,17 @@ class Snapshots:
             raise OSError(errno.ENOSPC, f"a snapshot of {needed} bytes would leave less than {_SPARE} on the disk")
 
     def _write_segment(self, draft: Path, number: int, segment: Segment, files: dict[str, Any]) -> dict[str, Any]:
-        facts: dict[str, Any] = {
-            "start": segment.start,
-            "stop": segment.stop,
-            "kind": segment.kind,
-            "trained_on": segment.trained_on,
-            "effort": asdict(segment.effort),
-            "codes": f"codes-{number}.faiss",
-        }
-        self._write_index(draft, facts["codes"], segment.codes.index, segment, files)
-        return facts
-
-    def _write_index(self, draft: Path, file: str, index: Any, segment: Segment, files: dict[str, Any]) -> None:
+        file = f"codes-{number}.faiss"
         old = self.folder / self._name / file
         if any(segment is known for known in self._segments) and file in self._meta["files"] and old.exists():
             # The same as in the last snapshot: no need to write it again.
             os.link(old, draft / file)
             files[file] = self._meta["files"][file]
-            return
-        faiss_on().write_index(index, str(draft / file))
-        files[file] = {"bytes": (draft / file).stat().st_size, "sha256": _sha256(draft / file)}
+        else:
+            faiss_on().write_index(segment.codes.index, str(draft / file))
+            files[file] = {"bytes": (draft / file).stat().st_size, "sha256": _sha256(draft / file)}
+        facts = {"start": segment.start, "stop": segment.stop, "trained_on": segment.trained_on}
+        return facts | {"kind": segment.kind, "effort": asdict(segment.effort), "codes": file}
 
     def _read_segment(self, folder: Path, facts: dict[str, Any], size: int) -> Segment:
         faiss, start, stop = faiss_on(), int(facts["start"]), int(facts["stop"])
