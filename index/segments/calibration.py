@@ -32,7 +32,7 @@ _NEARER, _FAR = 0.1, 0.02
 """Shares of the sample that were farther from their neighbours; see Effort.usual."""
 _WIDTHS = (10, 100)
 """Effort is measured for these k."""
-_RANKS = (1, 3, 10, 30, 100, 300, 1000)
+_RANKS = (10, 30, 100, 300, 1000)
 _STEPS = (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20), (24, 28, 32, 40, 48, 64, 96, 128)
 """Candidates for each of k. The second ones are tried where no number of probes suffices with the first."""
 _LEAST_GROWTH = 10**0.25
