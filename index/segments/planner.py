@@ -25,7 +25,7 @@ _GATHER = 4_000_000
 _CHEAPER = 4
 """Where codes would propose this part of the rows, looking at all rows is no more work."""
 _USUAL, _SURER, _THOROUGH = Boost(), Boost(4, 4), Boost(1 << 16, 16)
-"""Who is in doubt goes through all lists once, with more candidates, before every row is looked at."""
+"""Who is in doubt is asked again, and goes through all lists at last, before every row is looked at."""
 _ROOM = 3.0
 """What was left out is to be so many typical errors of estimates below the k-th score: hardly any is larger."""
 _CODES, _CANDIDATE = 100, 2500
@@ -69,7 +69,7 @@ def nearest(
         every = np.flatnonzero(found.doubt() | _unusual(state, scores, rows.size / matching))
         if not len(every):
             return keys, scores
-        if not few and _lists_are_worth_it(state, k, selection, matching):
+        if not few:
             every = _asked_again(state, queries, k, selection, matching, every, keys, scores)
     if selection is not None and 2 * matching <= rows.size:
         looked_at: Iterator[Slots] = repeat(selection.slots, len(every))
@@ -131,19 +131,23 @@ def _asked_again(
     keys: KeyArray,
     scores: FloatArray,
 ) -> NDArray[np.intp]:
-    """Puts better answers into keys and scores (q, k) of the queries at these places, once through all lists.
+    """Puts better answers into keys and scores (q, k) of the queries at these places.
 
-    The places of those that every row has to be looked at for.
+    Four times the effort is enough where it finds nothing better and little can be missing; else they go through all
+    lists. The places of those that every row has to be looked at for.
     """
-    unsure = list[NDArray[np.intp]]()
-    for start in range(0, len(places), _AT_ONCE):
-        asked = places[start : start + _AT_ONCE]
-        found = _found(state, queries[asked], k, selection, matching, _THOROUGH)
-        if found is None:
-            return places
-        keys[asked], scores[asked] = found.keys, found.scores
-        unsure.append(asked[found.doubt() | (found.room() < _ROOM)])
-    return np.concatenate(unsure)
+    for boost in (_SURER, _THOROUGH) if _lists_are_worth_it(state, k, selection, matching) else (_SURER,):
+        unsure = [np.empty(0, dtype=np.intp)]
+        for start in range(0, len(places), _AT_ONCE):
+            asked = places[start : start + _AT_ONCE]
+            found = _found(state, queries[asked], k, selection, matching, boost)
+            if found is None:
+                return places
+            better = (found.scores[:, -1] > scores[asked, -1]) & (boost is _SURER)
+            keys[asked], scores[asked] = found.keys, found.scores
+            unsure.append(asked[better | found.doubt() | (found.room() < _ROOM)])
+        places = np.concatenate(unsure)
+    return places
 
 
 def _found(
