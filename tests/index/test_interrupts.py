@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from clouds import Clouds, recall
 from interrupts import interrupted
-from shop import EAGER, Shop
+from shop import APP, EAGER, Shop
 
 from tenshot.index.collections import CollectionSettings
 from tenshot.index.segments.worker import Worker
@@ -27,17 +27,17 @@ def test_a_collection_works_on_after_interrupts_of_adds_deletes_seals_and_snapsh
         keeper = shop.collection._keeper
         call: Callable[[], object]
         for _ in range(5000 if long else 120):
-            seq = shop.catalog.vectors.seq("app")
+            seq = shop.catalog.vectors.seq(APP)
             kind = rng.random()
             if kind < 0.5:
                 call = partial(shop.add, clouds.draw(int(rng.integers(1, 8)))[0])
             elif kind < 0.75:
-                ids = [one.id for one in shop.catalog.inputs.page("app", int(rng.integers(0, 400)), 3)]
+                ids = [one.id for one in shop.catalog.inputs.page(APP, int(rng.integers(0, 400)), 3)]
                 call = partial(shop.delete, ids)
             else:
                 call = keeper._work if kind < 0.95 else keeper._seal
             interrupts += interrupted(call, MEMORY, int(rng.integers(0, 60 if kind < 0.75 else 400)))
-            if shop.catalog.vectors.seq("app") != seq:
+            if shop.catalog.vectors.seq(APP) != seq:
                 shop.collection.catch_up()
             if rng.random() < 0.1:
                 shop.check()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from clouds import SMALL, Clouds
 from patience import becomes
-from shop import EAGER, Shop
+from shop import APP, EAGER, Shop
 
 from tenshot.index.collection import Collection
 from tenshot.index.collections import Source
@@ -198,16 +198,16 @@ def test_tombstones_and_what_is_read_again_stay_few_through_steady_churn(tmp_pat
     with Shop(tmp_path) as shop:
         names = list[str]()
         for _ in range(60):
-            start = shop.catalog.vectors.seq("app")
+            start = shop.catalog.vectors.seq(APP)
             shop.add(clouds.draw(50)[0])
             names += [f"{start}-{i}" for i in range(50)]
             shop.delete(names[:-100])
             names = names[-100:]
             shop.collection.wait()
-            most = max(most, len(shop.catalog.vectors.removed("app", 0)))
+            most = max(most, len(shop.catalog.vectors.removed(APP, 0)))
         assert most <= 3 * EAGER.save
         newest = int(shop.snapshots[-1].name.split("-")[1])
-        assert shop.catalog.vectors.seq("app") - newest <= EAGER.save / 25
+        assert shop.catalog.vectors.seq(APP) - newest <= EAGER.save / 25
         shop.check()
 
 
@@ -217,8 +217,8 @@ def test_tombstones_go_when_a_collection_is_opened_that_has_no_snapshot(
     monkeypatch.setattr("shop.EAGER", SMALL)  # which writes none for so few rows
     for _ in range(3):
         with Shop(tmp_path) as shop:
-            assert len(shop.catalog.vectors.removed("app", 0)) == 0
-            start = shop.catalog.vectors.seq("app")
+            assert len(shop.catalog.vectors.removed(APP, 0)) == 0
+            start = shop.catalog.vectors.seq(APP)
             shop.add(Clouds().draw(20)[0])
             shop.delete([f"{start}-{i}" for i in range(10)])
             assert not shop.snapshots
