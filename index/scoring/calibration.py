@@ -24,6 +24,9 @@ _HIGH = 0.98
 """This quantile of the background's scores stands in for positives where there are few."""
 _PSEUDO_POSITIVES, _PSEUDO_BACKGROUND = 8, 100
 """For so many beside a large background, for half as many beside one of the second size."""
+_LEAST_SLOPE = 0.1
+_MOST_HIDDEN = 0.999
+"""No image of the background is so surely a positive that it counts for nothing: there might be no other."""
 _BELIEVED = 20
 """With so many positives a curve's own opinion of the background is taken for true when it is fitted again."""
 
@@ -116,6 +119,8 @@ def fit_logistic(
 
     The background hides positives, which would hold all values down. So each of its images counts for less the likelier
     it is to be one; not with few labels, for then one curve would only talk itself into more of them.
+
+    Where a higher score does not mean yes, as of labels that contradict each other, all get the labels' base rate.
     """
     shares: tuple[float, ...] = (0.0,) if text is None else _TEXT_SHARES
     if text is not None and len(positives) < 2:
@@ -128,7 +133,7 @@ def fit_logistic(
     fit = min(fits, key=lambda one: one.loss + _TEXT_PRIOR * (one.text_share - TEXT_SHARE) ** 2)
     if not len(background):
         return Logistic(fit.slope, fit.offset, fit.text_share)
-    believed = min(len(positives) / _BELIEVED, 1) * fit.of(background, said[2])
+    believed = np.minimum(min(len(positives) / _BELIEVED, 1) * fit.of(background, said[2]), _MOST_HIDDEN)
     if len(positives) > 1:
         fit = _fitted(positives, negatives, background, said, fit.text_share, believed, pseudo)
     shift = 0.35 * float(logit(_share_of_positives(fit.of(background, said[2])))) if rare else 0.0
@@ -178,7 +183,15 @@ def _fitted(
     between = (np.median(said[: len(shown)]) + np.median(said[len(shown) :])) / 2
     scores = np.concatenate([positive_scores, others])
     slope, offset, loss = _newton(scores, targets, weights, said, _SLOPE, -_SLOPE * float(middle) - float(between))
-    return _Fit(slope, offset, text_share, loss)
+    if slope > _LEAST_SLOPE:
+        return _Fit(slope, offset, text_share, loss)
+    # A curve that falls with the score would turn the ranking round. One that is as good as level says what the sides
+    # weigh, and the more surely it would fall, how many labels say yes.
+    noes = len(negatives) or float(trusted.sum())
+    share = weights / weights.sum()
+    falls = min((_LEAST_SLOPE - slope) / _SLOPE_SPREAD, 1.0)
+    level = (1 - falls) * logit(share @ targets) + falls * logit((count + 1) / (count + noes + 2))
+    return _Fit(_LEAST_SLOPE, float(level - share @ (_LEAST_SLOPE * scores + said)), text_share, loss)
 
 
 def _newton(
@@ -218,8 +231,7 @@ def _newton(
         if size <= 1e-3 or best - lower < 1e-6:
             break
         slope, offset, best = slope - size * step[0], offset - size * step[1], lower
-    # A curve that falls with the score would turn the ranking round.
-    return max(slope, 0.1), offset, best
+    return slope, offset, best
 
 
 def _share_of_positives(probabilities: Array) -> float:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from worlds import FORMS, World, world
 
+from tenshot.index.scoring.calibration import fit_logistic
 from tenshot.index.scoring.examples import Background, Examples
 from tenshot.index.scoring.scorer import scorer_of
 from tenshot.index.scoring.space import Space
@@ -115,3 +116,20 @@ def test_fifty_against_one_keeps_every_image() -> None:
     labels["c0"] = dict.fromkeys(np.flatnonzero(place.truth == 0)[:40].tolist(), True)
     values = place.scorer(labels, "exclusive and closed").predictor().values(place.vectors)
     assert (values.argmax(axis=1) == place.truth)[place.truth != 0].mean() > 0.6
+
+
+@pytest.mark.parametrize(("noes", "rate"), [(1, 0.5), (4, 0.2)])
+def test_labels_that_contradict_each_other_give_their_base_rate(noes: int, rate: float) -> None:
+    """Every picture is there several times, once with yes and else with no: its copies say the opposite of each."""
+    once = world(count=40)
+    vectors = np.repeat(once.vectors, 1 + noes, axis=0)
+    place = World(vectors, np.repeat(once.truth, 1 + noes), np.arange(0, len(vectors), 3))
+    labels = {"c0": {key: key % (1 + noes) == 0 for key in range(len(vectors))}}
+    values = place.scorer(labels, "independent").predictor().values(vectors)[:, 0]
+    np.testing.assert_allclose(values, rate, atol=0.05)
+
+
+def test_a_background_that_surely_shows_the_concept_is_no_reason_to_fail() -> None:
+    scores, background = np.linspace(0.9, 1.1, 200), np.full(30, 50.0)
+    curve = fit_logistic(scores, np.empty(0), background)
+    assert np.isfinite([curve.slope, curve.offset]).all()
