@@ -62,14 +62,15 @@ def suggest(pool: Pool, n: int, strategy: Strategy = Strategy.AUTO, column: int 
     n = min(n, len(pool.vectors))
     picks = _Picks(pool, column)
     if pool.values.shape[1]:
-        rare, diverse = _shares(pool.positives, n) if strategy is Strategy.AUTO else (0, 0)
+        rare, diverse = _shares(pool.positives, n, column) if strategy is Strategy.AUTO else (0, 0)
         if strategy is Strategy.RARE:
             rare = n
         elif strategy is Strategy.DIVERSE:
             diverse = n
         picks.add_rare(rare)
         picks.add_uncertain(n - rare - diverse)
-    picks.add_diverse(n - len(picks.found))
+    if column is None or strategy is Strategy.DIVERSE:
+        picks.add_diverse(n - len(picks.found))
     return picks.found
 
 
@@ -120,13 +121,16 @@ def closeness(cosines: FloatArray) -> FloatArray:
     return np.asarray(np.clip(cosines, 0, 1) ** 2, dtype=np.float32)
 
 
-def _shares(positives: Rows, n: int) -> tuple[int, int]:
+def _shares(positives: Rows, n: int, column: int | None) -> tuple[int, int]:
     """How many of n automatic suggestions are for rare concepts, and how many diverse; the others are uncertain.
 
     With few labels it pays to see what there is, later to ask where the model can't tell (Hacohen et al., ICML 2022).
+    column: about this concept alone, so none are diverse.
     """
     usual = np.median(positives)
     behind = (positives < FEW) & (positives <= usual / 3)
+    if column is not None:
+        return (n // 5 if behind[column] else 0), 0
     return (n // 5 if behind.any() else 0), (n // 3 if usual < FEW else 0)
 
 

@@ -181,3 +181,11 @@ def test_the_order_in_which_labels_came_does_not_matter(store: Store) -> None:
             app.evaluate("m").accuracy,
         )
     assert found["forward"] == found["backward"]
+
+
+@pytest.mark.parametrize("strategy", ["auto", "uncertain", "rare"])
+def test_what_is_asked_about_one_concept_is_about_no_other(taught: App, strategy: str) -> None:
+    for n in (10, 40):
+        found = taught.suggest(n=n, concept="b", strategy=strategy)
+        assert len(found) == n
+        assert {one.concept_id for one in found} == {"b"}
