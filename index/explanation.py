@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from .errors import ConceptNotFound
 from .records import CalibrationBasis, Confidence, Explanation, FloatArray, KeyArray, Neighbour
 from .scoring.examples import Array, similarity_kernel
-from .scoring.large import cache_kernel
 from .scoring.predictor import Predictor
 
 _LOW, _MEDIUM = 5, 20
@@ -41,10 +40,15 @@ def explain(
     explained = []
     for concept in concept_ids:
         column = predictor.concept_ids.index(concept)
-        signs = _column(predictor.positive, column)
-        votes = _votes(predictor, column, similarities)
-        voters = votes != 0 if _is_large(predictor, column) else (votes != 0) | (signs != 0)
-        near = _nearest(similarities, np.flatnonzero(voters), neighbours)
+        signs = predictor.signs_of(column)
+        votes = predictor.votes_of(column) * similarity_kernel(similarities, predictor.sharpness)
+        if predictor.large:
+            votes += predictor.large.votes(column, similarities)
+        named = votes != 0
+        if named[signs > 0].all():
+            named |= signs != 0
+        # Else some of the labelled stand for all.
+        near = _nearest(similarities, np.flatnonzero(named), neighbours)
         explained.append(
             Explanation(
                 concept_id=concept,
@@ -69,30 +73,6 @@ def explain(
 def _nearest(similarities: FloatArray, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """Those of the rows that are most similar, best first."""
     return rows[np.argsort(-similarities[rows], kind="stable")[:count]]
-
-
-def _is_large(predictor: Predictor, column: int) -> bool:
-    """Whether some of the concept's labelled images stand for all as neighbours."""
-    return predictor.large is not None and column in predictor.large.columns
-
-
-def _votes(predictor: Predictor, column: int, similarities: FloatArray) -> Array:
-    """(n,): the signed part of each example in the score.
-
-    Of a concept with very many labels neighbours count by the log of their side's mean, so their parts are those to
-    first order: the share of each in its side's kernel sum.
-    """
-    votes = _column(predictor.votes, column) * similarity_kernel(similarities, predictor.sharpness)
-    large = predictor.large
-    if large is None or not _is_large(predictor, column):
-        return votes
-    place = int(np.flatnonzero(large.columns == column)[0])
-    kernel = cache_kernel(similarities[large.cached])
-    for sign, side in ((1, large.members), (-1, large.others)):
-        mass = _column(side, place) * kernel
-        # An image that left the cache and came back is there twice.
-        np.add.at(votes, large.cached, sign * large.neighbour_scale[place] * mass / (float(mass.sum()) or 1.0))
-    return votes
 
 
 def _named(
@@ -136,8 +116,3 @@ def _basis(predictor: Predictor, column: int, signs: Array) -> CalibrationBasis:
     else:
         confidence = Confidence.MEDIUM if positives < _MEDIUM else Confidence.HIGH
     return CalibrationBasis(confidence, labels, background)
-
-
-def _column(matrix: object, column: int) -> Array:
-    """One column of a sparse matrix, (n,)."""
-    return np.asarray(matrix[:, [column]].toarray()[:, 0], dtype=np.float64)  # type: ignore[index]

@@ -42,7 +42,8 @@ class _Taught:
 
     model: Model
     examples: Examples
-    scorer: Scorer
+    scorer: Scorer | None = None
+    """None until somebody asks, and after a failure: whoever asks next starts from the labels."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     pending: list[LabelChange] = field(default_factory=list)
     predictor: Predictor | None = None
@@ -159,7 +160,11 @@ class Teacher:
         texts = self.names.said(model.concept_ids)
         taught = self._taught(self._current_epoch(), model)
         with taught.lock:
-            return _left_out(self._catch_up(taught, texts), taught.scorer, keys)
+            predictor = self._catch_up(taught, texts)
+            assert taught.scorer
+            left_out = taught.scorer.leave_one_out(keys)
+        # What takes long is done on copies, while others label and predict.
+        return predictor.concept_ids, _rounded(left_out())
 
     def leave_one_out_with(self, labels: Mapping[str, Mapping[int, bool]]) -> LeaveOneOut:
         """The same for a model taught with other labels than the present ones."""
@@ -174,7 +179,7 @@ class Teacher:
                 # Without a background there is nothing to leave out.
                 predictor = scorer.predictor()
                 return predictor.concept_ids, predictor.values(self._vectors(keys)).astype(np.float64)
-            return _left_out(scorer.predictor(), scorer, keys)
+            return scorer.predictor().concept_ids, _rounded(scorer.leave_one_out(keys)())
 
         return judge
 
@@ -188,26 +193,24 @@ class Teacher:
                 continue
 
     def _catch_up(self, taught: _Taught, texts: Texts) -> Predictor:
+        """The caller holds the model's lock, and nothing that other models need."""
         try:
             return self._take_in(taught, texts)
         except BaseException:
-            # Half of the changes may be in: whoever asks next starts from the labels.
-            with self._mutex:
-                taught.scorer, taught.pending = self._scorer(taught.examples, taught.model), []
-                taught.predictor, taught.texts = None, {}
+            # Half of the changes may be in.
+            taught.scorer = None
             raise
 
     def _take_in(self, taught: _Taught, texts: Texts) -> Predictor:
+        if taught.scorer is None:
+            taught.predictor, taught.texts = None, {}
+            taught.scorer = self._scorer(taught)
         with self._mutex:
             pending, taught.pending = taught.pending, []
         for change in pending:
             if taught.model.id == BUILT_IN_MODEL and isinstance(taught.scorer, IndependentScorer):
                 taught.scorer.add_concept(change.concept_id)
             taught.scorer.set(change.key, change.concept_id, change.value)
-        if not taught.scorer.fits:
-            with self._mutex:
-                taught.scorer, taught.pending = self._scorer(taught.examples, taught.model), []
-            taught.texts = {}
         if read := not _same(texts, taught.texts):
             taught.scorer.read(texts)
             taught.texts = texts
@@ -219,20 +222,23 @@ class Teacher:
         with self._mutex:
             taught = epoch.taught.get(model.id)
             if taught is None or (taught.model != model and model.id != BUILT_IN_MODEL):
-                taught = _Taught(model, epoch.examples, self._scorer(epoch.examples, model))
-                epoch.taught[model.id] = taught
+                taught = epoch.taught[model.id] = _Taught(model, epoch.examples)
         return taught
 
-    def _scorer(self, examples: Examples, model: Model) -> Scorer:
-        """One that knows the labels of this moment; the caller holds the mutex."""
-        concepts = list(self._labels) if model.id == BUILT_IN_MODEL else model.concept_ids
-        return _scorer(examples, model, concepts, {concept: self._labels.get(concept, {}) for concept in concepts})
+    def _scorer(self, taught: _Taught) -> Scorer:
+        """One that knows the labels of this moment."""
+        model = taught.model
+        with self._mutex:
+            concepts = list(self._labels) if model.id == BUILT_IN_MODEL else model.concept_ids
+            labels = {concept: dict(self._labels.get(concept, ())) for concept in concepts}
+            taught.pending = []
+        return _scorer(taught.examples, model, list(labels), labels)
 
     def _current_epoch(self) -> _Epoch:
         epoch = self._epoch
         if epoch and not self._stale(epoch):
             return epoch
-        if epoch and len(epoch.examples) >= _SLOW_RENEWAL:
+        if epoch and self._count_labels() >= _SLOW_RENEWAL:
             if self._renewing.acquire(blocking=False):
                 threading.Thread(target=self._renew_aside, args=(epoch,), name="tenshot-space", daemon=True).start()
             return epoch
@@ -241,6 +247,10 @@ class Teacher:
                 self._publish(self._fresh_epoch())
             assert self._epoch
             return self._epoch
+
+    def _count_labels(self) -> int:
+        with self._mutex:
+            return sum(map(len, self._labels.values()))
 
     def _renew_aside(self, old: _Epoch) -> None:
         try:
@@ -310,10 +320,9 @@ def _scorer(
     )
 
 
-def _left_out(predictor: Predictor, scorer: Scorer, keys: KeyArray) -> tuple[tuple[str, ...], Array]:
-    if not predictor.concept_ids:
-        return (), np.empty((len(keys), 0))
-    return predictor.concept_ids, scorer.leave_one_out(keys)
+def _rounded(probabilities: Array) -> Array:
+    """In single precision, as predictions are: a threshold that is chosen here is held against those."""
+    return probabilities.astype(np.float32).astype(np.float64)
 
 
 def _same(texts: Texts, others: Texts) -> bool:

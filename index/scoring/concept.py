@@ -1,21 +1,19 @@
 """One independent concept: its positives and negatives against the app's background (scoring recipe, section 5)."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array
 
 from ..records import FloatArray
 from .calibration import NO_CONTRAST, Logistic, fit_logistic, untaught
 from .examples import Array, Examples, similarity_kernel
-from .large import DUAL_LIMIT
-from .ridge import KernelRidge
+from .landmarks import LANDMARKS
+from .ridge import FEW, LABEL_NOISE, KernelRidge
 from .text_prior import TextPrior
 
-LABEL_NOISE = 0.1
 _TYPICAL = 0.95
 """This quantile of the background is taken for what a held-out image of a concept would score, where none can tell."""
 
@@ -39,27 +37,14 @@ class Votes:
     """(m,), zero for images that have a label of their own."""
     curve: Logistic
     low_confidence: bool
-    large: "LargeVotes | None" = None
     text: FloatArray | None = None
     """(dim,): what the name adds to the score, of a raw vector."""
 
     @property
     def voters(self) -> tuple[NDArray[np.int64], Array]:
-        """Rows and votes of those that vote: none where `large` stands for them."""
-        return (self.rows[:0], self.votes[:0]) if self.large else (self.rows, self.votes)
-
-
-@dataclass(frozen=True)
-class LargeVotes:
-    """What stands for the kernel votes of a concept with very many labels."""
-
-    prototype: Array
-    """(dim,), scaled."""
-    cached: NDArray[np.int64]
-    """(k,) rows of the examples that stand for the others among the neighbours."""
-    shares: csc_array
-    """(k, 2): the share of each in the yes and in the no side."""
-    neighbour_scale: float
+        """Rows and votes of those that vote."""
+        voting = np.flatnonzero(self.votes)
+        return self.rows[voting], self.votes[voting]
 
 
 def share_of(curve: Logistic, text: TextPrior | None) -> FloatArray | None:
@@ -77,6 +62,42 @@ def untaught_votes(examples: Examples, text: TextPrior) -> Votes | None:
     return Votes(none.astype(np.int64), none, none, np.zeros(len(background)), curve, True, text=share_of(curve, text))
 
 
+def calibrated(
+    examples: Examples,
+    labels: Mapping[int, bool],
+    scores: Mapping[int, float],
+    background: Mapping[int, float],
+    text: TextPrior | None,
+    union: Collection[int] | None,
+) -> Logistic:
+    """The curve for leave-one-out scores of labelled inputs, or of some of them, and of the background, by key.
+
+    union: positives that are the only ones of a concept that this one stands for among others: so the others can't be
+    expected to recognise them.
+    """
+    alone = sorted(scores.keys() & set(union or ())) if background else []
+    scores = {**scores, **_stand_ins(examples, alone, background)}
+    yes, no = ([key for key in sorted(scores) if labels[key] is side] for side in (True, False))
+    return fit_logistic(
+        np.array([scores[key] for key in yes]),
+        np.array([scores[key] for key in no]),
+        np.fromiter(background.values(), dtype=np.float64, count=len(background)),
+        (text.of(yes)[:, 0], text.of(no)[:, 0], text.of(background)[:, 0]) if text else None,
+        rare=union is None,
+    )
+
+
+def _stand_ins(examples: Examples, keys: Sequence[int], background: Mapping[int, float]) -> dict[int, float]:
+    """What an image like each of these might score: the background has some that are near it."""
+    if not keys:
+        return {}
+    others = [examples.background.position[key] for key in background]
+    near = examples.background.rows[others] @ examples.vectors(keys).T
+    place = int(_TYPICAL * (len(near) - 1))
+    typical = np.fromiter(background.values(), dtype=np.float64)[np.argpartition(near, place, axis=0)[place]]
+    return dict(zip(keys, typical.tolist(), strict=True))
+
+
 class ConceptScorer:
     """Kernel ridge regression of yes (1) and no (0), conditioned on the background.
 
@@ -84,6 +105,7 @@ class ConceptScorer:
     k~(a, b) = k(a, b) - k_B(a)^T R k_B(b), on its own labelled images only.
     """
 
+    few = FEW
     labels: dict[int, bool]
     _slot: dict[int, int]
     _rows: NDArray[np.int64]
@@ -107,7 +129,7 @@ class ConceptScorer:
     @property
     def fits(self) -> bool:
         """Whether a kernel matrix is right for so many labels."""
-        return len(self.labels) <= DUAL_LIMIT
+        return len(self.labels) <= LANDMARKS
 
     @property
     def low_confidence(self) -> bool:
@@ -158,39 +180,23 @@ class ConceptScorer:
             text=share_of(curve, text),
         )
 
-    def leave_one_out(self) -> dict[int, float]:
-        """Input key -> score by the others, for each labelled input."""
+    def leave_one_out(self) -> Callable[[], dict[int, float]]:
+        """Input key -> score by the others, for each labelled input; see `Later`."""
+        scores = self._scores()
+        return lambda: scores
+
+    def _scores(self) -> dict[int, float]:
         scores = self._ridge.leave_one_out()[:, 0]
         return {key: float(scores[slot]) for key, slot in self._slot.items()}
 
     def background_leave_one_out(self) -> dict[int, float]:
         """Input key -> score by the others, for each background image that has no label of its own."""
-        scores = self._background_scores(self._explained())
-        return dict(zip(self._background.keys[self._others].tolist(), scores.tolist(), strict=True))
+        return self._background_scores(self._explained())
 
     def _curve(self, explained: Array, text: TextPrior | None, union: Collection[int] | None) -> Logistic:
         if self.low_confidence:
             return NO_CONTRAST
-        scores, background = self._ridge.leave_one_out()[:, 0], self._background_scores(explained)
-        if union and len(background):
-            # The others can't be expected to recognise these.
-            slots = [self._slot[key] for key in union]
-            scores[slots] = self._stand_ins(slots, background)
-        yes, no = ([key for key in sorted(self.labels) if self.labels[key] is side] for side in (True, False))
-        others = self._background.keys[self._others].tolist()
-        return fit_logistic(
-            scores[[self._slot[key] for key in yes]],
-            scores[[self._slot[key] for key in no]],
-            background,
-            (text.of(yes)[:, 0], text.of(no)[:, 0], text.of(others)[:, 0]) if text else None,
-            rare=union is None,
-        )
-
-    def _stand_ins(self, slots: Sequence[int], background: Array) -> Array:
-        """What an image like each of these might score: the background (m,) has some that are near it."""
-        near = self._background.rows[self._others] @ self._examples.matrix[self._rows[slots]].T
-        place = int(_TYPICAL * (len(near) - 1))
-        return np.asarray(background[np.argpartition(near, place, axis=0)[place]])
+        return calibrated(self._examples, self.labels, self._scores(), self._background_scores(explained), text, union)
 
     def _explained(self) -> Array:
         """(m,): how much of each background image's score the labelled ones explain; minus its vote."""
@@ -209,8 +215,9 @@ class ConceptScorer:
         near[self._own] += self._ridge.targets[slots, 0] - LABEL_NOISE * self._ridge.alpha[slots, 0]
         return near
 
-    def _background_scores(self, explained: Array) -> Array:
-        return np.asarray(explained[self._others] / self._diagonal[self._others])
+    def _background_scores(self, explained: Array) -> dict[int, float]:
+        scores = explained[self._others] / self._diagonal[self._others]
+        return dict(zip(self._background.keys[self._others].tolist(), scores.tolist(), strict=True))
 
     def _build(self, labels: dict[int, bool]) -> None:
         # In the order of keys, so that the same labels give the same numbers whatever order they came in.

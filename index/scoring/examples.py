@@ -1,7 +1,7 @@
 """What a model is taught with, as arrays: labelled vectors, and a sample of the app as background."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,8 @@ from .ridge import spd_inverse
 from .space import Space
 
 Array = NDArray[np.float64]
+Later = Callable[[], Array]
+"""Takes long, and needs nothing that may have changed by then."""
 Texts = Mapping[str, FloatArray]
 """Concept id -> (dim,): a raw unit vector times it gives the log-odds by the concept's name."""
 Labels = Mapping[str, Mapping[int, bool]]
@@ -126,8 +128,10 @@ class Examples:
         keys = list(keys)
         with self._lock:
             new = [key for key in dict.fromkeys(keys) if key not in self._row]
-            if new:
-                self._append(np.array(new, dtype=np.int64))
+        # Prepared without the lock: of very many that takes long, and other models are asked meanwhile.
+        prepared = self._prepared(np.array(new, dtype=np.int64)) if new else self._matrix[:0]
+        with self._lock:
+            self._append(new, prepared)
             return np.fromiter((self._row[key] for key in keys), dtype=np.int64, count=len(keys))
 
     def vectors(self, keys: Iterable[int]) -> FloatArray:
@@ -135,8 +139,15 @@ class Examples:
         rows = self.rows(keys)  # May put a new matrix in place: so first.
         return self._matrix[rows]
 
-    def _append(self, keys: KeyArray) -> None:
-        start, end = len(self), len(self) + len(keys)
+    def _prepared(self, keys: KeyArray) -> FloatArray:
+        vectors = self.fetch(keys)
+        # Without its vector an input says nothing, until its labels go too.
+        return np.asarray(self.space.prepare(vectors) * vectors.any(axis=1, keepdims=True))
+
+    def _append(self, keys: Sequence[int], prepared: FloatArray) -> None:
+        """Those that another model has not added meanwhile."""
+        new = [place for place, key in enumerate(keys) if key not in self._row]
+        start, end = len(self), len(self) + len(new)
         if end > len(self._matrix):
             capacity = max(end, 2 * len(self._matrix))
             # New buffers, never resized ones: readers keep views of the old.
@@ -145,8 +156,6 @@ class Examples:
             all_keys = np.empty(capacity, dtype=np.int64)
             all_keys[:start] = self.keys
             self._matrix, self._keys = matrix, all_keys
-        vectors = self.fetch(keys)
-        # Without its vector an input says nothing, until its labels go too.
-        self._matrix[start:end] = self.space.prepare(vectors) * vectors.any(axis=1, keepdims=True)
-        self._keys[start:end] = keys
-        self._row.update(zip(keys.tolist(), range(start, end), strict=True))
+        self._matrix[start:end] = prepared[new]
+        self._keys[start:end] = [keys[place] for place in new]
+        self._row.update((keys[place], row) for row, place in enumerate(new, start))

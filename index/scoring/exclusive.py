@@ -1,19 +1,20 @@
-"""One joint model of concepts of which every image shows exactly one (scoring recipe, section 3), small and large."""
+"""One joint model of concepts of which every image shows exactly one (scoring recipe, section 3)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array
 
 from ..records import FloatArray, KeyArray
 from .calibration import DEFAULT_TEMPERATURE, Temperature, fit_temperature
-from .concept import LABEL_NOISE
-from .examples import Array, Examples, Labels, Texts, similarity_kernel
-from .large import DUAL_LIMIT, NEIGHBOUR_WEIGHT, LargeFit, Taught, WithoutSelf, log_means, shuffled, spread
-from .predictor import LargePart, Predictor
-from .ridge import FEW, KernelRidge
+from .examples import Array, Examples, Labels, Later, Texts, similarity_kernel
+from .landmarks import FEW_LEFT, LANDMARKS, LandmarkFit
+from .predictor import Predictor, sparse_columns
+from .ridge import FEW, LABEL_NOISE, KernelRidge
+from .sample import Sample
 from .text_prior import TextPrior
 
 SHARPNESSES = (1.0, 0.25)
@@ -21,8 +22,6 @@ SHARPNESSES = (1.0, 0.25)
 JURY = 256
 """So many images choose the space, the kernel and the temperature."""
 
-
-T = TypeVar("T", NDArray[np.float32], Array, csc_array)
 F = TypeVar("F", np.float32, np.float64)
 
 
@@ -31,7 +30,9 @@ class ExclusiveLabels:
 
     def __init__(self, concept_ids: Sequence[str], labels: Labels) -> None:
         self.concept_ids = tuple(concept_ids)
+        self.column = {concept: column for column, concept in enumerate(self.concept_ids)}
         self._by_key: dict[int, dict[str, bool]] = {}
+        self._by_column: list[dict[int, bool]] = [{} for _ in self.concept_ids]
         self._positives = dict.fromkeys(concept_ids, 0)
         for concept in concept_ids:
             for key, value in labels.get(concept, {}).items():
@@ -44,46 +45,61 @@ class ExclusiveLabels:
     def set(self, key: int, concept_id: str, value: bool | None) -> None:
         labels = self._by_key.setdefault(key, {})
         self._positives[concept_id] += (value is True) - (labels.get(concept_id) is True)
+        of_concept = self._by_column[self.column[concept_id]]
         if value is None:
             labels.pop(concept_id, None)
+            of_concept.pop(key, None)
         else:
-            labels[concept_id] = value
+            labels[concept_id] = of_concept[key] = value
         if not labels:
             del self._by_key[key]
 
-    def active(self) -> NDArray[np.int64]:
-        """Numbers of the concepts that have a positive label."""
+    def active(self, keys: Iterable[int] | None = None) -> NDArray[np.int64]:
+        """Numbers of the concepts that have a positive label, on one of these inputs if they are named."""
+        if keys is not None:
+            return np.array(sorted({self.column[c] for key in keys for c in self._yes(key)}), dtype=np.int64)
         return np.flatnonzero([self._positives[concept] > 0 for concept in self.concept_ids])
 
     def competing(self, text: TextPrior | None) -> NDArray[np.int64]:
         """The same, or all concepts where their names say something."""
         return np.arange(len(self.concept_ids)) if text else self.active()
 
-    def targets(self) -> dict[int, Array]:
-        """Every input that teaches something, in the order of keys: the same whatever order the labels came in."""
-        return {key: target for key in sorted(self._by_key) if (target := self.target(key)) is not None}
+    def teaching(self) -> list[int]:
+        """Inputs that teach something, ascending: the same order whatever order the labels came in."""
+        return [key for key in sorted(self._by_key) if self.teaches(key)]
 
-    def target(self, key: int) -> Array | None:
-        """(C + 1,): the share of each concept, summing to one, then a one that carries the centring. None: no news.
+    def teaches(self, key: int) -> bool:
+        """Whether anything is said of it that leaves some concept."""
+        labels = self._by_key.get(key, {})
+        return bool(labels) and (True in labels.values() or len(labels) < len(self.concept_ids))
+
+    def targets(self, keys: Sequence[int]) -> FloatArray:
+        """(n, C + 1) of inputs that teach something: the share of each concept, summing to one, then a one that carries
+        the centring.
 
         Several yeses share; with noes only, the concepts that remain share.
         """
-        labels = self._by_key.get(key, {})
-        shown = [labels.get(concept) for concept in self.concept_ids]
-        chosen = [value is True for value in shown] if True in shown else [value is None for value in shown]
-        if not labels or not any(chosen):
-            return None
-        return np.append(np.array(chosen, dtype=np.float64) / sum(chosen), 1.0)
+        targets = np.zeros((len(keys), len(self.concept_ids) + 1), dtype=np.float32)
+        targets[:, -1] = 1
+        for target, key in zip(targets, keys, strict=True):
+            if yes := self._yes(key):
+                target[[self.column[concept] for concept in yes]] = 1 / len(yes)
+            else:
+                noes = [self.column[concept] for concept in self._by_key[key]]
+                target[:-1] = 1 / (len(self.concept_ids) - len(noes))
+                target[noes] = 0
+        return targets
 
     def group(self, key: int) -> int:
-        """The number of the first concept that it is said to show, -1 for none."""
-        labels = self._by_key.get(key, {})
-        return next((c for c, concept in enumerate(self.concept_ids) if labels.get(concept)), -1)
+        """The number of the first concept that it is said to show; one more for all that show none."""
+        return min((self.column[concept] for concept in self._yes(key)), default=len(self.concept_ids))
 
-    def signs(self, key: int) -> list[float]:
-        """(C,): 1 for each concept labelled yes, -1 for no, 0 for neither."""
-        labels = self._by_key.get(key, {})
-        return [{True: 1.0, False: -1.0, None: 0.0}[labels.get(concept)] for concept in self.concept_ids]
+    def signs(self, column: int) -> dict[int, bool]:
+        """What is said of one concept: input key -> yes or no."""
+        return self._by_column[column]
+
+    def _yes(self, key: int) -> list[str]:
+        return [concept for concept, value in self._by_key.get(key, {}).items() if value]
 
 
 def centred(outputs: NDArray[F], columns: NDArray[np.int64]) -> NDArray[F]:
@@ -91,7 +107,7 @@ def centred(outputs: NDArray[F], columns: NDArray[np.int64]) -> NDArray[F]:
     return np.subtract(_chosen(outputs, columns), outputs[:, -1:] / max(len(columns), 1))
 
 
-def _chosen(matrix: T, columns: NDArray[np.int64]) -> T:
+def _chosen(matrix: NDArray[F], columns: NDArray[np.int64]) -> NDArray[F]:
     """These of the first columns: a view where it is all of them, since picking them one by one takes long."""
     if len(columns) and len(columns) == columns[-1] + 1:
         return matrix if len(columns) == matrix.shape[1] else matrix[:, : len(columns)]
@@ -121,59 +137,72 @@ def texts_of(text: TextPrior | None, fitted: Temperature) -> FloatArray | None:
     return None if text is None else text.directions * np.float32(fitted.text_share / fitted.value)
 
 
-class ExclusiveFit:
-    """Kernel ridge regression on all images that teach something, in one space with one kernel."""
+@dataclass(frozen=True)
+class Jury:
+    """Images that choose the space, the kernel and the temperature."""
 
-    def __init__(
-        self, examples: Examples, sharpness: float, labels: ExclusiveLabels, targets: Mapping[int, Array]
-    ) -> None:
-        """targets: input key -> target."""
+    keys: Sequence[int]
+    """(n,) ascending."""
+    targets: FloatArray
+    """(n, C + 1)"""
+    active: NDArray[np.int64]
+    """Numbers of the concepts that one of them shows."""
+
+
+class ExclusiveFit(ABC):
+    """Kernel ridge regression on images that teach something, in one space with one kernel."""
+
+    def __init__(self, examples: Examples, sharpness: float, labels: ExclusiveLabels) -> None:
         self.examples = examples
         self.sharpness = sharpness
         self._labels = labels
-        self.slot = {key: slot for slot, key in enumerate(targets)}
-        vectors = examples.vectors(targets)
-        stacked = np.array(list(targets.values())).reshape(-1, len(labels.concept_ids) + 1)
-        self.ridge = KernelRidge(similarity_kernel(vectors @ vectors.T, sharpness), LABEL_NOISE, stacked)
-        self.rows = np.pad(examples.rows(targets), (0, self.ridge.capacity - len(targets)), constant_values=-1)
-        self.signs = np.zeros((self.ridge.capacity, len(labels.concept_ids)))
-        for key, slot in self.slot.items():
-            self.signs[slot] = labels.signs(key)
         self._text: TextPrior | None = None
         self._temperature: Temperature | None = None
+
+    @property
+    @abstractmethod
+    def keys(self) -> Collection[int]:
+        """Inputs that are taught."""
+
+    @property
+    @abstractmethod
+    def voters(self) -> tuple[NDArray[np.int64], Array]:
+        """Rows (k,) of the examples, and their votes (k, C + 1)."""
+
+    @abstractmethod
+    def judged(self, jury: Sequence[int]) -> Array:
+        """(n, C + 1) scores by the others, of those that choose."""
+
+    @abstractmethod
+    def leave_one_out(self, keys: Sequence[int]) -> Later:
+        """The same of any that are taught."""
+
+    @abstractmethod
+    def _set(self, key: int, target: Array | None) -> None:
+        """Takes in, changes or (None) forgets one image."""
+
+    def set(self, key: int) -> None:
+        """The labels of an input have changed; it may teach nothing any more."""
+        self._set(key, self._labels.targets([key])[0].astype(np.float64) if self._labels.teaches(key) else None)
+        self._temperature = None
+
+    def drop(self, key: int) -> None:
+        """Forgets one image."""
+        self._set(key, None)
+        self._temperature = None
 
     def read(self, text: TextPrior | None) -> None:
         """The names of the concepts say this."""
         if text is not self._text:
             self._text, self._temperature = text, None
 
-    def set(self, key: int, target: Array | None) -> None:
-        """Takes in, changes or (None) forgets one image."""
-        slot = self.slot.get(key)
-        if slot is None and target is not None:
-            slot = self.slot[key] = self._add(key, target)
-        elif slot is not None and target is None:
-            self.ridge.remove(slot)
-            self.rows[slot] = -1
-            del self.slot[key]
-        elif slot is not None and target is not None:
-            self.ridge.retarget(slot, target)
-        if slot is not None:
-            self.signs[slot] = self._labels.signs(key)
-        self._temperature = None
-
-    @property
-    def temperature(self) -> Temperature:
-        """Fitted on the jury; its loss says how well this space and kernel suit the labels."""
+    def temperature(self, jury: Jury, columns: NDArray[np.int64]) -> Temperature:
+        """Fitted on the jury, for these concepts; its loss says how well this space and kernel suit the labels."""
         if self._temperature is None:
-            columns, jury = np.flatnonzero((self.signs[self.slots] > 0).any(axis=0)), _jury(self.slot)
-            if self._text:
-                columns = np.arange(self.signs.shape[1])
-            slots = np.array([self.slot[key] for key in jury], dtype=np.int64)
             self._temperature = temperature(
-                centred(self.ridge.leave_one_out()[slots], columns),
-                self.ridge.targets[slots][:, columns],
-                None if self._text is None else self._text.of(jury),
+                centred(self.judged(jury.keys), columns),
+                _chosen(jury.targets, columns).astype(np.float64),
+                None if self._text is None else self._text.of(jury.keys),
             )
         return self._temperature
 
@@ -181,23 +210,120 @@ class ExclusiveFit:
         """Whether both have the same space and kernel."""
         return self.examples is other.examples and self.sharpness == other.sharpness
 
+
+class SmallFit(ExclusiveFit):
+    """By a kernel matrix of all of them."""
+
+    few = FEW
+    """More changes than this are cheaper to take in by one fresh solution."""
+
+    def __init__(self, examples: Examples, sharpness: float, labels: ExclusiveLabels, keys: Sequence[int]) -> None:
+        super().__init__(examples, sharpness, labels)
+        self._slot = {key: slot for slot, key in enumerate(keys)}
+        vectors = examples.vectors(keys)
+        targets = labels.targets(keys).astype(np.float64)
+        self._ridge = KernelRidge(similarity_kernel(vectors @ vectors.T, sharpness), LABEL_NOISE, targets)
+        self._rows = np.pad(examples.rows(keys), (0, self._ridge.capacity - len(keys)), constant_values=-1)
+
     @property
-    def slots(self) -> NDArray[np.int64]:
-        """(n,) those that are taken."""
-        return np.flatnonzero(self.rows >= 0)
+    def keys(self) -> Collection[int]:
+        return self._slot.keys()
+
+    @property
+    def voters(self) -> tuple[NDArray[np.int64], Array]:
+        slots = np.flatnonzero(self._rows >= 0)
+        return self._rows[slots], self._ridge.alpha[slots]
+
+    def judged(self, jury: Sequence[int]) -> Array:
+        return self._ridge.leave_one_out()[[self._slot[key] for key in jury]]
+
+    def leave_one_out(self, keys: Sequence[int]) -> Later:
+        scores = self.judged(keys)
+        return lambda: scores
+
+    def _set(self, key: int, target: Array | None) -> None:
+        slot = self._slot.get(key)
+        if slot is None and target is not None:
+            self._slot[key] = self._add(key, target)
+        elif slot is not None and target is None:
+            self._ridge.remove(slot)
+            self._rows[slot] = -1
+            del self._slot[key]
+        elif slot is not None and target is not None:
+            self._ridge.retarget(slot, target)
 
     def _add(self, key: int, target: Array) -> int:
         row = self.examples.rows([key])[0]
         vector = self.examples.matrix[row]
-        taken = self.slots
-        column = np.zeros(self.ridge.capacity)
-        column[taken] = similarity_kernel(self.examples.matrix[self.rows[taken]] @ vector, self.sharpness)
-        slot = self.ridge.add(column, float(similarity_kernel(vector @ vector, self.sharpness)), target)
-        if grown := self.ridge.capacity - len(self.rows):
-            self.rows = np.pad(self.rows, (0, grown), constant_values=-1)
-            self.signs = np.pad(self.signs, ((0, grown), (0, 0)))
-        self.rows[slot] = row
+        taken = np.flatnonzero(self._rows >= 0)
+        column = np.zeros(self._ridge.capacity)
+        column[taken] = similarity_kernel(self.examples.matrix[self._rows[taken]] @ vector, self.sharpness)
+        slot = self._ridge.add(column, float(similarity_kernel(vector @ vector, self.sharpness)), target)
+        if grown := self._ridge.capacity - len(self._rows):
+            self._rows = np.pad(self._rows, (0, grown), constant_values=-1)
+        self._rows[slot] = row
         return slot
+
+
+class LargeFit(ExclusiveFit):
+    """By landmarks, for more images than a kernel matrix should hold."""
+
+    def __init__(self, examples: Examples, sharpness: float, labels: ExclusiveLabels, keys: Sequence[int]) -> None:
+        super().__init__(examples, sharpness, labels)
+        groups = [labels.group(key) for key in keys]
+        self._fit = LandmarkFit(examples, keys, labels.targets(keys), groups, jury=JURY, sharpness=sharpness)
+
+    @property
+    def keys(self) -> Collection[int]:
+        return self._fit.slot.keys()
+
+    @property
+    def few(self) -> int:
+        """More changes than this are cheaper to take in by one fresh solution."""
+        return max(FEW, len(self.keys) // 16)
+
+    @property
+    def voters(self) -> tuple[NDArray[np.int64], Array]:
+        return self._fit.voters
+
+    def judged(self, jury: Sequence[int]) -> Array:
+        return self._fit.judged(jury)
+
+    def leave_one_out(self, keys: Sequence[int]) -> Later:
+        return self._fit.leave_one_out(keys)
+
+    def _set(self, key: int, target: Array | None) -> None:
+        self._fit.set(key, target, self._labels.group(key))
+
+
+class Whole:
+    """A fit of all images that teach something, in the form that is right for so many of them."""
+
+    fit: SmallFit | LargeFit
+
+    def __init__(
+        self, examples: Examples, sharpness: float, labels: ExclusiveLabels, teaching: Collection[int]
+    ) -> None:
+        self.changed: set[int] = set()
+        """Keys whose labels have changed since."""
+        self._build(examples, sharpness, labels, teaching, most=LANDMARKS)
+
+    def follow(self, labels: ExclusiveLabels, teaching: Collection[int]) -> None:
+        """Takes in what has changed."""
+        most = FEW_LEFT if isinstance(self.fit, LargeFit) else LANDMARKS
+        changed = sorted(key for key in self.changed if key in self.fit.keys or key in teaching)
+        if len(changed) > self.fit.few or (len(teaching) > most) is not isinstance(self.fit, LargeFit):
+            self._build(self.fit.examples, self.fit.sharpness, labels, teaching, most)
+        else:
+            for key in changed:
+                self.fit.set(key)
+        self.changed.clear()
+
+    def _build(
+        self, examples: Examples, sharpness: float, labels: ExclusiveLabels, teaching: Collection[int], most: int
+    ) -> None:
+        # In the order of keys, so that the same labels give the same numbers whatever order they came in.
+        self.fit = (LargeFit if len(teaching) > most else SmallFit)(examples, sharpness, labels, sorted(teaching))
 
 
 class ExclusiveScorer:
@@ -212,201 +338,133 @@ class ExclusiveScorer:
         spaces = dict.fromkeys((examples, examples.plain))
         self._settings = [(space, sharpness) for sharpness in SHARPNESSES for space in spaces]
         self._labels = ExclusiveLabels(concept_ids, labels)
-        self._targets = self._labels.targets()
+        self._teaching = dict.fromkeys(self._labels.teaching(), 0)
+        self._sample = Sample(self._teaching, JURY)
         self._changed: set[int] = set()
-        self._jury: list[ExclusiveFit] = []
-        self._whole: ExclusiveFit | None = None
+        self._jury = Jury([], self._labels.targets([]), self._labels.active([]))
+        self._fits: list[SmallFit] = []
+        """Of the jury alone, one for each setting."""
+        self._wholes: list[Whole] = []
         self._text: TextPrior | None = None
-
-    @property
-    def fits(self) -> bool:
-        return len(self._labels) <= DUAL_LIMIT
+        self._columns: dict[int, tuple[NDArray[np.int64], Array]] = {}
+        self._columns_of: Examples | None = None
 
     def set(self, key: int, concept_id: str, value: bool | None) -> None:
         if concept_id in self._labels.concept_ids:
             self._labels.set(key, concept_id, value)
             self._changed.add(key)
+            self._columns.pop(self._labels.column[concept_id], None)
 
     def read(self, texts: Texts) -> None:
         self._text = text_prior(self._labels.concept_ids, texts, self._examples)
 
     def predictor(self) -> Predictor:
-        fit = self._refresh()
-        columns, slots = self._labels.competing(self._text), fit.slots
+        fit, fitted = self._refresh()
+        columns = self._labels.competing(self._text)
+        signs = self._signs(fit.examples, columns)
         keys, rows = fit.examples.all()
-        votes = np.zeros((len(keys), len(columns)))
-        votes[fit.rows[slots]] = centred(fit.ridge.alpha[slots], columns)
-        signs = np.zeros_like(votes)
-        signs[fit.rows[slots]] = fit.signs[np.ix_(slots, columns)]
+        voters, votes = fit.voters
+        # In the order of keys: after a restart the same sums are made.
+        order = np.argsort(keys[voters])
         return Predictor(
             space=fit.examples.space,
             concept_ids=tuple(self._labels.concept_ids[column] for column in columns),
             keys=keys,
             rows=rows,
-            votes=csc_array(votes),
+            voters=voters[order],
+            votes=centred(votes[order], columns),
             background_rows=rows[:0],
             background_votes=np.empty((0, len(columns))),
-            positive=csc_array(signs),
-            temperature=fit.temperature.value,
-            curves=(),
-            mutually_exclusive=True,
-            low_confidence=np.full(len(columns), len(columns) < 2),
-            sharpness=fit.sharpness,
-            texts=texts_of(self._text, fit.temperature),
-        )
-
-    def leave_one_out(self, keys: KeyArray) -> Array:
-        predictor, fit = self.predictor(), self._refresh()
-        taught = np.array([key in fit.slot for key in keys.tolist()], dtype=np.bool_)
-        slots = [fit.slot[key] for key in keys[taught].tolist()]
-        scores = np.empty((len(keys), len(predictor.concept_ids)))
-        scores[taught] = centred(fit.ridge.leave_one_out()[slots], self._labels.competing(self._text))
-        scores[~taught] = predictor.scores(fit.examples.vectors(keys[~taught].tolist()))
-        return predictor.probabilities(scores + predictor.text_prior_of(keys, self._examples.fetch))
-
-    def _refresh(self) -> ExclusiveFit:
-        """The fit that suits the labels best, all changes taken in."""
-        if not self._jury or self._changed:
-            self._take_in()
-        for fit in self._jury:
-            fit.read(self._text)
-        best = min(self._jury, key=lambda fit: fit.temperature.loss)
-        if len(self._targets) <= JURY:
-            return best
-        if self._whole is None or not self._whole.like(best):
-            self._whole = self._build(best.examples, best.sharpness, self._targets)
-        self._whole.read(self._text)
-        return self._whole
-
-    def _take_in(self) -> None:
-        changes = {key: self._labels.target(key) for key in sorted(self._changed)}
-        self._changed.clear()
-        for key, target in changes.items():
-            if target is None:
-                self._targets.pop(key, None)
-            else:
-                self._targets[key] = target
-        jury = {key: self._targets[key] for key in _jury(self._targets)}
-        if self._jury:
-            self._jury = [self._follow(fit, changes, jury) for fit in self._jury]
-        else:
-            self._jury = [self._build(examples, sharpness, jury) for examples, sharpness in self._settings]
-        if self._whole:
-            self._whole = self._follow(self._whole, changes, self._targets)
-
-    def _follow(
-        self, fit: ExclusiveFit, changes: Mapping[int, Array | None], targets: Mapping[int, Array]
-    ) -> ExclusiveFit:
-        """The fit of these targets, from one that does not know the changes."""
-        changed = (changes.keys() & (fit.slot.keys() | targets.keys())) | (fit.slot.keys() ^ targets.keys())
-        if len(changed) > FEW:
-            return self._build(fit.examples, fit.sharpness, targets)
-        for key in sorted(changed):
-            fit.set(key, targets.get(key))
-        return fit
-
-    def _build(self, examples: Examples, sharpness: float, targets: Mapping[int, Array]) -> ExclusiveFit:
-        # In the order of keys, so that the same labels give the same numbers whatever order they came in.
-        return ExclusiveFit(examples, sharpness, self._labels, dict(sorted(targets.items())))
-
-
-def _jury(keys: Collection[int]) -> list[int]:
-    """At most `JURY` of the keys, ascending: the first of a pseudo-random order, which depends on the keys alone."""
-    numbers = np.fromiter(keys, dtype=np.int64, count=len(keys))
-    return sorted(numbers[np.argsort(shuffled(numbers))[:JURY]].tolist())
-
-
-def exclusive_scorer(
-    examples: Examples, concept_ids: Sequence[str], labels: Labels
-) -> "ExclusiveScorer | LargeExclusiveScorer":
-    """In the form that is right for so many labels."""
-    inputs = len(set().union(*(labels.get(concept, {}) for concept in concept_ids)))
-    return (ExclusiveScorer if inputs <= DUAL_LIMIT else LargeExclusiveScorer)(examples, concept_ids, labels)
-
-
-class LargeExclusiveScorer:
-    """The same answers to expect from more labels than a kernel matrix should hold: prototypes fused with kNN."""
-
-    def __init__(self, examples: Examples, concept_ids: Sequence[str], labels: Labels) -> None:
-        self._examples = examples = examples.plain
-        self._labels = ExclusiveLabels(concept_ids, labels)
-        taught = {key: Taught(target, self._labels.group(key)) for key, target in self._labels.targets().items()}
-        self._fit = LargeFit(examples, taught, len(concept_ids))
-        self._changed: set[int] = set()
-        self._text: TextPrior | None = None
-
-    @property
-    def fits(self) -> bool:
-        return len(self._labels) > DUAL_LIMIT
-
-    def set(self, key: int, concept_id: str, value: bool | None) -> None:
-        if concept_id in self._labels.concept_ids:
-            self._labels.set(key, concept_id, value)
-            self._changed.add(key)
-
-    def read(self, texts: Texts) -> None:
-        self._text = text_prior(self._labels.concept_ids, texts, self._examples)
-
-    def predictor(self) -> Predictor:
-        self._refresh()
-        columns = self._labels.competing(self._text)
-        judges = self._fit.judges()
-        scores, scales = _fused(judges, columns)
-        examples = self._examples
-        keys, rows = examples.all()
-        cached = self._fit.cached
-        weights = centred(self._fit.weights.astype(np.float32), columns)
-        weights /= np.float32(scales[0])
-        none = csc_array((len(keys), len(columns)))
-        said = None if self._text is None else self._text.of(self._fit.judge_keys)
-        fitted = temperature(scores, _chosen(judges.targets, columns), said)
-        return Predictor(
-            space=examples.space,
-            concept_ids=tuple(self._labels.concept_ids[column] for column in columns),
-            keys=keys,
-            rows=rows,
-            votes=none,
-            background_rows=examples.background.rows[:0],
-            background_votes=np.empty((0, len(columns))),
-            positive=_chosen(self._fit.shown(len(keys)), columns),
+            positive=sparse_columns(signs, len(keys)),
             temperature=fitted.value,
             curves=(),
             mutually_exclusive=True,
             low_confidence=np.full(len(columns), len(columns) < 2),
-            large=LargePart(
-                columns=np.arange(len(columns)),
-                cached=cached.rows,
-                cache=cached.vectors,
-                prototypes=weights,
-                members=_chosen(cached.shares, columns),
-                others=csc_array((len(cached.rows), len(columns))),
-                neighbour_scale=np.full(len(columns), NEIGHBOUR_WEIGHT / scales[1]),
-                contrast=False,
-            ),
+            sharpness=fit.sharpness,
             texts=texts_of(self._text, fitted),
         )
 
-    def leave_one_out(self, keys: KeyArray) -> Array:
-        predictor, columns = self.predictor(), self._labels.competing(self._text)
-        taught = np.array([key in self._fit for key in keys.tolist()], dtype=np.bool_)
-        scores = np.empty((len(keys), len(predictor.concept_ids)))
-        if taught.any():
-            without = self._fit.leave_one_out(keys[taught].tolist())
-            scores[taught], _ = _fused(without, columns, _fused(self._fit.judges(), columns)[1])
-        scores[~taught] = predictor.scores(self._examples.vectors(keys[~taught].tolist()))
-        return predictor.probabilities(scores + predictor.text_prior_of(keys, self._examples.fetch))
+    def leave_one_out(self, keys: KeyArray) -> Later:
+        predictor, (fit, _) = self.predictor(), self._refresh()
+        columns = self._labels.competing(self._text)
+        taught = np.array([key in fit.keys for key in keys.tolist()], dtype=np.bool_)
+        left_out = fit.leave_one_out(keys[taught].tolist())
 
-    def _refresh(self) -> None:
-        for key in sorted(self._changed):
-            target = self._labels.target(key)
-            self._fit.set(key, None if target is None else Taught(target, self._labels.group(key)))
+        def judged() -> Array:
+            scores = np.empty((len(keys), len(predictor.concept_ids)))
+            scores[taught] = centred(left_out(), columns)
+            scores[~taught] = predictor.scores(fit.examples.vectors(keys[~taught].tolist()))
+            return predictor.probabilities(scores + predictor.text_prior_of(keys, self._examples.fetch))
+
+        return judged
+
+    def _signs(self, examples: Examples, columns: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], Array]]:
+        """Of each column: rows (k,) of the examples that have a label, and 1 for yes, -1 for no."""
+        if examples is not self._columns_of:
+            self._columns, self._columns_of = {}, examples
+        for column in columns.tolist():
+            if column not in self._columns:
+                said = self._labels.signs(column)
+                values = np.fromiter(said.values(), dtype=np.bool_, count=len(said))
+                self._columns[column] = examples.rows(said), np.where(values, 1.0, -1.0)
+        return [self._columns[column] for column in columns.tolist()]
+
+    def _refresh(self) -> tuple[SmallFit | LargeFit, Temperature]:
+        """The fit that suits the labels best, all changes taken in, and its temperature."""
+        if not self._fits or self._changed:
+            self._jury = self._take_in()
+        for fit in self._fits:
+            fit.read(self._text)
+        columns = self._labels.competing(self._text) if self._text else self._jury.active
+        best = min(self._fits, key=lambda fit: fit.temperature(self._jury, columns).loss)
+        if len(self._teaching) <= JURY:
+            return best, best.temperature(self._jury, columns)
+        whole = self._whole(best)
+        whole.read(self._text)
+        return whole, whole.temperature(self._jury, self._labels.competing(self._text))
+
+    def _whole(self, best: SmallFit) -> SmallFit | LargeFit:
+        """Of all that teach, in the same space with the same kernel.
+
+        The one before it is kept, and follows when it is wanted again: two that suit the labels alike may take turns.
+        """
+        whole = next((whole for whole in self._wholes if whole.fit.like(best)), None)
+        if whole:
+            self._wholes.remove(whole)
+            whole.follow(self._labels, self._teaching)
+        else:
+            whole = Whole(best.examples, best.sharpness, self._labels, self._teaching)
+        self._wholes = [*self._wholes[-1:], whole]
+        return whole.fit
+
+    def _take_in(self) -> Jury:
+        changed = sorted(self._changed)
         self._changed.clear()
+        for key in changed:
+            teaches = self._labels.teaches(key)
+            self._sample.set(key, 0 if teaches else None)
+            if teaches:
+                self._teaching[key] = 0
+            else:
+                self._teaching.pop(key, None)
+        jury = sorted(self._sample.chosen())
+        if self._fits:
+            self._fits = [self._follow(fit, changed, jury) for fit in self._fits]
+        else:
+            self._fits = [SmallFit(examples, sharpness, self._labels, jury) for examples, sharpness in self._settings]
+        for whole in self._wholes:
+            whole.changed.update(changed)
+        if self._jury.keys == jury and not set(changed) & set(jury):
+            return self._jury
+        return Jury(jury, self._labels.targets(jury), self._labels.active(jury))
 
-
-def _fused(
-    without: WithoutSelf, columns: NDArray[np.int64], scales: tuple[float, float] | None = None
-) -> tuple[Array, tuple[float, float]]:
-    """Scores (n, C), and the spreads of prototype and neighbour outputs; scales: the judges', if not its own."""
-    prototype, neighbours = centred(without.prototype, columns), log_means(_chosen(without.neighbours, columns))
-    scales = scales or (spread(prototype), spread(neighbours))
-    return prototype / scales[0] + neighbours * (NEIGHBOUR_WEIGHT / scales[1]), scales
+    def _follow(self, fit: SmallFit, changes: Collection[int], jury: Sequence[int]) -> SmallFit:
+        """The fit of this jury, from one that does not know the changes."""
+        members, taught = set(jury), set(fit.keys)
+        changed = sorted((set(changes) & (taught | members)) | (taught ^ members))
+        if len(changed) > FEW:
+            # In the order of keys, so that the same labels give the same numbers whatever order they came in.
+            return SmallFit(fit.examples, fit.sharpness, self._labels, jury)
+        for key in changed:
+            (fit.set if key in members else fit.drop)(key)
+        return fit

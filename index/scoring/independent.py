@@ -3,22 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csc_array
 
 from ..records import FloatArray, KeyArray
-from .concept import ConceptScorer, LargeVotes, Votes, untaught_votes
-from .examples import Array, Examples, Labels, Texts
-from .large import DUAL_LIMIT
-from .large_concept import LargeConceptScorer
-from .predictor import LargePart, Predictor, Summary, sparse_columns
-from .ridge import FEW
+from .concept import ConceptScorer, Votes, untaught_votes
+from .examples import Array, Examples, Labels, Later, Texts
+from .landmark_concept import LandmarkConceptScorer
+from .landmarks import LANDMARKS
+from .predictor import Predictor, Summary, sparse_columns
 from .text_prior import TextPrior
 
-MOST_VOTERS = 2048
-"""Labels of all independent concepts together; with more of them their votes are summarised."""
+MOST_VOTERS = 4096
+"""Votes on all concepts with few labels each; beyond, their summary stands in, wholly from twice as many on."""
 
-AnyConceptScorer = ConceptScorer | LargeConceptScorer
+AnyConceptScorer = ConceptScorer | LandmarkConceptScorer
 
 
 class IndependentScorer:
@@ -32,11 +29,6 @@ class IndependentScorer:
         self._changed: dict[str, dict[int, bool | None]] = {concept: {} for concept in concept_ids}
         self._texts: dict[str, TextPrior] = {}
         self._summaries: dict[str, tuple[Votes, FloatArray, Array]] = {}
-
-    @property
-    def fits(self) -> bool:
-        """Each concept has the form that is right for it."""
-        return True
 
     def add_concept(self, concept_id: str) -> None:
         """One more concept, without labels yet. For the built-in model, which has all that there are."""
@@ -67,39 +59,45 @@ class IndependentScorer:
         self._refresh()
         return predictor_of(self._examples, self._votes, self._summary)
 
-    def leave_one_out(self, keys: KeyArray) -> Array:
+    def leave_one_out(self, keys: KeyArray) -> Later:
         predictor = self.predictor()
-        scores = predictor.scores(self._examples.vectors(keys.tolist()))
-        position = {int(key): i for i, key in enumerate(keys)}
-        for column, concept in enumerate(predictor.concept_ids):
-            scorer = self._concepts.get(concept)
-            if scorer is None:
-                continue
-            without = scorer.leave_one_out() | scorer.background_leave_one_out()
-            for key in without.keys() & position.keys():
-                scores[position[key], column] = without[key]
-        return predictor.probabilities(scores + predictor.text_prior_of(keys, self._examples.fetch))
+        known = [(column, self._concepts.get(concept)) for column, concept in enumerate(predictor.concept_ids)]
+        without = [
+            (column, scorer.leave_one_out(), scorer.background_leave_one_out()) for column, scorer in known if scorer
+        ]
+
+        def judged() -> Array:
+            scores = predictor.scores(self._examples.vectors(keys.tolist()))
+            position = {int(key): i for i, key in enumerate(keys)}
+            for column, labelled, background in without:
+                left_out = labelled() | background
+                for key in left_out.keys() & position.keys():
+                    scores[position[key], column] = left_out[key]
+            return predictor.probabilities(scores + predictor.text_prior_of(keys, self._examples.fetch))
+
+        return judged
 
     def _summary(self, rows: FloatArray) -> Summary | None:
-        """Of all votes, where they are so many that each prediction would take long."""
-        if sum(len(votes.voters[0]) for votes in self._votes.values()) <= MOST_VOTERS:
-            self._summaries = {}
-            return None
-        background = self._examples.background
+        """Of the votes on concepts with few labels each, where all together are so many that predictions take long."""
+        small = {id: concept for id, concept in self._concepts.items() if isinstance(concept, ConceptScorer)}
+        count = sum(len(self._votes[concept].rows) for concept in small)
         known, self._summaries = self._summaries, {}
-        for concept, votes in self._votes.items():
+        if count <= MOST_VOTERS:
+            return None
+        background, dim = self._examples.background, len(self._examples.space.mean)
+        nothing = np.zeros(dim, dtype=np.float32), np.zeros(len(background))
+        for concept, scorer in small.items():
+            votes = self._votes[concept]
             if concept in known and known[concept][0] is votes:
                 self._summaries[concept] = known[concept]
             else:
-                scorer = self._concepts.get(concept)
-                # Else it has no votes of this kind.
-                near = scorer.near_background() if isinstance(scorer, ConceptScorer) else np.zeros(len(background))
-                voting, said = votes.voters
-                summary = background.summary(rows[voting], said, near)
+                summary = background.summary(rows[votes.rows], votes.votes, scorer.near_background())
                 self._summaries[concept] = (votes, *summary)
+        each = [self._summaries[concept][1:] if concept in small else nothing for concept in self._votes]
         return Summary(
-            prototypes=np.stack([prototype for _, prototype, _ in self._summaries.values()]),
-            curved=np.stack([curved for _, _, curved in self._summaries.values()]),
+            prototypes=np.stack([prototype for prototype, _ in each]),
+            curved=np.stack([curved for _, curved in each]),
+            share=np.where([concept in small for concept in self._votes], min(count / MOST_VOTERS - 1, 1.0), 0.0),
         )
 
     def _refresh(self) -> None:
@@ -129,13 +127,13 @@ def brought_up_to_date(
     """The scorer of a concept with these labels, at least one yes: the same that knew all but the changes, if it can
     take them in and is still the right form for so many labels.
     """
-    if scorer and len(changes) <= FEW:
+    if scorer and len(changes) <= scorer.few:
         # Additions first: at least one yes must remain at every step.
         for key in sorted(changes, key=lambda key: changes[key] is not True):
             scorer.set(key, changes[key])
         if scorer.fits:
             return scorer
-    return (ConceptScorer if len(labels) <= DUAL_LIMIT else LargeConceptScorer)(examples, labels)
+    return (ConceptScorer if len(labels) <= LANDMARKS else LandmarkConceptScorer)(examples, labels)
 
 
 def predictor_of(
@@ -146,12 +144,21 @@ def predictor_of(
     """Of independent concepts, id -> votes; summary: of the votes of all rows, where it is worth one."""
     background, each = examples.background, list(votes.values())
     keys, rows = examples.all()
+    said = [v.voters for v in each]
+    place = np.zeros(len(keys), dtype=np.int64)
+    for voting, _ in said:
+        place[voting] = 1
+    voters = np.flatnonzero(place)
+    # In the order of keys: after a restart the same sums are made.
+    voters = voters[np.argsort(keys[voters], kind="stable")]
+    place[voters] = np.arange(len(voters))
     return Predictor(
         space=examples.space,
         concept_ids=tuple(votes),
         keys=keys,
         rows=rows,
-        votes=sparse_columns([v.voters for v in each], len(keys)),
+        voters=voters,
+        votes=sparse_columns([(place[voting], votes) for voting, votes in said], len(voters)),
         background_rows=background.rows,
         background_votes=np.array([v.background for v in each]).reshape(len(each), len(background)).T,
         positive=sparse_columns([(v.rows, v.signs) for v in each], len(keys)),
@@ -159,27 +166,8 @@ def predictor_of(
         curves=tuple(v.curve for v in each),
         mutually_exclusive=False,
         low_confidence=np.array([v.low_confidence for v in each], dtype=np.bool_),
-        large=_large_part(each, rows),
         summary=summary(rows),
         texts=_texts(each, len(examples.space.mean)),
-    )
-
-
-def _large_part(votes: Sequence[Votes], rows: FloatArray) -> LargePart | None:
-    columns = [column for column, v in enumerate(votes) if v.large]
-    large = [v.large for v in votes if v.large]
-    if not large:
-        return None
-    cached = np.unique(np.concatenate([v.cached for v in large]))
-    return LargePart(
-        columns=np.array(columns),
-        cached=cached,
-        cache=rows[cached],
-        prototypes=np.stack([v.prototype for v in large], axis=1).astype(np.float32),
-        members=_side(large, 0, cached),
-        others=_side(large, 1, cached),
-        neighbour_scale=np.array([v.neighbour_scale for v in large]),
-        contrast=True,
     )
 
 
@@ -188,10 +176,3 @@ def _texts(votes: Sequence[Votes], dim: int) -> FloatArray | None:
     if all(v.text is None for v in votes):
         return None
     return np.stack([np.zeros(dim, dtype=np.float32) if v.text is None else v.text for v in votes], axis=1)
-
-
-def _side(large: Sequence[LargeVotes], side: int, cached: NDArray[np.int64]) -> csc_array:
-    """(k, L): one side of each concept, over the rows (k,) that any of them has in its cache."""
-    columns = [v.shares[:, [side]] for v in large]
-    places = [np.searchsorted(cached, v.cached[column.indices]) for v, column in zip(large, columns, strict=True)]
-    return sparse_columns([(place, column.data) for place, column in zip(places, columns, strict=True)], len(cached))

@@ -12,8 +12,8 @@ import numpy as np
 
 from ..records import KeyArray
 from .concept import Votes
-from .examples import Array, Examples, Labels, Texts
-from .exclusive import exclusive_scorer
+from .examples import Array, Examples, Labels, Later, Texts
+from .exclusive import ExclusiveScorer
 from .independent import AnyConceptScorer, IndependentScorer, brought_up_to_date, predictor_of
 from .predictor import Predictor
 
@@ -27,17 +27,13 @@ class OpenSetScorer:
         self._examples = examples
         self._labels = {concept: dict(labels.get(concept, {})) for concept in concept_ids}
         self._yes = {concept: {key for key, value in given.items() if value} for concept, given in self._labels.items()}
-        self._which = exclusive_scorer(examples, concept_ids, labels)
+        self._which = ExclusiveScorer(examples, concept_ids, labels)
         self._named = IndependentScorer(examples, concept_ids, {})
         self._any: AnyConceptScorer | None = None
         keys = sorted({key for given in self._labels.values() for key in given})
         self._shown = {key: shown for key in keys if (shown := self._shows_any(key)) is not None}
         self._changed: dict[int, bool | None] = {}
         self._votes: Votes | None = None
-
-    @property
-    def fits(self) -> bool:
-        return self._which.fits
 
     def set(self, key: int, concept_id: str, value: bool | None) -> None:
         if concept_id not in self._labels:
@@ -65,16 +61,22 @@ class OpenSetScorer:
             return replace(self._named.predictor(), mutually_exclusive=True)
         return replace(self._which.predictor(), known=predictor_of(self._examples, {ANY: self._any_votes()}))
 
-    def leave_one_out(self, keys: KeyArray) -> Array:
+    def leave_one_out(self, keys: KeyArray) -> Later:
         predictor = self.predictor()
-        if predictor.known is None:
-            return predictor.values(self._examples.fetch(keys)).astype(np.float64)
+        known = predictor.known
+        if known is None:
+            return lambda: predictor.values(self._examples.fetch(keys)).astype(np.float64)
         assert self._any
-        scores = predictor.known.scores(self._examples.vectors(keys.tolist()))
-        without = self._any.leave_one_out() | self._any.background_leave_one_out()
-        for place, key in enumerate(keys.tolist()):
-            scores[place] = without.get(key, scores[place, 0])
-        return self._which.leave_one_out(keys) * predictor.known.probabilities(scores)
+        which, labelled = self._which.leave_one_out(keys), self._any.leave_one_out()
+        background = self._any.background_leave_one_out()
+
+        def judged() -> Array:
+            scores, without = known.scores(self._examples.vectors(keys.tolist())), labelled() | background
+            for place, key in enumerate(keys.tolist()):
+                scores[place] = without.get(key, scores[place, 0])
+            return which() * known.probabilities(scores)
+
+        return judged
 
     def _any_votes(self) -> Votes:
         if self._votes is None or self._changed:

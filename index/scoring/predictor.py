@@ -2,19 +2,19 @@
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array
+from scipy.sparse import csc_array, diags_array
 from scipy.special import expit, softmax
 
 from ..records import FloatArray, KeyArray
 from .calibration import Logistic
 from .examples import Array, curved_part, linear_part, similarity_kernel
-from .large import cache_kernel, log_means
+from .older import LargePart, sparse, sparse_arrays
 from .space import Smoothing, Space, in_chunks, unit
 
 _DENSE = 1 << 22
@@ -34,36 +34,6 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class LargePart:
-    """Concepts with too many labels for kernel votes: ridge prototypes beside a kNN cache (see `large.py`)."""
-
-    columns: NDArray[np.int64]
-    """(L,) which concepts."""
-    prototypes: FloatArray
-    """(dim, L), scaled."""
-    cached: NDArray[np.int64]
-    """(k,) rows of the examples that stand for the others among the neighbours."""
-    cache: FloatArray
-    """(k, dim): these rows."""
-    members: csc_array
-    """(k, L): the share of each in the concept's positive ones."""
-    others: csc_array
-    """(k, L): the share of each in its negative side."""
-    neighbour_scale: Array
-    """(L,)"""
-    contrast: bool
-    """Whether neighbours are weighed against the negative side (independent) or by the softmax (exclusive)."""
-
-    def parts(self, prepared: FloatArray) -> tuple[Array, Array]:
-        """Prototype and neighbour parts, each (q, L)."""
-        kernel = cache_kernel(prepared @ self.cache.T)
-        neighbours = log_means(kernel @ self.members)
-        if self.contrast:
-            neighbours -= log_means(kernel @ self.others)
-        return (prepared @ self.prototypes).astype(np.float64), self.neighbour_scale * neighbours
-
-
-@dataclass(frozen=True)
 class Summary:
     """What the votes come to where there are very many (see `Background.summary`)."""
 
@@ -71,10 +41,13 @@ class Summary:
     """(C, dim)"""
     curved: Array
     """(C, m): votes of the background rows, by the curved part of the kernel."""
+    share: Array
+    """(C,) how far it stands for a concept's votes, which give the rest: at the border it comes in little by little."""
 
     def parts(self, prepared: FloatArray, near: FloatArray, sharpness: float) -> tuple[Array, Array]:
         """Prototype and neighbour parts, each (q, C); near (q, m): cosines with the background."""
-        return (prepared @ self.prototypes.T).astype(np.float64), curved_part(near, sharpness) @ self.curved.T
+        prototype = (prepared @ self.prototypes.T).astype(np.float64)
+        return self.share * prototype, self.share * (curved_part(near, sharpness) @ self.curved.T)
 
 
 @dataclass(frozen=True)
@@ -88,11 +61,13 @@ class Predictor:
     concept_ids: tuple[str, ...]
     """Those with at least one positive label, or with a name that says something."""
     keys: KeyArray
-    """(n,) the inputs that vote."""
+    """(n,) labelled inputs, and maybe others."""
     rows: FloatArray
     """(n, dim) their prepared vectors."""
-    votes: csc_array
-    """(n, C)"""
+    voters: NDArray[np.int64]
+    """(k,) numbers of the rows that vote."""
+    votes: Array | csc_array
+    """(k, C)"""
     background_rows: FloatArray
     """(m, dim)"""
     background_votes: Array
@@ -154,10 +129,12 @@ class Predictor:
         neighbours = prototype.copy()
         if self.summary:
             prototype, neighbours = self.summary.parts(prepared, near, self.sharpness)
-        elif self.votes.nnz:
-            cosines = prepared @ self.rows.T
-            prototype += linear_part(cosines, self.sharpness) @ self._votes
-            neighbours += similarity_kernel(cosines, self.sharpness) @ self._votes - prototype
+        rows, votes = self._counted
+        if len(rows):
+            cosines = prepared @ rows.T
+            linear = linear_part(cosines, self.sharpness) @ votes
+            prototype += linear
+            neighbours += similarity_kernel(cosines, self.sharpness) @ votes - linear
         if self.large:
             large = self.large.parts(prepared)
             prototype[:, self.large.columns] += large[0]
@@ -173,10 +150,32 @@ class Predictor:
         """(C,) slopes and (C,) offsets of the curves."""
         return np.array([curve.slope for curve in self.curves]), np.array([curve.offset for curve in self.curves])
 
+    def votes_of(self, column: int) -> Array:
+        """(n,) votes of all rows on one concept."""
+        votes = np.zeros(len(self.keys))
+        votes[self.voters] = _column(self.votes, column)
+        return votes
+
+    def signs_of(self, column: int) -> Array:
+        """(n,): 1 where an input is labelled yes for one concept, -1 where no."""
+        return _column(self.positive, column)
+
     @cached_property
-    def _votes(self) -> Array | csc_array:
-        """(n, C): not sparse where that is small, for a plain product is faster than looking for zeros."""
-        return self.votes.toarray() if self.votes.shape[0] * self.votes.shape[1] <= _DENSE else self.votes
+    def _counted(self) -> tuple[FloatArray, Array | csc_array]:
+        """Rows (k, dim) whose votes count one by one, whoever else is labelled, and what they give, (k, C)."""
+        voters, votes = self.voters, self.votes
+        if self.summary and self.summary.share.min() == 1:
+            return self.rows[:0], np.empty((0, len(self.concept_ids)))
+        if self.summary:
+            votes = csc_array(votes) @ diags_array(1 - self.summary.share, format="csc")
+            votes.eliminate_zeros()
+            counted = np.unique(votes.indices)
+            voters, votes = voters[counted], votes[counted]
+        if isinstance(votes, csc_array) and votes.shape[0] * votes.shape[1] <= _DENSE:
+            # A plain product is faster than looking for zeros.
+            votes = votes.toarray()
+        in_order = np.array_equal(voters, np.arange(len(self.rows)))
+        return (self.rows if in_order else self.rows[voters]), votes
 
     @cached_property
     def taught(self) -> NDArray[np.bool_]:
@@ -194,8 +193,9 @@ class Predictor:
         scores = similarity_kernel(near, self.sharpness) @ self.background_votes
         if self.summary:
             scores += sum(self.summary.parts(prepared, near, self.sharpness))
-        elif self.votes.nnz:
-            scores += similarity_kernel(prepared @ self.rows.T, self.sharpness) @ self._votes
+        rows, votes = self._counted
+        if len(rows):
+            scores += similarity_kernel(prepared @ rows.T, self.sharpness) @ votes
         if self.large:
             scores[:, self.large.columns] += sum(self.large.parts(prepared))
         return np.asarray(scores)
@@ -208,6 +208,25 @@ class Predictor:
             scores += self.text_prior(vectors)
         return np.asarray(self.probabilities(scores) * self.any_shown(vectors), dtype=np.float32)
 
+    @property
+    def size(self) -> int:
+        """How many inputs it holds."""
+        return len(self.keys) + (self.known.size if self.known else 0)
+
+    def slim(self) -> "Predictor":
+        """The same answers from what they need: rows that vote, or have a label for one of the concepts."""
+        cached = self.large.cached if self.large else self.voters[:0]
+        kept = np.unique(np.concatenate([self.voters, self.positive.indices.astype(np.int64), cached]))
+        return replace(
+            self,
+            keys=self.keys[kept],
+            rows=self.rows[kept],
+            voters=np.searchsorted(kept, self.voters),
+            positive=self.positive[kept],
+            large=self.large and replace(self.large, cached=np.searchsorted(kept, self.large.cached)),
+            known=self.known and self.known.slim(),
+        )
+
     def to_bytes(self) -> bytes:
         """An .npz without pickles: what a model version keeps, so that its predictions never change."""
         out = io.BytesIO()
@@ -219,16 +238,17 @@ class Predictor:
             concept_ids=np.array(self.concept_ids, dtype=np.str_),
             keys=self.keys,
             rows=self.rows,
+            voters=self.voters,
             background_rows=self.background_rows,
             background_votes=self.background_votes,
             temperature=np.float64(np.nan if self.temperature is None else self.temperature),
             curves=np.array([(curve.slope, curve.offset) for curve in self.curves]).reshape(-1, 2),
             mutually_exclusive=np.bool_(self.mutually_exclusive),
             low_confidence=self.low_confidence,
-            **_sparse_arrays("votes", self.votes),
-            **_sparse_arrays("positive", self.positive),
+            **(sparse_arrays("votes", self.votes) if isinstance(self.votes, csc_array) else {"votes": self.votes}),
+            **sparse_arrays("positive", self.positive),
             **_smoothing_arrays(self.space.smoothing),
-            **self._large_arrays(),
+            **(self.large.arrays() if self.large else {}),
             **self._known_arrays(),
             **self._text_arrays(),
             **self._summary_arrays(),
@@ -244,43 +264,37 @@ class Predictor:
     def _summary_arrays(self) -> dict[str, Any]:
         return {f"summary_{name}": array for name, array in vars(self.summary).items()} if self.summary else {}
 
-    def _large_arrays(self) -> dict[str, Any]:
-        if self.large is None:
-            return {}
-        return {
-            "large_columns": self.large.columns,
-            "large_cached": self.large.cached,
-            "large_prototypes": self.large.prototypes,
-            "large_scale": self.large.neighbour_scale,
-            "large_contrast": np.bool_(self.large.contrast),
-            **_sparse_arrays("large_members", self.large.members),
-            **_sparse_arrays("large_others", self.large.others),
-        }
-
     @classmethod
     def from_bytes(cls, data: bytes) -> "Predictor":
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             a = dict(stored)
-        shape = (len(a["keys"]), len(a["concept_ids"]))
+        rows, concepts = len(a["keys"]), len(a["concept_ids"])
+        voters = a.get("voters", np.arange(rows))
+        votes = a["votes"] if "votes" in a else sparse("votes", a, (len(voters), concepts))
+        if "voters" not in a:
+            # Older releases kept all labelled inputs of the app, whoever voted.
+            voters = np.unique(votes.indices[votes.data != 0]).astype(np.int64)
+            votes = votes[voters]
         temperature = float(a["temperature"])
         return cls(
             space=Space(a["mean"], float(a["power"]), _smoothing(a)),
             concept_ids=tuple(a["concept_ids"].tolist()),
             keys=a["keys"],
             rows=a["rows"],
-            votes=_sparse("votes", a, shape),
+            voters=voters,
+            votes=votes,
             background_rows=a["background_rows"],
             background_votes=a["background_votes"],
-            positive=_sparse("positive", a, shape),
+            positive=sparse("positive", a, (rows, concepts)),
             temperature=None if np.isnan(temperature) else temperature,
             curves=tuple(Logistic(float(slope), float(offset)) for slope, offset in a["curves"]),
             mutually_exclusive=bool(a["mutually_exclusive"]),
             low_confidence=a["low_confidence"],
-            large=_large(a) if "large_columns" in a else None,
+            large=LargePart.of(a) if "large_columns" in a else None,
             sharpness=float(a["sharpness"]),
             known=cls.from_bytes(a["known"].tobytes()) if "known" in a else None,
             texts=a.get("texts"),
-            summary=Summary(a["summary_prototypes"], a["summary_curved"]) if "summary_curved" in a else None,
+            summary=_summary(a) if "summary_curved" in a else None,
         )
 
 
@@ -301,23 +315,14 @@ def _smoothing(a: dict[str, Any]) -> Smoothing | None:
     return Smoothing(**found) if found else None
 
 
-def _large(a: dict[str, Any]) -> LargePart:
-    shape = (len(a["large_cached"]), len(a["large_columns"]))
-    return LargePart(
-        cached=a["large_cached"],
-        cache=a["rows"][a["large_cached"]],
-        columns=a["large_columns"],
-        prototypes=a["large_prototypes"],
-        members=_sparse("large_members", a, shape),
-        others=_sparse("large_others", a, shape),
-        neighbour_scale=a["large_scale"],
-        contrast=bool(a["large_contrast"]),
+def _summary(a: dict[str, Any]) -> Summary:
+    return Summary(
+        a["summary_prototypes"], a["summary_curved"], a.get("summary_share", np.ones(len(a["summary_curved"])))
     )
 
 
-def _sparse_arrays(name: str, array: csc_array) -> dict[str, Any]:
-    return {f"{name}_data": array.data, f"{name}_indices": array.indices, f"{name}_indptr": array.indptr}
-
-
-def _sparse(name: str, a: dict[str, Any], shape: tuple[int, int]) -> csc_array:
-    return csc_array((a[f"{name}_data"], a[f"{name}_indices"], a[f"{name}_indptr"]), shape=shape)
+def _column(matrix: Array | csc_array, column: int) -> Array:
+    """(n,) one column."""
+    if isinstance(matrix, csc_array):
+        return np.asarray(matrix[:, [column]].toarray()[:, 0], dtype=np.float64)
+    return matrix[:, column]

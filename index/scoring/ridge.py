@@ -1,17 +1,22 @@
 """Regression whose solution follows each added, removed or changed example exactly, without solving again.
 
-Both forms keep an inverse up to date by rank-one corrections (Sherman-Morrison and the block inverse), in float64, so a
+The inverse is kept up to date by rank-one corrections (Sherman-Morrison and the block inverse), in float64, so a
 thousand updates leave less than 1e-9 of drift. Only the upper triangle of the inverse is stored and touched.
 """
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import blas, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, blas, lapack
 
 Array = NDArray[np.float64]
+Follow = Callable[[float, Array, Array], None]
+"""The inverse has grown by factor * v v^T, and alpha by v residual^T."""
 
+LABEL_NOISE = 0.1
+"""How little a label is believed, beside a kernel of 1 with itself."""
 FEW = 16
 """More pending changes than this are cheaper to take in by one fresh solution."""
 _BLOCK = 64
@@ -22,7 +27,12 @@ def spd_inverse(matrix: Array) -> Array:
     """The inverse of a symmetric positive definite matrix, by Cholesky."""
     if not len(matrix):
         return matrix
-    return np.asarray(cho_solve(cho_factor(matrix, lower=True), np.eye(len(matrix))), dtype=np.float64)
+    # From the factor itself: a third of the work of solving for the identity.
+    factor, failed = lapack.dpotrf(matrix, lower=0)
+    if failed:
+        raise LinAlgError("the matrix is not positive definite")
+    upper, _ = lapack.dpotri(factor, lower=0)
+    return np.asarray(np.triu(upper) + np.triu(upper, 1).T, dtype=np.float64)
 
 
 class KernelRidge:
@@ -34,10 +44,11 @@ class KernelRidge:
     The mean of a Gaussian process with per-example noise (Rasmussen and Williams 2006, section 2.2).
     """
 
-    def __init__(self, kernel: Array, noise: float, targets: Array) -> None:
-        """kernel (n, n), targets (n, T); examples take the slots 0..n-1."""
+    def __init__(self, kernel: Array, noise: float, targets: Array, follow: Follow | None = None) -> None:
+        """kernel (n, n), targets (n, T); examples take the slots 0..n-1. follow is told of every change."""
         count = len(kernel)
         self.noise = noise
+        self._follow = follow
         capacity = count + _BLOCK
         self._inverse = np.zeros((capacity, capacity), order="F")
         self._inverse[:count, :count] = spd_inverse(kernel + noise * np.eye(count))
@@ -56,24 +67,28 @@ class KernelRidge:
 
         column (capacity,): its kernel with each slot, zero at the free ones; target (T,).
         """
-        if not self._free:
-            column = self._grow(column)
-        slot = self._free.pop()
+        slot = self.next_slot()
+        column = np.pad(column, (0, self.capacity - len(column)))
+        self._free.pop()
         direction = self.solve(column)
         variance = self.noise + self_kernel - float(column @ direction)
         residual = (target - column @ self.alpha) / variance
         direction[slot] = -1.0
-        self._correct(1.0 / variance, direction)
-        self.alpha -= np.outer(direction, residual)
+        self._correct(1.0 / variance, direction, -residual)
         self.targets[slot] = target
         return slot
+
+    def next_slot(self) -> int:
+        """The one that `add` will take."""
+        if not self._free:
+            self._grow()
+        return self._free[-1]
 
     def remove(self, slot: int) -> None:
         """Forgets the example in this slot, as if it had never been added."""
         column = self.inverse_column(slot)
         pivot = column[slot]
-        self.alpha -= np.outer(column, self.alpha[slot] / pivot)
-        self._correct(-1.0 / pivot, column)
+        self._correct(-1.0 / pivot, column, -self.alpha[slot] / pivot)
         self._inverse[: slot + 1, slot] = 0
         self._inverse[slot, slot:] = 0
         self.alpha[slot] = self.targets[slot] = 0
@@ -88,12 +103,25 @@ class KernelRidge:
         """(K + noise)^-1 vector, both (capacity,)."""
         return np.asarray(blas.dsymv(1.0, self._inverse, vector))
 
-    def shift(self, factor: float, vector: Array) -> None:
-        """The kernel of all examples changes by factor * v v^T, v (capacity,), zero at the free slots."""
+    def shift(self, factor: float, vector: Array, target: Array | float = 0.0) -> None:
+        """The kernel of all examples changes by factor * v v^T, v (capacity,), zero at the free slots; the targets by
+        factor * v target^T, target (T,).
+        """
         direction = self.solve(vector)
         scale = 1 / factor + float(vector @ direction)
-        self.alpha -= np.outer(direction, vector @ self.alpha / scale)
-        self._correct(-1.0 / scale, direction)
+        self._correct(-1.0 / scale, direction, (target - vector @ self.alpha) / scale)
+
+    def push(self, vector: Array, target: Array) -> None:
+        """The targets alone change, by v target^T, v (capacity,), target (T,)."""
+        self._correct(0.0, self.solve(vector), target)
+
+    def leverage(self, rows: Array) -> Array:
+        """(n,): z^T (K + noise)^-1 z of rows (n, capacity)."""
+        return _leverage(self._inverse, rows)
+
+    def leverage_later(self) -> Callable[[Array], Array]:
+        """The same by the inverse of this moment."""
+        return partial(_leverage, self._inverse.copy(order="F"))
 
     def inverse_column(self, slot: int) -> Array:
         """(capacity,): a copy of one column of the inverse."""
@@ -113,10 +141,15 @@ class KernelRidge:
         upper = np.triu(self._inverse)
         return np.asarray(upper + np.triu(upper, 1).T, dtype=np.float64)
 
-    def _correct(self, factor: float, vector: Array) -> None:
+    def _correct(self, factor: float, vector: Array, residual: Array) -> None:
+        """The inverse grows by factor * v v^T, alpha by v residual^T: all that ever happens to them."""
         blas.dsyr(factor, vector, a=self._inverse, overwrite_a=1)
+        # In place: with very many targets a second matrix would cost more than the sums.
+        blas.dger(1.0, residual, vector, a=self.alpha.T, overwrite_a=1)
+        if self._follow:
+            self._follow(factor, vector, residual)
 
-    def _grow(self, column: Array) -> Array:
+    def _grow(self) -> None:
         old = self.capacity
         extra = max(_BLOCK, old // 4)
         inverse = np.zeros((old + extra, old + extra), order="F")
@@ -125,54 +158,10 @@ class KernelRidge:
         self.targets = np.pad(self.targets, ((0, extra), (0, 0)))
         self.alpha = np.pad(self.alpha, ((0, extra), (0, 0)))
         self._free = list(range(old + extra - 1, old - 1, -1))
-        return np.pad(column, (0, extra))
 
 
-class LinearRidge:
-    """weights = (sum_i w_i z_i z_i^T + penalty)^-1 sum_i w_i z_i t_i^T: the same in the space of the components, for
-    more examples than a kernel matrix should hold. An update costs O(dim^2), however many examples there are.
-    """
-
-    def __init__(
-        self, rows: NDArray[np.float32], targets: Array, penalty: float, prior: NDArray[Any] | float = 0.0
-    ) -> None:
-        """rows (n, dim), targets (n, T). prior (dim, dim): a further symmetric term."""
-        dim = rows.shape[1]
-        gram = (rows.T @ rows).astype(np.float64) + prior
-        gram[np.diag_indices(dim)] += penalty
-        self._inverse = np.asfortranarray(spd_inverse(gram))
-        self.weights = np.ascontiguousarray(self._inverse @ (rows.T @ targets), dtype=np.float64)
-        """(dim, T): one prototype a column."""
-
-    def add(self, row: NDArray[np.float32], target: Array) -> tuple[Array, Array]:
-        """Takes in one example, row (dim,), target (T,).
-
-        Returns what has changed: direction d (dim,) and residual r (T,), with which `weights` have grown by d r^T, and
-        the leverage of a row z has fallen by (z^T d)^2.
-        """
-        return self._step(row, target, 1.0)
-
-    def remove(self, row: NDArray[np.float32], target: Array) -> tuple[Array, Array]:
-        """Forgets one example that had this target. Returns the same, but the leverage has risen."""
-        return self._step(row, target, -1.0)
-
-    def retarget(self, row: NDArray[np.float32], change: Array) -> None:
-        """The target of an example that stays changes by this much, (T,)."""
-        self.weights += np.outer(blas.dsymv(1.0, self._inverse, row), change)
-
-    def leverage(self, rows: NDArray[np.float32]) -> Array:
-        """(n,): z^T A z, how far each training row (n, dim) pulls its own prediction."""
-        if not len(rows):
-            return np.empty(0)
-        columns = np.asfortranarray(rows.T, dtype=np.float64)
-        return np.asarray(np.einsum("dn,dn->n", blas.dsymm(1.0, self._inverse, columns), columns), dtype=np.float64)
-
-    def _step(self, row: NDArray[np.float32], target: Array, sign: float) -> tuple[Array, Array]:
-        direction = blas.dsymv(1.0, self._inverse, row)
-        root = np.sqrt(1.0 + sign * float(row @ direction))
-        direction /= root
-        residual = sign * (target - row @ self.weights) / root
-        # In place: with very many targets a second matrix would cost more than the sums.
-        blas.dger(1.0, residual, direction, a=self.weights.T, overwrite_a=1)
-        blas.dsyr(-sign, direction, a=self._inverse, overwrite_a=1)
-        return direction, residual
+def _leverage(inverse: Array, rows: Array) -> Array:
+    if len(rows) <= FEW:
+        return np.array([row @ blas.dsymv(1.0, inverse, row) for row in rows])
+    columns = np.asfortranarray(rows.T)
+    return np.asarray(np.einsum("dn,dn->n", blas.dsymm(1.0, inverse, columns), columns))

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..records import KeyArray
-from .examples import Array, Examples, Labels, Texts
-from .exclusive import exclusive_scorer
+from .examples import Examples, Labels, Later, Texts
+from .exclusive import ExclusiveScorer
 from .independent import IndependentScorer
 from .open_set import OpenSetScorer
 from .predictor import Predictor
@@ -17,10 +17,6 @@ from .predictor import Predictor
 
 class Scorer(Protocol):
     """What a model knows. One thread at a time may change it; predictors that it gave stay as they were."""
-
-    @property
-    def fits(self) -> bool:
-        """Whether this form is right for so many labels; if not, `scorer_of` gives another."""
 
     def set(self, key: int, concept_id: str, value: bool | None) -> None:
         """One label was made, changed or (None) removed. Concepts that the model doesn't have are ignored."""
@@ -31,8 +27,11 @@ class Scorer(Protocol):
     def predictor(self) -> Predictor:
         """The state of this moment."""
 
-    def leave_one_out(self, keys: KeyArray) -> Array:
-        """(n, C) probabilities of labelled inputs, each by the model without it; columns as in the predictor."""
+    def leave_one_out(self, keys: KeyArray) -> Later:
+        """(n, C) probabilities of labelled inputs, each by the model without it; columns as in the predictor.
+
+        What is called to get them works on the state of this moment, whatever changes meanwhile, in any thread.
+        """
 
 
 def scorer_of(
@@ -46,4 +45,4 @@ def scorer_of(
     """The scorer for a model with these flags."""
     if not mutually_exclusive:
         return IndependentScorer(examples, concept_ids, labels)
-    return (exclusive_scorer if closed_environment else OpenSetScorer)(examples, concept_ids, labels)
+    return (ExclusiveScorer if closed_environment else OpenSetScorer)(examples, concept_ids, labels)

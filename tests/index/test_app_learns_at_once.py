@@ -176,3 +176,22 @@ def test_adding_is_lazy_keeps_the_order_and_tells_its_progress(app: App) -> None
     assert taken == []
     assert [result.input.id for result in results if result.input] == [f"v{i}" for i in range(8)]
     assert (told[-1].done, told[-1].failed) == (8, 0)
+
+
+@pytest.mark.parametrize("flags", [(False, False), (True, False), (True, True)], ids=["independent", "open", "closed"])
+def test_after_a_restart_values_are_the_same_whatever_order_the_labels_came_in(
+    store: Store, flags: tuple[bool, bool]
+) -> None:
+    app = store.create_app("mine", workflow="vectors", dim=64)
+    rng = np.random.default_rng(0)
+    rows = np.abs(np.repeat(rng.normal(size=(4, 64)), 60, axis=0) + 1.5 * rng.normal(size=(240, 64)))
+    app.add_vectors(rows, [f"x{i}" for i in range(240)])
+    app.create_model("m", list("abcd"), mutually_exclusive=flags[0], closed_environment=flags[1])
+    order = rng.permutation(240).tolist()
+    for part in (order[:40], order[40:]):
+        app.label_many({f"x{i}": {"abcd"[i // 60]: True} for i in part})
+        before = app.predict_vectors(rows, "m").values
+    path = store.path
+    store.close()
+    with Store.open(path) as again:
+        np.testing.assert_allclose(again.app("mine").predict_vectors(rows, "m").values, before, atol=1e-6)

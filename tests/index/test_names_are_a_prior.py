@@ -99,8 +99,8 @@ def test_names_that_are_not_there_any_more_leave_no_trace(form: str) -> None:
 def test_leave_one_out_counts_the_name_too(form: str) -> None:
     scorer = named(PLACE, 3, form, names_of(PLACE))
     keys = np.array(sorted(key for given in PLACE.labels(3).values() for key in given))
-    before = named(PLACE, 3, form, {}).leave_one_out(keys)
-    assert (scorer.leave_one_out(keys).argmax(axis=1) == PLACE.truth[keys]).sum() >= (
+    before = named(PLACE, 3, form, {}).leave_one_out(keys)()
+    assert (scorer.leave_one_out(keys)().argmax(axis=1) == PLACE.truth[keys]).sum() >= (
         before.argmax(axis=1) == PLACE.truth[keys]
     ).sum()
 

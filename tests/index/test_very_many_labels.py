@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from worlds import World, world
 
+from tenshot.index.scoring.landmarks import LANDMARKS
 from tenshot.index.scoring.predictor import Predictor
 
 FORMS = ["independent", "exclusive and closed"]
@@ -13,7 +14,7 @@ FORMS = ["independent", "exclusive and closed"]
 
 @pytest.fixture(scope="module")
 def place() -> World:
-    return world(clusters=30, count=2900, dim=24)
+    return world(clusters=30, count=5000, dim=24)
 
 
 def labels_of(place: World, count: int) -> dict[str, dict[int, bool]]:
@@ -22,24 +23,30 @@ def labels_of(place: World, count: int) -> dict[str, dict[int, bool]]:
 
 
 def test_summed_up_votes_score_as_all_of_them_do(place: World) -> None:
-    predictor = place.scorer(labels_of(place, 2600), "independent").predictor()
+    predictor = place.scorer(labels_of(place, 4700), "independent").predictor()
     assert predictor.summary
-    prepared = predictor.space.prepare(place.vectors[2600:])
-    summed, exact = predictor.scores(prepared), replace(predictor, summary=None).scores(prepared)
+    prepared = predictor.space.prepare(place.vectors[4700:])
+    parts = predictor.parts(prepared)
+    np.testing.assert_allclose(
+        parts.prototype + parts.neighbours + parts.background, predictor.scores(prepared), atol=1e-9
+    )
+    alone = replace(predictor, summary=replace(predictor.summary, share=np.ones(30)))
+    summed, exact = alone.scores(prepared), replace(predictor, summary=None).scores(prepared)
     assert np.sqrt(np.mean((summed - exact) ** 2)) < 0.1 * exact.std()
     assert (summed.argmax(axis=1) == exact.argmax(axis=1)).mean() > 0.95
-    parts = predictor.parts(prepared)
-    np.testing.assert_allclose(parts.prototype + parts.neighbours + parts.background, summed, atol=1e-9)
 
 
-def test_few_labels_are_not_summed_up(place: World) -> None:
-    assert place.scorer(labels_of(place, 2000), "independent").predictor().summary is None
+def test_few_labels_are_not_summed_up_and_the_first_that_are_change_little(place: World) -> None:
+    assert place.scorer(labels_of(place, 4096), "independent").predictor().summary is None
+    first = place.scorer(labels_of(place, 4097), "independent").predictor()
+    assert first.summary
+    values = first.values(place.vectors[4700:])
+    np.testing.assert_allclose(values, replace(first, summary=None).values(place.vectors[4700:]), atol=1e-3)
 
 
-def test_a_cache_holds_no_more_than_it_must(place: World) -> None:
+def test_no_more_vote_than_must(place: World) -> None:
     predictor = place.scorer(labels_of(place, 2600), "exclusive and closed").predictor()
-    assert predictor.large
-    assert 1900 < len(predictor.large.cached) <= 2048
+    assert len(predictor.voters) == LANDMARKS
     held_out = place.vectors[2600:]
     assert (predictor.values(held_out).argmax(axis=1) == place.truth[2600:]).mean() > 0.6
 
@@ -61,7 +68,9 @@ def test_changes_leave_what_their_result_would_give(place: World, form: str) -> 
     found, fresh = scorer.predictor(), place.scorer(labels, form).predictor()
     np.testing.assert_allclose(found.values(place.vectors), fresh.values(place.vectors), atol=1e-4)
     keys = np.array(sorted(key for given in labels.values() for key in given))[::10]
-    np.testing.assert_allclose(scorer.leave_one_out(keys), place.scorer(labels, form).leave_one_out(keys), atol=1e-4)
+    np.testing.assert_allclose(
+        scorer.leave_one_out(keys)(), place.scorer(labels, form).leave_one_out(keys)(), atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -1,0 +1,349 @@
+"""Kernel ridge regression on more examples than a kernel matrix should hold: the same kernel, seen from landmarks.
+
+A solution that is a sum of kernels at m *landmarks*, a sample of the examples, fitted to all of them (Nyström's
+approximation, Williams and Seeger, NIPS 2000; the subset of regressors of Quiñonero-Candela and Rasmussen, JMLR 2005).
+Where every example is a landmark it is the solution of `KernelRidge`. A change costs O(m^2), however many there are.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import blas
+
+from ..records import FloatArray
+from .examples import Array, Examples, Later, similarity_kernel
+from .ridge import LABEL_NOISE, KernelRidge
+from .sample import Sample
+
+LANDMARKS = 1024
+"""Up to so many labelled images all are landmarks, and the kernel matrix is small enough to be used itself."""
+FEW_LEFT = LANDMARKS * 3 // 4
+"""Below that the small form is taken up again: labels that come and go at the border change no form."""
+_JITTER = 1e-4
+"""Added to the landmarks' own kernel matrix, as a share of the noise: copies among them must not matter."""
+_CHUNK = 1024
+
+
+class LandmarkRidge:
+    """votes = (F^T W F + noise (K + jitter))^-1 F^T W targets, for features F: the kernel of examples and landmarks.
+
+    Examples and landmarks have slots, as in `KernelRidge`, and free ones hold zeros. The leave-one-out scores of a
+    *jury*, some of the examples, follow every change.
+    """
+
+    def __init__(self, kernel: Array, features: FloatArray, weights: Array, targets: FloatArray, noise: float) -> None:
+        """kernel (m, m) of the landmarks, features (n, m), weights (n,), targets (n, T)."""
+        landmarks = features.shape[1]
+        self._noise = noise
+        # In single precision: with very many targets and examples these are the largest arrays.
+        self._targets = targets.astype(np.float32)
+        self._features, self._weights = features, weights
+        system, right = self._sums(slice(None))
+        self._system = KernelRidge(system + noise * kernel, noise * _JITTER, right, follow=self._follow)
+        self._free: list[int] = []
+        self._place: dict[int, int] = {}
+        """Slot of an example of the jury -> its place in what follows, where free places hold zeros."""
+        self._free_places: list[int] = []
+        self._jury = np.empty((0, landmarks))
+        self._leverage = np.empty(0)
+        self._outputs = np.empty((0, targets.shape[1]))
+        self._widen()
+
+    @property
+    def capacity(self) -> int:
+        """Of the examples."""
+        return len(self._features)
+
+    @property
+    def votes(self) -> Array:
+        """(landmark capacity, T)"""
+        return self._system.alpha
+
+    def add(self, features: Array, target: Array, weight: float) -> int:
+        """Takes in one example, features (landmark capacity,), and returns its slot."""
+        if not self._free:
+            old, new = self.capacity, self.capacity + max(self.capacity // 4, 64)
+            self._features, self._weights, self._targets = (
+                _padded(array, new) for array in (self._features, self._weights, self._targets)
+            )
+            self._free = list(range(new - 1, old - 1, -1))
+        slot = self._free.pop()
+        self._features[slot], self._weights[slot], self._targets[slot] = features, weight, target
+        self._system.shift(weight, self._row(slot), self._targets[slot].astype(np.float64))
+        return slot
+
+    def remove(self, slot: int) -> None:
+        """Forgets one example that is not of the jury."""
+        self._system.shift(-self._weights[slot], self._row(slot), self._targets[slot].astype(np.float64))
+        self._features[slot] = self._weights[slot] = self._targets[slot] = 0
+        self._free.append(slot)
+
+    def change(self, slot: int, target: Array, weight: float) -> None:
+        """Another target (T,) and weight for an example that stays."""
+        row, old = self._row(slot), self._targets[slot].astype(np.float64)
+        if weight != self._weights[slot]:
+            self._system.shift(weight - self._weights[slot], row, old)
+            self._weights[slot] = weight
+        self._targets[slot] = target
+        self._system.push(row, weight * (self._targets[slot] - old))
+
+    def add_landmark(self, column: Array, kernel: Array, self_kernel: float) -> int:
+        """One more landmark: its slot. column (capacity,): its kernel with the examples, kernel: with the landmarks."""
+        slot = self._system.next_slot()
+        self._widen()
+        kernel = np.pad(kernel, (0, self._system.capacity - len(kernel)))
+        self._features[:, slot] = column
+        places, slots = list(self._place.values()), list(self._place)
+        # As it is kept, to the bit: what is added must be what is taken away one day.
+        self._jury[places, slot] = self._features[slots, slot]
+        pairs, right = self._sums([slot])
+        itself, pairs[0, slot] = float(pairs[0, slot]) + self._noise * self_kernel, 0
+        return self._system.add(pairs[0] + self._noise * kernel, itself, right[0])
+
+    def remove_landmark(self, slot: int) -> None:
+        self._system.remove(slot)
+        self._features[:, slot] = 0
+        self._jury[:, slot] = 0
+
+    def judge(self, came: Iterable[int], left: Iterable[int]) -> None:
+        """Examples, by slot, that are of the jury from now on, and those that are no more."""
+        for slot in left:
+            place = self._place.pop(slot)
+            self._jury[place] = self._leverage[place] = self._outputs[place] = 0
+            self._free_places.append(place)
+        new = list(came)
+        if (short := len(new) - len(self._free_places)) > 0:
+            old, wanted = len(self._leverage), len(self._leverage) + short
+            self._jury, self._leverage, self._outputs = (
+                _padded(array, wanted) for array in (self._jury, self._leverage, self._outputs)
+            )
+            self._free_places += range(old, wanted)
+        places = [self._free_places.pop() for _ in new]
+        self._place.update(zip(new, places, strict=True))
+        rows = self._features[new].astype(np.float64)
+        self._jury[places], self._leverage[places] = rows, self._system.leverage(rows)
+        self._outputs[places] = rows @ self.votes
+
+    def judged(self, slots: Sequence[int]) -> Array:
+        """(n, T): what the others would predict for members of the jury."""
+        places = [self._place[slot] for slot in slots]
+        return _without(self._outputs[places], self._weights[slots] * self._leverage[places], self._targets[slots])
+
+    def leave_one_out(self, slots: NDArray[np.int64]) -> Later:
+        """(n, T): the same for any examples, from scratch."""
+        features, weights, targets = self._features[slots], self._weights[slots], self._targets[slots]
+        leverage, votes = self._system.leverage_later(), self.votes.copy()
+
+        def solved() -> Array:
+            scores = np.empty((len(slots), votes.shape[1]))
+            for start in range(0, len(slots), _CHUNK):
+                chunk = slice(start, start + _CHUNK)
+                rows = features[chunk].astype(np.float64)
+                scores[chunk] = _without(rows @ votes, weights[chunk] * leverage(rows), targets[chunk])
+            return scores
+
+        return solved
+
+    def _sums(self, landmarks: slice | list[int]) -> tuple[Array, Array]:
+        """Features at these landmarks times those at all, (l, capacity), and times targets, (l, T): summed up."""
+        width, capacity = self._features[:0, landmarks].shape[1], self._features.shape[1]
+        pairs, right = np.zeros((width, capacity)), np.zeros((width, self._targets.shape[1]))
+        for start in range(0, len(self._features), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            chunk = self._features[rows].astype(np.float64)
+            weighted = (chunk[:, landmarks] * self._weights[rows, None]).T
+            pairs += weighted @ chunk
+            right += weighted @ self._targets[rows]
+        return pairs, right
+
+    def _widen(self) -> None:
+        """As many columns as there are slots of landmarks."""
+        if more := self._system.capacity - self._features.shape[1]:
+            self._features = np.pad(self._features, ((0, 0), (0, more)))
+            self._jury = np.pad(self._jury, ((0, 0), (0, more)))
+
+    def _row(self, slot: int) -> Array:
+        return np.asarray(self._features[slot], dtype=np.float64)
+
+    def _follow(self, factor: float, vector: Array, residual: Array) -> None:
+        """The inverse has grown by factor * v v^T, the votes by v residual^T."""
+        if not len(self._jury):
+            return
+        pulled = self._jury @ vector
+        self._leverage += factor * pulled**2
+        blas.dger(1.0, residual, pulled, a=self._outputs.T, overwrite_a=1)
+
+
+class LandmarkFit:
+    """A `LandmarkRidge` over inputs, by key: exact under every change, whatever the order.
+
+    Landmarks are a sample of what is taught, as many of each group as of the others. The jury is a sample from the
+    other end of the order: so its leave-one-out scores are those of images that are no landmarks, as pictures to be
+    judged aren't. A background is examples with the target zero for as long as nothing else is said of them; all of it
+    are landmarks, and of the jury.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        keys: Sequence[int],
+        targets: FloatArray,
+        groups: Sequence[int],
+        *,
+        jury: int,
+        opposed: bool = False,
+        sharpness: float = 1.0,
+        background_weight: float | None = None,
+    ) -> None:
+        """What is taught: keys (n,), targets (n, T), and which group each is of, from 0, (n,). jury: how many, at most.
+
+        opposed: as many of each group in the jury too. background_weight: of each of its images; None: not used.
+        """
+        self._examples = examples
+        self._sharpness = sharpness
+        self._opposed = opposed
+        self._weight = background_weight
+        background = examples.background
+        self._fixed = background.rows[:0] if background_weight is None else background.rows
+        self._position = {} if background_weight is None else background.position
+        count = len(self._fixed)
+        self.slot = dict(self._position)
+        for key in keys:
+            self.slot.setdefault(key, len(self.slot))
+        slots = [self.slot[key] for key in keys]
+        self._sample = Sample(
+            {key: group for key, group in zip(keys, groups, strict=True) if key not in self._position},
+            LANDMARKS,
+            backwards=True,
+        )
+        self._jury = Sample({key: self._side(group) for key, group in zip(keys, groups, strict=True)}, jury)
+        landmarks = sorted(self._sample.chosen())
+        self._landmark = {key: slot for slot, key in enumerate(landmarks, start=count)}
+        self._groups = np.full(len(self.slot), -1)
+        self._groups[slots] = groups
+        self._rows = np.full(len(self.slot), -1)
+        self._rows[slots] = examples.rows(keys)
+        vectors = np.concatenate([self._fixed, examples.vectors(landmarks)])
+        features = similarity_kernel(examples.matrix[self._rows[count:]] @ vectors.T, sharpness)
+        beside = similarity_kernel(self._fixed @ vectors.T, sharpness)
+        weights, said = np.ones(len(self.slot)), np.zeros((len(self.slot), targets.shape[1]), np.float32)
+        weights[:count] = 0 if background_weight is None else background_weight
+        weights[slots] = 1
+        said[slots] = targets
+        self._ridge = LandmarkRidge(
+            similarity_kernel(vectors @ vectors.T, sharpness),
+            np.concatenate([beside, features], dtype=np.float32),
+            weights,
+            said,
+            LABEL_NOISE,
+        )
+        self._vectors = _padded(vectors, len(self._ridge.votes))
+        self._landmark_rows = np.full(len(self._vectors), -1)
+        self._landmark_rows[list(self._landmark.values())] = examples.rows(landmarks)
+        self._ridge.judge(sorted({*range(count), *(self.slot[key] for key in self._jury.chosen())}), [])
+
+    def __contains__(self, key: int) -> bool:
+        """Whether it is taught."""
+        return key in self.slot and bool(self._groups[self.slot[key]] >= 0)
+
+    def set(self, key: int, target: Array | None, group: int = 0) -> None:
+        """Takes in, changes or (None) forgets what is taught of one input."""
+        if target is None and key not in self:
+            return
+        fixed, there = key in self._position, key in self.slot
+        told = None if target is None else group
+        joins, leaves = self._jury.set(key, None if told is None else self._side(told))
+        came, left = (set[int](), set[int]()) if fixed else self._sample.set(key, told)
+        self._ridge.judge([], [self.slot[key] for key in leaves - self._position.keys()])
+        for gone in sorted(left):
+            self._drop_landmark(gone)
+        if target is None and not fixed:
+            slot = self.slot.pop(key)
+            self._ridge.remove(slot)
+            self._rows[slot] = self._groups[slot] = -1
+        elif target is None:
+            slot = self.slot[key]
+            self._ridge.change(slot, np.zeros(self._ridge.votes.shape[1]), self._weight or 0.0)
+            self._rows[slot] = self._groups[slot] = -1
+        else:
+            row = int(self._examples.rows([key])[0])
+            if there:
+                self._ridge.change(self.slot[key], target, 1.0)
+            else:
+                vector = self._examples.matrix[row]
+                self.slot[key] = self._ridge.add(
+                    similarity_kernel(self._vectors @ vector, self._sharpness), target, 1.0
+                )
+                more = self._ridge.capacity - len(self._rows)
+                self._rows, self._groups = (
+                    np.pad(of, (0, more), constant_values=-1) for of in (self._rows, self._groups)
+                )
+            self._rows[self.slot[key]], self._groups[self.slot[key]] = row, group
+        for new in sorted(came):
+            self._add_landmark(new)
+        self._ridge.judge([self.slot[key] for key in sorted(joins - self._position.keys())], [])
+
+    @property
+    def voters(self) -> tuple[NDArray[np.int64], Array]:
+        """Rows (m,) of the examples that are landmarks, and their votes (m, T)."""
+        slots = np.flatnonzero(self._landmark_rows >= 0)
+        return self._landmark_rows[slots], self._ridge.votes[slots]
+
+    @property
+    def background_votes(self) -> Array:
+        """(b, T), copied."""
+        return self._ridge.votes[: len(self._fixed)].copy()
+
+    @property
+    def taught(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows (n,) of the examples that are taught, and their groups (n,)."""
+        slots = np.flatnonzero(self._groups >= 0)
+        return self._rows[slots], self._groups[slots]
+
+    @property
+    def jury(self) -> list[int]:
+        """Keys, ascending; the background is not among them, but what of it is taught."""
+        return sorted(self._jury.chosen())
+
+    def judged(self, keys: Iterable[int]) -> Array:
+        """(n, T): what the others predict for members of the jury."""
+        return self._ridge.judged([self.slot[key] for key in keys])
+
+    def leave_one_out(self, keys: Iterable[int]) -> Later:
+        """(n, T): what the others predict for any that are taught."""
+        return self._ridge.leave_one_out(np.array([self.slot[key] for key in keys], dtype=np.int64))
+
+    def _side(self, group: int) -> int:
+        return group if self._opposed else 0
+
+    def _add_landmark(self, key: int) -> None:
+        """What is taught of it has been taken in."""
+        row = self._rows[self.slot[key]]
+        vector = self._examples.matrix[row]
+        column = np.zeros(self._ridge.capacity)
+        column[: len(self._fixed)] = similarity_kernel(self._fixed @ vector, self._sharpness)
+        others = len(self._fixed) + np.flatnonzero(self._rows[len(self._fixed) :] >= 0)
+        column[others] = similarity_kernel((self._examples.matrix @ vector)[self._rows[others]], self._sharpness)
+        near = similarity_kernel(self._vectors @ vector, self._sharpness)
+        slot = self._landmark[key] = self._ridge.add_landmark(column, near, float(column[self.slot[key]]))
+        if more := len(self._ridge.votes) - len(self._vectors):
+            self._vectors = _padded(self._vectors, len(self._ridge.votes))
+            self._landmark_rows = np.pad(self._landmark_rows, (0, more), constant_values=-1)
+        self._vectors[slot], self._landmark_rows[slot] = vector, row
+
+    def _drop_landmark(self, key: int) -> None:
+        slot = self._landmark.pop(key)
+        self._ridge.remove_landmark(slot)
+        self._vectors[slot], self._landmark_rows[slot] = 0, -1
+
+
+def _without(outputs: Array, pull: Array, targets: NDArray[Any]) -> Array:
+    """(n, T) what the others predict: outputs (n, T) of all, and how far each example pulls its own, (n,)."""
+    return np.asarray((outputs - pull[:, None] * targets) / (1 - pull[:, None]))
+
+
+def _padded(array: NDArray[Any], length: int) -> NDArray[Any]:
+    """With rows of zeros after its own."""
+    return np.concatenate([array, np.zeros((length - len(array), *array.shape[1:]), array.dtype)])
