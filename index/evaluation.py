@@ -112,7 +112,8 @@ def reliability(values: Floats, shown: Bools) -> Reliability:
 def choose_threshold(values: Floats, shown: Bools, precision: float) -> ThresholdChoice | None:
     """The lowest threshold whose precision is at least so high, and so the highest recall; None if none is.
 
-    It lies in the middle between the last value that it takes in and the next one, so that rounding can't move either.
+    It lies in the middle between the last value that it takes in and the next one, so that rounding can't move either;
+    in single precision, as values have it that it is held against.
     """
     thresholds, right, wrong = (column[1:] for column in _steps(values, shown))
     reached = right / np.maximum(right + wrong, 1)
@@ -121,8 +122,10 @@ def choose_threshold(values: Floats, shown: Bools, precision: float) -> Threshol
         return None
     last = good[-1]
     below = thresholds[last + 1] if last + 1 < len(thresholds) else 0.0
+    middle = np.float32((thresholds[last] + below) / 2)
     return ThresholdChoice(
-        threshold=float((thresholds[last] + below) / 2),
+        # Between neighbours there is nothing.
+        threshold=float(middle if middle > below else np.float32(thresholds[last])),
         precision=float(reached[last]),
         recall=float(right[last] / shown.sum()),
     )
@@ -134,7 +137,7 @@ def _top_reliability(values: Floats, right: Bools) -> Reliability:
 
 
 def _quality(concept: str, values: Floats, shown: Bools, threshold: float, wanted: float) -> ConceptQuality:
-    said = values >= threshold
+    said = values.astype(np.float32) >= np.float32(threshold)
     right = int((said & shown).sum())
     positives = int(shown.sum())
     return ConceptQuality(

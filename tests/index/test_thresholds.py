@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 from tenshot import Store
 from tenshot.index.app import App
 from tenshot.index.errors import BadRequest, ConceptNotFound, ModelNotFound
+from tenshot.index.evaluation import choose_threshold
 
 QUERY = np.eye(8)[0] + np.eye(8)[1]
 
@@ -97,3 +98,20 @@ def test_what_is_wrong_changes_nothing(taught: App) -> None:
         with pytest.raises(BadRequest, match="precision"):
             taught.choose_thresholds(precision=precision)
     assert taught.thresholds() == {"a": 0.5, "b": 0.5, "c": 0.5}
+
+
+def test_a_chosen_threshold_takes_in_what_it_was_chosen_for_in_single_precision() -> None:
+    """Neighbours in double precision are one number in single precision, in which values are held against it."""
+    high = np.float32(0.7)
+    low = np.nextafter(high, np.float32(0))
+    choice = choose_threshold(np.array([0.9, high, low], dtype=np.float64), np.array([True, True, False]), 1.0)
+    assert choice
+    assert np.float32(choice.threshold) == choice.threshold
+    assert low < np.float32(choice.threshold) <= high
+
+
+def test_what_an_evaluation_says_of_a_threshold_is_what_it_does(taught: App) -> None:
+    """Leave-one-out values are those of predictions, to the bit of their precision."""
+    keys = taught._teacher.labelled_keys("abc")
+    _, values = taught._teacher.leave_one_out(taught.model("all"), keys)
+    assert np.array_equal(values, values.astype(np.float32))
