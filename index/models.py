@@ -184,7 +184,7 @@ class Models(Library):
                     self.id,
                     model_id,
                     label_seq=seq,
-                    predictor_sha256=self._blobs.put(predictor.to_bytes()) if usable else None,
+                    predictor_sha256=self._blobs.put(predictor.slim().to_bytes()) if usable else None,
                     concept_ids=predictor.concept_ids if usable else model.concept_ids,
                     input_count=len(self._teacher.labelled_keys(model.concept_ids)),
                     thresholds=self._thresholds.get(model_id, {}),

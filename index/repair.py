@@ -7,6 +7,7 @@ from .blobs import Blobs
 from .catalog import Catalog
 from .collections import Collections
 from .errors import NotSupported, StoreDamaged
+from .scoring.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ def examine(catalog: Catalog, blobs: Blobs, *, read_all: bool = False) -> Findin
 def repair(catalog: Catalog, blobs: Blobs, collections: Collections, *, force: bool = False) -> Findings:
     """Deletes orphans, strays and every snapshot of a collection, which is made anew; what was found before.
 
+    Frozen versions of older releases get rid of the inputs that they don't need.
+
     Raises StoreDamaged, and does nothing, where most pictures are orphans, unless forced: crashes leave few, so the
     database is rather another one than theirs.
     """
@@ -69,6 +72,7 @@ def repair(catalog: Catalog, blobs: Blobs, collections: Collections, *, force: b
             "another one (--database-url), or was its file moved or replaced? Nothing was changed; --force deletes "
             "them all the same"
         )
+    slim_versions(catalog, blobs)
     blobs.delete_unused(findings.orphans, catalog.unused_blobs)
     blobs.delete_strays()
     collections.clear()
@@ -77,3 +81,17 @@ def repair(catalog: Catalog, blobs: Blobs, collections: Collections, *, force: b
 
 def _names(catalog: Catalog, hashes: set[str]) -> list[str]:
     return sorted(name for names in catalog.who_names(hashes).values() for name in names)
+
+
+def slim_versions(catalog: Catalog, blobs: Blobs) -> None:
+    """Writes predictors anew that hold rows of other models' inputs, or of deleted ones: they answer the same."""
+    for old in catalog.versions.predictors():
+        if old not in blobs or not blobs.is_whole(old):
+            continue
+        predictor = Predictor.from_bytes(blobs.get(old))
+        slim = predictor.slim()
+        if slim.size == predictor.size:
+            continue
+        with blobs.kept():
+            catalog.versions.replace_predictor(old, blobs.put(slim.to_bytes()))
+        blobs.delete_unused([old], catalog.unused_blobs)

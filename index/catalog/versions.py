@@ -1,18 +1,19 @@
 """Model versions in SQL."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from ..errors import ModelNotFound, VersionNotFound
 from ..records import ModelVersion
 from . import schema
 from .database import Database
 
-_models, _versions = schema.models, schema.model_versions
+_models, _versions, _changes = schema.models, schema.model_versions, schema.workflow_changes
 
 
 class Versions:
@@ -43,6 +44,9 @@ class Versions:
             thresholds=dict(thresholds),
         )
         with self._database.write() as connection:
+            # Not before the change of base workflow that it comes after, whatever the clock says.
+            changed = connection.scalar(select(func.max(_changes.c.finished_at)).where(_changes.c.app_id == app_id))
+            record = replace(record, created_at=max(record.created_at, changed or record.created_at))
             key = connection.execute(
                 select(_models.c.key).where(_models.c.app_id == app_id, _models.c.id == model_id)
             ).scalar_one_or_none()
@@ -79,6 +83,19 @@ class Versions:
             if not connection.execute(left).scalar_one():
                 add_head(connection, row.model_key)
         return {row.predictor_sha256} - {None}
+
+    def predictors(self) -> list[str]:
+        """Hashes of the predictors of all apps' frozen versions."""
+        query = select(_versions.c.predictor_sha256).where(_versions.c.predictor_sha256.is_not(None)).distinct()
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
+
+    def replace_predictor(self, old: str, new: str) -> None:
+        """Another blob, which answers the same, for every version that has the old one."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(_versions).where(_versions.c.predictor_sha256 == old).values(predictor_sha256=new)
+            )
 
 
 def add_head(connection: Connection, model_key: int) -> None:

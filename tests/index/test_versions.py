@@ -1,10 +1,17 @@
 """Frozen versions never change; one may go back to them."""
 
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
+from sqlalchemy import insert
 
+from tenshot import Store
 from tenshot.index.app import App
+from tenshot.index.catalog import schema
 from tenshot.index.errors import BadRequest, ModelNotFound, NothingToLearn, VersionNotFound
+from tenshot.index.records import ChangeState
 
 QUERIES = np.random.default_rng(1).normal(size=(5, 8))
 
@@ -85,3 +92,16 @@ def test_in_the_place_of_the_last_version_comes_a_fresh_head(taught: App, model:
     [fresh] = taught.versions(model)
     assert fresh.id != head.id
     assert not fresh.frozen
+
+
+def test_a_version_frozen_after_the_clock_was_set_back_is_as_good_as_any(store: Store, taught: App, model: str) -> None:
+    """The base workflow was changed, and by the clock that was tomorrow."""
+    moment = datetime.now(UTC) + timedelta(days=1)
+    old = asdict(taught.recipe) | {"dim": 9}
+    change = {"app_id": taught.id, "old_recipe": old, "recipe": asdict(taught.recipe), "state": ChangeState.DONE.value}
+    with store.catalog._database.write() as connection:
+        row = change | {"created_at": moment, "finished_at": moment}
+        connection.execute(insert(schema.workflow_changes).values(row))
+    taught._changes = store.catalog.changes.done(taught.id)
+    version = taught.create_version(model)
+    assert taught.predict_vectors(QUERIES, model, version=version.id).values.shape == (5, 3)
