@@ -142,7 +142,8 @@ class Examples:
     def _prepared(self, keys: KeyArray) -> FloatArray:
         vectors = self.fetch(keys)
         # Without its vector an input says nothing, until its labels go too.
-        return np.asarray(self.space.prepare(vectors) * vectors.any(axis=1, keepdims=True))
+        # One by one, so that a restart, which prepares all at once, makes the same of each.
+        return np.asarray(self.space.prepare_alone(vectors) * vectors.any(axis=1, keepdims=True))
 
     def _append(self, keys: Sequence[int], prepared: FloatArray) -> None:
         """Those that another model has not added meanwhile."""

@@ -91,7 +91,7 @@ class Smoothing:
         )
         return replace(damped, neighbours=damped.damp(sample))
 
-    def damp(self, rows: FloatArray) -> FloatArray:
+    def damp(self, rows: FloatArray | NDArray[np.float64]) -> FloatArray:
         """(n, dim) unit length."""
         return unit(np.asarray(rows + (rows @ self.directions.T * self.gains) @ self.directions, dtype=np.float32))
 
@@ -99,8 +99,12 @@ class Smoothing:
         """(n, dim) unit length of prepared rows (n, dim); rows of zeros stay zeros."""
         return in_chunks(self._smooth, rows, rows[:0])
 
-    def _smooth(self, rows: FloatArray) -> FloatArray:
-        rows = self.damp(rows)
+    def smooth_alone(self, rows: FloatArray) -> FloatArray:
+        """The same, but a row comes out the same whatever rows are beside it: sums in double precision are rounded."""
+        return in_chunks(lambda some: self._smooth(some.astype(np.float64)), rows, rows[:0])
+
+    def _smooth(self, rows: FloatArray | NDArray[np.float64]) -> FloatArray:
+        rows = self.damp(rows).astype(rows.dtype, copy=False)
         near = rows @ self.neighbours.T
         near[near > _SAME] = 0
         # What the first that is left out has is taken off all, so that rounding at the edge doesn't matter.
@@ -147,6 +151,11 @@ class Space:
             return row
 
         return lru_cache(_REMEMBERED)(prepared)
+
+    def prepare_alone(self, vectors: FloatArray) -> FloatArray:
+        """The same, and to the bit, whatever is prepared beside it."""
+        rows = self.plain._prepared(vectors)
+        return self.smoothing.smooth_alone(rows) if self.smoothing else rows
 
     def _prepared(self, vectors: FloatArray) -> FloatArray:
         centred = power_transform(vectors, self.power) - self.mean

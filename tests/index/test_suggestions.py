@@ -185,6 +185,8 @@ def test_the_order_in_which_labels_came_does_not_matter(store: Store) -> None:
 
 @pytest.mark.parametrize("strategy", ["auto", "uncertain", "rare"])
 def test_what_is_asked_about_one_concept_is_about_no_other(taught: App, strategy: str) -> None:
+    # So few labels that others are asked what there is.
+    taught.label_many({f"x{i}": {"abc"[i // 20]: None} for i in (0, 20, 40)})
     for n in (10, 40):
         found = taught.suggest(n=n, concept="b", strategy=strategy)
         assert len(found) == n
