@@ -117,14 +117,20 @@ def sniffed_type(content: bytes | bytearray) -> str:
 
 
 def crop(image: Image.Image, box: Box) -> Image.Image:
-    """The part of the image inside the box, on whole pixels and never less than one."""
+    """The part of the image inside the box, on whole pixels and never less than one. Raises BadCrop."""
+    check_box(box)
+    top, left, bottom, right = box
+    rows, columns = _span(top, bottom, image.height), _span(left, right, image.width)
+    # Not `Image.crop`: that warns by a process-wide pixel limit, which is not ours.
+    return Image.fromarray(np.asarray(image)[rows, columns])
+
+
+def check_box(box: Box) -> None:
+    """Raises BadCrop."""
     top, left, bottom, right = box
     # A NaN fails every comparison and so is refused as well.
     if not (0 <= top < bottom <= 1 and 0 <= left < right <= 1):
         raise BadCrop(f"a crop is (top, left, bottom, right) with 0 <= top < bottom <= 1, same for left, right: {box}")
-    rows, columns = _span(top, bottom, image.height), _span(left, right, image.width)
-    # Not `Image.crop`: that warns by a process-wide pixel limit, which is not ours.
-    return Image.fromarray(np.asarray(image)[rows, columns])
 
 
 def _span(start: float, stop: float, length: int) -> slice:

@@ -8,10 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from PIL import Image
 
 from ..embeddings.base import Pixels
-from ..embeddings.images import ImageNotFound, ImageTooLarge, UnsupportedFormat, crop
+from ..embeddings.images import ImageNotFound, ImageTooLarge, UnsupportedFormat, check_box
 from .errors import BadRequest, BadVector
 from .eye import Eye
 from .records import AddRequest, Crop, Failure, FloatArray, Geo
@@ -115,7 +114,7 @@ def check_geo(geo: Geo | None) -> None:
 def check_crop(box: Crop | None) -> None:
     """Raises BadCrop, as the picture would when it is there."""
     if box is not None:
-        crop(Image.new("RGB", (1000, 1000)), box)
+        check_box(box)
 
 
 def failure_of(error: Exception) -> Failure:
