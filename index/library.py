@@ -16,7 +16,7 @@ import numpy as np
 
 from ..embeddings.base import Recipe
 from ..embeddings.batcher import Batcher
-from ..embeddings.images import Opener, open_image
+from ..embeddings.images import ImageError, Opener, open_image, sniffed_type
 from ..embeddings.parallel import ahead, batches
 from ..embeddings.thumbnails import thumbnail
 from .batch import Batch
@@ -349,11 +349,14 @@ class Library:
         return self._catalog.inputs.get(self.id, list(ids))
 
     def picture_by_hash(self, sha256: str) -> StoredPicture:
-        """The picture's file, for who knows its hash. Raises InputNotFound."""
-        media_type = self._catalog.inputs.media_type(self.id, sha256)
-        if media_type is None:
+        """The picture's file, and its type by its first bytes, for who knows its hash. Raises InputNotFound."""
+        if self._catalog.inputs.media_type(self.id, sha256) is None:
             raise InputNotFound(f"no picture {sha256}")
-        return StoredPicture(self._blobs.get(sha256), media_type)
+        data = self._blobs.get(sha256)
+        try:
+            return StoredPicture(data, sniffed_type(data))
+        except ImageError as error:
+            raise InputNotFound(f"{sha256} is no picture") from error
 
     def thumbnail(self, sha256: str, crop: Crop | None = None) -> bytes:
         """A small WebP of a picture, for who knows its hash; of a part of it if crop is given.
