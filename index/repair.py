@@ -8,6 +8,7 @@ from .catalog import Catalog
 from .collections import Collections
 from .errors import NotSupported, StoreDamaged
 from .scoring.predictor import Predictor
+from .transfer.importing import discard
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Findings:
     """Who names a picture that isn't there."""
     damaged: Sequence[str]
     """Who names a picture that is not what it was; only where everything was read."""
+    unfinished: Sequence[str] = ()
+    """Names of apps whose import was broken off and not gone on with; their rows and pictures cost room alone."""
 
     @property
     def problems(self) -> list[str]:
@@ -53,16 +56,16 @@ def examine(catalog: Catalog, blobs: Blobs, *, read_all: bool = False) -> Findin
         strays=blobs.strays(),
         lost=_names(catalog, named - there),
         damaged=_names(catalog, damaged),
+        unfinished=sorted(catalog.transfers.staged().values()),
     )
 
 
 def repair(catalog: Catalog, blobs: Blobs, collections: Collections, *, force: bool = False) -> Findings:
-    """Deletes orphans, strays and every snapshot of a collection, which is made anew; what was found before.
+    """Deletes orphans, strays, imports that were broken off, and every snapshot of a collection, which is made anew.
 
-    Frozen versions of older releases get rid of the inputs that they don't need.
-
-    Raises StoreDamaged, and does nothing, where most pictures are orphans, unless forced: crashes leave few, so the
-    database is rather another one than theirs.
+    Frozen versions of older releases get rid of the inputs that they don't need. Returns what was found before. Raises
+    StoreDamaged, and does nothing, where most pictures are orphans, unless forced: crashes leave few, so the database
+    is rather another one than theirs.
     """
     findings = examine(catalog, blobs, read_all=True)
     count = sum(1 for _ in blobs.hashes())
@@ -72,6 +75,8 @@ def repair(catalog: Catalog, blobs: Blobs, collections: Collections, *, force: b
             "another one (--database-url), or was its file moved or replaced? Nothing was changed; --force deletes "
             "them all the same"
         )
+    for id in catalog.transfers.staged():
+        discard(catalog, blobs, id)
     slim_versions(catalog, blobs)
     blobs.delete_unused(findings.orphans, catalog.unused_blobs)
     blobs.delete_strays()

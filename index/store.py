@@ -3,7 +3,8 @@
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -33,8 +34,8 @@ from .segments import rescoring
 from .segments.native import check_faiss
 from .segments.snapshot import SavedFacts
 from .shelf import Shelf
-from .transfer.archive import Archive
 from .transfer.importing import Imported, import_app
+from .transfer.source import Archive
 from .vector_cache import MOST, VectorCache
 
 _log = logging.getLogger("tenshot.index")
@@ -94,6 +95,7 @@ class Store:
         self._opener = opener
         self._cache = VectorCache(cached_vectors)
         self._mutex = threading.Lock()
+        self._importing = threading.Lock()
         self._collections = Collections(path / "collections", catalog, collections)
         self._collections.sweep(record.id for record in catalog.apps.list())
         self._apps: Shelf[str, App] = Shelf(App.close)
@@ -203,11 +205,23 @@ class Store:
     ) -> Imported:
         """Makes an app of a whole export, a folder or a tar: as it was, vectors to the bit, predictions alike.
 
-        name: another than it had. One that was broken off is gone on with. Raises AppExists or BadArchive.
+        name: another than it had. The app is there when all of it is; what is refused or fails leaves nothing, and
+        what was killed is gone on with by the same archive under the same name. One import at a time, for each may take
+        much memory. Raises AppExists, BadArchive, or Busy.
         """
         self._check_open()
-        with Archive(Path(source) if isinstance(source, str | os.PathLike) else source) as archive:
+        with self._import_turn(), Archive(Path(source) if isinstance(source, str | os.PathLike) else source) as archive:
             return import_app(self.catalog, self._blobs, archive, name, progress)
+
+    @contextmanager
+    def _import_turn(self) -> Iterator[None]:
+        """Raises Busy."""
+        if not self._importing.acquire(blocking=False):
+            raise Busy("an app is being imported already; try again when that has ended")
+        try:
+            yield
+        finally:
+            self._importing.release()
 
     def apps(self) -> list[AppRecord]:
         """What SQL holds about each app, oldest first."""
@@ -230,7 +244,8 @@ class Store:
         self._check_open()
         if not repair:
             return examine(self.catalog, self._blobs)
-        return repair_folder(self.catalog, self._blobs, self._collections, force=force)
+        with self._import_turn():
+            return repair_folder(self.catalog, self._blobs, self._collections, force=force)
 
     def waiting(self) -> dict[str, int]:
         """Base workflow -> how many pictures and texts wait for it; of those that are open."""

@@ -275,6 +275,8 @@ def doctor(
 def _folder(found: Any, repaired: bool) -> str:
     done = "deleted" if repaired else "that --repair deletes"
     text = f"{len(found.orphans)} orphan blobs and {len(found.strays)} stray files {done}"
+    if found.unfinished:
+        text += f"; {len(found.unfinished)} imports that were broken off ({', '.join(found.unfinished)}) {done}"
     return f"{text}; caches are made anew when they are opened" if repaired else text
 
 

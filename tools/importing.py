@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..index.errors import BadRequest
+from ..index.files import open_regular
 from ..index.records import AddRequest, Crop, Geo, LabelSource
+from ..index.transfer.source import is_inside
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 _YES, _NO = {"", "1", "1.0", "true", "yes"}, {"0", "0.0", "false", "no"}
@@ -63,23 +66,41 @@ class Found:
         return _text(self.file)
 
 
-def find(path: Path, labels: str | None) -> Sequence[Found]:
+def find(path: Path, labels: str | None, *, outside: bool = False) -> Sequence[Found]:
     """The pictures below a folder, sorted. Raises BadRequest.
 
     labels: `folders`, `none`, or a table: a CSV file, or COCO's JSON. None takes a table that lies beside the pictures
-    (`annotations.json`, `labels.csv`), else `folders`.
+    (`annotations.json`, `labels.csv`), else `folders`. outside: also what a table or a link names elsewhere; else that
+    is refused, for whoever made the folder would choose which files of this machine are read.
     """
     if not path.is_dir():
         raise BadRequest(f"{path} is not a folder")
     if labels is None:
         labels = next((str(path / name) for name in (_COCO, _CSV) if (path / name).is_file()), "folders")
+        if labels != "folders":
+            _check_file(path, Path(labels), Path(labels).name, outside)
     if labels in ("folders", "none"):
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-        return [
+        found: Sequence[Found] = [
             Found(file.relative_to(path).as_posix(), file, _folder_label(path, file) if labels == "folders" else {})
             for file in files
         ]
-    return _coco(path, Path(labels)) if labels.lower().endswith(".json") else _table(path, Path(labels))
+    else:
+        found = _coco(path, Path(labels)) if labels.lower().endswith(".json") else _table(path, Path(labels))
+    for one in found:
+        _check_file(path, one.path, one.name, outside)
+    return found
+
+
+def _check_file(folder: Path, file: Path, name: str, outside: bool) -> None:
+    """Raises BadRequest. One that is missing is told when it is added."""
+    try:
+        if not outside and not is_inside(folder, file):
+            raise BadRequest(f"{name} leads out of {folder}: with --outside such files are taken too")
+        if file.exists() and not file.is_file():
+            raise BadRequest(f"{name} is no regular file")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadRequest(f"{name} is no name of a file: {error}") from error
 
 
 @dataclass
@@ -126,7 +147,8 @@ def _table(path: Path, table: Path) -> Sequence[Found]:
 def _coco(path: Path, table: Path) -> Sequence[Found]:
     """Annotations say what a picture shows; `neg_category_ids`, as in LVIS, what it doesn't."""
     try:
-        content = json.loads(table.read_bytes())
+        with open_regular(table) as file:
+            content = json.load(file)
         names = {one["id"]: str(one["name"]) for one in content["categories"]}
         said: dict[Any, dict[str, bool]] = {image["id"]: {} for image in content["images"]}
         for image in content["images"]:
@@ -163,7 +185,7 @@ def _text(name: str) -> str:
 def _rows(table: Path) -> Iterator[tuple[str, str | None, str, bool]]:
     """File, id, concept and value of lines `file,concept[,value][,id]` under a header with these names."""
     try:
-        with table.open(newline="", encoding="utf-8-sig") as lines:
+        with io.TextIOWrapper(open_regular(table), newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines)
             if not {"file", "concept"} <= set(reader.fieldnames or ()):
                 raise BadRequest(f"{table} needs a first line with the columns file,concept and perhaps value")

@@ -34,6 +34,9 @@ def import_folder(
             "Else annotations.json or labels.csv beside the pictures, or `folders`."
         ),
     ] = None,
+    outside: Annotated[
+        bool, typer.Option("--outside", help="Take also files elsewhere that a table or a link in the folder names.")
+    ] = False,
 ) -> None:
     """Add the pictures below a folder, each content once; a second run goes on where the first stopped.
 
@@ -41,14 +44,14 @@ def import_folder(
 
     Example: tenshot import pictures --app birds
     """
-    from ..index.transfer.archive import is_archive
+    from ..index.transfer.source import is_archive
     from .importing import by_content, find
 
     options: Context = context.obj
     if labels is None and is_archive(path):
         import_export(context, path, app)
         return
-    found = find(path, labels)
+    found = find(path, labels, outside=outside)
     if not found:
         fail(f"there are no pictures below {path}")
     with open_app(context, app) as opened:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import LargeBinary, Select, case, cast, func, inspect, or_, select
 
 from . import schema
-from .apps import Apps
+from .apps import STAGED, Apps
 from .changes import Changes
 from .concepts import Concepts
 from .database import Database, begin_moment, chunks, misread, of_others
@@ -111,14 +111,22 @@ class Catalog:
     def input_counts(self) -> dict[tuple[str, str], int]:
         """(app id, status) -> how many inputs."""
         inputs = schema.inputs
-        query = select(inputs.c.app_id, inputs.c.status, func.count()).group_by(inputs.c.app_id, inputs.c.status)
+        query = (
+            select(inputs.c.app_id, inputs.c.status, func.count())
+            .where(inputs.c.app_id.not_in(STAGED))
+            .group_by(inputs.c.app_id, inputs.c.status)
+        )
         return self._database.cached("input counts", lambda: self._counted(query))
 
     def label_counts(self) -> dict[tuple[str, str], int]:
         """(app id, `yes` or `no`) -> how many labels."""
         labels = schema.labels
         said = case((labels.c.value, "yes"), else_="no")
-        query = select(labels.c.app_id, said, func.count()).group_by(labels.c.app_id, said)
+        query = (
+            select(labels.c.app_id, said, func.count())
+            .where(labels.c.app_id.not_in(STAGED))
+            .group_by(labels.c.app_id, said)
+        )
         return self._database.cached("label counts", lambda: self._counted(query))
 
     def _counted(self, query: Select[Any]) -> dict[tuple[str, str], int]:

@@ -2,6 +2,7 @@
 
 import builtins
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,13 @@ from . import schema
 from .database import Database
 
 _apps = schema.apps
+_VISIBLE = _apps.c.staged.is_(False)
+STAGED = select(_apps.c.id).where(_apps.c.staged)
+"""The ids of apps that an import is still filling: what they hold counts nowhere."""
+OWN = tuple(_apps.c[field.name] for field in fields(AppRecord))
+"""The columns of a record."""
+_UNKNOWN = {"workflow": "unknown", "model": "vectors", "weights": "none", "nonnegative": None}
+"""What a recipe that lacks something means: a base workflow that can't see."""
 
 
 class Apps:
@@ -46,24 +54,26 @@ class Apps:
     def _first(self, columns: Iterable[Column[str]], wanted: str) -> AppRecord:
         with self._database.read() as connection:
             for column in columns:
-                row = connection.execute(select(_apps).where(column == wanted)).one_or_none()
+                row = connection.execute(select(*OWN).where(column == wanted, _VISIBLE)).one_or_none()
                 if row:
-                    return _record(row)
+                    return record_of(row)
         raise AppNotFound(f"no app {wanted!r}")
 
     def update(self, id: str, *, teach_from_feedback: bool) -> AppRecord:
         """Raises AppNotFound."""
-        query = update(_apps).where(_apps.c.id == id).values(teach_from_feedback=teach_from_feedback).returning(_apps)
+        wanted = (_apps.c.id == id, _VISIBLE)
+        query = update(_apps).where(*wanted).values(teach_from_feedback=teach_from_feedback).returning(*OWN)
         with self._database.write() as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
             raise AppNotFound(f"no app {id!r}")
-        return _record(row)
+        return record_of(row)
 
     def list(self) -> "builtins.list[AppRecord]":
         """Oldest first."""
+        query = select(*OWN).where(_VISIBLE).order_by(_apps.c.created_at, _apps.c.id)
         with self._database.read() as connection:
-            return [_record(row) for row in connection.execute(select(_apps).order_by(_apps.c.created_at, _apps.c.id))]
+            return [record_of(row) for row in connection.execute(query)]
 
     def renew_epochs(self) -> None:
         """To be called when the database was restored: its numbers may come to mean other changes than before."""
@@ -87,5 +97,9 @@ class Apps:
         return hashes
 
 
-def _record(row: Row[Any]) -> AppRecord:
-    return AppRecord(**row._mapping)
+def record_of(row: Row[Any]) -> AppRecord:
+    """A recipe that lacks something, as imports once took it, makes an app that can be listed and deleted."""
+    recipe = _UNKNOWN | {"dim": row.dim}
+    said = row.recipe if isinstance(row.recipe, Mapping) else {}
+    recipe |= {name: said[name] for name in recipe.keys() & said.keys() if isinstance(said[name], str | int | None)}
+    return AppRecord(**{**row._mapping, "recipe": recipe})

@@ -25,6 +25,7 @@ from ..records import (
     Where,
 )
 from . import schema
+from .apps import STAGED
 from .database import Database, chunks
 from .labels import Change, forget_labels, labels_of, set_labels, take_seq, write_labels
 from .where import condition
@@ -33,6 +34,8 @@ T = TypeVar("T")
 _FILTERS = 8
 """Filters of an app that are kept; each may hold a number for every input."""
 _apps, _inputs, _vectors = schema.apps, schema.inputs, schema.vectors
+_STATUSES = {status.value: status for status in InputStatus}
+_FAILURES = {failure.value: failure for failure in Failure}
 
 
 class Inputs:
@@ -102,7 +105,9 @@ class Inputs:
 
     def pending(self, app_id: str | None = None) -> list[tuple[str, str]]:
         """(app id, input id) of what waits for its picture, oldest first; of one app or of all."""
-        query = select(_inputs.c.app_id, _inputs.c.id).where(_inputs.c.status == InputStatus.PENDING.value)
+        query = select(_inputs.c.app_id, _inputs.c.id).where(
+            _inputs.c.status == InputStatus.PENDING.value, _inputs.c.app_id.not_in(STAGED)
+        )
         if app_id is not None:
             query = query.where(_inputs.c.app_id == app_id)
         with self._database.read() as connection:
@@ -217,8 +222,8 @@ class Inputs:
         """How many inputs have each status."""
         query = select(_inputs.c.status, func.count()).where(_inputs.c.app_id == app_id).group_by(_inputs.c.status)
         with self._database.read() as connection:
-            found = {InputStatus(status): count for status, count in connection.execute(query)}
-        return {status: found.get(status, 0) for status in InputStatus}
+            found = {row[0]: row[1] for row in connection.execute(query)}
+        return {status: found.get(status.value, 0) for status in InputStatus}
 
     def where(self, app_id: str, where: Where) -> KeyArray:
         """The keys of the ready inputs that a filter matches, ascending. Raises BadFilter."""
@@ -329,9 +334,10 @@ def _records(connection: Connection, rows: Sequence[Row[Any]]) -> list[Input]:
         Input(
             key=row.key,
             id=row.id,
-            status=InputStatus(row.status),
+            # Words that are none of ours, as imports once took them, must not keep the others from being read.
+            status=_STATUSES.get(row.status, InputStatus.FAILED),
             status_reason=row.status_reason,
-            failure=None if row.failure is None else Failure(row.failure),
+            failure=_FAILURES.get(row.failure),
             url=row.url,
             sha256=row.sha256,
             media_type=row.media_type,

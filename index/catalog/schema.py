@@ -69,6 +69,10 @@ apps = Table(
     Column("seq", BigInteger, nullable=False, default=0),
     Column("teach_from_feedback", Boolean, nullable=False, server_default=false()),
     Column("epoch", Text, nullable=False, server_default=""),
+    # The SHA-256 of the manifest that it was imported from; NULL: it was made here.
+    Column("imported", Text),
+    # An import is filling it: nobody sees it.
+    Column("staged", Boolean, nullable=False, server_default=false()),
 )
 
 keys = Table(

@@ -1,11 +1,13 @@
 """Whole apps out of SQL and into it again: rows as plain data, in their order, each stamped as it was.
 
+What comes in fills an app that nobody sees until it is whole, in transactions of a fraction of a second.
+
 Rows name inputs, concepts and models by their public ids. The numbers (`key`) of the database that they come from stand
 beside, for what refers to inputs that are deleted, and for frozen predictors; they are translated on the way in. A
 number that no input has any more becomes negative, and so never comes to mean another input.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,10 +15,13 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, delete, insert, or_, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
 
+from ..errors import AppExists, BadArchive
 from ..records import AppRecord, KeyArray
 from . import schema
+from .apps import OWN, record_of
 from .database import Database, chunks
 from .labels import labels_of
 
@@ -25,6 +30,24 @@ Row = dict[str, Any]
 _apps, _inputs, _vectors, _concepts = schema.apps, schema.inputs, schema.vectors, schema.concepts
 _labels, _events, _models, _members = schema.labels, schema.label_events, schema.models, schema.model_concepts
 _versions, _evaluations, _thresholds = schema.model_versions, schema.evaluations, schema.thresholds
+_CLEARED = {
+    _events: 10_000,
+    _labels: 10_000,
+    _thresholds: 10_000,
+    schema.workflows: 1_000,
+    schema.workflow_changes: 1_000,
+    schema.feedback: 1_000,
+    schema.spaces: 1,
+    _members: 10_000,
+    _versions: 100,
+    _models: 1_000,
+    # SQLite looks through all labels for each of them.
+    _concepts: 8,
+}
+"""What an app has but its inputs, and how many rows are deleted at a time."""
+_INPUTS = 500
+_APART = "\n"
+"""Between the name that an app will have and what it is filled from, while it is: no app's name has one."""
 _INPUT = tuple(column for column in _inputs.c if column.name != "app_id")
 
 
@@ -36,6 +59,13 @@ class KeyMap:
     """(n,) ascending."""
     new: KeyArray
     """(n,)"""
+
+    @classmethod
+    def of(cls, old: Sequence[int], new: Sequence[int]) -> "KeyMap":
+        """Pairs in any order."""
+        before, after = np.array(old, dtype=np.int64), np.array(new, dtype=np.int64)
+        order = np.argsort(before)
+        return cls(before[order], after[order])
 
     def __call__(self, keys: KeyArray) -> KeyArray:
         """(m,); of an input that is not there any more the number becomes negative."""
@@ -56,53 +86,174 @@ class Transfers:
         with self._database.read() as connection:
             yield AppRows(connection, app_id)
 
-    def begin(self, id: str, name: str, recipe: Mapping[str, Any], created_at: datetime) -> AppRecord:
-        """An app on its way in: its number stays 0 until `finish`. A taken id is replaced by a new one."""
-        with self._database.write() as connection:
-            if connection.execute(select(_apps.c.id).where(_apps.c.id == id)).one_or_none():
-                id = uuid4().hex
-            record = AppRecord(id, name, dict(recipe), recipe["dim"], created_at, 0, epoch=uuid4().hex)
-            connection.execute(insert(_apps).values(vars(record)))
-        return record
+    def begin(
+        self, id: str | None, name: str, digest: str, *, recipe: Mapping[str, Any], created_at: datetime
+    ) -> "Filling":
+        """An app on its way in, unseen; the same again for the same name and digest (of what is imported).
 
-    def add_inputs(self, app_id: str, workflow: str, rows: Sequence[Row]) -> None:
-        """Rows of `AppRows.inputs`, with their vectors, in one transaction."""
+        An id that is taken is replaced by a new one, and so is None. Raises AppExists.
+        """
+        staged_name = f"{name}{_APART}{digest}"
         with self._database.write() as connection:
-            made = [{name: row[name] for name in row if name not in ("key", "vector")} for row in rows]
+            _check_free(connection, name)
+            begun = connection.scalar(select(_apps.c.id).where(_apps.c.name == staged_name))
+            new = begun is None
+            if begun is None:
+                # Neither may be another's name: people name apps by either.
+                like = or_(_apps.c.id == id, _apps.c.name == id)
+                taken = id is None or connection.scalar(select(_apps.c.id).where(like)) is not None
+                begun = uuid4().hex if id is None or taken else id
+                record = AppRecord(begun, staged_name, dict(recipe), recipe["dim"], created_at, 0, epoch=uuid4().hex)
+                connection.execute(insert(_apps).values(vars(record) | {"imported": digest, "staged": True}))
+        return Filling(self._database, begun, recipe["workflow"], new=new)
+
+    def staged(self) -> dict[str, str]:
+        """Id -> name of the apps that were not filled to the end."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(_apps.c.id, _apps.c.name).where(_apps.c.staged))
+            return {id: name.partition(_APART)[0] for id, name in rows}
+
+    def discard(self, app_id: str) -> Iterator[set[str]]:
+        """Deletes an app that is not filled, in short steps; after each the hashes of the blobs that it named."""
+        yield _clear(self._database, app_id)
+        wanted = _inputs.c.app_id == app_id
+        while True:
+            with self._database.write() as connection:
+                rows = connection.execute(select(_inputs.c.key, _inputs.c.sha256).where(wanted).limit(_INPUTS)).all()
+                connection.execute(delete(_inputs).where(_inputs.c.key.in_([row.key for row in rows])))
+            if not rows:
+                break
+            yield {row.sha256 for row in rows if row.sha256}
+        with self._database.write() as connection:
+            connection.execute(delete(_apps).where(_apps.c.id == app_id, _apps.c.staged))
+
+
+class Filling:
+    """An app that is filled unseen. Each call is one short transaction, but for `clear`, which is several."""
+
+    def __init__(self, database: Database, app_id: str, workflow: str, *, new: bool) -> None:
+        """new: nothing was written yet."""
+        self._database = database
+        self._new = new
+        self.app_id = app_id
+        self._workflow = workflow
+        self._keys: dict[str, dict[str, int]] = {}
+        # Version id where it comes from -> here.
+        self._versions: dict[str, str] = {}
+
+    def input_keys(self, ids: Sequence[str]) -> dict[str, int]:
+        """Id -> key of those that are there."""
+        with self._database.read() as connection:
+            return self._input_keys(connection, ids)
+
+    def add_inputs(self, rows: Sequence[Row]) -> dict[str, int]:
+        """Rows of `AppRows.inputs`, with their vectors; the new keys by id."""
+        values = [{name: row[name] for name in row if name not in ("key", "vector")} for row in rows]
+        with self._writing("inputs") as connection:
             keys = connection.scalars(
                 insert(_inputs).returning(_inputs.c.key, sort_by_parameter_order=True),
-                [row | {"app_id": app_id} for row in made],
-            )
+                [row | {"app_id": self.app_id} for row in values],
+            ).all()
             vectors = [
-                {"input_key": key, "workflow": workflow, "vector": row["vector"]}
+                {"input_key": key, "workflow": self._workflow, "vector": row["vector"]}
                 for key, row in zip(keys, rows, strict=True)
                 if row["vector"] is not None
             ]
             if vectors:
                 connection.execute(insert(_vectors), vectors)
+        return {row["id"]: key for row, key in zip(rows, keys, strict=True)}
 
-    def key_map(self, app_id: str, numbers: Mapping[str, int]) -> KeyMap:
-        """numbers: input id -> its key where it comes from."""
-        with self._database.read() as connection:
-            found = connection.execute(select(_inputs.c.id, _inputs.c.key).where(_inputs.c.app_id == app_id))
-            pairs = sorted((numbers[id], key) for id, key in found if id in numbers)
-        table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-        return KeyMap(table[:, 0].copy(), table[:, 1].copy())
+    def clear(self) -> None:
+        """Deletes all but the inputs: an import that was broken off writes it again."""
+        if not self._new:
+            _clear(self._database, self.app_id)
 
-    def finish(
-        self,
-        app_id: str,
-        settings: Mapping[str, Any],
-        tables: Mapping[str, Iterable[Row]],
-        keys: KeyMap,
-    ) -> None:
-        """Everything but the inputs, in one transaction, after which the app is what it was.
+    def add(self, table: str, rows: Sequence[Row], keys: KeyMap) -> None:
+        """Rows of `AppRows.table`, table by table in the order of `_queries`. Raises BadArchive."""
+        with self._writing(table) as connection:
+            if table == "model_versions":
+                for row in rows:
+                    self._add_version(connection, row)
+                return
+            if table in ("labels", "label_events"):
+                ids = {row["input"] for row in rows if row["input"] is not None}
+                inputs = self._input_keys(connection, sorted(ids))
+                if missing := ids - inputs.keys():
+                    raise BadArchive(f"{table}: there is no input {min(missing)!r}")
+                rows = [self._with_keys(connection, row, inputs) for row in rows]
+            elif table == "workflows":
+                rows = [self._workflow_row(row) for row in rows]
+            elif table == "spaces":
+                rows = [_space(row, keys) for row in rows]
+            else:
+                rows = [self._with_keys(connection, row, {}) for row in rows]
+            columns = schema.metadata.tables[table].c.keys()
+            values = [{name: value for name, value in row.items() if name in columns} for row in rows]
+            own = {"app_id": self.app_id} if "app_id" in columns else {}
+            connection.execute(insert(schema.metadata.tables[table]), [row | own for row in values])
 
-        settings: columns of `apps`. tables: rows of `AppRows` by table.
-        """
+    def finish(self, name: str, *, seq: int, teach_from_feedback: bool) -> AppRecord:
+        """From now on it is there. Raises AppExists."""
+        values = {"name": name, "seq": seq, "teach_from_feedback": teach_from_feedback, "staged": False}
         with self._database.write() as connection:
-            _Writer(connection, app_id, keys).write(tables)
-            connection.execute(update(_apps).where(_apps.c.id == app_id).values(dict(settings)))
+            _check_free(connection, name)
+            query = update(_apps).where(_apps.c.id == self.app_id).values(values).returning(*OWN)
+            return record_of(connection.execute(query).one())
+
+    @contextmanager
+    def _writing(self, table: str) -> Iterator[Connection]:
+        try:
+            with self._database.write() as connection:
+                yield connection
+        except IntegrityError as error:
+            raise BadArchive(f"the table {table} has a row twice") from error
+
+    def _input_keys(self, connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+        return {
+            id: key
+            for chunk in chunks(ids)
+            for id, key in connection.execute(
+                select(_inputs.c.id, _inputs.c.key).where(_inputs.c.app_id == self.app_id, _inputs.c.id.in_(chunk))
+            )
+        }
+
+    def _key(self, connection: Connection, table: Any, id: str) -> int:
+        """Of a concept or a model, all of which are there by now."""
+        if (known := self._keys.get(table.name)) is None:
+            query = select(table.c.id, table.c.key).where(table.c.app_id == self.app_id)
+            known = self._keys[table.name] = {row.id: row.key for row in connection.execute(query)}
+        return known[id]
+
+    def _with_keys(self, connection: Connection, row: Row, inputs: Mapping[str, int]) -> Row:
+        """The row with the numbers of this database for the ids that it names."""
+        named = dict(row)
+        if "concept" in row:
+            named["concept_key"] = self._key(connection, _concepts, row["concept"])
+        if "position" in row:
+            named["model_key"] = self._key(connection, _models, row["model"])
+        elif "model" in row:
+            named["model_id"] = row["model"]
+        if "input" in row:
+            named["input_key"] = -abs(row["input_key"]) if row["input"] is None else inputs[row["input"]]
+        return named
+
+    def _add_version(self, connection: Connection, row: Row) -> None:
+        """Under the same id, where no other app has it."""
+        id = row["id"]
+        taken = connection.scalar(select(_versions.c.key).where(_versions.c.id == id)) is not None
+        self._versions[id] = uuid4().hex if taken else id
+        evaluation = {"state": row["state"], "result": row["result"], "created_at": row["evaluated_at"]}
+        version = {name: row[name] for name in row if name not in ("model", "state", "result", "evaluated_at")}
+        own = {"id": self._versions[id], "model_key": self._key(connection, _models, row["model"])}
+        key = connection.execute(insert(_versions).values(version | own).returning(_versions.c.key)).scalar_one()
+        if evaluation["state"] is not None:
+            connection.execute(insert(_evaluations).values(evaluation | {"version_key": key}))
+
+    def _workflow_row(self, row: Row) -> Row:
+        nodes = [
+            {**node, "version_id": self._versions.get(node["version_id"], node["version_id"])} for node in row["nodes"]
+        ]
+        return {**row, "nodes": nodes}
 
 
 class AppRows:
@@ -191,98 +342,33 @@ class AppRows:
             yield [dict(row._mapping) for row in rows]
 
 
-class _Writer:
-    """The tables of one app, inside one transaction."""
+def _space(row: Row, keys: KeyMap) -> Row:
+    background = keys(np.frombuffer(row["background"], dtype="<i8").astype(np.int64))
+    return {**row, "background": background.astype("<i8").tobytes()}
 
-    def __init__(self, connection: Connection, app_id: str, keys: KeyMap) -> None:
-        self._connection = connection
-        self._app_id = app_id
-        self._keys = keys
-        self._inputs = self._known(_inputs)
 
-    def write(self, tables: Mapping[str, Iterable[Row]]) -> None:
-        self._insert(_concepts, ({**row, "app_id": self._app_id} for row in tables["concepts"]))
-        concepts = self._known(_concepts)
-        self._insert(_labels, (self._label(row, concepts) for row in tables["labels"]))
-        self._insert(_events, (self._event(row, concepts) for row in tables["label_events"]))
-        self._insert(_models, ({**row, "app_id": self._app_id} for row in tables["models"]))
-        models = self._known(_models)
-        self._insert(
-            _members,
-            (
-                {
-                    "model_key": models[row["model"]],
-                    "position": row["position"],
-                    "concept_key": concepts[row["concept"]],
-                }
-                for row in tables["model_concepts"]
-            ),
-        )
-        versions = self._versions(tables["model_versions"], models)
-        self._insert(
-            _thresholds,
-            (
-                {
-                    "app_id": self._app_id,
-                    "model_id": row["model"],
-                    "concept_key": concepts[row["concept"]],
-                    "value": row["value"],
-                }
-                for row in tables["thresholds"]
-            ),
-        )
-        self._insert(schema.workflows, (self._workflow(row, versions) for row in tables["workflows"]))
-        for name in ("workflow_changes", "feedback"):
-            self._insert(schema.metadata.tables[name], ({**row, "app_id": self._app_id} for row in tables[name]))
-        self._insert(schema.spaces, (self._space(row) for row in tables["spaces"]))
+def _check_free(connection: Connection, name: str) -> None:
+    """Raises AppExists, also for a name that is the id of an app."""
+    if connection.scalar(select(_apps.c.id).where(or_(_apps.c.name == name, _apps.c.id == name))) is not None:
+        raise AppExists(f"an app {name!r} exists already: an export of a whole app becomes a new app")
 
-    def _label(self, row: Row, concepts: Mapping[str, int]) -> Row:
-        return {
-            **{name: row[name] for name in ("value", "source", "created_at", "seq")},
-            "app_id": self._app_id,
-            "input_key": self._inputs[row["input"]],
-            "concept_key": concepts[row["concept"]],
-        }
 
-    def _event(self, row: Row, concepts: Mapping[str, int]) -> Row:
-        key = -abs(row["input_key"]) if row["input"] is None else self._inputs[row["input"]]
-        return {
-            **{name: row[name] for name in ("value", "source", "created_at", "seq")},
-            "app_id": self._app_id,
-            "input_key": key,
-            "concept_key": concepts[row["concept"]],
-        }
-
-    def _versions(self, rows: Iterable[Row], models: Mapping[str, int]) -> dict[str, str]:
-        """Old id -> new id: the same, where no other app has it."""
-        named = {}
-        for row in rows:
-            id = row["id"]
-            taken = select(_versions.c.key).where(_versions.c.id == id)
-            named[id] = uuid4().hex if self._connection.execute(taken).one_or_none() else id
-            evaluation = {"state": row["state"], "result": row["result"], "created_at": row["evaluated_at"]}
-            version = {name: row[name] for name in row if name not in ("model", "state", "result", "evaluated_at")}
-            query = insert(_versions).values(version | {"id": named[id], "model_key": models[row["model"]]})
-            key = self._connection.execute(query.returning(_versions.c.key)).scalar_one()
-            if evaluation["state"] is not None:
-                self._connection.execute(insert(_evaluations).values(evaluation | {"version_key": key}))
-        return named
-
-    def _workflow(self, row: Row, versions: Mapping[str, str]) -> Row:
-        nodes = [{**node, "version_id": versions.get(node["version_id"], node["version_id"])} for node in row["nodes"]]
-        return {**row, "nodes": nodes, "app_id": self._app_id}
-
-    def _space(self, row: Row) -> Row:
-        background = self._keys(np.frombuffer(row["background"], dtype="<i8").astype(np.int64))
-        return {**row, "app_id": self._app_id, "background": background.astype("<i8").tobytes()}
-
-    def _known(self, table: Any) -> dict[str, int]:
-        query = select(table.c.id, table.c.key).where(table.c.app_id == self._app_id)
-        return {row.id: row.key for row in self._connection.execute(query)}
-
-    def _insert(self, table: Any, rows: Iterable[Row]) -> None:
-        for chunk in chunks(list(rows)):
-            self._connection.execute(insert(table), chunk)
+def _clear(database: Database, app_id: str) -> set[str]:
+    """Deletes an app's rows, but for its inputs, some at a time; the hashes of the predictors that it named."""
+    own_models = select(_models.c.key).where(_models.c.app_id == app_id)
+    frozen = select(_versions.c.predictor_sha256).where(_versions.c.model_key.in_(own_models))
+    with database.read() as connection:
+        hashes = {sha256 for sha256 in connection.scalars(frozen) if sha256}
+    for table, most in _CLEARED.items():
+        keys = list(table.primary_key)
+        wanted = table.c.app_id == app_id if "app_id" in table.c else table.c.model_key.in_(own_models)
+        some = select(*keys).where(wanted).limit(most)
+        with database.read() as connection:
+            left = connection.execute(some.limit(1)).first() is not None
+        while left:
+            with database.write() as connection:
+                left = connection.execute(delete(table).where(tuple_(*keys).in_(some))).rowcount >= most
+    return hashes
 
 
 def _of(table: Any, app_id: str) -> Select[Any]:

@@ -34,7 +34,10 @@ class Vectors:
                 yield np.array(keys, dtype=np.int64), matrix
 
     def of_pictures(self, recipe: Mapping[str, Any], pictures: Iterable[PictureKey]) -> dict[PictureKey, FloatArray]:
-        """(dim,) of those of the pictures that some app of this recipe has embedded already."""
+        """(dim,) of those of the pictures that some app of this recipe has embedded already.
+
+        What an import brought is not believed: nothing shows that its vectors are those of its pictures.
+        """
         inputs, vectors, apps = _inputs, _vectors, _apps
         wanted = set(pictures)
         found: dict[PictureKey, FloatArray] = {}
@@ -42,7 +45,7 @@ class Vectors:
             for chunk in chunks(sorted({sha256 for sha256, _ in wanted})):
                 # Of the few apps that have them, so that an answer takes no longer where there are many.
                 having = select(inputs.c.app_id).where(inputs.c.sha256.in_(chunk))
-                recipes = select(apps.c.id, apps.c.recipe).where(apps.c.id.in_(having))
+                recipes = select(apps.c.id, apps.c.recipe).where(apps.c.id.in_(having), apps.c.imported.is_(None))
                 alike = [id for id, one in connection.execute(recipes) if one == dict(recipe)]
                 if not alike:
                     continue

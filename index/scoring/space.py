@@ -21,7 +21,7 @@ _SMALL_APP = 20
 """Below this many vectors the mean is shrunk towards zero, for it says more about the few than about the app; and
 nothing is smoothed."""
 _DIRECTIONS = 128
-_NEIGHBOURS = 10
+NEIGHBOURS = 10
 _EXPANSION = 0.5
 """How much the neighbours weigh beside the vector itself."""
 _SAME = 0.999
@@ -108,7 +108,7 @@ class Smoothing:
         near = rows @ self.neighbours.T
         near[near > _SAME] = 0
         # What the first that is left out has is taken off all, so that rounding at the edge doesn't matter.
-        far = np.partition(near, -_NEIGHBOURS - 1, axis=1)[:, [-_NEIGHBOURS - 1]]
+        far = np.partition(near, -NEIGHBOURS - 1, axis=1)[:, [-NEIGHBOURS - 1]]
         weights = np.maximum(near - np.maximum(far, 0), 0)
         weights /= np.maximum(weights.sum(axis=1, keepdims=True), _TINY)
         near_any = np.flatnonzero(weights.any(axis=0))

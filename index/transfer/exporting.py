@@ -26,12 +26,11 @@ from PIL import Image
 from ..blobs import Blobs
 from ..catalog import Catalog
 from ..errors import NotFound, StorageFailed
-from .archive import MANIFEST, Member, Members
+from .archive import FORMAT, MANIFEST, Member, Members
 from .saved import VERSIONS, SavedRows
 from .tables import INPUTS, TABLES, Row, to_parquet
 
 _log = logging.getLogger("tenshot.index")
-FORMAT = 1
 _SUFFIXES = {
     "image/jpeg": ".jpg",
     "image/png": ".png",

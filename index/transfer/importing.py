@@ -1,25 +1,34 @@
-"""An app from a whole export: as it was, to the last bit. What was begun and broken off goes on where it stopped."""
+"""An app from a whole export: as it was, to the last bit. Nothing of the archive is believed.
+
+The app is whole or not there: it is filled unseen, in short steps, and shown by the last of them. What is killed
+meanwhile goes on where it stopped when the same archive is imported again under the same name; what is refused or fails
+leaves nothing.
+
+Memory: the largest file of the archive, one batch of rows, 16 bytes for each input, and the ids of concepts and models;
+a JSON document takes ten times its size while it is read, a predictor three times.
+"""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ...embeddings.images import ImageError, sniffed_type
 from ..blobs import Blobs
 from ..catalog import Catalog
-from ..catalog.transfers import KeyMap
-from ..errors import AppExists, AppNotFound, BadArchive
-from ..intake import check_id
+from ..catalog.transfers import Filling, KeyMap
+from ..errors import BadArchive, BadVector, StorageFailed
+from ..intake import check_id, check_vectors
 from ..records import AppRecord
-from ..scoring.predictor import Predictor
-from .archive import Archive
-from .exporting import FORMAT, image_name, predictor_name
+from .exporting import image_name, predictor_name
+from .manifest import Manifest, manifest_of
+from .predictors import checked_predictor
+from .rows import RowChecks
+from .source import Archive
 from .tables import INPUTS, TABLES, Row, from_parquet
-
-_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -34,22 +43,6 @@ class Imported:
     """Ids of inputs whose picture is not in the archive: they are there without it."""
 
 
-def begun(catalog: Catalog, archive: Archive, name: str) -> AppRecord | None:
-    """The app that an import of this archive was broken off in, or None if there is no app of this name.
-
-    Raises AppExists for an app of another kind.
-    """
-    try:
-        record = catalog.apps.find(name)
-    except AppNotFound:
-        return None
-    app = _app(archive)
-    same = record.created_at == app["created_at"] and dict(record.recipe) == app["recipe"]
-    if not same or record.seq or not app["seq"]:
-        raise AppExists(f"an app {name!r} exists already: an export of a whole app becomes a new app")
-    return record
-
-
 def import_app(
     catalog: Catalog,
     blobs: Blobs,
@@ -59,140 +52,145 @@ def import_app(
 ) -> Imported:
     """Makes the app, with all that it had. progress is called with how many inputs are there, and of how many.
 
-    What is broken off by anything else than a bad archive stays, and the next attempt goes on. Raises AppExists or
-    BadArchive.
+    One import at a time. Raises AppExists or BadArchive, and then there is nothing of it; what is ended from outside
+    goes on when it is tried again.
     """
-    app = _app(archive)
-    name = check_id(app["name"] if name is None else name, "app name")
-    record = begun(catalog, archive, name)
-    if record is not None:
-        return _fill(catalog, blobs, archive, record, progress)
-    record = catalog.transfers.begin(app["id"], name, app["recipe"], app["created_at"])
+    manifest = manifest_of(archive, [record.recipe for record in catalog.apps.list()])
+    name = manifest.name if name is None else check_id(name, "app name")
+    filling = catalog.transfers.begin(
+        manifest.id, name, manifest.digest, recipe=manifest.recipe, created_at=manifest.created_at
+    )
     try:
-        return _fill(catalog, blobs, archive, record, progress)
-    except BadArchive:
-        blobs.delete_unused(catalog.apps.delete(record.id), catalog.unused_blobs)
+        return _Import(catalog, blobs, archive, manifest, filling).run(name, progress)
+    except Exception:
+        # Where the disk takes no more there may be no room to delete either: then `doctor` does.
+        with suppress(StorageFailed):
+            discard(catalog, blobs, filling.app_id)
         raise
 
 
-def _fill(
-    catalog: Catalog, blobs: Blobs, archive: Archive, record: AppRecord, progress: Callable[[int, int], None] | None
-) -> Imported:
-    """Inputs a batch at a time, those that are not there yet; then all else at once."""
-    app = _app(archive)
-    total = int(archive.manifest["counts"].get(INPUTS, 0))
-    numbers: dict[str, int] = {}
-    lost: list[str] = []
-    added = 0
-    for file in _files(archive, INPUTS):
-        shard = list(_table(archive, INPUTS, file, app["dim"]))
-        numbers |= {row["id"]: row["key"] for row in shard}
-        there = catalog.inputs.taken_ids(record.id, [row["id"] for row in shard])
-        new = [row for row in shard if row["id"] not in there]
-        for start in range(0, len(new), _BATCH):
-            batch = new[start : start + _BATCH]
-            lost += _add(catalog, blobs, archive, record, batch)
-            added += len(batch)
-            if progress:
-                progress(len(numbers) - len(new) + start + len(batch), total)
-    keys = catalog.transfers.key_map(record.id, numbers)
-    tables: dict[str, Iterable[Row]] = {name: _rows(archive, name, app["dim"]) for name in TABLES}
-    settings = {"seq": app["seq"], "teach_from_feedback": app["teach_from_feedback"]}
-    with blobs.kept():
-        tables["model_versions"] = (_translated(blobs, archive, row, keys) for row in tables["model_versions"])
-        catalog.transfers.finish(record.id, settings, tables, keys)
-    return Imported(catalog.apps.get(record.id), added, len(numbers) - added, lost)
+def discard(catalog: Catalog, blobs: Blobs, app_id: str) -> None:
+    """Deletes what there is of an import, in short steps."""
+    for hashes in catalog.transfers.discard(app_id):
+        blobs.delete_unused(hashes, catalog.unused_blobs)
 
 
-def _add(catalog: Catalog, blobs: Blobs, archive: Archive, record: AppRecord, batch: Sequence[Row]) -> list[str]:
-    """Pictures, then rows and vectors in one transaction; ids of those whose picture is lost."""
-    lost = []
-    _check_vectors(batch, record.dim)
-    try:
-        with blobs.kept():
-            for row in batch:
-                if row["sha256"] is None:
-                    continue
-                if image_name(row) not in archive:
-                    lost.append(row["id"])
-                    row["sha256"] = row["media_type"] = None
+@dataclass
+class _Import:
+    """One archive on its way in."""
+
+    catalog: Catalog
+    blobs: Blobs
+    archive: Archive
+    manifest: Manifest
+    filling: Filling
+    lost: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.checks = RowChecks(self.manifest.dim, self.manifest.seq)
+
+    def run(self, name: str, progress: Callable[[int, int], None] | None) -> Imported:
+        old, new, added = self._inputs(progress)
+        keys = KeyMap.of(old, new)
+        # What was written of the others is little beside pictures, and written again.
+        self.filling.clear()
+        for table in TABLES:
+            for batch in self._batches(table):
+                if table == "model_versions":
+                    self._versions(batch, keys)
                 else:
-                    _keep(blobs, archive, image_name(row), row["sha256"])
-            catalog.transfers.add_inputs(record.id, record.recipe["workflow"], batch)
-    except BadArchive:
-        blobs.delete_unused(filter(None, (row["sha256"] for row in batch)), catalog.unused_blobs)
-        raise
-    return lost
+                    self.filling.add(table, batch, keys)
+        self.checks.finish(self.manifest.counts)
+        record = self.filling.finish(name, seq=self.manifest.seq, teach_from_feedback=self.manifest.teach_from_feedback)
+        return Imported(record, added, len(old) - added, self.lost)
+
+    def _inputs(self, progress: Callable[[int, int], None] | None) -> "tuple[array[int], array[int], int]":
+        """Their numbers where they come from, and here; how many were not there yet."""
+        total = self.manifest.counts.get(INPUTS, 0)
+        old, new, added = array("q"), array("q"), 0
+        for batch in self._batches(INPUTS):
+            _check_vectors(batch, self.manifest.dim)
+            there = self.filling.input_keys([row["id"] for row in batch])
+            missing = [row for row in batch if row["id"] not in there]
+            self.lost += [row["id"] for row in batch if self._is_lost(row)]
+            there |= self._add(missing)
+            added += len(missing)
+            old.extend(row["key"] for row in batch)
+            new.extend(there[row["id"]] for row in batch)
+            if progress:
+                progress(len(old), total)
+        if any(len(np.unique(keys)) < len(keys) for keys in (old, new)):
+            raise BadArchive("inputs: two of them have one id or number")
+        return old, new, added
+
+    def _batches(self, table: str) -> Iterator[list[Row]]:
+        """Checked rows, some at a time."""
+        for file in self.manifest.files_of(table):
+            content = self.archive.read(file)
+            if hashlib.sha256(content).hexdigest() != self.manifest.files[file]:
+                raise BadArchive(f"{file} is not what was exported")
+            for batch in from_parquet(table, content, self.manifest.dim):
+                for row in batch:
+                    self.checks.check(table, row)
+                yield batch
+
+    def _is_lost(self, row: Row) -> bool:
+        return row["sha256"] is not None and image_name(row) not in self.archive
+
+    def _add(self, rows: Sequence[Row]) -> dict[str, int]:
+        """Pictures, then rows and vectors in one transaction; the new keys by id."""
+        if not rows:
+            return {}
+        hashes = [row["sha256"] for row in rows if row["sha256"] is not None]
+        try:
+            types = [None if row["sha256"] is None or self._is_lost(row) else self._keep(row) for row in rows]
+            with self.blobs.kept():
+                stored = []
+                for row, media_type in zip(rows, types, strict=True):
+                    # Another app may have deleted the same picture since.
+                    if media_type is not None and row["sha256"] not in self.blobs:
+                        self._keep(row)
+                    sha256 = row["sha256"] if media_type else None
+                    stored.append({**row, "sha256": sha256, "media_type": media_type})
+                return self.filling.add_inputs(stored)
+        except BaseException:
+            self.blobs.delete_unused(hashes, self.catalog.unused_blobs)
+            raise
+
+    def _keep(self, row: Row) -> str:
+        """The picture's type, when it is kept."""
+        name, sha256 = image_name(row), row["sha256"]
+        content = self.archive.read(name)
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise BadArchive(f"{name} is not what was exported")
+        try:
+            media_type = sniffed_type(content)
+        except ImageError as error:
+            raise BadArchive(f"{name} is no picture: {error}") from error
+        self.blobs.put(content)
+        return media_type
+
+    def _versions(self, rows: Sequence[Row], keys: KeyMap) -> None:
+        for row in rows:
+            sha256 = row["predictor_sha256"]
+            if sha256 is None:
+                self.filling.add("model_versions", [row], keys)
+                continue
+            content = self.archive.read(predictor_name(sha256))
+            if hashlib.sha256(content).hexdigest() != sha256:
+                raise BadArchive(f"{predictor_name(sha256)} is not what was exported")
+            predictor = checked_predictor(content, self.manifest.dim, row["concept_ids"])
+            moved = replace(predictor, keys=keys(predictor.keys)).to_bytes()
+            with self.blobs.kept():
+                row["predictor_sha256"] = self.blobs.put(moved)
+                self.filling.add("model_versions", [row], keys)
 
 
-def _keep(blobs: Blobs, archive: Archive, name: str, sha256: str) -> None:
-    if sha256 in blobs:
-        return
-    content = archive.read(name)
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise BadArchive(f"{name} is not what was exported")
-    blobs.put(content)
-
-
-def _translated(blobs: Blobs, archive: Archive, version: Row, keys: KeyMap) -> Row:
-    """A version whose predictor names the inputs by their new keys."""
-    sha256 = version["predictor_sha256"]
-    if sha256 is None:
-        return version
-    content = archive.read(predictor_name(sha256))
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise BadArchive(f"{predictor_name(sha256)} is not what was exported")
+def _check_vectors(rows: Sequence[Row], dim: int) -> None:
+    """They stay as they are, to the last bit: what is not of unit length, collections make so. Raises BadArchive."""
+    having = [row for row in rows if row["vector"] is not None]
+    vectors = np.frombuffer(b"".join(row["vector"] for row in having), dtype="<f4").reshape(-1, dim)
     try:
-        predictor = Predictor.from_bytes(content)
-    except (ValueError, KeyError, OSError) as error:
-        raise BadArchive(f"{predictor_name(sha256)} can't be read: {error}") from error
-    moved = replace(predictor, keys=keys(predictor.keys)).to_bytes()
-    return version | {"predictor_sha256": blobs.put(moved)}
-
-
-def _app(archive: Archive) -> dict[str, Any]:
-    """What the manifest says of the app. Raises BadArchive."""
-    manifest = archive.manifest
-    if not isinstance(manifest.get("format"), int) or manifest["format"] > FORMAT:
-        raise BadArchive(f"{archive.path} has the format {manifest.get('format')!r}; this tenshot knows {FORMAT}")
-    try:
-        app = dict(manifest["app"])
-        made: dict[str, Any] = {
-            "id": str(app["id"]),
-            "name": str(app["name"]),
-            "recipe": dict(app["recipe"]),
-            "dim": int(app["dim"]),
-            "seq": int(app["seq"]),
-            "teach_from_feedback": bool(app["teach_from_feedback"]),
-            "created_at": datetime.fromisoformat(app["created_at"]),
-        }
-        int(manifest["counts"].get(INPUTS, 0))
-        if made["recipe"]["dim"] != made["dim"] or not isinstance(manifest["files"], dict):
-            raise BadArchive("its manifest contradicts itself")
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadArchive(f"the manifest of {archive.path} lacks something: {error!r}") from error
-    return made
-
-
-def _files(archive: Archive, table: str) -> list[str]:
-    return sorted(name for name in archive.manifest["files"] if name.startswith(f"{table}/"))
-
-
-def _rows(archive: Archive, table: str, dim: int) -> Iterator[Row]:
-    for file in _files(archive, table):
-        yield from _table(archive, table, file, dim)
-
-
-def _table(archive: Archive, table: str, file: str, dim: int) -> Iterator[Row]:
-    content = archive.read(file)
-    if hashlib.sha256(content).hexdigest() != archive.manifest["files"][file]:
-        raise BadArchive(f"{file} is not what was exported")
-    return from_parquet(table, content, dim)
-
-
-def _check_vectors(rows: Iterable[Row], dim: int) -> None:
-    vectors = [row["vector"] for row in rows if row["vector"] is not None]
-    matrix = np.frombuffer(b"".join(vectors), dtype="<f4").reshape(len(vectors), dim)
-    norms = np.linalg.norm(matrix, axis=1)
-    if not np.all(np.isfinite(norms) & (norms > 0)):
-        raise BadArchive("it has vectors that are zero or not finite")
+        check_vectors(vectors, dim, [row["id"] for row in having])
+    except BadVector as error:
+        raise BadArchive(f"inputs: {error}") from error

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadArchive
+from .pages import MOST_UNPACKED, check_pages
+from .plain import MOST_JSON, one_line, read_json
 
 Row = dict[str, Any]
 
@@ -88,6 +90,15 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
 TABLES = tuple(name for name in _COLUMNS if name != "inputs")
 """All but the inputs, which come first and with their pictures."""
 INPUTS = "inputs"
+MOST_ROWS = 65_536
+"""Rows in one file."""
+_INPUTS, _ROWS = 256, 2048
+"""Rows in memory at a time: inputs have vectors."""
+_LARGE_ROW = 1 << 20
+_TEXTS = ("text", "json", "bytes")
+_STORED = {"text": 6, "json": 6, "bytes": 6, "int": 2, "float": 5, "bool": 0, "moment": 2, "vector": 4}
+"""Parquet's types: BOOLEAN, INT64, FLOAT, DOUBLE, BYTE_ARRAY."""
+_MOST_FOOTER, _MOST_LIST = 1 << 20, 10_000
 
 
 def to_parquet(table: str, rows: Sequence[Row], dim: int) -> bytes:
@@ -106,24 +117,98 @@ def to_parquet(table: str, rows: Sequence[Row], dim: int) -> bytes:
     return out.getvalue()
 
 
-def from_parquet(table: str, content: bytes, dim: int) -> Iterator[Row]:
-    """Raises BadArchive for what is no such file."""
+def from_parquet(table: str, content: bytes, dim: int) -> Iterator[list[Row]]:
+    """The rows of a file, some at a time, so that only these are in memory: of any file, not of ours alone.
+
+    Texts are at most `MOST_JSON` bytes, and all of a file's values `MOST_UNPACKED`. Raises BadArchive for what is no
+    such file.
+    """
     pa, parquet = _arrow()
-    columns = _COLUMNS[table]
+    kinds = _COLUMNS[table]
+    unpacked = 0
     try:
-        found = parquet.read_table(io.BytesIO(content), columns=list(columns))
-        found = found.cast(pa.schema([pa.field(name, _type(kind, dim)) for name, kind in columns.items()]))
-        lists = {
-            name: _vector_bytes(found[name], dim) if kind == "vector" else found[name].to_pylist()
-            for name, kind in columns.items()
-        }
-        for name, kind in columns.items():
-            if kind == "json":
-                lists[name] = [None if value is None else json.loads(value) for value in lists[name]]
-    except (pa.ArrowException, ValueError, KeyError, TypeError, OSError) as error:
-        raise BadArchive(f"the table {table} can't be read: {error}") from error
-    for values in zip(*lists.values(), strict=True):
-        yield dict(zip(lists, values, strict=True))
+        check_pages(content, _stored(kinds, dim), MOST_ROWS)
+        with parquet.ParquetFile(
+            io.BytesIO(content),
+            # What repeats stays one value, however often a page says it.
+            read_dictionary=[name for name, kind in kinds.items() if kind in _TEXTS],
+            pre_buffer=False,
+            thrift_string_size_limit=_MOST_FOOTER,
+            thrift_container_size_limit=_MOST_LIST,
+        ) as file:
+            _check_types(file.schema_arrow, kinds, dim)
+            for batch in file.iter_batches(
+                _INPUTS if table == INPUTS else _ROWS, columns=list(kinds), use_threads=False
+            ):
+                if batch.num_columns != len(kinds):
+                    raise BadArchive("a column is missing")
+                rows: list[Row] = []
+                for row, size in _rows(batch, kinds, dim):
+                    unpacked += size
+                    if unpacked > MOST_UNPACKED:
+                        raise BadArchive(f"a file unpacks to more than {MOST_UNPACKED} bytes")
+                    rows.append(row)
+                    if size > _LARGE_ROW:
+                        yield rows
+                        rows = []
+                if rows:
+                    yield rows
+    except BadArchive as error:
+        raise BadArchive(f"the table {table}: {error}") from error
+    except (pa.ArrowException, ValueError, KeyError, TypeError, OSError, MemoryError, OverflowError) as error:
+        raise BadArchive(f"the table {table} can't be read: {one_line(error)}") from error
+
+
+def _stored(kinds: Mapping[str, str], dim: int) -> dict[str, tuple[int, int]]:
+    """Path in the file -> Parquet's type, and values of a row."""
+    return {
+        f"{name}.list.element" if kind == "vector" else name: (_STORED[kind], dim if kind == "vector" else 1)
+        for name, kind in kinds.items()
+    }
+
+
+def _check_types(schema: Any, kinds: Mapping[str, str], dim: int) -> None:
+    """Raises BadArchive."""
+    pa, _ = _arrow()
+    for name, kind in kinds.items():
+        wanted = _type(kind, dim)
+        wanted = pa.dictionary(pa.int32(), wanted) if kind in _TEXTS else wanted
+        if schema.names.count(name) != 1 or schema.field(name).type != wanted:
+            raise BadArchive(f"there is no column {name} of type {wanted}")
+
+
+def _rows(batch: Any, kinds: Mapping[str, str], dim: int) -> Iterator[tuple[Row, int]]:
+    """Each row and its bytes; texts are read when their row is, and moments are microseconds since 1970."""
+    columns = [_cells(batch.column(name), kind, dim) for name, kind in kinds.items()]
+    for cells in zip(*columns, strict=True):
+        yield dict(zip(kinds, (value for value, _ in cells), strict=True)), sum(size for _, size in cells)
+
+
+def _cells(column: Any, kind: str, dim: int) -> Iterator[tuple[Any, int]]:
+    """Each value and its bytes."""
+    pa, _ = _arrow()
+    if kind == "vector":
+        yield from ((vector, 4 * dim) for vector in _vector_bytes(column, dim))
+    elif kind in _TEXTS:
+        known: dict[int, Any] = {}
+        for place in column.indices.to_pylist():
+            if place is None:
+                yield None, 0
+                continue
+            data = column.dictionary[place].as_buffer()
+            if data.size > MOST_JSON:
+                raise BadArchive(f"a value has {data.size} bytes, more than {MOST_JSON}")
+            if place not in known:
+                content = data.to_pybytes()
+                value = content if kind == "bytes" else read_json(content) if kind == "json" else content.decode()
+                if data.size > _LARGE_ROW:  # is read again rather than kept
+                    yield value, data.size
+                    continue
+                known[place] = value
+            yield known[place], data.size
+    else:
+        values = column.cast(pa.int64()) if kind == "moment" else column
+        yield from ((value, 8) for value in values.to_pylist())
 
 
 def _arrow() -> Any:
@@ -158,9 +243,9 @@ def _vectors(values: Iterable[bytes | None], dim: int) -> Any:
 
 
 def _vector_bytes(column: Any, dim: int) -> list[bytes | None]:
-    found: list[bytes | None] = []
-    for chunk in column.chunks:
-        rows = chunk.filter(chunk.is_valid()).flatten().to_numpy(zero_copy_only=False).astype("<f4").reshape(-1, dim)
-        source = iter(rows)
-        found += [next(source).tobytes() if valid else None for valid in chunk.is_valid().to_pylist()]
-    return found
+    valid = column.is_valid().to_pylist()
+    values = column.filter(column.is_valid()).flatten()
+    if values.null_count:
+        raise BadArchive("a vector lacks numbers")
+    vectors = iter(values.to_numpy(zero_copy_only=False).astype("<f4").reshape(-1, dim))
+    return [next(vectors).tobytes() if there else None for there in valid]

@@ -1,0 +1,171 @@
+"""An archive that somebody handed in, a folder or a tar: read in place, a file at a time, and never unpacked.
+
+Nothing is believed of it. Of a tar only plain files count, at the places that its headers say and inside of what there
+is; of a folder only regular files below it. What memory it takes is less than the archive's own size.
+"""
+
+import hashlib
+import os
+import tarfile
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import IO, Any, Self
+
+from ..errors import BadArchive
+from ..files import open_regular
+from .archive import MANIFEST
+from .plain import one_line, read_json
+
+MOST_FILE = 1 << 29
+"""Bytes of a table, a picture or a predictor."""
+_MOST_MANIFEST = 1 << 24
+_MOST_HEADER = 1 << 16
+"""Bytes of what precedes a member in extended formats."""
+_BLOCK = tarfile.BLOCKSIZE
+_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE)
+_EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+_OF_THE_FILE = ("path", "linkpath", "size", "GNU.sparse")
+"""What extended headers may not say: a member is what its own header says."""
+
+
+class Archive:
+    """A folder or a tar file with a manifest. A context manager."""
+
+    def __init__(self, source: Path | IO[bytes]) -> None:
+        """source: where it lies, or an opened tar that can seek. Raises BadArchive for what is not whole."""
+        self.path = source if isinstance(source, Path) else Path("the tar")
+        self._tar: IO[bytes] | None = None
+        self._own = isinstance(source, Path)
+        self._members: dict[str, tuple[int, int]] = {}
+        try:
+            if not isinstance(source, Path) or not source.is_dir():
+                self._tar = open_regular(source) if isinstance(source, Path) else source
+                self._members = _members(self._tar)
+            content = self.read(MANIFEST, _MOST_MANIFEST)
+            self.digest = hashlib.sha256(content).hexdigest()
+            """SHA-256 of the manifest, which names every table by its own: of two archives of one digest all rows are
+            the same, and so are all pictures, which the rows name by theirs."""
+            self.manifest: dict[str, Any] = read_json(content)
+            if not isinstance(self.manifest, dict):
+                raise BadArchive(f"{MANIFEST} is no manifest")
+        except (BadArchive, OSError, ValueError) as error:
+            self.close()
+            raise BadArchive(f"{self.path} is no whole export of tenshot: {one_line(error)}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members if self._tar else os.path.lexists(self.path / name)
+
+    def read(self, name: str, most: int = MOST_FILE) -> bytes:
+        """Raises BadArchive for a file that isn't there, is none, or has more bytes."""
+        if self._tar is None:
+            return _read(open_inside(self.path, name), name, most)
+        if name not in self._members:
+            raise BadArchive(f"it has no {name}")
+        place, size = self._members[name]
+        _check_size(name, size, most)
+        self._tar.seek(place)
+        content = self._tar.read(size)
+        if len(content) != size:
+            raise BadArchive(f"{name} is cut off")
+        return content
+
+    def close(self) -> None:
+        if self._tar and self._own:
+            self._tar.close()
+
+
+def is_archive(path: Path) -> bool:
+    """Whether it looks like an export: a folder with a manifest, or a tar file."""
+    try:
+        if path.is_dir():
+            return (path / MANIFEST).is_file()
+        with open_regular(path) as file:
+            tarfile.TarInfo.frombuf(file.read(_BLOCK), "utf-8", "surrogateescape")
+            return True
+    except (OSError, BadArchive, tarfile.TarError):
+        return False
+
+
+def is_inside(folder: Path, path: Path) -> bool:
+    """Whether a path, its links followed, is below a folder."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def open_inside(folder: Path, name: str) -> IO[bytes]:
+    """A regular file below a folder, wherever links lead to. Raises BadArchive."""
+    try:
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or parts[0] == "/" or not is_inside(folder, folder / name):
+            raise BadArchive(f"{name!r} is outside of the archive")
+        return open_regular(folder / name)
+    except OSError as error:
+        raise BadArchive(f"can't read {name!r}: {error.strerror}") from error
+    except (ValueError, RuntimeError) as error:
+        raise BadArchive(f"can't read {name!r}: {error}") from error
+
+
+def _read(file: IO[bytes], name: str, most: int) -> bytes:
+    with file:
+        _check_size(name, os.fstat(file.fileno()).st_size, most)
+        try:
+            content = file.read(most + 1)
+        except OSError as error:
+            raise BadArchive(f"can't read {name}: {error}") from error
+    # It may have grown meanwhile.
+    _check_size(name, len(content), most)
+    return content
+
+
+def _check_size(name: str, size: int, most: int) -> None:
+    if size > most:
+        raise BadArchive(f"{name} has {size} bytes, more than {most}")
+
+
+def _members(tar: IO[bytes]) -> dict[str, tuple[int, int]]:
+    """Name -> place and size of the files in a tar. Raises BadArchive."""
+    end = tar.seek(0, os.SEEK_END)
+    place, members = 0, dict[str, tuple[int, int]]()
+    while place < end:
+        tar.seek(place)
+        header = tar.read(_BLOCK)
+        if not any(header):
+            break
+        try:
+            info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+        except tarfile.TarError as error:
+            raise BadArchive(f"it is neither a folder nor a tar that is whole: {error}") from error
+        place += _BLOCK
+        name, size = info.name.removeprefix("./"), 0 if info.type == tarfile.DIRTYPE else info.size
+        if not 0 <= size <= end - place:
+            raise BadArchive(f"{name!r} is cut off")
+        if info.type in _EXTENDED:
+            _check_extended(tar.read(size) if size <= _MOST_HEADER else None)
+        elif info.type in _FILES:
+            parts = PurePosixPath(name).parts
+            if not parts or ".." in parts or parts[0] == "/":
+                raise BadArchive(f"{name!r} is outside of the archive")
+            if name in members:
+                raise BadArchive(f"{name!r} is in it twice")
+            members[name] = place, size
+        elif info.type != tarfile.DIRTYPE:
+            raise BadArchive(f"{name!r} is a link, a device or sparse: an export has plain files only")
+        place += size + -size % _BLOCK
+    return members
+
+
+def _check_extended(header: bytes | None) -> None:
+    """Times and attributes, which some archivers note, may precede a member; another name or size may not."""
+    if header is None:
+        raise BadArchive(f"an extended header has more than {_MOST_HEADER} bytes")
+    for record in header.split(b"\n"):
+        key = record.partition(b" ")[2].partition(b"=")[0].decode(errors="replace")
+        if key.startswith(_OF_THE_FILE):
+            raise BadArchive(f"an extended header names the {key} of a file: make the tar in the ustar format")
