@@ -27,6 +27,7 @@ soak: .venv/.ready
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
 	$(BIN)/python tests/fuzz/fuzz_pictures.py -max_total_time=$(SOAK)
 	$(BIN)/python tests/fuzz/fuzz_bodies.py --requests $(BODIES)
+	OMP_NUM_THREADS=1 PYTHONPATH=tests/support $(BIN)/python tests/fuzz/fuzz_archives.py --seconds $(SOAK)
 	TENSHOT_SOAK=$(SOAK) $(BIN)/python -m pytest --long tests/fuzz tests/index/test_an_app_is_what_was_done_to_it.py \
 		tests/index/test_oracle.py tests/api/test_keys_open_one_app.py tests/api/test_the_openapi_page_is_true.py
 
