@@ -104,5 +104,10 @@ def sparse_arrays(name: str, array: csc_array) -> dict[str, Any]:
 
 
 def sparse(name: str, a: dict[str, Any], shape: tuple[int, int]) -> csc_array:
-    """From the arrays of a file."""
-    return csc_array((a[f"{name}_data"], a[f"{name}_indices"], a[f"{name}_indptr"]), shape=shape)
+    """From the arrays of a file. Raises ValueError for what is no sparse array: compiled code would read elsewhere."""
+    data, indices, indptr = a[f"{name}_data"], a[f"{name}_indices"], a[f"{name}_indptr"]
+    if data.dtype.kind != "f" or indices.dtype.kind != "i" or indptr.dtype.kind != "i":
+        raise ValueError("it has a sparse array of the wrong type")
+    array = csc_array((data, indices, indptr), shape=shape)
+    array.check_format(full_check=True)
+    return array

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..errors import BadArchive
 from ..records import FloatArray
-from ..scoring.predictor import LargePart, Predictor, Summary
+from ..scoring.older import LargePart
+from ..scoring.predictor import Predictor, Summary
 from ..scoring.space import NEIGHBOURS, Space
 from .plain import one_line
 
@@ -98,8 +99,8 @@ def _check(predictor: Predictor, dim: int) -> None:
     _shape(predictor.low_confidence, (c,), "b")
     for rows in (predictor.rows, predictor.background_rows):
         _check_rows(rows)
-    for sparse in (predictor.votes, predictor.positive):
-        _check_sparse(sparse)
+    _places(predictor.voters, len(predictor.voters), n)
+    _shape(predictor.votes, (len(predictor.voters), c))
     if len(set(predictor.concept_ids)) < c or not 0 < predictor.sharpness <= _MOST_SHARPNESS:
         raise ValueError("its concepts or its sharpness are wrong")
     if predictor.temperature is None:
@@ -135,24 +136,19 @@ def _check_large(large: LargePart, n: int, c: int, dim: int) -> None:
     _places(large.cached, k, n)
     _shape(large.prototypes, (dim, columns))
     _shape(large.neighbour_scale, (columns,))
-    for sparse in (large.members, large.others):
-        _check_sparse(sparse)
 
 
 def _check_summary(summary: Summary, c: int, m: int, dim: int) -> None:
     _shape(summary.prototypes, (c, dim))
     _shape(summary.curved, (c, m))
+    _shape(summary.share, (c,))
+    if not np.all((summary.share >= 0) & (summary.share <= 1)):
+        raise ValueError("it has shares that are none")
 
 
 def _check_rows(rows: FloatArray) -> None:
     if not np.all(np.linalg.norm(rows, axis=1) <= _UNIT):
         raise ValueError("it has rows that are longer than 1")
-
-
-def _check_sparse(array: Any) -> None:
-    if array.indices.dtype.kind != "i" or array.indptr.dtype.kind != "i" or array.data.dtype.kind != "f":
-        raise ValueError("it has a sparse array of the wrong type")
-    array.check_format(full_check=True)
 
 
 def _places(array: Any, length: int, end: int) -> None:
