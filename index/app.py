@@ -6,6 +6,7 @@ Thread-safe.
 
 import os
 from collections.abc import Generator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from . import explanation
 from .bounds import check_count, check_text
 from .errors import BadRequest, NothingToLearn, NotSupported
 from .intake import check_id, check_vectors
-from .ranking import Ranking, Term, rank
+from .ranking import Probabilities, Ranking, Term, rank
 from .records import (
     THRESHOLD,
     Crop,
@@ -236,6 +237,10 @@ class App(Sight):
         # An input deleted since the collection was asked has no id any more.
         return Matches([[ids[key] for key in row if key in ids] for row in keys.tolist()], scores)
 
+    @cached_property
+    def _probabilities(self) -> Probabilities:
+        return Probabilities()
+
     def rank(self, terms: Sequence[Term], k: int = 20, where: Where | None = None, *, offset: int = 0) -> list[Hit]:
         """The best inputs by several terms at once: mean of the terms' scores, each in [0, 1]; all must be known."""
         ranked, scores = self._ranked(terms, k, where, offset)
@@ -272,7 +277,7 @@ class App(Sight):
             count = int(np.count_nonzero(nearest[0] >= 0))
             return nearest[0, offset:count], _in_unit(cosines[0, offset:count])
         keys = self._collection.keys() if where is None else self._catalog.inputs.where(self.id, where)
-        ranking = Ranking(self._collection, self._predictor_for(None, None))
+        ranking = Ranking(self._collection, self._predictor_for(None, None), self._probabilities)
         with stage("search"):
             ranked, scores = rank(ranking, terms, keys, offset + k)
         return ranked[offset:], scores[offset:]

@@ -160,6 +160,16 @@ class Collection:
             raise InputNotFound(f"no vector for key {int(np.asarray(keys)[slots < 0][0])}")
         return state.rows.take(slots)
 
+    def present(self, keys: KeyArray) -> tuple[KeyArray, FloatArray]:
+        """Those of the keys that have a row, and a copy of their vectors (n, dim), all of one moment."""
+        state, slots = self.located(keys)
+        there = slots >= 0
+        return keys[there], state.rows.take(slots[there])
+
+    def located(self, keys: KeyArray) -> tuple[State, Slots]:
+        """This moment, which later writes leave as it is, and the slots (n,) of the keys in it: -1 for unknown ones."""
+        return self._found(np.asarray(keys, dtype=np.int64))
+
     def filter(self, keys: KeyArray) -> KeyFilter:
         """Restricts searches to these keys; unknown ones don't matter, also if they come later."""
         return KeyFilter(np.unique(np.asarray(keys, dtype=np.int64)))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .collection import Collection
-from .errors import InputNotFound
 from .names import Names
 from .records import BUILT_IN_MODEL, FloatArray, KeyArray, Model, SpaceRecord
 from .scoring.examples import BACKGROUND_SIZE, Array, Background, Examples, Texts
@@ -185,12 +184,7 @@ class Teacher:
 
     def present(self, keys: KeyArray) -> tuple[KeyArray, FloatArray]:
         """Those of the keys that are there, and their vectors; others may be deleted at any moment."""
-        while True:
-            present = keys[self._collection.contains(keys)]
-            try:
-                return present, self._collection.get(present)
-            except InputNotFound:
-                continue
+        return self._collection.present(keys)
 
     def _catch_up(self, taught: _Taught, texts: Texts) -> Predictor:
         """The caller holds the model's lock, and nothing that other models need."""
