@@ -17,6 +17,8 @@ PROMPTS = (
 )
 """A name alone is rarely what a picture's caption was; the mean over several captions stands for the thing (Radford et
 al. 2021, section 3.1.4)."""
+NAMES_AT_ONCE = 32
+"""More in one call would not fit into a batcher's queue beside others' pictures."""
 
 
 class Reader(Protocol):
@@ -37,9 +39,14 @@ def embed_names(reader: Reader, names: Sequence[str]) -> FloatArray:
     A model that reads by its own classes takes the names as they are.
     """
     prompts = ("{}",) if reader.classes else PROMPTS
-    vectors = reader.embed_texts([prompt.format(name) for name in names for prompt in prompts])
-    means = vectors.reshape(len(names), len(prompts), -1).mean(axis=1)
+    steps = [names[start : start + NAMES_AT_ONCE] for start in range(0, len(names), NAMES_AT_ONCE)] or [names]
+    means = np.concatenate([_means(reader, some, prompts) for some in steps])
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
+
+
+def _means(reader: Reader, names: Sequence[str], prompts: Sequence[str]) -> FloatArray:
+    vectors = reader.embed_texts([prompt.format(name) for name in names for prompt in prompts])
+    return np.asarray(vectors.reshape(len(names), len(prompts), vectors.shape[1]).mean(axis=1), dtype=np.float32)
 
 
 def zero_shot(reader: Reader, vectors: FloatArray, names: Sequence[str]) -> FloatArray:
