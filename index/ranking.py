@@ -123,6 +123,7 @@ def _near(state: State, slots: Slots, terms: Sequence[Term]) -> NDArray[np.float
     for start in range(0, len(slots) if terms else 0, _CHUNK):
         rows = state.rows.take(slots[start : start + _CHUNK])
         for term in terms:
+            assert term.vector is not None
             score = (1 + (rows @ term.vector).astype(np.float64)) / 2
             wishes[start : start + len(rows)] += 1 - score if term.negate else score
     return wishes

@@ -397,6 +397,7 @@ class WorkflowChange:
     recipe: Mapping[str, Any]
     state: ChangeState
     failure: str | None
+    """Why it failed; of one that is done, which inputs could not be embedded, and count as failed now."""
     created_at: datetime
     finished_at: datetime | None
     done: int = 0

@@ -2,21 +2,22 @@
 
 All inputs are embedded again in the background; what SQL holds of new vectors is the progress, so it survives whatever
 ends the process. When none is missing, one transaction makes the app see with the new workflow. Labels, concepts and
-models belong to inputs and carry over. Readers who were caught by the switch are asked again.
+models belong to inputs and carry over. A few pictures that can't be embedded, lost ones say, don't hold up the others:
+their inputs fail. Readers who were caught by the switch are asked again.
 """
 
-import logging
+import errno
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..embeddings.base import Pixels, Recipe, WorkflowError
-from ..embeddings.batcher import Batcher, BatcherClosed, Busy
+from ..embeddings.base import Pixels, Recipe
+from ..embeddings.batcher import Batcher
 from ..embeddings.images import ImageError, Opener, open_image
 from ..embeddings.parallel import side_by_side
 from ..embeddings.workflows import VECTORS, recipe_of
@@ -24,30 +25,26 @@ from .blobs import Blobs
 from .bounds import check_count
 from .catalog import Catalog
 from .collection import Collection
-from .errors import BadRequest, NothingToLearn, StoreBusy, TenshotError
+from .errors import BadRequest, NotFound, NothingToLearn
 from .records import (
     AppRecord,
     ChangeState,
-    Crop,
     FloatArray,
     Model,
     WorkflowChange,
     WorkflowComparison,
     WorkflowsCompared,
 )
+from .reembedding import Embedded, Reembedding, StoredKey
 from .review import Review
 from .vector_cache import VectorCache
 from .workflow_comparison import accuracies, with_advice
 
-_log = logging.getLogger("tenshot.index")
 _BATCH = 32
 _MOST_COMPARED, _MOST_SHOTS, _MOST_LABELS, _MOST_DRAWS = 20, 20, 1000, 100
 """Of one comparison: base workflows, numbers of labels, each of these numbers, and draws for each."""
-_RETRY_S = 1.0
 
 T = TypeVar("T")
-StoredKey = tuple[int, str, Crop | None]
-"""An input's key, its picture's sha256, and the part of it that counts."""
 
 
 class Sight(Review):
@@ -66,8 +63,7 @@ class Sight(Review):
         super().__init__(record, catalog, blobs, collections, embedders, opener, cache)
         self._turn = 0
         self._switching = threading.Lock()
-        self._stopping = threading.Event()
-        self._worker: threading.Thread | None = None
+        self._worker: Reembedding | None = None
         latest = catalog.changes.latest(self.id)
         if latest and latest.state is ChangeState.RUNNING:
             self._work_on(latest)
@@ -89,6 +85,8 @@ class Sight(Review):
             latest = self._catalog.changes.latest(self.id)
             if not (latest and latest.state is ChangeState.RUNNING and latest.recipe == asdict(recipe)):
                 self._work_on(self._catalog.changes.begin(self.id, asdict(recipe)))
+            elif not (self._worker and self._worker.alive):
+                self._work_on(latest)
             worker = self._worker
         if wait and worker:
             worker.join()
@@ -107,8 +105,8 @@ class Sight(Review):
 
     def close(self) -> None:
         """Stops a change where it is; the next one who opens the app goes on with it."""
-        self._stopping.set()
         if self._worker:
+            self._worker.stop()
             self._worker.join()
         super().close()
 
@@ -173,16 +171,21 @@ class Sight(Review):
         draws: int,
         embedded: Callable[[int], None],
     ) -> WorkflowComparison:
-        embedder = self._embedders(recipe)
         timed = pictures[:_BATCH]
-        embedder.embed_pixels(self._prepared(recipe, timed[:2]))  # warm
+        embedder = self._embedders(recipe)
+        embedder.embed_pixels(list(self._looked_at(recipe, timed[:2])[0].values()))  # warm
         start = time.perf_counter()
-        embedder.embed_pixels(self._prepared(recipe, timed))
+        embedder.embed_pixels(list(self._looked_at(recipe, timed)[0].values()))
         seconds = (time.perf_counter() - start) / len(timed)
         found: dict[int, FloatArray] = {}
         for first in range(0, len(pictures), _BATCH):
-            found |= self._embed_stored(recipe, batch := pictures[first : first + _BATCH], keep=True)
+            found |= self._embed_stored(recipe, batch := pictures[first : first + _BATCH], keep=True)[0]
             embedded(len(batch))
+        # What can't be embedded, as a lost picture, says nothing.
+        there = [number for number, (key, _, _) in enumerate(pictures) if key in found]
+        pictures, labels = [pictures[number] for number in there], labels[there]
+        if len(labels) == 0 or np.sum(np.bincount(labels) >= 2) < 2:
+            raise NothingToLearn(f"too few of the pictures can be embedded with {recipe.workflow!r} to compare it")
         vectors = np.stack([found[key] for key, _, _ in pictures])
         power = 0.5 if (vectors.min() >= 0 if recipe.nonnegative is None else recipe.nonnegative) else 1.0
         accuracy, interval = accuracies(vectors, labels, power, shots, draws)
@@ -214,73 +217,73 @@ class Sight(Review):
                     return found
 
     def _work_on(self, change: WorkflowChange) -> None:
-        self._worker = threading.Thread(target=self._carry_through, args=(change,), name="tenshot-sight", daemon=True)
-        self._worker.start()
+        if self._worker:
+            self._worker.stop()
+        self._worker = Reembedding(self.id, change, self._catalog, self._embed_stored, self._switch)
 
-    def _carry_through(self, change: WorkflowChange) -> None:
-        try:
-            while not self._stopping.is_set():
-                try:
-                    if self._advance(change):
-                        return
-                except (Busy, BatcherClosed, StoreBusy):
-                    self._stopping.wait(_RETRY_S)  # those who wait for an answer go first
-        except (TenshotError, ImageError, WorkflowError) as error:
-            self._give_up(change, str(error))
-        except Exception as error:
-            if not self._stopping.is_set():
-                _log.exception("changing the base workflow of app %s failed", self.name)
-                self._give_up(change, type(error).__name__)
-
-    def _give_up(self, change: WorkflowChange, failure: str) -> None:
-        while True:
-            try:
-                self._catalog.changes.give_up(self.id, ChangeState.FAILED, failure, change)
-                return
-            except StoreBusy:
-                if self._stopping.wait(_RETRY_S):
-                    return
-
-    def _advance(self, change: WorkflowChange) -> bool:
-        """Embeds some more inputs, or switches where all are. True: the change has ended."""
-        missing = self._catalog.changes.missing(self.id, change.recipe["workflow"], _BATCH)
-        if not missing:
-            return self._switch(change)
-        return not self._catalog.changes.store(change, self._embed_stored(Recipe(**change.recipe), missing))
-
-    def _embed_stored(
-        self, recipe: Recipe, pictures: Sequence[StoredKey], *, keep: bool = False
-    ) -> dict[int, FloatArray]:
-        """(dim,) by input key under any base workflow, without embedding again what some app has embedded.
+    def _embed_stored(self, recipe: Recipe, pictures: Sequence[StoredKey], *, keep: bool = False) -> Embedded:
+        """Under any base workflow, without embedding again what some app has embedded.
 
         keep: in memory, for the next who asks; for vectors that nothing stores.
         """
         eye = self.eye(recipe)
         known = eye.known((sha256, box) for _, sha256, box in pictures)
         vectors = {key: known[sha256, box] for key, sha256, box in pictures if (sha256, box) in known}
-        left = [one for one in pictures if one[0] not in vectors]
-        if left:
-            rows = eye.embedder.see_pixels(self._prepared(recipe, left))
-            for (key, sha256, box), row in zip(left, rows, strict=True):
-                vectors[key] = row[: recipe.dim]
-                if keep:
-                    eye.cache.put(recipe, (sha256, box), row)
-        return vectors
+        looks, lost = self._looked_at(recipe, [picture for picture in pictures if picture[0] not in vectors])
+        rows: Iterable[FloatArray] = eye.embedder.see_pixels(list(looks.values())) if looks else ()
+        named = {key: (sha256, box) for key, sha256, box in pictures}
+        for key, row in zip(looks, rows, strict=True):
+            if not np.isfinite(row).all():
+                lost[key] = "the model gave numbers that are not finite"
+                continue
+            vectors[key] = row[: recipe.dim]
+            if keep:
+                eye.cache.put(recipe, named[key], row)
+        return vectors, lost
 
-    def _prepared(self, recipe: Recipe, pictures: Sequence[StoredKey]) -> list[Pixels]:
+    def _looked_at(self, recipe: Recipe, pictures: Sequence[StoredKey]) -> tuple[dict[int, Pixels], dict[int, str]]:
+        """What the base workflow looks at by input key, and why there is nothing to look at for the others."""
         eye = self.eye(recipe)
-        return side_by_side(lambda one: eye.look(self._blobs.get(one[1]), one[2]), pictures)
 
-    def _switch(self, change: WorkflowChange) -> bool:
+        def look(picture: StoredKey) -> Pixels | str:
+            try:
+                return eye.look(self._blobs.get(picture[1]), picture[2])
+            except NotFound:
+                return "the picture is lost"
+            except ImageError as error:
+                return str(error)
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                return "the disk can't read the picture"
+
+        looks = dict(zip([key for key, _, _ in pictures], side_by_side(look, pictures), strict=True))
+        lost = {key: look for key, look in looks.items() if isinstance(look, str)}
+        return {key: look for key, look in looks.items() if not isinstance(look, str)}, lost
+
+    def _switch(self, change: WorkflowChange, lost: Mapping[int, str]) -> bool:
         recipe = Recipe(**change.recipe)
         with self._lock:
-            if not self._catalog.changes.switch(self.id, change):
+            left = self._catalog.changes.missing(self.id, recipe.workflow, len(lost) + 1)
+            if any(key not in lost for key, _, _ in left):
                 return False
-            collection, teacher = self._remembered(self._catalog.apps.get(self.id))
+            record = replace(self._catalog.apps.get(self.id), recipe=change.recipe, dim=recipe.dim)
+            # Made first, for it may fail: from the transaction on, everything has to see with the new workflow.
+            collection, teacher = self._remembered(record)
+            try:
+                switched = self._catalog.changes.switch(self.id, change, lost)
+            except BaseException:
+                collection.close()
+                raise
+            if switched is None:
+                collection.close()
+                return False
+            ended, failed = switched
+            teacher.forget(failed)
             with self._switching:
                 self._turn += 1
                 old, self._memory = self._collection, (collection, teacher)
                 self.recipe, self.dim, self._space_saved = recipe, recipe.dim, None
-                self._changes = self._catalog.changes.done(self.id)
+                self._changes = [*self._changes, ended]
         old.close()
         return True

@@ -67,7 +67,8 @@ def change(
             )
     if now.state is not ChangeState.DONE:
         fail(f"the change to {workflow} is {now.state.value}: {now.failure or 'it was cancelled'}")
-    say(context.obj, now, f"{name} sees with {workflow} now; {now.total} inputs were embedded again")
+    note = f"; {now.failure}" if now.failure else ""
+    say(context.obj, now, f"{name} sees with {workflow} now; {now.total} inputs were embedded again{note}")
 
 
 def _cancel(context: typer.Context, app: "App") -> None:

@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, func, insert, select, update
 
 from ..errors import BadRequest
-from ..records import ChangeState, Crop, FloatArray, InputStatus, WorkflowChange
+from ..records import ChangeState, Crop, Failure, FloatArray, InputStatus, WorkflowChange
 from . import schema
 from .database import Database
 
 _apps, _inputs, _vectors, _changes = schema.apps, schema.inputs, schema.vectors, schema.workflow_changes
+_SHOWN = 20
 
 
 class Changes:
@@ -50,9 +51,21 @@ class Changes:
         with self._database.read() as connection:
             return [_record(row) for row in connection.execute(query.order_by(_changes.c.key))]
 
-    def missing(self, app_id: str, workflow: str, most: int) -> list[tuple[int, str, Crop | None]]:
-        """(key, sha256, crop) of inputs that have no vector of that workflow yet, oldest first."""
-        query = select(_inputs.c.key, _inputs.c.sha256, _inputs.c.crop).where(*_missing(app_id, workflow))
+    def state(self, change: WorkflowChange) -> ChangeState | None:
+        """How it is now; None where its app is gone."""
+        with self._database.read() as connection:
+            return _state(connection, change.key)
+
+    def total(self, app_id: str) -> int:
+        """The inputs that a change embeds."""
+        with self._database.read() as connection:
+            return _total(connection, app_id)
+
+    def missing(self, app_id: str, workflow: str, most: int, after: int = 0) -> list[tuple[int, str, Crop | None]]:
+        """(key, sha256, crop) of inputs that have no vector of that workflow yet, by key, from behind one key on."""
+        query = select(_inputs.c.key, _inputs.c.sha256, _inputs.c.crop).where(
+            *_missing(app_id, workflow), _inputs.c.key > after
+        )
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(_inputs.c.key).limit(most))
             return [(row.key, row.sha256, tuple(row.crop) if row.crop else None) for row in rows]
@@ -60,7 +73,7 @@ class Changes:
     def store(self, change: WorkflowChange, vectors: Mapping[int, FloatArray]) -> bool:
         """Vectors (dim,) by input key; inputs that were deleted meanwhile don't count. False: the change has ended."""
         with self._database.write() as connection:
-            if not _is_running(connection, change.key):
+            if _state(connection, change.key) is not ChangeState.RUNNING:
                 return False
             there = connection.scalars(select(_inputs.c.key).where(_inputs.c.key.in_(list(vectors))))
             rows = [
@@ -75,19 +88,38 @@ class Changes:
                 connection.execute(insert(_vectors), rows)
         return True
 
-    def switch(self, app_id: str, change: WorkflowChange) -> bool:
-        """The app sees with the new workflow, and the vectors of the old one go. False: some have no new vector yet."""
+    def switch(
+        self, app_id: str, change: WorkflowChange, lost: Mapping[int, str]
+    ) -> tuple[WorkflowChange, list[int]] | None:
+        """The app sees with the new workflow, the vectors of the old one go, and inputs without a new vector fail.
+
+        lost: why, by input key. The change as it has ended, and the keys of those that failed; None where others have
+        no new vector yet, and nothing is changed. Raises BadRequest where the change has ended already.
+        """
+        workflow = change.recipe["workflow"]
         with self._database.write() as connection:
-            if not _is_running(connection, change.key):
+            if _state(connection, change.key) is not ChangeState.RUNNING:
                 raise BadRequest("the change of the base workflow has ended")
-            if connection.execute(select(exists().where(*_missing(app_id, change.recipe["workflow"])))).scalar_one():
-                return False
+            left = select(_inputs.c.key, _inputs.c.id).where(*_missing(app_id, workflow)).order_by(_inputs.c.key)
+            failed = {row.key: row.id for row in connection.execute(left.limit(len(lost) + 1))}
+            if not failed.keys() <= lost.keys():
+                return None
+            for key in failed:
+                values = {
+                    "status": InputStatus.FAILED.value,
+                    "failure": Failure.CONTENT.value,
+                    "status_reason": f"{workflow} could not embed its picture: {lost[key]}",
+                    "modified_at": datetime.now(UTC),
+                }
+                connection.execute(update(_inputs).where(_inputs.c.key == key).values(values))
             values = {"recipe": dict(change.recipe), "dim": change.recipe["dim"]}
             connection.execute(update(_apps).where(_apps.c.id == app_id).values(values))
             connection.execute(_forget(app_id, change.old_recipe["workflow"]))
             connection.execute(delete(schema.spaces).where(schema.spaces.c.app_id == app_id))
-            _end(connection, change.key, ChangeState.DONE, None)
-        return True
+            note = _failed(list(failed.values())) if failed else None
+            _end(connection, change.key, ChangeState.DONE, note)
+            ended = connection.execute(select(_changes).where(_changes.c.key == change.key)).one()
+        return _record(ended), list(failed)
 
     def running(self) -> list[str]:
         """The ids of apps whose base workflow is being changed."""
@@ -127,9 +159,18 @@ def _latest(app_id: str, state: ChangeState | None = None) -> Select[Any]:
     return query if state is None else query.where(_changes.c.state == state.value)
 
 
-def _is_running(connection: Connection, key: int) -> bool:
+def _state(connection: Connection, key: int) -> ChangeState | None:
     state = connection.execute(select(_changes.c.state).where(_changes.c.key == key)).scalar_one_or_none()
-    return state == ChangeState.RUNNING.value
+    return None if state is None else ChangeState(state)
+
+
+def _failed(ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:_SHOWN]) + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
+    return f"{len(ids)} of the inputs could not be embedded, and failed: {shown}; add their pictures again"
+
+
+def _total(connection: Connection, app_id: str) -> int:
+    return int(connection.execute(select(func.count()).where(*_ready(app_id))).scalar_one())
 
 
 def _end(connection: Connection, key: int, state: ChangeState, failure: str | None) -> None:
@@ -138,8 +179,7 @@ def _end(connection: Connection, key: int, state: ChangeState, failure: str | No
 
 
 def _with_progress(connection: Connection, app_id: str, change: WorkflowChange) -> WorkflowChange:
-    ready = select(func.count()).where(*_ready(app_id))
-    total = connection.execute(ready).scalar_one()
+    total = _total(connection, app_id)
     missing = select(func.count()).where(*_missing(app_id, change.recipe["workflow"]))
     return replace(change, total=total, done=total - connection.execute(missing).scalar_one())
 

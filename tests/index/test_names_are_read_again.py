@@ -10,7 +10,7 @@ import pytest
 from tenshot import Store
 from tenshot.embeddings.base import FloatArray, Recipe, WorkflowError
 from tenshot.embeddings.batcher import Batcher, Busy
-from tenshot.index import names as module
+from tenshot.embeddings.zero_shot import NAMES_AT_ONCE
 from tenshot.index.app import App
 from tenshot.index.names import Names
 
@@ -104,7 +104,7 @@ def test_more_names_than_a_queue_has_room_for_are_read(mine: App, letters: Lette
 
 def test_what_was_read_before_the_queue_was_full_counts(mine: App, letters: Letters) -> None:
     names = names_of(mine, letters)
-    many = [f"concept {number:03}" for number in range(module.NAMES_AT_ONCE + 1)]
+    many = [f"concept {number:03}" for number in range(NAMES_AT_ONCE + 1)]
     embed = letters.embed_texts
 
     def full(texts: Sequence[str]) -> FloatArray:
