@@ -19,6 +19,8 @@ from .status import (
 )
 
 UrlOf = Callable[[Sequence[str]], Mapping[str, str]]
+_DENSE = 100
+"""Concepts up to which matrices are given with their zeros."""
 PARTS = ("summary", "confusion_matrix", "cooccurrence_matrix", "label_counts", "binary_metrics", "test_set")
 
 
@@ -178,10 +180,12 @@ def _summary(concepts: Sequence[Mapping[str, Any]], result: Any) -> SummaryOut:
 
 
 def _cells(result: Any, matrix: str) -> Iterator[tuple[int, int, int]]:
-    """Row, column and what stands there."""
+    """Row, column and what stands there; of very many concepts without the zeros, which are nearly all."""
+    dense = len(result[matrix]) <= _DENSE
     for row, counts in enumerate(result[matrix]):
         for column, count in enumerate(counts):
-            yield row, column, count
+            if dense or count:
+                yield row, column, count
 
 
 def _tested(result: Any, concepts: Sequence[JudgedConceptOut], url_of: UrlOf) -> list[TestedOut]:

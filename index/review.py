@@ -30,8 +30,9 @@ from .teacher import LeaveOneOut, evenly
 
 CURRENT = "labels"
 """Stands for the labels of this moment where a version is asked for."""
-_JUDGED = 1000
-"""Inputs of an evaluation that are kept one by one."""
+_JUDGED, _JUDGED_VALUES = 1000, 100_000
+"""Inputs of an evaluation that are kept one by one, and their values for all concepts: with 100 concepts 1,000, with
+2,000 concepts 50."""
 _COMPARED = 5000
 """Inputs that two versions are compared on, where none are named."""
 _MOST = 1000
@@ -219,7 +220,7 @@ class Review(Models):
         precision: float = WANTED_PRECISION,
     ) -> Evaluation:
         keys, concepts, probabilities, truth = _judged(model, labels, judge)
-        first = keys[:_JUDGED]
+        first = keys[: min(_JUDGED, _JUDGED_VALUES // max(len(concepts), 1) + 1)]
         names = self._ids(first)
         return evaluate(
             model.id,

@@ -1,5 +1,7 @@
 """Metrics of leave-one-out probabilities: by hand, and beside scikit-learn's."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,8 @@ from hypothesis import strategies as st
 from known import known
 from sklearn import metrics
 
+from tenshot.index import evaluation, review
+from tenshot.index.app import App
 from tenshot.index.evaluation import (
     average_precision,
     choose_threshold,
@@ -128,3 +132,27 @@ def test_the_order_of_concepts_and_inputs_does_not_matter(concepts: list[int], i
         [same] = [one for one in plain.concepts if one.concept_id == concept.concept_id]
         assert (concept.precision, concept.recall) == (same.precision, same.recall)
         assert (concept.roc_auc, concept.average_precision) == pytest.approx((same.roc_auc, same.average_precision))
+
+
+def test_matrices_of_many_concepts_are_counted_exactly_and_without_integer_products() -> None:
+    rng = np.random.default_rng(0)
+    shown = rng.random((5000, 40)) < 0.3
+    counted = evaluation._cooccurrence(shown)
+    expected = [[int((shown[:, i] & shown[:, j]).sum()) for j in range(40)] for i in range(40)]
+    assert counted == expected
+    # A product of integers would take 10 ** 10 steps of one number each here.
+    many = np.zeros((3000, 2000), dtype=np.bool_)
+    many[np.arange(3000), rng.integers(0, 2000, 3000)] = True
+    start = time.process_time()
+    assert np.trace(np.array(evaluation._cooccurrence(many))) == 3000
+    assert time.process_time() - start < 20
+
+
+def test_inputs_one_by_one_are_fewer_where_concepts_are_many(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(review, "_JUDGED_VALUES", 12)
+    rng = np.random.default_rng(0)
+    app.add_vectors(rng.normal(size=(30, 8)), None, [{f"c{i % 6}": True} for i in range(30)])
+    evaluated = app.evaluate()
+    assert evaluated.inputs == 30
+    assert len(evaluated.judged) == 12 // 6 + 1
+    assert len(evaluated.judged[0].values) == 6
