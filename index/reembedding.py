@@ -9,7 +9,7 @@ import numpy as np
 from ..embeddings.base import Recipe
 from ..embeddings.batcher import BatcherClosed, Busy
 from .catalog import Catalog
-from .errors import StoreBusy
+from .errors import StoreBusy, StoreClosed
 from .records import ChangeState, Crop, FloatArray, WorkflowChange
 
 _log = logging.getLogger("tenshot.index")
@@ -69,7 +69,11 @@ class Reembedding:
                 failures = 0
             except (Busy, BatcherClosed, StoreBusy):
                 self._stopping.wait(_RETRY_S)  # those who wait for an answer go first
+            except StoreClosed:
+                return  # who opens the app next goes on with it
             except Exception as error:
+                if self._stopping.is_set():
+                    return
                 failures += 1
                 _log.warning(
                     "changing the base workflow of app %s: attempt %d failed", self._app_id, failures, exc_info=True
@@ -120,6 +124,8 @@ class Reembedding:
         while True:
             try:
                 self._changes.give_up(self._app_id, ChangeState.FAILED, failure, self._change)
+                return
+            except StoreClosed:
                 return
             except Exception:
                 if self._stopping.wait(_RETRY_S):
