@@ -12,19 +12,18 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import torch
 from torch import nn
 
 from .base import FloatArray, Pixels
-from .compiled import cache_folder
+from .compiled import cache_folder, keep
 
 _TELEMETRY = "openvino_telemetry"
 _TOGETHER = 8
@@ -49,6 +48,8 @@ class Form:
     """The least one to float32 on the photographs tried; None where none were there to try."""
     together: bool
     """Whether a stream takes several images at once, as pays for transformers."""
+    sha256: str = ""
+    """Of the compiled model's file: a damaged one would compute other vectors, silently."""
 
 
 def installed() -> bool:
@@ -193,24 +194,20 @@ def _read(core: Any, stem: Path) -> tuple[Any, Form] | None:
     """What was kept under this name; None for nothing, or nothing usable."""
     try:
         form = Form(**json.loads(stem.with_suffix(".json").read_text()))
-        return core.import_model(stem.with_suffix(".blob").read_bytes(), "CPU", _config(form.precision)), form
+        blob = stem.with_suffix(".blob").read_bytes()
+        if hashlib.sha256(blob).hexdigest() != form.sha256:
+            return None
+        return core.import_model(blob, "CPU", _config(form.precision)), form
     except (OSError, ValueError, TypeError, RuntimeError):
         return None
 
 
 def _keep(compiled: Any, form: Form, stem: Path) -> None:
     """Writes it for the next time, if that is possible; the file that says it is whole comes last."""
-    try:
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        for suffix, content in (
-            (".blob", compiled.export_model().getvalue()),
-            (".json", json.dumps(vars(form)).encode()),
-        ):
-            stray = stem.with_suffix(f".{uuid4().hex}")
-            stray.write_bytes(content)
-            stray.rename(stem.with_suffix(suffix))
-    except OSError:
-        return
+    blob = compiled.export_model().getvalue()
+    form = replace(form, sha256=hashlib.sha256(blob).hexdigest())
+    keep(stem.with_suffix(".blob"), blob)
+    keep(stem.with_suffix(".json"), json.dumps(vars(form)).encode())
 
 
 def _collect(request: Any, place: tuple[list[FloatArray], slice]) -> None:

@@ -9,16 +9,16 @@ import functools
 import hashlib
 import importlib
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import timm.data
 
 from .base import FloatArray
-from .compiled import cache_folder
+from .compiled import cache_folder, keep
 
 EXTRA = "words"
 """Of tenshot: what has to be installed."""
@@ -86,16 +86,12 @@ def _class_vectors(encode: Any) -> FloatArray:
     described = timm.data.ImageNetInfo()
     texts = described.label_descriptions(detailed=True) + described.label_descriptions()
     about = repr((texts, version(PACKAGE), version("sentence-transformers")))
-    file = cache_folder() / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.npy"
-    try:
-        return np.asarray(np.load(file), dtype=np.float32)
-    except (OSError, ValueError):
-        vectors = encode(texts).reshape(2, 1000, -1).mean(axis=0)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        stray = file.with_name(f"{uuid4().hex}.npy")
-        np.save(stray, vectors)
-        stray.rename(file)
-    except OSError:
-        pass
+    file = cache_folder() / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.words"
+    with suppress(OSError):
+        content = file.read_bytes()
+        digest, rows = content[:32], content[32:]
+        if hashlib.sha256(rows).digest() == digest:
+            return np.frombuffer(rows, dtype="<f4").reshape(1000, -1).astype(np.float32)
+    vectors = encode(texts).reshape(2, 1000, -1).mean(axis=0).astype("<f4")
+    keep(file, hashlib.sha256(vectors.tobytes()).digest() + vectors.tobytes())
     return np.asarray(vectors, dtype=np.float32)
