@@ -42,7 +42,7 @@ class Colour:
 
 
 def dominant_colours(image: Image, most: int = 10) -> list[Colour]:
-    """The colours of an upright RGB picture, largest share first; the shares sum to 1.
+    """The colours of an upright RGB picture, largest share first; rare ones and those beyond `most` are left out.
 
     Shades are counted on a grid of 32 levels a channel; then the commonest takes in all that look the same (Delta E in
     CIELAB), then the next of what is left, and so on.
@@ -61,8 +61,7 @@ def dominant_colours(image: Image, most: int = 10) -> list[Colour]:
         found.append((float(weights.sum()), weights @ means / weights.sum()))
         left[near] = 0
     kept = sorted((one for one in found if one[0] >= _LEAST * len(pixels)), key=lambda one: -one[0])[:most]
-    total = sum(size for size, _ in kept)
-    return [Colour(_hex(mean), size / total, *_named(mean)) for size, mean in kept]
+    return [Colour(_hex(mean), size / len(pixels), *_named(mean)) for size, mean in kept]
 
 
 def to_lab(rgb: Floats) -> Floats:

@@ -122,18 +122,32 @@ def failure_of(error: Exception) -> Failure:
     return next((kind for cause, kind in _FAILURES.items() if isinstance(error, cause)), Failure.CONTENT)
 
 
+_ZERO = 1e-12
+"""Vectors shorter than this have no direction worth trusting."""
+
+
 def check_vectors(vectors: object, dim: int, names: Sequence[str] | None = None) -> FloatArray:
     """(n, dim) float32 of unit length. Raises BadVector that names the first bad row."""
     try:
-        # Too large for float32 becomes infinite, which is refused below.
+        # Too large for float32 becomes infinite here.
         with np.errstate(over="ignore"):
             array = np.asarray(vectors, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise BadVector(f"vectors must be numbers of shape (n, {dim}): {error}") from error
     if array.ndim != 2 or array.shape[1] != dim:
         raise BadVector(f"vectors must have the shape (n, {dim}), not {array.shape}")
-    norms = np.linalg.norm(array, axis=1)
-    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 1e-12)))
+    with np.errstate(over="ignore"):
+        norms = np.linalg.norm(array, axis=1)
+    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > _ZERO)))
+    if len(bad):
+        # A direction all the same, where only the length is beyond float32.
+        rows = np.asarray(vectors, dtype=np.float64)[bad]
+        largest = np.abs(rows).max(axis=1, initial=0)
+        beyond = np.isfinite(largest) & (largest > 1)
+        rows = rows[beyond] / largest[beyond, None]
+        array, norms = array.copy(), norms.copy()
+        array[bad[beyond]], norms[bad[beyond]] = rows, np.linalg.norm(rows, axis=1)
+        bad = bad[~beyond]
     if len(bad):
         name = names[bad[0]] if names else f"row {bad[0]}"
         raise BadVector(f"the vector of {name} is zero or not finite")
