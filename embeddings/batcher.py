@@ -1,5 +1,6 @@
 """Many calling threads, one device: what they ask for at the same time is computed in one go."""
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from .base import Embedder, FloatArray, Pixels, Recipe
 from .parallel import side_by_side
 from .shrinking import Shrink
 
+_log = logging.getLogger("tenshot.embeddings")
 _Compute = Callable[[Sequence[Any]], FloatArray]
 
 
@@ -117,7 +119,10 @@ class Batcher:
         self._submit(_Call(self._unload, ()))
 
     def _unload(self, _nothing: Sequence[Any] = ()) -> FloatArray:
-        self._embedder.unload()
+        try:
+            self._embedder.unload()
+        except Exception:  # nobody waits for it, and whoever asks next must find the worker alive
+            _log.exception("workflow %s could not be unloaded", self.recipe.workflow)
         return np.empty((0, 0), dtype=np.float32)
 
     def _prepared(self, images: Sequence[Image]) -> list[Pixels]:

@@ -218,3 +218,17 @@ def test_a_full_queue_refuses_before_any_picture_is_prepared(
     widths.gate.set()
     for call in calls:
         call.result(10)
+
+
+def test_a_model_that_can_not_be_unloaded_answers_all_the_same(
+    widths: Widths, monkeypatch: pytest.MonkeyPatch, threads: ThreadPoolExecutor
+) -> None:
+    def fail() -> None:
+        widths.unloaded.set()
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(widths, "unload", fail)
+    batcher = Batcher(widths, idle_s=0.05)
+    assert widths.unloaded.wait(10)
+    assert threads.submit(batcher.embed_images, [picture(3)]).result(10)[0, 0] == 3
+    batcher.close()
