@@ -16,6 +16,7 @@ from .bounds import check_count
 from .errors import BadRequest, BadVector, InputNotFound
 from .records import FloatArray, KeyArray
 from .segments import sealing
+from .segments.bits import Slots
 from .segments.devices import Devices
 from .segments.gate import Gate
 from .segments.keeper import Current, Keeper, Source, newer
@@ -168,7 +169,8 @@ class Collection:
 
     def located(self, keys: KeyArray) -> tuple[State, Slots]:
         """This moment, which later writes leave as it is, and the slots (n,) of the keys in it: -1 for unknown ones."""
-        return self._found(np.asarray(keys, dtype=np.int64))
+        state = self._current.state
+        return state, state.slots_of(np.asarray(keys, dtype=np.int64))
 
     def filter(self, keys: KeyArray) -> KeyFilter:
         """Restricts searches to these keys; unknown ones don't matter, also if they come later."""

@@ -103,8 +103,8 @@ class Smoothing:
         """The same, but a row comes out the same whatever rows are beside it: sums in double precision are rounded."""
         return in_chunks(lambda some: self._smooth(some.astype(np.float64)), rows, rows[:0])
 
-    def _smooth(self, rows: FloatArray | NDArray[np.float64]) -> FloatArray:
-        rows = self.damp(rows).astype(rows.dtype, copy=False)
+    def _smooth(self, some: FloatArray | NDArray[np.float64]) -> FloatArray:
+        rows: NDArray[np.floating[Any]] = self.damp(some).astype(some.dtype, copy=False)
         near = rows @ self.neighbours.T
         near[near > _SAME] = 0
         # What the first that is left out has is taken off all, so that rounding at the edge doesn't matter.
