@@ -1,6 +1,6 @@
 """Inputs: the pictures of an app (contract, section 5)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -53,7 +53,7 @@ def add(
     added = dict(zip(requests, caller.app.add_many(list(requests.values()), later=True), strict=True))
     errors |= {place: result.error for place, result in added.items() if result.error}
     stored = {place: result.input for place, result in added.items() if result.input}
-    pending = [one.id for one in stored.values() if one.status is InputStatus.PENDING]
+    pending = [one for one in stored.values() if one.status is InputStatus.PENDING]
     settled = _wait(caller, pending, caller.settings.wait_seconds if wait is None else wait)
     names = caller.names()
     items: list[InputOut] = []
@@ -182,14 +182,14 @@ def _request(one: InputIn, caller: Caller) -> AddRequest:
     return replace(common, url=image.url)
 
 
-def _wait(caller: Caller, ids: list[str], seconds: float) -> Mapping[str, Input]:
+def _wait(caller: Caller, pending: Sequence[Input], seconds: float) -> Mapping[str, Input]:
     """Sees to it that these inputs get their pictures, and how they are after a while."""
-    if not ids:
+    if not pending:
         return {}
-    waiting = [(caller.app.id, id) for id in ids]
+    waiting = [(caller.app.id, one.key) for one in pending]
     caller.pictures.submit(waiting)
     caller.pictures.wait(waiting, seconds)
-    return caller.app.inputs_by_id(ids)
+    return caller.app.inputs_by_id([one.id for one in pending])
 
 
 def _change(one: InputIn, there: Input, action: Action) -> InputChange:

@@ -214,21 +214,26 @@ class Library:
 
     def pending(self) -> list[str]:
         """Ids of the inputs that wait for their picture, oldest first."""
-        return [id for _, id in self._catalog.inputs.pending(self.id)]
+        return [id for _, id, _ in self._catalog.inputs.pending(self.id)]
 
-    def arrived(self, id: str, picture: Picture) -> None:
+    def pending_input(self, key: int) -> Input | None:
+        """The input of this key, while it waits for its picture."""
+        found = self._catalog.inputs.by_key(np.array([key], dtype=np.int64)).get(key)
+        return found if found is not None and found.status is InputStatus.PENDING else None
+
+    def arrived(self, id: str, picture: Picture, *, key: int | None = None) -> None:
         """The picture of a pending input: it becomes ready, or failed if the picture can't be used.
 
-        Nothing happens if nothing waits under this id any more.
+        Nothing happens if nothing waits under this id any more, or it is another input by now than the one of `key`.
         """
-        found = self.inputs_by_id([id]).get(id)
-        if found is None or found.status is not InputStatus.PENDING:
+        waiting = self._waiting(id, key)
+        if waiting is None:
             return
         eye = self.eye()
-        batch = Batch([AddRequest(picture, id, url=found.url, crop=found.crop)], self.dim, eye)
+        batch = Batch([AddRequest(picture, id, url=waiting.url, crop=waiting.crop)], self.dim, eye)
         batch.embed()
         if batch.errors:
-            self.never_arrived(id, failure_of(batch.errors[0]), str(batch.errors[0]))
+            self.never_arrived(id, failure_of(batch.errors[0]), str(batch.errors[0]), key=waiting.key)
             return
         [new] = batch.new_inputs()
         with self._lock, self._blobs.kept():
@@ -236,15 +241,24 @@ class Library:
             if current:
                 self._blobs.put_many(batch.pictures())
                 with self._following():
-                    if self._catalog.inputs.complete(self.id, new):
+                    if self._catalog.inputs.complete(self.id, waiting.key, new):
                         self._remember(list(self.inputs_by_id([id]).values()), [new])
         if not current:  # the base workflow was changed while the model ran
-            self.arrived(id, picture)
+            self.arrived(id, picture, key=waiting.key)
 
-    def never_arrived(self, id: str, failure: Failure, reason: str) -> None:
-        """The picture of a pending input can't be had: it is kept as failed, with the reason."""
-        with self._lock:
-            self._catalog.inputs.fail(self.id, id, failure, reason)
+    def never_arrived(self, id: str, failure: Failure, reason: str, *, key: int | None = None) -> None:
+        """The picture of a pending input can't be had: it is kept as failed, with the reason. See `arrived` for key."""
+        waiting = self._waiting(id, key)
+        if waiting is not None:
+            with self._lock:
+                self._catalog.inputs.fail(self.id, waiting.key, failure, reason)
+
+    def _waiting(self, id: str, key: int | None) -> Input | None:
+        """The pending input of this id, if it is the one of `key`."""
+        found = self.inputs_by_id([id]).get(id)
+        if found is None or found.status is not InputStatus.PENDING or key not in (None, found.key):
+            return None
+        return found
 
     def _batch(self, requests: Sequence[AddRequest], *, later: bool) -> Batch:
         return Batch(requests, self.dim, self.eye(), later=later)

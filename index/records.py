@@ -449,6 +449,8 @@ class StoredEvaluation:
 
     state: EvaluationState
     result: Mapping[str, Any] | None
+    created_at: datetime | None = None
+    """When it was asked for, or made without being asked for."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from ..embeddings.stages import stage
 from . import comparison, doubt, suggestion
 from .bounds import check_count
-from .errors import BadRequest, ConceptNotFound
+from .errors import BadRequest, ConceptNotFound, StorageFailed, StoreBusy, StoreClosed, TenshotError
 from .evaluation import WANTED_PRECISION, evaluate
 from .findings import Comparison, Doubt, Evaluation, LearningCurve, Strategy, Suggestion
 from .learning import DRAWS, learning_curve
@@ -66,14 +67,8 @@ class Review(Models):
 
     def evaluate_version(self, model: str, version: str) -> Evaluation:
         """The same with the labels that the version was frozen with, and kept with it; see `evaluation`."""
-        record = self.version(model, version)
         try:
-            if record.frozen:
-                labels = self._labels_of(self.model(model), record)
-                judge = self._teacher.leave_one_out_with(labels)
-                found = self._evaluated(self.model(model), labels, judge, record.thresholds)
-            else:
-                found = self.evaluate(model)
+            found = self._evaluated_version(model, version)
         except Exception as error:
             reason = {"reason": str(error)}
             self._catalog.evaluations.set(self.id, model, version, EvaluationState.FAILED, reason)
@@ -81,9 +76,30 @@ class Review(Models):
         self._catalog.evaluations.set(self.id, model, version, EvaluationState.DONE, asdict(found))
         return found
 
-    def request_evaluation(self, model: str, version: str) -> None:
-        """Notes that somebody wants `evaluate_version`; whoever serves the app makes it."""
-        self._catalog.evaluations.set(self.id, model, version, EvaluationState.QUEUED, None)
+    def request_evaluation(self, model: str, version: str) -> datetime:
+        """Notes that somebody wants `evaluate_version`; whoever serves the app makes it. The moment of the request."""
+        return self._catalog.evaluations.set(self.id, model, version, EvaluationState.QUEUED, None)
+
+    def evaluate_requested(self, model: str, version: str, asked_at: datetime) -> None:
+        """Makes what was asked for at that moment, unless it is made, or was asked again since.
+
+        What can't be evaluated is kept as failed, with the reason. Raises StoreBusy, StorageFailed and StoreClosed.
+        """
+        stored = self.evaluation(model, version)
+        if stored is None or (stored.state, stored.created_at) != (EvaluationState.QUEUED, asked_at):
+            return
+        try:
+            found = self._evaluated_version(model, version)
+        except (StoreBusy, StorageFailed, StoreClosed):
+            raise
+        except TenshotError as error:
+            self.evaluation_failed(model, version, asked_at, str(error))
+        else:
+            self._catalog.evaluations.settle(self.id, model, version, asked_at, EvaluationState.DONE, asdict(found))
+
+    def evaluation_failed(self, model: str, version: str, asked_at: datetime, reason: str) -> None:
+        """Keeps why what was asked for at that moment can't be had."""
+        self._catalog.evaluations.settle(self.id, model, version, asked_at, EvaluationState.FAILED, {"reason": reason})
 
     def evaluation(self, model: str, version: str) -> StoredEvaluation | None:
         """What is known of a version's evaluation; None where nobody asked for one. Raises VersionNotFound."""
@@ -210,6 +226,14 @@ class Review(Models):
             quality_after=comparison.quality(judged[1]),
             concepts=comparison.concept_changes(judged[0], judged[1], changed.moved),
         )
+
+    def _evaluated_version(self, model: str, version: str) -> Evaluation:
+        record = self.version(model, version)
+        if not record.frozen:
+            return self.evaluate(model)
+        labels = self._labels_of(self.model(model), record)
+        judge = self._teacher.leave_one_out_with(labels)
+        return self._evaluated(self.model(model), labels, judge, record.thresholds)
 
     def _evaluated(
         self,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from ..errors import VersionNotFound
 from ..records import EvaluationState, StoredEvaluation
@@ -21,33 +21,58 @@ class Evaluations:
 
     def set(
         self, app_id: str, model_id: str, version_id: str, state: EvaluationState, result: Mapping[str, Any] | None
-    ) -> None:
-        """In the place of what was there. Raises VersionNotFound."""
+    ) -> datetime:
+        """In the place of what was there; the moment, by which a request is known. Raises VersionNotFound."""
         with self._database.write() as connection:
             key = _key(connection, app_id, model_id, version_id)
             connection.execute(delete(_evaluations).where(_evaluations.c.version_key == key))
-            row = {"version_key": key, "state": state.value, "result": result, "created_at": datetime.now(UTC)}
+            now = datetime.now(UTC)
+            row = {"version_key": key, "state": state.value, "result": result, "created_at": now}
             connection.execute(insert(_evaluations).values(row))
+        return now
+
+    def settle(
+        self,
+        app_id: str,
+        model_id: str,
+        version_id: str,
+        asked_at: datetime,
+        state: EvaluationState,
+        result: Mapping[str, Any] | None,
+    ) -> bool:
+        """What became of the request of that moment. False if it waits no more, as where it was asked again since.
+
+        Raises VersionNotFound.
+        """
+        with self._database.write() as connection:
+            key = _key(connection, app_id, model_id, version_id)
+            waits = (
+                _evaluations.c.version_key == key,
+                _evaluations.c.state == EvaluationState.QUEUED.value,
+                _evaluations.c.created_at == asked_at,
+            )
+            values = {"state": state.value, "result": result}
+            return connection.execute(update(_evaluations).where(*waits).values(values)).rowcount == 1
 
     def get(self, app_id: str, model_id: str, version_id: str) -> StoredEvaluation | None:
         """None where nobody asked for one. Raises VersionNotFound."""
         with self._database.read() as connection:
             key = _key(connection, app_id, model_id, version_id)
-            query = select(_evaluations.c.state, _evaluations.c.result).where(_evaluations.c.version_key == key)
+            query = select(_evaluations).where(_evaluations.c.version_key == key)
             row = connection.execute(query).one_or_none()
-        return None if row is None else StoredEvaluation(EvaluationState(row.state), row.result)
+        return None if row is None else StoredEvaluation(EvaluationState(row.state), row.result, row.created_at)
 
-    def queued(self) -> list[tuple[str, str, str]]:
-        """(app id, model id, version id) of those that are still to be made."""
+    def queued(self) -> list[tuple[str, str, str, datetime]]:
+        """(app id, model id, version id, when it was asked for) of those that are still to be made."""
         query = (
-            select(_models.c.app_id, _models.c.id, _versions.c.id)
+            select(_models.c.app_id, _models.c.id, _versions.c.id, _evaluations.c.created_at)
             .join(_versions, _versions.c.model_key == _models.c.key)
             .join(_evaluations, _evaluations.c.version_key == _versions.c.key)
             .where(_evaluations.c.state == EvaluationState.QUEUED.value, _models.c.app_id.not_in(STAGED))
             .order_by(_evaluations.c.created_at)
         )
         with self._database.read() as connection:
-            return [(app, model, version) for app, model, version in connection.execute(query)]
+            return [(app, model, version, asked_at) for app, model, version, asked_at in connection.execute(query)]
 
 
 def _key(connection: Connection, app_id: str, model_id: str, version_id: str) -> int:

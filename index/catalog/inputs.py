@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Update, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from ..errors import InputExists
 from ..filters import parse
@@ -103,18 +102,21 @@ class Inputs:
             for key, one in zip(keys, new, strict=True)
         ]
 
-    def pending(self, app_id: str | None = None) -> list[tuple[str, str]]:
-        """(app id, input id) of what waits for its picture, oldest first; of one app or of all."""
-        query = select(_inputs.c.app_id, _inputs.c.id).where(
+    def pending(self, app_id: str | None = None) -> list[tuple[str, str, int]]:
+        """(app id, input id, key) of what waits for its picture, oldest first; of one app or of all."""
+        query = select(_inputs.c.app_id, _inputs.c.id, _inputs.c.key).where(
             _inputs.c.status == InputStatus.PENDING.value, _inputs.c.app_id.not_in(STAGED)
         )
         if app_id is not None:
             query = query.where(_inputs.c.app_id == app_id)
         with self._database.read() as connection:
-            return [(app, id) for app, id in connection.execute(query.order_by(_inputs.c.key))]
+            return [(app, id, key) for app, id, key in connection.execute(query.order_by(_inputs.c.key))]
 
-    def complete(self, app_id: str, arrived: NewInput) -> bool:
-        """The picture of a pending input is there: it is ready. False if nothing waits under this id any more."""
+    def complete(self, app_id: str, key: int, arrived: NewInput) -> bool:
+        """The picture of a pending input is there: it is ready. False if this row doesn't wait any more.
+
+        By key, for the same id may be another input by now.
+        """
         assert arrived.vector is not None
         values = {
             "status": InputStatus.READY.value,
@@ -125,18 +127,18 @@ class Inputs:
         with self._database.write() as connection:
             seq = take_seq(connection, app_id)
             recipe = connection.execute(select(_apps.c.recipe).where(_apps.c.id == app_id)).scalar_one()
-            key = connection.execute(_settle(app_id, arrived.id).values(values | {"seq": seq})).scalar_one_or_none()
-            if key is not None:
+            waited = connection.execute(_settle(app_id, key).values(values | {"seq": seq})).rowcount == 1
+            if waited:
                 vector = arrived.vector.astype("<f4").tobytes()
                 connection.execute(insert(_vectors).values(input_key=key, workflow=recipe["workflow"], vector=vector))
-        return key is not None
+        return waited
 
-    def fail(self, app_id: str, id: str, failure: Failure, reason: str) -> bool:
-        """The picture of a pending input can't be used. False if nothing waits under this id any more."""
+    def fail(self, app_id: str, key: int, failure: Failure, reason: str) -> bool:
+        """The picture of a pending input can't be used. False if this row doesn't wait any more."""
         values = {"failure": failure.value, "status_reason": reason, "modified_at": datetime.now(UTC)}
-        query = _settle(app_id, id).values(values | {"status": InputStatus.FAILED.value})
+        query = _settle(app_id, key).values(values | {"status": InputStatus.FAILED.value})
         with self._database.write() as connection:
-            return connection.execute(query).scalar_one_or_none() is not None
+            return connection.execute(query).rowcount == 1
 
     def taken_ids(self, app_id: str, ids: Sequence[str]) -> set[str]:
         """Those of the ids that exist."""
@@ -304,9 +306,10 @@ class Inputs:
             }
 
 
-def _settle(app_id: str, id: str) -> ReturningUpdate[tuple[int]]:
-    waits = (_inputs.c.app_id == app_id, _inputs.c.id == id, _inputs.c.status == InputStatus.PENDING.value)
-    return update(_inputs).where(*waits).returning(_inputs.c.key)
+def _settle(app_id: str, key: int) -> Update:
+    return update(_inputs).where(
+        _inputs.c.app_id == app_id, _inputs.c.key == key, _inputs.c.status == InputStatus.PENDING.value
+    )
 
 
 def _row(app_id: str, one: NewInput, seq: int, now: datetime) -> dict[str, Any]:
