@@ -26,6 +26,8 @@ from .wire import DataIn, ImageIn
 
 MOST_PER_PAGE = 1000
 _LAST_PAGE = 10**9
+_COUNTED = "tenshot.counted"
+"""In the ASGI scope: that this request was counted for the rate limit of its key."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,11 @@ def _key(request: Request) -> KeyRecord:
     key: KeyRecord | Exception = request.scope[KEY]
     if isinstance(key, Exception):
         raise key
-    if rate := request.app.state.rates.count(key.id):
-        request.scope[RATE].update(rate.headers())
+    # Where FastAPI reads the other arguments, who asks is looked up once more: see `route.py`.
+    if not request.scope.get(_COUNTED):
+        request.scope[_COUNTED] = True
+        if rate := request.app.state.rates.count(key.id):
+            request.scope[RATE].update(rate.headers())
     return key
 
 

@@ -1,10 +1,11 @@
 """How often a key may ask."""
 
 import math
+import threading
 import time
 from dataclasses import dataclass
 
-from limits import parse_many
+from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
@@ -43,19 +44,26 @@ class Rates:
         """limit: such as `600/minute` or `20/second;10000/hour`; None: no limit. Raises ValueError."""
         self._limits = parse_many(limit) if limit else []
         self._counter = SlidingWindowCounterRateLimiter(MemoryStorage()) if limit else None
+        self._lock = threading.Lock()
 
     def count(self, key_id: str) -> Rate | None:
-        """Counts one request. None where there is no limit. Raises Throttled."""
+        """Counts one request, in every window or, where any is full, in none. None where there is no limit.
+
+        Raises Throttled.
+        """
         if self._counter is None:
             return None
-        allowed = [self._counter.hit(limit, key_id) for limit in self._limits]
-        stands = []
-        for limit in self._limits:
-            window = self._counter.get_window_stats(limit, key_id)
-            seconds = max(1, math.ceil(window.reset_time - time.time()))
-            stands.append(Rate(limit.amount, window.remaining, seconds))
-        if not all(allowed):
-            seconds = max(rate.seconds for rate, fine in zip(stands, allowed, strict=True) if not fine)
-            broken = self._limits[allowed.index(False)]
-            raise Throttled(f"this API key may ask {broken}; try again in {seconds} seconds", seconds)
+        with self._lock:
+            full = [limit for limit in self._limits if not self._counter.test(limit, key_id)]
+            for limit in [] if full else self._limits:
+                self._counter.hit(limit, key_id)
+            stands = [self._stand(limit, key_id) for limit in full or self._limits]
+        if full:
+            seconds = max(rate.seconds for rate in stands)
+            raise Throttled(f"this API key may ask {full[0]}; try again in {seconds} seconds", seconds)
         return min(stands, key=lambda rate: rate.remaining)
+
+    def _stand(self, limit: RateLimitItem, key_id: str) -> Rate:
+        assert self._counter is not None
+        window = self._counter.get_window_stats(limit, key_id)
+        return Rate(limit.amount, window.remaining, max(1, math.ceil(window.reset_time - time.time())))

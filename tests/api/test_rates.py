@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from vectors import vector_input
 
 from tenshot.api.keys import new_key
 from tenshot.api.rates import Rates, Throttled
@@ -46,6 +47,35 @@ def test_the_limit_that_is_nearest_is_told() -> None:
     with pytest.raises(Throttled, match="3 per 1 day") as raised:
         rates.count("a")
     assert raised.value.seconds > 3600
+
+
+def test_a_request_counts_once_whatever_its_arguments_are(serving: Callable[..., Any], tmp_path: Path) -> None:
+    with serving(Settings(data=tmp_path, rate_limit="100/hour")) as server:
+        app = server.store.create_app("v", "vectors", dim=8).id
+        with server.client(new_key(server.store.catalog, app).secret) as client:
+            asked = [
+                ("GET", "/v2/inputs/status", None),
+                ("GET", "/v2/inputs?page=1", None),
+                ("POST", "/v2/inputs?wait=0", {"inputs": [vector_input(0)]}),
+                ("POST", "/v2/models/searches?page=1", {"model_query": {"name": "*"}}),
+                ("POST", "/v2/inputs?wait=none", {"inputs": [vector_input(0)]}),
+                ("POST", "/v2/inputs?wait=0", {"inputs": 1}),
+                ("PATCH", "/v2/inputs", {"inputs": []}),
+            ]
+            answers = [client.request(method, path, json=body) for method, path, body in asked]
+            assert [answer.headers["ratelimit-remaining"] for answer in answers] == [
+                str(99 - i) for i in range(len(asked))
+            ], [answer.text for answer in answers]
+
+
+def test_what_is_refused_counts_in_no_window() -> None:
+    rates = Rates("2/hour;4/day")
+    for _ in range(2):
+        rates.count("a")
+    for _ in range(10):
+        with pytest.raises(Throttled, match="2 per 1 hour") as raised:
+            rates.count("a")
+        assert raised.value.seconds <= 3600
 
 
 def test_a_limit_that_is_none_is_refused_when_the_service_starts() -> None:
