@@ -8,7 +8,7 @@ from fastapi import Query
 
 from ..embeddings.images import ImageError
 from ..index.errors import BadRequest, InputNotFound, TenshotError
-from ..index.records import AddRequest, Input, InputChange, InputStatus
+from ..index.records import AddRequest, AddResult, Input, InputChange, InputStatus
 from . import status
 from .access import MOST_PER_PAGE, Caller, Paged, Reader, Writer
 from .answers import Answer, CountsAnswer, InputAnswer, InputOut, InputsAnswer, Json, answer, ok
@@ -50,7 +50,7 @@ def add(
             requests[place] = _request(one, caller)
         except (WireError, ImageError, TenshotError) as error:
             errors[place] = error
-    added = dict(zip(requests, caller.app.add_many(list(requests.values()), later=True), strict=True))
+    added = dict(zip(requests, _added(caller, list(requests.values())), strict=True))
     errors |= {place: result.error for place, result in added.items() if result.error}
     stored = {place: result.input for place, result in added.items() if result.input}
     pending = [one for one in stored.values() if one.status is InputStatus.PENDING]
@@ -180,6 +180,22 @@ def _request(one: InputIn, caller: Caller) -> AddRequest:
         return replace(common, image=image.data())
     caller.check_fetches()
     return replace(common, url=image.url)
+
+
+def _added(caller: Caller, requests: Sequence[AddRequest]) -> list[AddResult]:
+    """How each ended. They are stored batch by batch: what stops a later one is said of its items and of all behind.
+
+    Raises what stops the first one, since nothing is stored then.
+    """
+    results: list[AddResult] = []
+    try:
+        for result in caller.app.add_many(requests, later=True):
+            results.append(result)  # noqa: PERF402  what is stored must be known when the next batch fails
+    except Exception as error:
+        if not results or status.status_of(error) is None:
+            raise
+        results += [AddResult(request, error=error) for request in requests[len(results) :]]
+    return results
 
 
 def _wait(caller: Caller, pending: Sequence[Input], seconds: float) -> Mapping[str, Input]:

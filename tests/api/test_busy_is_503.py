@@ -45,6 +45,31 @@ def test_writing_is_503_with_a_time_to_come_again_and_nothing_is_done(
             assert client.post("/v2/inputs", json=body).status_code == 200
 
 
+def test_where_a_later_part_of_a_request_can_not_be_stored_each_item_says_whether_it_is(
+    taught: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are stored 32 at a time."""
+    add, calls = taught.app._catalog.inputs.add, []
+
+    def add_once(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) > 1:
+            raise StoreBusy("others are writing; try again")
+        return add(*arguments)
+
+    monkeypatch.setattr(taught.app._catalog.inputs, "add", add_once)
+    body = {"inputs": [vector_input(i % 8, id=f"new{i}") for i in range(80)]}
+    items = taught.call("POST", "/v2/inputs", body, (207, 10010))["inputs"]
+    assert [one["id"] for one in items] == [f"new{i}" for i in range(80)]
+    assert [one["status"]["code"] for one in items] == [30000] * 32 + [98004] * 48
+    assert items[-1]["status"]["details"] == "others are writing; try again"
+    taught.call("POST", "/v2/inputs", {"inputs": [vector_input(0, id="z")]}, (503, 98004))
+    monkeypatch.undo()
+    # Who sends again what was refused has each of them once.
+    taught.call("POST", "/v2/inputs", {"inputs": body["inputs"][32:]})
+    assert taught.call("GET", "/v2/inputs/status")["counts"]["processed"] == 110
+
+
 def test_work_that_finds_the_database_busy_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "_BUSY_S", 0.001)
     tries: list[str] = []
