@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic_core import to_json
+
 from ..index.records import LabelSource
 from .access import Caller, Writer
 from .answers import Answer, Json, ok
@@ -9,9 +11,12 @@ from .inputs import labels_of
 from .models import shown_version
 from .public import check_version, public_model
 from .route import new_router
+from .status import INVALID_REQUEST, WireError
 from .wire import FeedbackIn
 
 router = new_router("/v2", "feedback")
+_MOST_BYTES = 1 << 18
+"""Of what is kept of one, for it is kept for good."""
 
 
 @router.post("/models/{id}/feedback", response_model=Answer)
@@ -33,7 +38,7 @@ def on_version(id: str, version_id: str, body: FeedbackIn, caller: Writer) -> Js
 def on_search(body: FeedbackIn, caller: Writer) -> Json:
     """Which hit of a search was chosen."""
     info = body.input.feedback_info
-    caller.app.keep_feedback("search", {"search_id": info.search_id}, body.model_dump(exclude_none=True))
+    caller.app.keep_feedback("search", {"search_id": info.search_id}, _kept(body))
     return ok()
 
 
@@ -43,9 +48,17 @@ def _keep(caller: Caller, about: dict[str, Any], body: FeedbackIn) -> Json:
         check_version(public, version_id)
     else:
         shown_version(caller, caller.app.model(model_id), version_id)
-    labels = labels_of(body.input.data.concepts)
-    caller.app.keep_feedback("model", about, body.model_dump(exclude_none=True))
+    labels, kept = labels_of(body.input.data.concepts), _kept(body)
+    caller.app.keep_feedback("model", about, kept)
     id = body.input.id
     if labels and id and caller.store.catalog.apps.get(caller.app.id).teach_from_feedback and caller.app.existing([id]):
         caller.app.label(id, labels, source=LabelSource.FEEDBACK)
     return ok()
+
+
+def _kept(body: FeedbackIn) -> dict[str, Any]:
+    """What is remembered of it: not the bytes of a picture. Raises WireError where the rest is large."""
+    kept = body.model_dump(exclude_none=True, exclude={"input": {"data": {"image": {"base64"}}}})
+    if len(to_json(kept)) > _MOST_BYTES:
+        raise WireError(INVALID_REQUEST, f"feedback may have {_MOST_BYTES >> 10} KB beside its picture: send less")
+    return kept

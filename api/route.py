@@ -21,7 +21,6 @@ from .answers import Answer
 from .gate import TAKE
 from .parsing import body_of, memory_of
 
-_RESERVED = ("searches", "status", "feedback")
 _FAILURES = (400, 401, 403, 404, 405, 413, 415, 429, 500, 503, 507)
 _SMALL = 64 * 1024
 """Bytes that are parsed sooner than threads are changed, and too few to do harm."""
@@ -32,6 +31,8 @@ _KEY = APIKeyHeader(
 _Read = Callable[[Request], Awaitable[Any]]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Response])
 _Soon = Callable[..., Awaitable[Response]] | None
+_PATHS: set[str] = set()
+"""Of all routes that were made."""
 _SHORT: dict[Callable[..., Response], tuple[Callable[..., bool], _Soon]] = {}
 
 
@@ -60,6 +61,7 @@ class _Route(APIRoute):
         self._soon: _Soon
         self._short, self._soon = _SHORT.get(endpoint, (None, None))
         super().__init__(path, endpoint, **options)
+        _PATHS.add(path)
         if not others:
             self.app = self._answered
         # An empty body is an empty object, so where that will do none is needed.
@@ -69,10 +71,18 @@ class _Route(APIRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, found = super().matches(scope)
-        # These are paths of their own under other methods, never ids.
-        if self.path_format.endswith("/{id}") and found.get("path_params", {}).get("id") in _RESERVED:
+        # Under other methods `/v2/models/searches` is no id either.
+        beside, _, name = self.path_format.rpartition("/")
+        if match is not Match.NONE and name == "{id}" and f"{beside}/{found['path_params']['id']}" in _PATHS:
             return Match.NONE, {}
-        return match, found
+        return (Match.FULL if match is Match.PARTIAL and self._is_head(scope) else match), found
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # The server leaves the body out.
+        await super().handle({**scope, "method": "GET"} if self._is_head(scope) else scope, receive, send)
+
+    def _is_head(self, scope: Scope) -> bool:
+        return scope["method"] == "HEAD" and "GET" in (self.methods or ())
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()

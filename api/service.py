@@ -229,7 +229,8 @@ async def _http_error(request: Request, error: Exception) -> Json:
     if error.status_code == BAD_METHOD.http:
         # Each route knows one method of its path; what is allowed is those of all.
         routes = [one for one in request.app.routes if one.matches(request.scope)[0] is not Match.NONE]
-        allowed = sorted({method for one in routes for method in one.methods or ()})
+        methods = {method for one in routes for method in one.methods or ()}
+        allowed = sorted(methods | ({"HEAD"} if "GET" in methods else set()))
         return refusal(BAD_METHOD, f"allowed: {', '.join(allowed)}", {"Allow": ", ".join(allowed)})
     status = _BY_HTTP.get(error.status_code, BAD_FORMAT if error.status_code < 500 else SERVER_FAULT)
     return refusal(status, str(error.detail), error.headers)

@@ -8,9 +8,10 @@ import binascii
 
 from fastapi import Request
 
+from ..index.records import KeyRecord
 from ..index.store import Store
 from .answers import Json, LoginAnswer, TokenAnswer, ok
-from .keys import BadKey, authenticate
+from .keys import READ, BadKey, MissingScope, authenticate
 from .route import new_router
 from .wire import LoginIn
 
@@ -26,20 +27,22 @@ def token(request: Request) -> Json:
         secret = base64.b64decode(encoded, validate=True).decode().partition(":")[2] if kind.lower() == "basic" else ""
     except (binascii.Error, ValueError):
         secret = ""
-    _check(request, secret)
-    return ok(access_token=secret, expires_in=_SECONDS, scope="api_access_write api_access api_access_read")
+    key = _key(request, secret)
+    scope = "api_access_read" if set(key.scopes) == {READ} else "api_access_write api_access api_access_read"
+    return ok(access_token=secret, expires_in=_SECONDS, scope=scope)
 
 
 @router.post("/login", response_model=LoginAnswer)
 def login(body: LoginIn, request: Request) -> Json:
     """For any email and, as the password, an admin key: a session for managing apps and keys."""
-    _check(request, body.password)
+    if _key(request, body.password).app_id is not None:
+        raise MissingScope("a session is for managing apps and keys: the password must be an admin key")
     return ok(session_token=body.password, v2_user_id="me")
 
 
-def _check(request: Request, secret: str) -> None:
+def _key(request: Request, secret: str) -> KeyRecord:
     """Raises BadKey."""
     store: Store = request.app.state.store
     if not secret:
         raise BadKey("no API key was given: it is the secret, or the password", malformed=True)
-    authenticate(store.catalog, f"Key {secret}")
+    return authenticate(store.catalog, f"Key {secret}")

@@ -1,5 +1,6 @@
 """What users say of predictions and hits is kept; it teaches where the app is set so."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from vectors import vector_input
 
 def _feedback(id: str | None = "x5", **data: Any) -> Any:
     image = {"url": "http://nowhere.example/never-fetched.png"}
-    return {"input": {"id": id, "data": {"image": image, **data}, "feedback_info": {"event_type": "annotation"}}}
+    return {"input": {"id": id, "data": {"image": image} | data, "feedback_info": {"event_type": "annotation"}}}
 
 
 def _value_of_b(tenant: Any) -> float:
@@ -62,6 +63,14 @@ def test_a_region_without_a_judgement_is_accurate(taught: Any) -> None:
     taught.call(
         "POST", "/v2/models/abc/feedback", _feedback(regions=[{"region_info": {"feedback": "?"}}]), (400, 11100)
     )
+
+
+def test_the_bytes_of_a_picture_are_not_kept_and_the_rest_is_bounded(taught: Any) -> None:
+    picture = {"base64": base64.b64encode(bytes(300_000)).decode()}
+    for path in ("/v2/models/abc/feedback", "/v2/searches/feedback"):
+        taught.call("POST", path, _feedback(image=picture))
+        taught.call("POST", path, _feedback(metadata={"much": "x" * 300_000}), (400, 40001))
+    assert [one.body["input"]["data"]["image"] for one in taught.app.feedback()] == [{"allow_duplicate_url": False}] * 2
 
 
 def test_feedback_names_a_model_and_a_version_that_exist(taught: Any) -> None:

@@ -1,8 +1,10 @@
 """Older clients show their key as a token or a session."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 
 
 def test_a_client_s_id_and_secret_give_a_token_that_opens_the_app(server: Any, taught: Any) -> None:
@@ -39,3 +41,19 @@ def test_whoever_logs_in_with_an_admin_key_manages_apps_and_keys(server: Any) ->
     assert httpx.get(f"{server.url}/v2/inputs", headers={"Authorization": f"Key {key['id']}"}).status_code == 401
     refused = httpx.post(f"{server.url}/v2/login", json={"email": "a@b", "password": "guess"})
     assert (refused.status_code, refused.json()["status"]["code"]) == (401, 11009)
+
+
+@pytest.mark.parametrize("scopes", [("Read",), ("All",)])
+def test_a_key_of_an_app_gives_no_session(server: Any, tenant_of: Callable[..., Any], scopes: tuple[str, ...]) -> None:
+    key = tenant_of(scopes=scopes).key
+    refused = httpx.post(f"{server.url}/v2/login", json={"email": "a@b", "password": key})
+    assert (refused.status_code, refused.json()["status"]["code"]) == (403, 11007)
+    assert "session_token" not in refused.json()
+
+
+def test_a_token_says_no_more_than_its_key_may(server: Any, tenant_of: Callable[..., Any]) -> None:
+    said = {
+        scope: httpx.post(f"{server.url}/v2/token", auth=("any", tenant_of(scopes=(scope,)).key)).json()["scope"]
+        for scope in ("Read", "All")
+    }
+    assert said == {"Read": "api_access_read", "All": "api_access_write api_access api_access_read"}
