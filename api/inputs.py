@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Query
+from starlette.concurrency import run_in_threadpool
 
 from ..embeddings.images import ImageError
 from ..index.errors import BadRequest, InputNotFound, TenshotError
@@ -30,7 +31,7 @@ MOST_SECONDS = 60
 
 
 @router.post("", response_model=InputsAnswer, responses={207: {"model": InputsAnswer}})
-def add(
+async def add(
     body: InputsIn,
     caller: Writer,
     wait: Annotated[
@@ -42,29 +43,14 @@ def add(
     Uploads are ready when this answers. What lies behind a URL is waited for a while; what takes longer is pending, and
     becomes ready or failed later, also after a restart.
     """
-    _check_count(len(body.inputs))
-    requests: dict[int, AddRequest] = {}
-    errors: dict[int, Exception] = {}
-    for place, one in enumerate(body.inputs):
-        try:
-            requests[place] = _request(one, caller)
-        except (WireError, ImageError, TenshotError) as error:
-            errors[place] = error
-    added = dict(zip(requests, _added(caller, list(requests.values())), strict=True))
-    errors |= {place: result.error for place, result in added.items() if result.error}
-    stored = {place: result.input for place, result in added.items() if result.input}
+    stored, errors = await run_in_threadpool(_store, body, caller)
     pending = [one for one in stored.values() if one.status is InputStatus.PENDING]
-    settled = _wait(caller, pending, caller.settings.wait_seconds if wait is None else wait)
-    names = caller.names()
-    items: list[InputOut] = []
-    for place, one in enumerate(body.inputs):
-        if place in stored:
-            items.append(caller.show(settled.get(stored[place].id, stored[place]), names))
-        else:
-            reason = error_status(errors[place])
-            items.append({"id": one.id or "", "data": {"image": {"url": _url(one)}}, "status": reason})
-    overall = status.OK if not errors else FAILURE if not stored else MIXED
-    return answer(overall, inputs=items)
+    if pending:
+        waiting = [(caller.app.id, one.key) for one in pending]
+        caller.pictures.submit(waiting)
+        # In the loop, for threads are few: slow servers that one app names keep no other's request waiting.
+        await caller.pictures.wait_in_loop(waiting, caller.settings.wait_seconds if wait is None else wait)
+    return await run_in_threadpool(_added, body, caller, stored, errors, [one.id for one in pending])
 
 
 @router.get("", response_model=InputsAnswer)
@@ -182,7 +168,22 @@ def _request(one: InputIn, caller: Caller) -> AddRequest:
     return replace(common, url=image.url)
 
 
-def _added(caller: Caller, requests: Sequence[AddRequest]) -> list[AddResult]:
+def _store(body: InputsIn, caller: Caller) -> tuple[Mapping[int, Input], Mapping[int, Exception]]:
+    """The inputs that are stored now, and why the others are not, by place."""
+    _check_count(len(body.inputs))
+    requests: dict[int, AddRequest] = {}
+    errors: dict[int, Exception] = {}
+    for place, one in enumerate(body.inputs):
+        try:
+            requests[place] = _request(one, caller)
+        except (WireError, ImageError, TenshotError) as error:
+            errors[place] = error
+    results = dict(zip(requests, _results(caller, list(requests.values())), strict=True))
+    errors |= {place: result.error for place, result in results.items() if result.error}
+    return {place: result.input for place, result in results.items() if result.input}, errors
+
+
+def _results(caller: Caller, requests: Sequence[AddRequest]) -> list[AddResult]:
     """How each ended. They are stored batch by batch: what stops a later one is said of its items and of all behind.
 
     Raises what stops the first one, since nothing is stored then.
@@ -198,14 +199,25 @@ def _added(caller: Caller, requests: Sequence[AddRequest]) -> list[AddResult]:
     return results
 
 
-def _wait(caller: Caller, pending: Sequence[Input], seconds: float) -> Mapping[str, Input]:
-    """Sees to it that these inputs get their pictures, and how they are after a while."""
-    if not pending:
-        return {}
-    waiting = [(caller.app.id, one.key) for one in pending]
-    caller.pictures.submit(waiting)
-    caller.pictures.wait(waiting, seconds)
-    return caller.app.inputs_by_id([one.id for one in pending])
+def _added(
+    body: InputsIn,
+    caller: Caller,
+    stored: Mapping[int, Input],
+    errors: Mapping[int, Exception],
+    waited_for: Sequence[str],
+) -> Json:
+    """The answer. waited_for: ids of those that may have changed since they were stored."""
+    settled = caller.app.inputs_by_id(waited_for) if waited_for else {}
+    names = caller.names()
+    items: list[InputOut] = []
+    for place, one in enumerate(body.inputs):
+        if place in stored:
+            items.append(caller.show(settled.get(stored[place].id, stored[place]), names))
+        else:
+            reason = error_status(errors[place])
+            items.append({"id": one.id or "", "data": {"image": {"url": _url(one)}}, "status": reason})
+    overall = status.OK if not errors else FAILURE if not stored else MIXED
+    return answer(overall, inputs=items)
 
 
 def _change(one: InputIn, there: Input, action: Action) -> InputChange:

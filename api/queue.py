@@ -3,6 +3,7 @@
 What is to be done stands in SQL, so a restart takes it up again; a queue only knows what is being done now.
 """
 
+import asyncio
 import heapq
 import logging
 import threading
@@ -99,14 +100,14 @@ class Queue(Generic[K]):
         """How many things are under way or wait."""
         return len(self._under_way)
 
-    def settled(self, things: Iterable[K]) -> list[Future[None]]:
-        """What is done as soon as nothing more happens to each of those that are under way."""
-        with self._changed:
-            return [job.settled for thing in things if (job := self._under_way.get(thing))]
-
     def wait(self, things: Iterable[K], seconds: float) -> None:
         """Until none of these is under way any more, at most so long."""
-        wait(self.settled(things), seconds)
+        wait(self._settled(things), seconds)
+
+    async def wait_in_loop(self, things: Iterable[K], seconds: float) -> None:
+        """The same, and no thread waits."""
+        if settled := [asyncio.wrap_future(future) for future in self._settled(things)]:
+            await asyncio.wait(settled, timeout=seconds)
 
     def close(self) -> None:
         """Finishes what was begun, and leaves the rest."""
@@ -118,6 +119,10 @@ class Queue(Generic[K]):
         with self._changed:
             for thing in list(self._under_way):
                 self._end(thing)
+
+    def _settled(self, things: Iterable[K]) -> list[Future[None]]:
+        with self._changed:
+            return [job.settled for thing in things if (job := self._under_way.get(thing))]
 
     def _wait_for_turn(self, thing: K) -> None:
         self._waiting.setdefault(self._share(thing), deque()).append(thing)
