@@ -3,11 +3,15 @@
 What the wire itself knows of evaluations, the metrics of a version, is in `versions.py`.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated
+from functools import partial
+from typing import Annotated, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Query
 from pydantic import Field
+from starlette.requests import ClientDisconnect
 from typing_extensions import TypedDict
 
 from ..index.evaluation import WANTED_PRECISION
@@ -20,6 +24,7 @@ from .status import INVALID_REQUEST, WireError
 from .wire import MOST_NAMES, Body, Text, at_most
 
 router = new_router("/v2/models", "evaluations")
+T = TypeVar("T")
 
 
 class EvaluationAnswer(Answer):
@@ -57,7 +62,7 @@ class ThresholdsIn(Body):
 
 
 @router.get("/{id}/evaluation", response_model=EvaluationAnswer)
-def evaluate(
+async def evaluate(
     id: str,
     caller: Reader,
     precision: Annotated[float, Query(gt=0, le=1, description="Names the threshold for it.")] = WANTED_PRECISION,
@@ -67,18 +72,18 @@ def evaluate(
 
     `choice` is, for each concept, the lowest threshold that keeps to the precision.
     """
-    found = caller.app.evaluate(id, precision=precision)
+    found = await _in_turn(caller, partial(caller.app.evaluate, id, precision=precision))
     return ok(evaluation=found if judged else replace(found, judged=()))
 
 
 @router.get("/{id}/learning_curve", response_model=LearningCurveAnswer)
-def learning_curve(id: str, caller: Reader, draws: Annotated[int, Query(ge=1, le=20)] = DRAWS) -> Json:
+async def learning_curve(id: str, caller: Reader, draws: Annotated[int, Query(ge=1, le=20)] = DRAWS) -> Json:
     """How good the model was with 1, 2, 5, ... labels a concept on inputs held out, and whether ten more help."""
-    return ok(learning_curve=caller.app.learning_curve(id, draws=draws))
+    return ok(learning_curve=await _in_turn(caller, partial(caller.app.learning_curve, id, draws=draws)))
 
 
 @router.get("/{id}/comparison", response_model=ComparisonAnswer)
-def compare(
+async def compare(
     id: str,
     caller: Reader,
     before: Annotated[str, Query(description="The id of a version.")],
@@ -89,7 +94,7 @@ def compare(
 
     Both qualities are held against the labels of today, each labelled input judged without its own label.
     """
-    return ok(comparison=caller.app.compare(id, before, after, n=n))
+    return ok(comparison=await _in_turn(caller, partial(caller.app.compare, id, before, after, n=n)))
 
 
 @router.get("/{id}/thresholds", response_model=ThresholdsAnswer)
@@ -111,6 +116,18 @@ def set_thresholds(id: str, body: ThresholdsIn, caller: Writer) -> Json:
     else:
         caller.app.set_thresholds({one.id: one.threshold for one in body.thresholds}, id)
     return _thresholds(caller, id)
+
+
+async def _in_turn(caller: Caller, work: Callable[[], T]) -> T:
+    """What the work gives, when its turn comes: it takes long, so few do such work at once, and none for who has left.
+
+    Raises ClientDisconnect.
+    """
+    heavy: CapacityLimiter = caller.request.app.state.heavy
+    async with heavy:
+        if await caller.request.is_disconnected():
+            raise ClientDisconnect
+        return await to_thread.run_sync(work)
 
 
 def _thresholds(caller: Caller, id: str) -> Json:

@@ -118,6 +118,8 @@ def create_service(
         service.state.spare_threads = CapacityLimiter(2)
         # Parsing holds the interpreter's lock: two at once would only keep all others waiting for longer.
         service.state.parsing = CapacityLimiter(1)
+        # Evaluations of whole models, of which all apps together have so many threads.
+        service.state.heavy = CapacityLimiter(2)
         service.state.turns = Turns()
         own = ExitStack()
         opened = store or own.enter_context(opened_store(settings))
