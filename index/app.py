@@ -217,7 +217,8 @@ class App(Sight):
             query = self._query(image=image, crop=crop, text=text, vector=vector, input_id=input_id, concept=concept)
             if query is not None:
                 matches = self.search_vectors(query[None], k, where)
-                return [Hit(id, float(score)) for id, score in zip(matches.ids[0], matches.scores[0], strict=False)]
+                ids, scores = matches.ids[0], matches.scores[0]
+                return [Hit(id, score) for id, score in zip(ids, scores[: len(ids)].tolist(), strict=True)]
             return self.rank([] if concept is None else [Term(concept=concept)], k, where)
 
         return self._steadily(found)
@@ -233,8 +234,14 @@ class App(Sight):
         queries = check_vectors(vectors, self.dim)
         with stage("search"):
             keys, scores = self._collection.search(queries, k, None if where is None else self._matching(where))
-        ids = self._ids(np.unique(keys[keys >= 0]))
-        # An input deleted since the collection was asked has no id any more.
+        wanted = np.unique(keys[keys >= 0])
+        ids = self._ids(wanted)
+        if len(ids) < len(wanted):
+            # An input deleted since the collection was asked has no id any more: its score goes with it.
+            gone = ~np.isin(keys, np.fromiter(ids, dtype=np.int64, count=len(ids)))
+            order = np.argsort(gone, axis=1, kind="stable")
+            keys = np.take_along_axis(keys, order, axis=1)
+            scores = np.take_along_axis(np.where(gone, -np.inf, scores).astype(scores.dtype), order, axis=1)
         return Matches([[ids[key] for key in row if key in ids] for row in keys.tolist()], scores)
 
     @cached_property

@@ -305,7 +305,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Matches:
-    """Hits of many queries. `ids[i]` has as many ids as matched, at most k; scores are padded with -inf."""
+    """Hits of many queries. `ids[i]` has as many ids as matched, at most k; `scores[i]` theirs, then -inf up to k."""
 
     ids: list[list[str]]
     scores: FloatArray

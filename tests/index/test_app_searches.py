@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tenshot import Store
 from tenshot.index.app import App
 from tenshot.index.errors import BadRequest, InputNotFound, NotSupported
 from tenshot.index.ranking import Term
@@ -90,3 +91,19 @@ def test_where_there_are_no_words_a_concepts_name_finds_what_the_concept_does(ta
     assert taught.search(text="b", k=5) == taught.search(concept="b", k=5)
     with pytest.raises(NotSupported, match="words are understood by general, general-fast, clip"):
         taught.search(text="something else")
+
+
+def test_a_hit_keeps_its_own_score_while_others_are_deleted(store: Store, taught: App) -> None:
+    before = taught.search_vectors(QUERY, k=20)
+    scores = [dict(zip(ids, row.tolist(), strict=True)) for ids, row in zip(before.ids, before.scores, strict=True)]
+    gone = {before.ids[0][0], before.ids[0][7], before.ids[1][19]}
+    # A search in the middle of a deletion: SQL knows of it, the collection doesn't yet.
+    store.catalog.inputs.delete(taught.id, sorted(gone))
+    after = taught.search_vectors(QUERY, k=20)
+    for row, old in enumerate(scores):
+        left = len(after.ids[row])
+        assert left == 20 - len(gone & old.keys())
+        assert after.scores[row, :left].tolist() == [old[id] for id in after.ids[row]]
+        assert np.isneginf(after.scores[row, left:]).all()
+        hits = taught.search(vector=QUERY[row], k=20)
+        assert [(hit.input_id, hit.score) for hit in hits] == [(id, old[id]) for id in after.ids[row]]
