@@ -166,7 +166,7 @@ def test_what_libraries_log_and_warn_of_has_a_time_too_and_is_one_line(
 ) -> None:
     logged(format, "info")
     warnings.showwarning("old\nnews", UserWarning, "somewhere.py", 3)
-    logging.getLogger("uvicorn.error").info("Started server process [%d]", 7)
+    logging.getLogger("some.library").info("Started server process [%d]", 7)
     warned, started = capsys.readouterr().err.splitlines()
     for line, words in ((warned, "UserWarning: old"), (started, "Started server process [7]")):
         assert words in line
@@ -208,7 +208,7 @@ def test_more_at_once_than_allowed_are_told_to_wait_while_health_answers(tmp_pat
             go_on.wait(20)
 
         with TestClient(service) as client:
-            waiting = [threading.Thread(target=client.get, args=("/slow",)) for _ in range(3)]
+            waiting = [threading.Thread(target=client.get, args=("/slow",), kwargs={"headers": headers}) for _ in range(3)]
             for thread in waiting:
                 thread.start()
                 assert begun.acquire(timeout=20)
