@@ -208,7 +208,9 @@ def test_more_at_once_than_allowed_are_told_to_wait_while_health_answers(tmp_pat
             go_on.wait(20)
 
         with TestClient(service) as client:
-            waiting = [threading.Thread(target=client.get, args=("/slow",), kwargs={"headers": headers}) for _ in range(3)]
+            waiting = [
+                threading.Thread(target=client.get, args=("/slow",), kwargs={"headers": headers}) for _ in range(3)
+            ]
             for thread in waiting:
                 thread.start()
                 assert begun.acquire(timeout=20)
