@@ -16,6 +16,7 @@ from .eye import Eye
 from .records import AddRequest, Crop, Failure, FloatArray, Geo
 
 _MAX_ID = 200
+_MOST_LEVELS = 100
 _FAILURES = {UnsupportedFormat: Failure.FORMAT, ImageTooLarge: Failure.SIZE, ImageNotFound: Failure.FETCH}
 
 
@@ -104,6 +105,18 @@ def _check_json(value: object, what: str) -> None:
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise BadRequest(f"{what} must be plain JSON: {error}") from error
+    # Deeper ones could be stored, but not be written by everything that reads them again.
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _MOST_LEVELS:
+            raise BadRequest(f"{what} must be plain JSON of at most {_MOST_LEVELS} levels")
+        inner = (one.values() if isinstance(one, Mapping) else one for one in level if _holds(one))
+        level = [one for values in inner for one in values if _holds(one)]
+
+
+def _holds(value: object) -> bool:
+    return isinstance(value, Mapping | list | tuple)
 
 
 def check_geo(geo: Geo | None) -> None:

@@ -1,5 +1,6 @@
 """Every public call with bad input gives one error of the tree, and nothing is stored."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,7 @@ CALLS: list[tuple[Callable[[App], Any], type[Exception]]] = [
     (lambda app: app.add_vectors(ROW, concepts=[{"": True}]), BadRequest),
     (lambda app: app.add_vectors(ROW, metadata=[{"when": object()}]), BadRequest),
     (lambda app: app.add_vectors(ROW, metadata=[{"n": float("nan")}]), BadRequest),
+    (lambda app: app.add_vectors(ROW, metadata=[{"n": json.loads("[" * 101 + "]" * 101)}]), BadRequest),
     (lambda app: app.add_vectors(ROW, metadata=["text"]), BadRequest),  # type: ignore[list-item]
     (lambda app: app.add(PNG), ImageError),
     (lambda app: app.add(b""), ImageError),

@@ -131,6 +131,8 @@ CELLS: list[tuple[str, str, Any, str]] = [
     ("inputs", "metadata", '{"a": NaN}', "NaN"),
     ("inputs", "metadata", "[" * 100_000, "JSON"),
     ("inputs", "metadata", "[1]", "mapping"),
+    ("inputs", "metadata", '{"a":' * 101 + "1" + "}" * 101, "levels"),
+    ("feedback", "body", '{"a":' * 500 + "1" + "}" * 500, "levels"),
     ("inputs", "longitude", 1e30, "place"),
     ("inputs", "created_at", -(2**62), "whole number"),
     ("inputs", "created_at", 2**62, "whole number"),
