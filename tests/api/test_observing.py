@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from patience import becomes
 from vectors import vector_input
 
 from tenshot import Store
@@ -208,6 +209,7 @@ def test_more_at_once_than_allowed_are_told_to_wait_while_health_answers(tmp_pat
             go_on.wait(20)
 
         with TestClient(service) as client:
+            becomes(lambda: client.get("/readyz").status_code, 200)
             waiting = [
                 threading.Thread(target=client.get, args=("/slow",), kwargs={"headers": headers}) for _ in range(3)
             ]

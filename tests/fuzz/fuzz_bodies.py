@@ -18,7 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from http.client import HTTPConnection, HTTPException
 from multiprocessing.synchronize import Event
@@ -164,9 +164,9 @@ def target() -> Iterator[Target]:
 
 def fuzz(target: Target, requests: int, clients: int, largest: int, seed: int) -> Report:
     """Asks; what comes out depends on the seed alone, but for the order in which the clients come."""
-    connection = HTTPConnection(target.host, target.port, timeout=120)
-    connection.request("GET", "/openapi.json")
-    bodies = Bodies(json.loads(connection.getresponse().read()), largest)
+    with closing(HTTPConnection(target.host, target.port, timeout=120)) as connection:
+        connection.request("GET", "/openapi.json")
+        bodies = Bodies(json.loads(connection.getresponse().read()), largest)
     for method, path, _, keyed in bodies.with_body:
         _counted(target, method, path, b"{}", keyed)
     report = Report(requests, largest, idle_bytes=target.memory("VmRSS"))

@@ -189,6 +189,6 @@ def test_the_log_of_the_database_does_not_grow_while_an_export_is_read(store: St
 
 
 def test_a_full_disk_is_an_error_that_says_so(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Blobs, "folder", "/proc")
-    with pytest.raises(StorageFailed, match="can't be written"):
+    monkeypatch.setattr(app._blobs, "folder", Path("/proc"))
+    with pytest.raises(StorageFailed, match="can't be locked"):
         next(app.export_stream())
