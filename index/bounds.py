@@ -22,6 +22,6 @@ def check_count(value: object, what: str, most: int | None = None, *, least: int
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         raise BadRequest(f"{what} must be a whole number, not {value!r}")
     if value < least or (most is not None and value > most):
-        allowed = f"{least} or more" if most is None else f"between {least} and {most:,}"
+        allowed = f"{least} or more" if most is None else f"between {least} and {most}"
         raise BadRequest(f"{what} must be {allowed}, not {value}")
     return int(value)

@@ -106,7 +106,8 @@ def _check_json(value: object, what: str) -> None:
     except (TypeError, ValueError, RecursionError) as error:
         raise BadRequest(f"{what} must be plain JSON: {error}") from error
     # Deeper ones could be stored, but not be written by everything that reads them again.
-    level, depth = [value], 0
+    level: list[Any] = [value]
+    depth = 0
     while level:
         depth += 1
         if depth > _MOST_LEVELS:
