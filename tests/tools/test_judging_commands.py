@@ -128,7 +128,7 @@ def test_a_count_is_bounded_by_what_there_is_or_refused(letters: Callable[..., A
     for command in (("suggest", "-n"), ("doubt", "-n"), ("explain", "--input", "x0", "--neighbours")):
         assert "less than or equal to" in " ".join(letters(*command, n, expect=2).err.split())
     assert (
-        "shots must be between 1 and 1,000"
+        "shots must be between 1 and 1000"
         in letters("evaluate", "--workflows", "general-fast", "--shots", n, expect=1).err
     )
 
