@@ -155,7 +155,7 @@ def check_vectors(vectors: object, dim: int, names: Sequence[str] | None = None)
     bad = np.flatnonzero(~(np.isfinite(norms) & (norms > _ZERO)))
     if len(bad):
         # A direction all the same, where only the length is beyond float32.
-        rows = np.asarray(vectors, dtype=np.float64)[bad]
+        rows = array[bad].astype(np.float64)
         largest = np.abs(rows).max(axis=1, initial=0)
         beyond = np.isfinite(largest) & (largest > 1)
         rows = rows[beyond] / largest[beyond, None]

@@ -147,15 +147,6 @@ def test_an_open_snapshot_holds_no_descriptor(tmp_path: Path) -> None:
         np.testing.assert_allclose(np.linalg.norm(state.rows.take(np.arange(20)), axis=1), 1, atol=1e-5)
 
 
-@needs_limits
-def test_a_snapshot_that_cannot_be_opened_for_want_of_descriptors_stays(tmp_path: Path) -> None:
-    snapshots = _saved(tmp_path / "a")
-    for room in range(6):
-        with _descriptors(room):
-            snapshots.load(0)
-    assert snapshots.load(0) is not None
-
-
 def test_many_collections_are_looked_after_by_one_thread_and_one_that_seals() -> None:
     before, clouds = {thread.name for thread in threading.enumerate()}, Clouds()
     collections = [Collection(clouds.dim, SMALL) for _ in range(20)]

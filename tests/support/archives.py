@@ -161,13 +161,13 @@ def _with_pictures(store: Store, app: App) -> None:
     for number in range(4):
         id = f"p{number}"
         waiting = NewInput(id=id, vector=None, url=f"http://pictures.example/{number}.png", crop=(0.0, 0.0, 0.5, 1.0))
-        inputs.add(app.id, [waiting])
+        [added] = inputs.add(app.id, [waiting])
         if number == 2:
-            inputs.fail(app.id, id, Failure.FETCH, "it can't be reached")
+            inputs.fail(app.id, added.key, Failure.FETCH, "it can't be reached")
         elif number != 3:
             sha256 = store._blobs.put(png("discs", number, 16))
             vector = np.eye(DIM, dtype=np.float32)[number]
-            inputs.complete(app.id, NewInput(id=id, vector=vector, sha256=sha256, media_type="image/png"))
+            inputs.complete(app.id, added.key, NewInput(id=id, vector=vector, sha256=sha256, media_type="image/png"))
 
 
 @lru_cache(8)
