@@ -154,7 +154,7 @@ def check_vectors(vectors: object, dim: int, names: Sequence[str] | None = None)
         norms = np.linalg.norm(array, axis=1)
     bad = np.flatnonzero(~(np.isfinite(norms) & (norms > _ZERO)))
     if len(bad):
-        # A direction all the same, where only the length is beyond float32.
+        # A direction all the same, where the numbers are within float32 and only the length is not.
         rows = array[bad].astype(np.float64)
         largest = np.abs(rows).max(axis=1, initial=0)
         beyond = np.isfinite(largest) & (largest > 1)
@@ -164,5 +164,5 @@ def check_vectors(vectors: object, dim: int, names: Sequence[str] | None = None)
         bad = bad[~beyond]
     if len(bad):
         name = names[bad[0]] if names else f"row {bad[0]}"
-        raise BadVector(f"the vector of {name} is zero or not finite")
+        raise BadVector(f"the vector of {name} is zero or not finite in single precision")
     return np.asarray(array / norms[:, None], dtype=np.float32)
