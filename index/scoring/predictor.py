@@ -112,7 +112,8 @@ class Predictor:
     def probabilities(self, scores: Array) -> Array:
         """(q, C) in [0, 1] of scores (q, C)."""
         if self.temperature is not None:
-            return np.asarray(softmax(self.temperature * scores, axis=1))
+            # The softmax of no concepts at all is undefined.
+            return np.asarray(softmax(self.temperature * scores, axis=1)) if scores.size else scores
         slopes, offsets = self._lines
         odds = expit(slopes * scores + offsets)
         # At most one concept can be true: the values may sum to less than one (none of them), never to more.
