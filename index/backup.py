@@ -284,8 +284,9 @@ def _copy(source: Blobs, target: Blobs, named: Iterable[str], told: Told) -> set
     hashes = sorted(named)
     for done, sha256 in enumerate(hashes, 1):
         if not target.is_whole(sha256):
-            if source.is_whole(sha256):
-                batch.append(source.get(sha256))
+            # Read once: others may delete it meanwhile.
+            if (content := source.whole(sha256)) is not None:
+                batch.append(content)
             else:
                 lost.add(sha256)
         if len(batch) == _AT_ONCE or sum(map(len, batch)) > _MOST_AT_ONCE or done == len(hashes):

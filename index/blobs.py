@@ -109,15 +109,19 @@ class Blobs:
 
     def is_whole(self, sha256: str) -> bool:
         """Whether it is there and is what its hash names; everything is read."""
+        return self.whole(sha256) is not None
+
+    def whole(self, sha256: str) -> bytes | None:
+        """Its content, if it is there and is what its hash names."""
         try:
-            with open_regular(self._path(sha256)) as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-        except (NotFound, FileNotFoundError):
-            return False
+            content = self.get(sha256)
+        except NotFound:
+            return None
         except OSError as error:
             if error.errno == errno.EIO:
-                return False
+                return None
             raise
+        return content if hashlib.sha256(content).hexdigest() == sha256 else None
 
     def get(self, sha256: str) -> bytes:
         """Raises NotFound."""
