@@ -447,7 +447,7 @@ class ExclusiveScorer:
                 self._teaching[key] = 0
             else:
                 self._teaching.pop(key, None)
-        jury = sorted(self._sample.chosen())
+        jury = self._sample.chosen
         if self._fits:
             self._fits = [self._follow(fit, changed, jury) for fit in self._fits]
         else:

@@ -24,6 +24,7 @@ FEW_LEFT = LANDMARKS * 3 // 4
 _JITTER = 1e-4
 """Added to the landmarks' own kernel matrix, as a share of the noise: copies among them must not matter."""
 _CHUNK = 1024
+_CACHED = 64
 
 
 class LandmarkRidge:
@@ -40,8 +41,9 @@ class LandmarkRidge:
         # In single precision: with very many targets and examples these are the largest arrays.
         self._targets = targets.astype(np.float32)
         self._features, self._weights = features, weights
-        system, right = self._sums(slice(None))
-        self._system = KernelRidge(system + noise * kernel, noise * _JITTER, right, follow=self._follow)
+        system, right = self._sums()
+        system += noise * kernel
+        self._system = KernelRidge(system, noise * _JITTER, right, follow=self._follow)
         self._free: list[int] = []
         self._place: dict[int, int] = {}
         """Slot of an example of the jury -> its place in what follows, where free places hold zeros."""
@@ -98,9 +100,9 @@ class LandmarkRidge:
         places, slots = list(self._place.values()), list(self._place)
         # As it is kept, to the bit: what is added must be what is taken away one day.
         self._jury[places, slot] = self._features[slots, slot]
-        pairs, right = self._sums([slot])
-        itself, pairs[0, slot] = float(pairs[0, slot]) + self._noise * self_kernel, 0
-        return self._system.add(pairs[0] + self._noise * kernel, itself, right[0])
+        pairs, right = self._sums_at(slot)
+        itself, pairs[slot] = float(pairs[slot]) + self._noise * self_kernel, 0
+        return self._system.add(pairs + self._noise * kernel, itself, right)
 
     def remove_landmark(self, slot: int) -> None:
         self._system.remove(slot)
@@ -146,17 +148,28 @@ class LandmarkRidge:
 
         return solved
 
-    def _sums(self, landmarks: slice | list[int]) -> tuple[Array, Array]:
-        """Features at these landmarks times those at all, (l, capacity), and times targets, (l, T): summed up."""
-        width, capacity = self._features[:0, landmarks].shape[1], self._features.shape[1]
-        pairs, right = np.zeros((width, capacity)), np.zeros((width, self._targets.shape[1]))
+    def _sums(self) -> tuple[Array, Array]:
+        """Weighted products of features with features, the upper triangle of (m, m), and with targets, (m, T)."""
+        landmarks = self._features.shape[1]
+        pairs, right = np.zeros((landmarks, landmarks), order="F"), np.zeros((landmarks, self._targets.shape[1]))
         for start in range(0, len(self._features), _CHUNK):
             rows = slice(start, start + _CHUNK)
-            chunk = self._features[rows].astype(np.float64)
-            weighted = (chunk[:, landmarks] * self._weights[rows, None]).T
-            pairs += weighted @ chunk
-            right += weighted @ self._targets[rows]
+            roots = np.sqrt(self._weights[rows])[:, None]
+            chunk = self._features[rows] * roots
+            # Half of a plain product's work.
+            pairs = blas.dsyrk(1.0, chunk.T, beta=1.0, c=pairs, overwrite_c=1)
+            right += chunk.T @ (self._targets[rows] * roots)
         return pairs, right
+
+    def _sums_at(self, landmark: int) -> tuple[Array, Array]:
+        """The same for one landmark: (m,) and (T,)."""
+        weighted = self._features[:, landmark] * self._weights
+        pairs = np.zeros(self._features.shape[1])
+        # So few rows at a time that what is widened to double precision stays in the processor's cache.
+        for start in range(0, len(weighted), _CACHED):
+            rows = slice(start, start + _CACHED)
+            pairs += weighted[rows] @ self._features[rows].astype(np.float64)
+        return pairs, weighted @ self._targets
 
     def _widen(self) -> None:
         """As many columns as there are slots of landmarks."""
@@ -219,7 +232,7 @@ class LandmarkFit:
             backwards=True,
         )
         self._jury = Sample({key: self._side(group) for key, group in zip(keys, groups, strict=True)}, jury)
-        landmarks = sorted(self._sample.chosen())
+        landmarks = self._sample.chosen
         self._landmark = {key: slot for slot, key in enumerate(landmarks, start=count)}
         self._groups = np.full(len(self.slot), -1)
         self._groups[slots] = groups
@@ -242,7 +255,7 @@ class LandmarkFit:
         self._vectors = _padded(vectors, len(self._ridge.votes))
         self._landmark_rows = np.full(len(self._vectors), -1)
         self._landmark_rows[list(self._landmark.values())] = examples.rows(landmarks)
-        self._ridge.judge(sorted({*range(count), *(self.slot[key] for key in self._jury.chosen())}), [])
+        self._ridge.judge(sorted({*range(count), *(self.slot[key] for key in self._jury.chosen)}), [])
 
     def __contains__(self, key: int) -> bool:
         """Whether it is taught."""
@@ -305,7 +318,7 @@ class LandmarkFit:
     @property
     def jury(self) -> list[int]:
         """Keys, ascending; the background is not among them, but what of it is taught."""
-        return sorted(self._jury.chosen())
+        return self._jury.chosen
 
     def judged(self, keys: Iterable[int]) -> Array:
         """(n, T): what the others predict for members of the jury."""

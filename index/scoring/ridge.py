@@ -25,14 +25,19 @@ _BLOCK = 64
 
 def spd_inverse(matrix: Array) -> Array:
     """The inverse of a symmetric positive definite matrix, by Cholesky."""
+    upper = np.triu(_upper_inverse(matrix))
+    return np.asarray(upper + np.triu(upper, 1).T, dtype=np.float64)
+
+
+def _upper_inverse(matrix: Array) -> Array:
+    """Its upper triangle, of which the matrix's is enough; what lies below means nothing."""
     if not len(matrix):
         return matrix
     # From the factor itself: a third of the work of solving for the identity.
-    factor, failed = lapack.dpotrf(matrix, lower=0)
+    factor, failed = lapack.dpotrf(matrix, lower=0, clean=0)
     if failed:
         raise LinAlgError("the matrix is not positive definite")
-    upper, _ = lapack.dpotri(factor, lower=0)
-    return np.asarray(np.triu(upper) + np.triu(upper, 1).T, dtype=np.float64)
+    return np.asarray(lapack.dpotri(factor, lower=0, overwrite_c=1)[0])
 
 
 class KernelRidge:
@@ -45,17 +50,21 @@ class KernelRidge:
     """
 
     def __init__(self, kernel: Array, noise: float, targets: Array, follow: Follow | None = None) -> None:
-        """kernel (n, n), targets (n, T); examples take the slots 0..n-1. follow is told of every change."""
+        """kernel (n, n), of which the upper triangle is enough, targets (n, T); examples take the slots 0..n-1.
+
+        follow is told of every change.
+        """
         count = len(kernel)
         self.noise = noise
         self._follow = follow
         capacity = count + _BLOCK
         self._inverse = np.zeros((capacity, capacity), order="F")
-        self._inverse[:count, :count] = spd_inverse(kernel + noise * np.eye(count))
+        noisy = np.array(kernel, order="F")
+        noisy[np.diag_indices(count)] += noise
+        self._inverse[:count, :count] = _upper_inverse(noisy)
         self.targets = np.zeros((capacity, targets.shape[1]))
         self.targets[:count] = targets
-        self.alpha = np.zeros_like(self.targets)
-        self.alpha[:count] = self._inverse[:count, :count] @ targets
+        self.alpha = np.asarray(blas.dsymm(1.0, self._inverse, self.targets), order="C")
         self._free = list(range(capacity - 1, count - 1, -1))
 
     @property

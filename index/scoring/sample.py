@@ -1,7 +1,9 @@
 """A few keys that stand for many: the same ones for the same keys, in whatever order they came."""
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +39,10 @@ class Sample:
             order.sort()
         self._shares = self._shared_out()
 
+    @cached_property
     def chosen(self) -> list[int]:
-        """Those in the sample."""
-        return [key for group in self._orders for key in self._of(group)]
+        """Those in the sample, ascending."""
+        return sorted(key for group, share in self._shares.items() for _, key in self._orders[group][:share])
 
     def set(self, key: int, group: int | None) -> tuple[set[int], set[int]]:
         """The key is of this group now, or (None) there no more. Those that came into the sample, and those that left.
@@ -51,29 +54,35 @@ class Sample:
             self._group[key] = group
         if old == group:
             return set(), set()
-        before, shares = {g: self._of(g) for g in (old, group) if g is not None}, self._shares
+        moved = Counter[int]()
         [entry] = self._entries(np.array([key]))
         if old is not None:
-            order = self._orders[old]
-            del order[bisect_left(order, entry)]
+            order, share = self._orders[old], self._shares[old]
+            place = bisect_left(order, entry)
+            del order[place]
+            if place < share:
+                moved[key] -= 1
+                moved.update(key for _, key in order[share - 1 : share])
             if not order:
                 del self._orders[old]
         if group is not None:
-            insort(self._orders.setdefault(group, []), entry)
-        self._shares = self._shared_out()
-        came, left = set[int](), set[int]()
-        for g in shares.keys() | self._shares.keys():
-            was, now = shares.get(g, 0), self._shares.get(g, 0)
-            if g in before:
-                came.update(self._of(g))
-                left.update(before[g])
-            elif was != now:
-                between = {k for _, k in self._orders[g][min(was, now) : max(was, now)]}
-                (came if now > was else left).update(between)
-        return came - left, left - came
-
-    def _of(self, group: int) -> list[int]:
-        return [key for _, key in self._orders.get(group, ())[: self._shares.get(group, 0)]]
+            order, share = self._orders.setdefault(group, []), self._shares.get(group, 0)
+            place = bisect_left(order, entry)
+            order.insert(place, entry)
+            if place < share:
+                moved[key] += 1
+                moved.subtract(key for _, key in order[share : share + 1])
+        shares, self._shares = self._shares, self._shared_out()
+        for g, now in self._shares.items():
+            was = shares.get(g, 0)
+            if was < now:
+                moved.update(key for _, key in self._orders[g][was:now])
+            elif was > now:
+                moved.subtract(key for _, key in self._orders[g][now:was])
+        came, left = ({key for key, times in moved.items() if times == way} for way in (1, -1))
+        if came or left:
+            self.__dict__.pop("chosen", None)
+        return came, left
 
     def _entries(self, keys: NDArray[np.int64]) -> list[tuple[int, int]]:
         places = shuffled(keys).tolist()

@@ -109,7 +109,7 @@ def test_a_sample_depends_on_the_keys_alone_and_gives_every_group_its_share() ->
     rng = np.random.default_rng(0)
     groups = {key: 0 if key < 5 else 1 + key % 2 for key in range(200)}
     sample = Sample(groups, 50)
-    chosen = set(sample.chosen())
+    chosen = set(sample.chosen)
     for _ in range(500):
         key = int(rng.integers(300))
         group = None if rng.random() < 0.4 else int(rng.integers(3))
@@ -121,13 +121,14 @@ def test_a_sample_depends_on_the_keys_alone_and_gives_every_group_its_share() ->
         if group is not None:
             groups[key] = group
         assert len(came) + len(left) <= 4
-    assert chosen == set(sample.chosen()) == set(Sample(groups, 50).chosen())
+        assert sorted(chosen) == sample.chosen
+    assert chosen == set(sample.chosen) == set(Sample(groups, 50).chosen)
     assert len(chosen) == 50
-    assert set(range(5)) <= set(Sample({key: 0 if key < 5 else 1 for key in range(200)}, 50).chosen())
+    assert set(range(5)) <= set(Sample({key: 0 if key < 5 else 1 for key in range(200)}, 50).chosen)
 
 
 def test_samples_from_both_ends_have_nothing_in_common_where_there_are_keys_enough() -> None:
     groups = dict.fromkeys(range(200), 0)
     first, last = Sample(groups, 50), Sample(groups, 50, backwards=True)
-    assert not set(first.chosen()) & set(last.chosen())
-    assert set(Sample(groups, 200).chosen()) == set(Sample(groups, 200, backwards=True).chosen())
+    assert not set(first.chosen) & set(last.chosen)
+    assert set(Sample(groups, 200).chosen) == set(Sample(groups, 200, backwards=True).chosen)
