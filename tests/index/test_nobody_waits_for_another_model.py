@@ -29,12 +29,12 @@ class Held:
     def __len__(self) -> int:
         return len(self._collection)
 
-    def get(self, keys: KeyArray) -> FloatArray:
+    def present(self, keys: KeyArray) -> tuple[KeyArray, FloatArray]:
         if self._wanted(keys):
             self.reached.set()
             assert self.let_go.wait(PATIENCE)
-        vectors: FloatArray = self._collection.get(keys)
-        return vectors
+        there: tuple[KeyArray, FloatArray] = self._collection.present(keys)
+        return there
 
 
 def hold(app: App, wanted: Callable[[KeyArray], bool]) -> Held:
