@@ -13,7 +13,9 @@ from .predictor import Predictor, Summary, sparse_columns
 from .text_prior import TextPrior
 
 MOST_VOTERS = 4096
-"""Votes on all concepts with few labels each; beyond, their summary stands in, wholly from twice as many on."""
+"""Images that vote on any concept; beyond, a summary stands in for those of concepts with few labels each, wholly from
+twice as many on. What a prediction costs grows with the images, hardly with how many concepts each votes on.
+"""
 
 AnyConceptScorer = ConceptScorer | LandmarkConceptScorer
 
@@ -77,10 +79,9 @@ class IndependentScorer:
 
         return judged
 
-    def _summary(self, rows: FloatArray) -> Summary | None:
-        """Of the votes on concepts with few labels each, where all together are so many that predictions take long."""
+    def _summary(self, rows: FloatArray, count: int) -> Summary | None:
+        """Of the votes on concepts with few labels each, where count, images that vote, makes predictions take long."""
         small = {id: concept for id, concept in self._concepts.items() if isinstance(concept, ConceptScorer)}
-        count = sum(len(self._votes[concept].rows) for concept in small)
         known, self._summaries = self._summaries, {}
         if count <= MOST_VOTERS:
             return None
@@ -139,9 +140,9 @@ def brought_up_to_date(
 def predictor_of(
     examples: Examples,
     votes: Mapping[str, Votes],
-    summary: Callable[[FloatArray], Summary | None] = lambda rows: None,
+    summary: Callable[[FloatArray, int], Summary | None] = lambda rows, count: None,
 ) -> Predictor:
-    """Of independent concepts, id -> votes; summary: of the votes of all rows, where it is worth one."""
+    """Of independent concepts, id -> votes; summary: of the votes of all rows, of which so many vote."""
     background, each = examples.background, list(votes.values())
     keys, rows = examples.all()
     said = [v.voters for v in each]
@@ -166,7 +167,7 @@ def predictor_of(
         curves=tuple(v.curve for v in each),
         mutually_exclusive=False,
         low_confidence=np.array([v.low_confidence for v in each], dtype=np.bool_),
-        summary=summary(rows),
+        summary=summary(rows, len(voters)),
         texts=_texts(each, len(examples.space.mean)),
     )
 

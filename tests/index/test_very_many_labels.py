@@ -44,6 +44,11 @@ def test_few_labels_are_not_summed_up_and_the_first_that_are_change_little(place
     np.testing.assert_allclose(values, replace(first, summary=None).values(place.vectors[4700:]), atol=1e-3)
 
 
+def test_very_many_labels_of_few_images_are_not_summed_up(place: World) -> None:
+    labels = {f"c{c}": {key: bool(place.truth[key] == c) for key in range(500)} for c in range(30)}
+    assert place.scorer(labels, "independent").predictor().summary is None
+
+
 def test_no_more_vote_than_must(place: World) -> None:
     predictor = place.scorer(labels_of(place, 2600), "exclusive and closed").predictor()
     assert len(predictor.voters) == LANDMARKS
