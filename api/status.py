@@ -109,6 +109,7 @@ _TABLE: dict[type[Exception], Status] = {
     errors.TenshotError: INVALID_REQUEST,
     errors.StorageFailed: STORAGE_FAILED,
     errors.StoreBusy: BUSY,
+    errors.StoreClosed: NOT_READY,
     errors.NotFound: NOT_FOUND,
     errors.InputNotFound: INPUT_NOT_FOUND,
     errors.ModelNotFound: MODEL_NOT_FOUND,

@@ -6,7 +6,7 @@ Thread-safe.
 
 import os
 from collections.abc import Generator, Mapping, Sequence
-from functools import cached_property
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from . import explanation
 from .bounds import check_count, check_text
 from .errors import BadRequest, NothingToLearn, NotSupported
 from .intake import check_id, check_vectors
-from .ranking import Probabilities, Ranking, Term, rank
+from .ranking import Ranking, Term, rank
 from .records import (
     THRESHOLD,
     Crop,
@@ -49,7 +49,9 @@ class App(Sight):
     """Opened by a `Store`, never made directly."""
 
     def __repr__(self) -> str:
-        return f"App({self.name!r}, workflow={self.recipe.workflow!r}, dim={self.dim}, inputs={len(self._collection)})"
+        memory = self._memory
+        rows = "closed" if self._closed else f"inputs={len(memory.collection)}" if memory else "not in memory"
+        return f"App({self.name!r}, workflow={self.recipe.workflow!r}, dim={self.dim}, {rows})"
 
     # Predicting
 
@@ -82,6 +84,7 @@ class App(Sight):
 
     def check_vectors(self, vectors: object) -> FloatArray:
         """(n, dim) float32 of unit length, as this app would use them. Raises BadVector."""
+        self._check_open()
         return check_vectors(vectors, self.dim)
 
     def predict(
@@ -244,10 +247,6 @@ class App(Sight):
             scores = np.take_along_axis(np.where(gone, -np.inf, scores).astype(scores.dtype), order, axis=1)
         return Matches([[ids[key] for key in row if key in ids] for row in keys.tolist()], scores)
 
-    @cached_property
-    def _probabilities(self) -> Probabilities:
-        return Probabilities()
-
     def rank(self, terms: Sequence[Term], k: int = 20, where: Where | None = None, *, offset: int = 0) -> list[Hit]:
         """The best inputs by several terms at once: mean of the terms' scores, each in [0, 1]; all must be known."""
         ranked, scores = self._ranked(terms, k, where, offset)
@@ -284,7 +283,8 @@ class App(Sight):
             count = int(np.count_nonzero(nearest[0] >= 0))
             return nearest[0, offset:count], _in_unit(cosines[0, offset:count])
         keys = self._collection.keys() if where is None else self._catalog.inputs.where(self.id, where)
-        ranking = Ranking(self._collection, self._predictor_for(None, None), self._probabilities)
+        memory = self._up_to_date()
+        ranking = Ranking(memory.collection, self._predictor_for(None, None), memory.probabilities)
         with stage("search"):
             ranked, scores = rank(ranking, terms, keys, offset + k)
         return ranked[offset:], scores[offset:]
@@ -310,7 +310,15 @@ class App(Sight):
             wanted = ExportFormat(format)
         except ValueError:
             raise BadRequest(f"there is no format {format!r}, only {', '.join(ExportFormat)}") from None
-        return export(self._catalog, self._blobs, self.id, wanted)
+        self._check_open()
+        return self._while_open(export(self._catalog, self._blobs, self.id, wanted))
+
+    def _while_open(self, members: Members) -> Members:
+        """The same, as long as the store is open; the app may be deleted meanwhile."""
+        with closing(members):
+            for member in members:
+                self._blobs.check_open()
+                yield member
 
     def _matching(self, where: Where) -> KeyFilter:
         return self._catalog.inputs.matching(self.id, where, self._collection.filter)

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from .errors import NotFound, StorageFailed, TenshotError
 from .files import FILE_MODE, create, is_sha256, make_folder, open_regular, sync
+from .lease import Lease
 
 _log = logging.getLogger("tenshot.index")
 _STRAY = re.compile(r"[0-9a-f]{64}\..+\.new")
@@ -49,6 +50,7 @@ class Blobs:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         """A local folder, whatever its name looks like."""
         self.folder = Path(folder)
+        self._lease = Lease("its pictures")
         self._thread = threading.local()
         self._pinning = threading.Lock()
         self._pins: list[Pin] = []
@@ -65,6 +67,10 @@ class Blobs:
 
         Folders are synced once for all, so that many cost a disk little more than half of what they do one by one.
         """
+        with self._lease.writing():
+            return self._put_many(contents)
+
+    def _put_many(self, contents: Iterable[bytes]) -> list[str]:
         hashes = []
         drafts: dict[Path, Path] = {}
         changed: set[Path] = set()
@@ -187,6 +193,14 @@ class Blobs:
                 except TenshotError as error:
                     _log.warning("%d pictures are left: %s; `tenshot doctor --repair` deletes them", len(hashes), error)
 
+    def check_open(self) -> None:
+        """Raises StoreClosed."""
+        self._lease.check()
+
+    def close(self) -> None:
+        """When what is being written is; afterwards everything raises StoreClosed. May be called again."""
+        self._lease.end()
+
     def _free(self, hashes: list[str], unused: Unused) -> list[str]:
         """Those that nobody has pinned; the others are left to the pins."""
         with self._pinning:
@@ -226,7 +240,7 @@ class Blobs:
                 raise RuntimeError("who keeps blobs would wait for itself to delete some: delete afterwards")
             yield
             return
-        with ExitStack() as held:
+        with self._lease.writing(), ExitStack() as held:
             try:
                 make_folder(self.folder)
                 # Who waits to delete has the turn meanwhile, so that others who keep can't go on overtaking.
@@ -239,7 +253,11 @@ class Blobs:
             yield
 
     def _path(self, sha256: str) -> Path:
-        """Where a blob lies. Raises NotFound for what can't be one's name: no other path is ever made of it."""
+        """Where a blob lies. Raises NotFound for what can't be one's name: no other path is ever made of it.
+
+        And StoreClosed: whatever is asked of a blob comes by here.
+        """
+        self.check_open()
         if not is_sha256(sha256):
             raise NotFound(f"no blob {sha256!r}: a SHA-256 is 64 hexadecimal digits in lower case")
         return self.folder / sha256[:2] / sha256[2:4] / sha256

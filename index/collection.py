@@ -197,10 +197,11 @@ class Collection:
         self._keeper.wait()
 
     def close(self) -> None:
-        """Lets the memory go; nothing may be asked afterwards."""
+        """Ends what is done in the background, with a snapshot; nothing may be written afterwards.
+
+        Who still searches gets the rows of this moment: their memory goes with the last who holds the collection.
+        """
         self._keeper.close()
-        with self._current.lock:
-            self._current.state = State.empty(self.dim)
 
     def _search(self, unit: FloatArray, k: int, where: KeyFilter | None) -> tuple[KeyArray, FloatArray]:
         state = self._current.state

@@ -5,8 +5,10 @@ answer. Reads never wait for that lock, and it is not held while a model runs.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -24,10 +26,11 @@ from .blobs import Blobs
 from .bounds import check_count, check_text
 from .catalog import Catalog
 from .collection import Collection, CollectionFacts
-from .errors import BadRequest, InputNotFound, InputNotReady, TenshotError
+from .errors import BadRequest, InputNotFound, InputNotReady, StoreClosed, TenshotError
 from .eye import Eye
 from .intake import check_concepts, check_geo, check_id, check_metadata, check_regions, check_vectors, failure_of
 from .names import Names
+from .ranking import Probabilities
 from .records import (
     AddRequest,
     AddResult,
@@ -55,6 +58,15 @@ _BATCH = 32
 """Pictures that `add_many` decodes, embeds and commits together."""
 _MOST_ROWS = 1 << 62
 """What SQL counts to, and more than there are."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What an app can be searched and judged by without asking SQL."""
+
+    collection: Collection
+    teacher: Teacher
+    probabilities: Probabilities = field(default_factory=Probabilities)
 
 
 class Library:
@@ -85,21 +97,26 @@ class Library:
         self._space_saved: object = None
         self._behind = False
         """A write was interrupted between SQL and memory."""
-        self._memory = self._remembered(record)
+        self._closed = False
+        self.used_at = 0.0
+        """When anybody asked for the memory, by the monotonic clock."""
+        # None: nobody has asked for long, or the app is closed. Only changed under the lock.
+        self._memory: Memory | None = self._remembered(record)
         self._resume(self._teacher)
 
     @property
     def _collection(self) -> Collection:
-        return self._up_to_date()[0]
+        return self._up_to_date().collection
 
     @property
     def _teacher(self) -> Teacher:
-        return self._up_to_date()[1]
+        return self._up_to_date().teacher
 
-    def _remembered(self, record: AppRecord) -> tuple[Collection, Teacher]:
+    def _remembered(self, record: AppRecord) -> Memory:
         """What SQL holds of the app, in memory."""
         collection, recipe = self._collections(record), Recipe(**record.recipe)
-        return collection, self._taught(collection, recipe, Names(self.id, recipe, self._catalog, self._embedders))
+        names = Names(self.id, recipe, self._catalog, self._embedders)
+        return Memory(collection, self._taught(collection, recipe, names))
 
     def _taught(self, collection: Collection, recipe: Recipe, names: Names) -> Teacher:
         return Teacher(collection, _power(recipe), self._catalog.labels.all(self.id).by_concept(), names)
@@ -109,17 +126,55 @@ class Library:
             teacher.resume(space)
             self._space_saved = space
 
-    def _up_to_date(self) -> tuple[Collection, Teacher]:
-        """The memory; where a write was interrupted, with what SQL holds of it."""
-        if self._behind:
+    def _up_to_date(self) -> Memory:
+        """The memory; where a write was interrupted, with what SQL holds of it. Raises StoreClosed or AppNotFound."""
+        self.used_at = time.monotonic()
+        memory = self._memory
+        if memory is None or self._behind:
             with self._lock:
-                if self._behind:
-                    collection, teacher = self._memory
-                    collection.catch_up()
-                    teacher = self._taught(collection, self.recipe, teacher.names)
-                    self._resume(teacher)
-                    self._memory, self._behind = (collection, teacher), False
-        return self._memory
+                self._check_open()
+                memory = self._memory
+                if memory is None:
+                    memory = self._remembered(self._catalog.apps.get(self.id))
+                    self._resume(memory.teacher)
+                elif self._behind:
+                    memory.collection.catch_up()
+                    memory = Memory(
+                        memory.collection, self._taught(memory.collection, self.recipe, memory.teacher.names)
+                    )
+                    self._resume(memory.teacher)
+                self._memory, self._behind = memory, False
+        return memory
+
+    def _check_open(self) -> None:
+        if self._closed:
+            self._catalog.apps.get(self.id)  # which knows whether it is the store that was closed, or the app deleted
+            raise StoreClosed(f"the app {self.name!r} is closed: open the store again")
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether its vectors and labels are; if not, who asks for them waits until they are read."""
+        return self._memory is not None
+
+    def load(self) -> None:
+        """Reads them, if they are not in memory. Raises StoreClosed or AppNotFound."""
+        self._up_to_date()
+
+    def rest(self) -> bool:
+        """Lets the memory go, until somebody asks for it again; False where the app is being written."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self._let_go()
+        finally:
+            self._lock.release()
+        return True
+
+    def _let_go(self) -> None:
+        """The caller holds the lock. Who reads at this moment goes on with what there is."""
+        memory, self._memory = self._memory, None
+        if memory:
+            memory.collection.close()
 
     @contextmanager
     def _following(self) -> Iterator[None]:
@@ -138,6 +193,7 @@ class Library:
 
     def eye(self, recipe: Recipe | None = None) -> Eye:
         """How the app sees pictures at this moment, or would with another base workflow."""
+        self._check_open()
         return Eye(recipe or self.recipe, self._embedders, self._opener, self._cache, self._catalog.vectors.of_pictures)
 
     # Adding
@@ -476,7 +532,13 @@ class Library:
         return self._collection.facts()
 
     def close(self) -> None:
-        self._memory[0].close()
+        """When what is being written is; afterwards everything raises StoreClosed, or AppNotFound if it was deleted.
+
+        May be called again.
+        """
+        with self._lock:
+            self._closed = True
+            self._let_go()
 
     def _ids(self, keys: KeyArray) -> dict[int, str]:
         return self._catalog.inputs.ids(keys)

@@ -53,6 +53,10 @@ class Models(Library):
         # Model id -> concept id -> threshold. Never changed in place, so that readers need no lock.
         self._thresholds: Mapping[str, Mapping[str, float]] = catalog.thresholds.all(self.id)
 
+    def _let_go(self) -> None:
+        super()._let_go()
+        self._frozen.cache_clear()
+
     def create_model(
         self,
         id: str | None = None,

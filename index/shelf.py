@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from contextlib import ExitStack
 from typing import Generic, TypeVar
 
 from .errors import StoreClosed
@@ -23,8 +24,7 @@ class Shelf(Generic[K, V]):
     def get(self, key: K, open: Callable[[], V]) -> V:
         """The thing, opened if it isn't. What open raises reaches all who wait, and the next one tries again."""
         with self._mutex:
-            if self._closed:
-                raise StoreClosed("the store is closed")
+            self._check_open()
             thing = self._things.get(key)
             first = thing is None
             if thing is None:
@@ -40,11 +40,13 @@ class Shelf(Generic[K, V]):
 
     def opened(self, key: K) -> V | None:
         """The thing if it is there."""
+        self._check_open()
         thing = self._things.get(key)
         return thing.result() if thing and thing.done() and not thing.exception() else None
 
     def all_opened(self) -> dict[K, V]:
         """Those that are there."""
+        self._check_open()
         return {key: thing for key in list(self._things) if (thing := self.opened(key)) is not None}
 
     def remove(self, key: K) -> None:
@@ -54,13 +56,24 @@ class Shelf(Generic[K, V]):
         self._close_all([thing] if thing else [])
 
     def close(self) -> None:
-        """Closes everything, also what is being opened now; nothing can be had any more."""
+        """Closes everything, also what is being opened now; nothing can be had any more.
+
+        Each thing, whatever closing others raises; then the last error is raised.
+        """
         with self._mutex:
             self._closed = True
             things, self._things = list(self._things.values()), {}
         self._close_all(things)
 
     def _close_all(self, things: list[Future[V]]) -> None:
-        for thing in things:
-            if thing.exception() is None:
-                self._close(thing.result())
+        with ExitStack() as stack:
+            for thing in things:
+                stack.callback(self._close_one, thing)
+
+    def _close_one(self, thing: Future[V]) -> None:
+        if thing.exception() is None:
+            self._close(thing.result())
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosed("the store is closed")

@@ -110,6 +110,10 @@ class Sight(Review):
             self._worker.join()
         super().close()
 
+    def rest(self) -> bool:
+        """Lets the memory go, until somebody asks for it again; False where the app is written or changed."""
+        return not (self._worker and self._worker.alive) and super().rest()
+
     def compare_workflows(
         self,
         workflows: Sequence[str],
@@ -269,21 +273,22 @@ class Sight(Review):
                 return False
             record = replace(self._catalog.apps.get(self.id), recipe=change.recipe, dim=recipe.dim)
             # Made first, for it may fail: from the transaction on, everything has to see with the new workflow.
-            collection, teacher = self._remembered(record)
+            memory = self._remembered(record)
             try:
                 switched = self._catalog.changes.switch(self.id, change, lost)
             except BaseException:
-                collection.close()
+                memory.collection.close()
                 raise
             if switched is None:
-                collection.close()
+                memory.collection.close()
                 return False
             ended, failed = switched
-            teacher.forget(failed)
+            memory.teacher.forget(failed)
             with self._switching:
                 self._turn += 1
-                old, self._memory = self._collection, (collection, teacher)
+                old, self._memory = self._memory, memory
                 self.recipe, self.dim, self._space_saved = recipe, recipe.dim, None
                 self._changes = [*self._changes, ended]
-        old.close()
+        if old:
+            old.collection.close()
         return True

@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -94,8 +94,8 @@ class Store:
         self._blobs = blobs
         self._opener = opener
         self._cache = VectorCache(cached_vectors)
-        self._mutex = threading.Lock()
         self._importing = threading.Lock()
+        self._closing = threading.Lock()
         self._collections = Collections(path / "collections", catalog, collections)
         self._collections.sweep(record.id for record in catalog.apps.list())
         self._apps: Shelf[str, App] = Shelf(App.close)
@@ -126,12 +126,12 @@ class Store:
             lock = _take(folder)
         except OSError as error:
             raise StorageFailed(f"the data folder {folder} can't be written: {error.strerror or error}") from error
-        try:
-            catalog = open_catalog(folder, database_url)
-            return cls(folder, lock, catalog, Blobs(folder / BLOBS), collections, opener, cached_vectors)
-        except BaseException:
-            lock.release()
-            raise
+        with ExitStack() as opened:
+            opened.callback(lock.release)
+            catalog = opened.enter_context(open_catalog(folder, database_url))
+            store = cls(folder, lock, catalog, Blobs(folder / BLOBS), collections, opener, cached_vectors)
+            opened.pop_all()  # it is for the store to close them
+        return store
 
     def __enter__(self) -> Self:
         return self
@@ -145,34 +145,44 @@ class Store:
         return f"Store({str(self.path)!r}{', closed' if self._closed else ''})"
 
     def close(self) -> None:
-        """Finishes what was taken on and gives the folder back. Safe to call twice."""
-        with self._mutex:
+        """Finishes what was taken on and gives the folder back; what is asked afterwards raises StoreClosed.
+
+        Safe to call twice. Everything is closed in any case, and then what failed is raised.
+        """
+        with self._closing:
             if self._closed:
                 return
             self._closed = True
-        self._apps.close()
-        self._embedders.close()
-        self.catalog.close()
-        self._folder_lock.release()
+            # The last is closed first, and the folder is given back when nothing can write into it any more.
+            with ExitStack() as closing:
+                for close in (
+                    self._folder_lock.release,
+                    self.catalog.close,
+                    self._blobs.close,
+                    self._embedders.close,
+                    self._apps.close,
+                ):
+                    closing.callback(close)
 
     def create_app(self, name: str, workflow: str = "general", *, dim: int | None = None) -> App:
         """An app on a base workflow; dim only for `vectors`. Raises AppExists or WorkflowError."""
         self._check_open()
-        return self._open_app(create_app_record(self.catalog, name, workflow, dim))
+        return self._open_app(create_app_record(self.catalog, name, workflow, dim).id)
 
     def app(self, name: str) -> App:
         """The app of this id or name; also one that another process has just made. Raises AppNotFound."""
         self._check_open()
-        return self._open_app(self.catalog.apps.find(name))
+        return self._open_app(self.catalog.apps.find(name).id)
 
     def opened_app(self, id: str) -> App | None:
-        """The app of this id if it is open."""
-        return self._apps.opened(id)
+        """The app of this id if it is open and in memory, so that nobody has to wait for it."""
+        app = self._apps.opened(id)
+        return app if app and app.in_memory else None
 
     def app_by_id(self, id: str) -> App:
         """The app of this id, without asking SQL if it is open; never one of that name. Raises AppNotFound."""
         self._check_open()
-        return self.opened_app(id) or self._open_app(self.catalog.apps.get(id))
+        return self.opened_app(id) or self._open_app(id)
 
     def embedder(self, workflow: str) -> Batcher:
         """A base workflow that needs no settings, opened and shared. Raises WorkflowError."""
@@ -254,16 +264,17 @@ class Store:
     def delete_app(self, name: str) -> None:
         """Deletes an app with all that it has. Raises AppNotFound."""
         self._check_open()
-        record = self.catalog.apps.find(name)
-        self._apps.remove(record.id)
-        delete_app_record(self.catalog, self._blobs, record.id)
-        self._collections.delete(record.id)
+        id = self.catalog.apps.find(name).id
+        delete_app_record(self.catalog, self._blobs, id)
+        # Only now, for who opens it asks SQL: so nobody can open it again in between.
+        self._apps.remove(id)
+        self._collections.delete(id)
 
-    def _open_app(self, record: AppRecord) -> App:
-        return self._apps.get(
-            record.id,
+    def _open_app(self, id: str) -> App:
+        app = self._apps.get(
+            id,
             lambda: App(
-                record,
+                self.catalog.apps.get(id),
                 self.catalog,
                 self._blobs,
                 self._collections.open,
@@ -272,6 +283,8 @@ class Store:
                 self._cache,
             ),
         )
+        app.load()
+        return app
 
     def _embedder_of(self, recipe: Recipe) -> Batcher:
         return self._embedders.get(recipe, lambda: Batcher(open_embedder(recipe)))
@@ -283,7 +296,8 @@ class Store:
 
 def _take(folder: Path) -> FileLock:
     """The folder's lock, with this process's number beside it for whoever comes second."""
-    lock = FileLock(folder / "lock", mode=FILE_MODE)
+    # Not of this thread alone: another one may close the store.
+    lock = FileLock(folder / "lock", mode=FILE_MODE, thread_local=False)
     owner = folder / "lock.pid"
     try:
         lock.acquire(timeout=0)

@@ -25,6 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from ...embeddings.stages import stage
 from ..errors import BadArchive, NoDatabase, NotSupported, StorageFailed, StoreBusy, StoreTooNew
 from ..files import make_file
+from ..lease import Lease
 from .fair_lock import FairLock
 
 T = TypeVar("T")
@@ -77,6 +78,7 @@ class Database:
         else:
             self._engine = self._writer = create_engine(url, hide_parameters=True, pool_timeout=_PATIENCE_S)
         self._turns = FairLock()
+        self._lease = Lease("its database")
         self._cache = ReadCache(self._engine)
         try:
             with _own_errors():
@@ -93,6 +95,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view, whoever writes meanwhile. Raises StoreBusy where no connection is to be had."""
+        self._lease.check()
         with _own_errors(), stage("sql read"), self._engine.connect() as connection, connection.begin():
             yield connection
 
@@ -105,6 +108,7 @@ class Database:
         try:
             with (
                 _own_errors(),
+                self._lease.writing(),
                 stage("sql write"),
                 self._turn(_PATIENCE_S if patience is None else patience) as left,
                 self._writer.connect().execution_options(**{_PATIENCE: left}) as connection,
@@ -138,6 +142,7 @@ class Database:
 
         Raises NotSupported for other databases, which bring tools of their own for that.
         """
+        self._lease.check()
         self._check_sqlite("be backed up by tenshot: use pg_dump, and back up the pictures beside it")
         make_file(path)
         source = self._engine.raw_connection()
@@ -166,13 +171,17 @@ class Database:
 
     def cached(self, key: Hashable, load: Callable[[], T]) -> T:
         """What load reads, remembered until anybody commits anything. The values must not be changed."""
+        self._lease.check()
         return self._cache.get(key, load)
 
     def cached_many(self, kind: str, keys: Iterable[K], load: Callable[[list[K]], dict[K, T]]) -> dict[K, T]:
         """The same for many keys at once; load gives those that exist."""
+        self._lease.check()
         return self._cache.get_many(kind, keys, load)
 
     def close(self) -> None:
+        """When what is being written is; afterwards everything raises StoreClosed. May be called again."""
+        self._lease.end()
         self._cache.close()
         self._engine.dispose()
         self._writer.dispose()
@@ -246,6 +255,7 @@ class ReadCache:
             if self._watcher is not None:
                 self._watcher.close()
                 self._watcher = None
+            self._values = {}
 
     def wrote(self) -> None:
         """This process has committed something."""
