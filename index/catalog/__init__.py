@@ -10,7 +10,7 @@ from . import schema
 from .apps import STAGED, Apps
 from .changes import Changes
 from .concepts import Concepts
-from .database import Database, begin_moment, chunks, misread, of_others
+from .database import Database, chunks, misread, of_others
 from .evaluations import Evaluations
 from .feedback import FeedbackLog
 from .inputs import Inputs
@@ -18,6 +18,7 @@ from .keys import Keys
 from .labels import Labels
 from .models import Models
 from .names import Names
+from .read_cache import begin_moment
 from .spaces import Spaces
 from .thresholds import Thresholds
 from .transfers import Transfers
@@ -116,7 +117,7 @@ class Catalog:
             .where(inputs.c.app_id.not_in(STAGED))
             .group_by(inputs.c.app_id, inputs.c.status)
         )
-        return self._database.cached("input counts", lambda: self._counted(query))
+        return dict(self._database.cached("input counts", lambda: self._counted(query)))
 
     def label_counts(self) -> dict[tuple[str, str], int]:
         """(app id, `yes` or `no`) -> how many labels."""
@@ -127,7 +128,7 @@ class Catalog:
             .where(labels.c.app_id.not_in(STAGED))
             .group_by(labels.c.app_id, said)
         )
-        return self._database.cached("label counts", lambda: self._counted(query))
+        return dict(self._database.cached("label counts", lambda: self._counted(query)))
 
     def _counted(self, query: Select[Any]) -> dict[tuple[str, str], int]:
         with self._database.read() as connection:

@@ -46,7 +46,7 @@ class Concepts:
     def page(self, app_id: str, offset: int, limit: int, name: str | None = None) -> list[Concept]:
         """In the order in which they were made. name: any case, * for any run of characters."""
         key = ("concepts", app_id, offset, limit, name)
-        return self._database.cached(key, lambda: self._page(app_id, offset, limit, name))
+        return list(self._database.cached(key, lambda: self._page(app_id, offset, limit, name)))
 
     def by_id(self, app_id: str) -> Mapping[str, Concept]:
         """All of them."""

@@ -3,12 +3,9 @@
 import os
 import re
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from contextvars import ContextVar
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +24,7 @@ from ..errors import BadArchive, NoDatabase, NotSupported, StorageFailed, StoreB
 from ..files import make_file
 from ..lease import Lease
 from .fair_lock import FairLock
+from .read_cache import ReadCache
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -45,7 +43,6 @@ _PRAGMAS = (
 )
 _PATIENCE = "patience"
 _MIGRATION_LOCK = 0x7E45407
-_MOST_CACHED = 20_000
 _PLAIN_TABLE = re.compile(r"CREATE TABLE\s", re.IGNORECASE)
 _IN_LIST = 5_000
 """Values in one IN list; SQLite takes 32,766 parameters."""
@@ -79,7 +76,9 @@ class Database:
             self._engine = self._writer = create_engine(url, hide_parameters=True, pool_timeout=_PATIENCE_S)
         self._turns = FairLock()
         self._lease = Lease("its database")
-        self._cache = ReadCache(self._engine)
+        # A connection that never writes: SQLite's number of the version changes with the commits of all others.
+        self._watcher: Any = None
+        self._cache = ReadCache(self._version if self.dialect == "sqlite" else None)
         try:
             with _own_errors():
                 _migrate(self._engine, self._writer, make)
@@ -170,7 +169,7 @@ class Database:
             raise NotSupported(f"a {self.dialect} database can't {what}")
 
     def cached(self, key: Hashable, load: Callable[[], T]) -> T:
-        """What load reads, remembered until anybody commits anything. The values must not be changed."""
+        """What load reads, remembered until anybody commits anything; nobody can change it."""
         self._lease.check()
         return self._cache.get(key, load)
 
@@ -179,111 +178,21 @@ class Database:
         self._lease.check()
         return self._cache.get_many(kind, keys, load)
 
-    def close(self) -> None:
-        """When what is being written is; afterwards everything raises StoreClosed. May be called again."""
-        self._lease.end()
-        self._cache.close()
-        self._engine.dispose()
-        self._writer.dispose()
-
-
-@dataclass
-class _Moment:
-    """What one request has found to be valid."""
-
-    values: dict[Hashable, Any] | None = None
-    writes: int = -1
-
-
-_moment: ContextVar[_Moment | None] = ContextVar("moment", default=None)
-
-
-def begin_moment() -> None:
-    """What other processes commit from now on, this context need not see: it asks SQLite once instead of each time.
-
-    For a request, which sees all that was committed before it came; what this process writes is seen at once always.
-    """
-    _moment.set(_Moment())
-
-
-class ReadCache:
-    """Answers from SQL that hold while no transaction was committed, by this process or another.
-
-    SQLite tells by a number that costs microseconds (`PRAGMA data_version`); elsewhere nothing is remembered.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._remembers = engine.dialect.name == "sqlite"
-        self._lock = threading.Lock()
-        # A connection that never writes: the number changes with the commits of all others.
-        self._watcher: Any = None
-        self._version: object = None
-        self._values: dict[Hashable, Any] = {}
-        self._writes = 0
-        # Counted without a lock: one in a thousand may be missed.
-        self.hits = 0
-        self.misses = 0
-
-    def get(self, key: Hashable, load: Callable[[], T]) -> T:
-        if not self._remembers:
-            return load()
-        values = self._valid()
-        try:
-            found: T = values[key]
-            self.hits += 1
-        except KeyError:
-            self.misses += 1
-            # Into the values of the version from before the load: what is committed meanwhile makes new ones.
-            values[key] = found = load()
-        return found
-
-    def get_many(self, kind: str, keys: Iterable[K], load: Callable[[list[K]], dict[K, T]]) -> dict[K, T]:
-        keys = list(keys)
-        if not self._remembers:
-            return load(keys)
-        values = self._valid()
-        missing = [key for key in keys if (kind, key) not in values]
-        self.hits += len(keys) - len(missing)
-        self.misses += len(missing)
-        if missing:
-            values.update({(kind, key): value for key, value in load(missing).items()})
-        return {key: values[kind, key] for key in keys if (kind, key) in values}
-
-    def close(self) -> None:
-        with self._lock:
-            if self._watcher is not None:
-                self._watcher.close()
-                self._watcher = None
-            self._values = {}
-
-    def wrote(self) -> None:
-        """This process has committed something."""
-        with self._lock:
-            self._writes += 1
-
-    def _valid(self) -> dict[Hashable, Any]:
-        """What was remembered since the last commit."""
-        moment = _moment.get()
-        if moment is None:
-            return self._checked()
-        writes = self._writes
-        if moment.values is None or moment.writes != writes:
-            moment.values, moment.writes = self._checked(), writes
-        return moment.values
-
-    def _checked(self) -> dict[Hashable, Any]:
-        with self._lock:
-            version = self._current()
-            if version != self._version or len(self._values) > _MOST_CACHED:
-                self._values, self._version = {}, version
-            return self._values
-
-    def _current(self) -> object:
+    def _version(self) -> object:
         with _own_errors():
             if self._watcher is None:
                 self._watcher = self._engine.raw_connection()
             return self._watcher.driver_connection.execute("PRAGMA data_version").fetchone()
+
+    def close(self) -> None:
+        """When what is being written is; afterwards everything raises StoreClosed. May be called again."""
+        self._lease.end()
+        self._cache.forget()
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.close()
+        self._engine.dispose()
+        self._writer.dispose()
 
 
 _DISK = {

@@ -1,6 +1,5 @@
 """Inputs in SQL, with their vectors and labels."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -30,8 +29,6 @@ from .labels import Change, forget_labels, labels_of, set_labels, take_seq, writ
 from .where import condition
 
 T = TypeVar("T")
-_FILTERS = 8
-"""Filters of an app that are kept; each may hold a number for every input."""
 _apps, _inputs, _vectors = schema.apps, schema.inputs, schema.vectors
 _STATUSES = {status.value: status for status in InputStatus}
 _FAILURES = {failure.value: failure for failure in Failure}
@@ -40,7 +37,6 @@ _FAILURES = {failure.value: failure for failure in Failure}
 class Inputs:
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._lock = threading.Lock()
 
     def add(self, app_id: str, new: Sequence[NewInput]) -> list[Input]:
         """Rows, vectors, labels and unknown concepts in one transaction. Raises InputExists, and then adds none.
@@ -163,7 +159,7 @@ class Inputs:
     def get(self, app_id: str, ids: Sequence[str]) -> dict[str, Input]:
         """Those that exist."""
         if len(ids) == 1:
-            return self._database.cached(("input", app_id, ids[0]), lambda: self._get(app_id, ids))
+            return dict(self._database.cached(("input", app_id, ids[0]), lambda: self._get(app_id, ids)))
         return self._get(app_id, ids)
 
     def _get(self, app_id: str, ids: Sequence[str]) -> dict[str, Input]:
@@ -236,21 +232,11 @@ class Inputs:
             return np.fromiter(connection.scalars(query), dtype=np.int64)
 
     def matching(self, app_id: str, where: Where, made: Callable[[KeyArray], T]) -> T:
-        """What is made of the keys that a filter matches, kept for the last few filters while nothing is written.
+        """What is made of the keys that a filter matches, kept while nothing is written.
 
         To ask SQL takes a hundred times as long as to search.
         """
-        filter, kept = repr(parse(where)), self._database.cached(("filters", app_id), dict[str, T])
-        with self._lock:
-            found = kept.pop(filter, None)
-        if found is None:
-            found = made(self.where(app_id, where))
-        with self._lock:
-            # The one that was asked last stands last.
-            kept[filter] = found
-            if len(kept) > _FILTERS:
-                del kept[next(iter(kept))]
-        return found
+        return self._database.cached(("filter", app_id, repr(parse(where))), lambda: made(self.where(app_id, where)))
 
     def update(self, app_id: str, changes: Sequence[InputChange], source: LabelSource) -> list[Change]:
         """New metadata, places and labels, in one transaction; returns the labels. Raises InputNotFound."""

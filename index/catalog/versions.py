@@ -59,7 +59,7 @@ class Versions:
     def page(self, app_id: str, model_id: str, offset: int, limit: int) -> list[ModelVersion]:
         """Newest first."""
         key = ("versions", app_id, model_id, offset, limit)
-        return self._database.cached(key, lambda: self._page(app_id, model_id, offset, limit))
+        return list(self._database.cached(key, lambda: self._page(app_id, model_id, offset, limit)))
 
     def _page(self, app_id: str, model_id: str, offset: int, limit: int) -> list[ModelVersion]:
         query = _of(app_id, model_id).order_by(_versions.c.key.desc()).offset(offset).limit(limit)

@@ -90,14 +90,25 @@ class KeyFilter:
 
     keys: KeyArray
     """Ascending."""
-    _cache: dict[int, tuple[ReferenceType[Rows], Selection]] = field(default_factory=dict, repr=False, compare=False)
+    _latest: "_Latest" = field(default_factory=lambda: _Latest(), repr=False, compare=False)
+
+    @property
+    def nbytes(self) -> int:
+        """Of the keys, and of the rows that they will be found to be."""
+        return 3 * self.keys.nbytes
 
     def selection(self, state: State) -> Selection:
         """The live rows of these keys in a state, worked out once."""
-        cached = self._cache.get(0)
+        cached = self._latest.selection
         # Filters are kept for long, and must not keep rows that went into a file.
         if cached is None or cached[0]() is not state.rows:
             slots = state.slots_of(self.keys)
             slots = np.sort(slots[slots >= 0])
-            cached = self._cache[0] = (ref(state.rows), Selection(slots, state.rows.size))
+            cached = self._latest.selection = (ref(state.rows), Selection(slots, state.rows.size))
         return cached[1]
+
+
+class _Latest:
+    """The rows of a filter's keys, and what they are rows of."""
+
+    selection: tuple[ReferenceType[Rows], Selection] | None = None

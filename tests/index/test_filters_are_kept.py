@@ -8,7 +8,7 @@ import pytest
 from clouds import SMALL, Clouds
 
 from tenshot.index.app import App
-from tenshot.index.catalog import inputs
+from tenshot.index.catalog import inputs, read_cache
 from tenshot.index.collection import Collection
 from tenshot.index.records import KeyArray, Where
 from tenshot.index.segments.state import State
@@ -45,8 +45,11 @@ def test_the_same_filter_again_asks_nothing_and_a_write_is_seen_at_once(taught: 
     assert len(asked) == 4
 
 
-def test_only_the_last_few_are_kept(taught: App, asked: list[Where]) -> None:
-    filters: list[Where] = [{"ids": [f"x{i}"]} for i in range(inputs._FILTERS + 1)]
+def test_no_more_are_kept_than_there_is_room_for_and_the_last_in_any_case(
+    taught: App, asked: list[Where], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_cache, "_MOST_BYTES", 8_000)
+    filters: list[Where] = [{"ids": [f"x{i}"]} for i in range(20)]
     for filter in filters:
         taught.search_vectors(QUERY, 5, filter)
     taught.search_vectors(QUERY, 5, filters[-1])
