@@ -92,6 +92,7 @@ def opened_store(settings: Settings) -> Iterator[Store]:
                 settings.data,
                 database_url=settings.database_url,
                 collections=CollectionSettings(
+                    most_apps=settings.apps_in_memory,
                     threads=settings.search_threads,
                     devices=DeviceSettings(count=settings.gpu_count, memory_bytes=settings.gpu_memory_bytes),
                 ),

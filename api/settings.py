@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     """Of one picture, and of all pictures beyond 4 megapixels that are decoded at once; 32 bytes for each, at most."""
     cached_vectors: int = Field(MOST, ge=0)
     """Pictures of predictions and searches whose vectors stay in memory, so that none is embedded twice; 0: none."""
+    apps_in_memory: int = Field(100, ge=1)
+    """Apps whose vectors and labels are in memory at once; the others are read again when somebody asks."""
     search_threads: int | None = None
     """Searches of one app at once; None: one for each processor."""
     gpu_count: int | None = None

@@ -8,6 +8,7 @@ renewed in the background while the newest rows are still looked at one by one.
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,8 +73,9 @@ class Collection:
         self._sizes = sizes or Sizes()
         self._source = source
         self._current = Current(State.empty(dim))
-        self._gate = Gate(self._search, threads or os.cpu_count() or 1)
         self._keeper = Keeper(self._current, self._sizes, snapshots, source, devices)
+        # Not a method of its own: in a circle of references the rows would wait for the garbage collector.
+        self._gate = Gate(partial(_search, self._current, self._keeper), threads or os.cpu_count() or 1)
         if snapshots and source:
             self._open(snapshots, source)
 
@@ -203,14 +205,6 @@ class Collection:
         """
         self._keeper.close()
 
-    def _search(self, unit: FloatArray, k: int, where: KeyFilter | None) -> tuple[KeyArray, FloatArray]:
-        state = self._current.state
-        answer = nearest(state, unit, k, None if where is None else where.selection(state))
-        if state.segments and (resident := state.segments[0].resident) and resident.wanted:
-            with self._current.lock:
-                self._keeper.wake()
-        return answer
-
     def _open(self, snapshots: Snapshots, source: Source) -> None:
         # Asked first: what is committed meanwhile is read now, and once more by whoever opens next.
         seq = source.seq()
@@ -237,3 +231,14 @@ class Collection:
             state = sealing.compacted(state)
         self._current.state = state
         self._keeper.wake()
+
+
+def _search(
+    current: Current, keeper: Keeper, unit: FloatArray, k: int, where: KeyFilter | None
+) -> tuple[KeyArray, FloatArray]:
+    state = current.state
+    answer = nearest(state, unit, k, None if where is None else where.selection(state))
+    if state.segments and (resident := state.segments[0].resident) and resident.wanted:
+        with current.lock:
+            keeper.wake()
+    return answer

@@ -60,6 +60,8 @@ class CollectionSettings:
     """GPUs, with faiss-gpu."""
     sizes: Sizes = field(default_factory=Sizes)
     """When a collection changes its ways."""
+    most_apps: int = 100
+    """Apps whose vectors and labels are in memory at once; those that nobody asked for longest are let go."""
 
 
 class Collections:

@@ -22,7 +22,7 @@ from .app import App
 from .backup import BLOBS, DATABASE
 from .blobs import Blobs
 from .catalog import Catalog, misread
-from .collection import CollectionFacts
+from .collection import Collection, CollectionFacts
 from .collections import Collections, CollectionSettings
 from .errors import NoDatabase, StorageFailed, StoreClosed, StoreDamaged, StoreInUse, TenshotError
 from .files import FILE_MODE, is_app_id, make_file, make_folder
@@ -31,7 +31,7 @@ from .records import AppRecord
 from .repair import Findings, examine
 from .repair import repair as repair_folder
 from .segments import rescoring
-from .segments.native import check_faiss
+from .segments.native import check_faiss, give_back_memory
 from .segments.snapshot import SavedFacts
 from .shelf import Shelf
 from .transfer.importing import Imported, import_app
@@ -96,6 +96,8 @@ class Store:
         self._cache = VectorCache(cached_vectors)
         self._importing = threading.Lock()
         self._closing = threading.Lock()
+        collections = collections or CollectionSettings()
+        self._most_apps = collections.most_apps
         self._collections = Collections(path / "collections", catalog, collections)
         self._collections.sweep(record.id for record in catalog.apps.list())
         self._apps: Shelf[str, App] = Shelf(App.close)
@@ -277,7 +279,7 @@ class Store:
                 self.catalog.apps.get(id),
                 self.catalog,
                 self._blobs,
-                self._collections.open,
+                self._collection_of,
                 self._embedder_of,
                 self._opener,
                 self._cache,
@@ -285,6 +287,14 @@ class Store:
         )
         app.load()
         return app
+
+    def _collection_of(self, record: AppRecord) -> Collection:
+        """An app's collection, opened; others are let go where there would be too many."""
+        loaded = [app for id, app in self._apps.all_opened().items() if app.in_memory and id != record.id]
+        unused = sorted(loaded, key=lambda app: app.used_at)[: max(len(loaded) + 1 - self._most_apps, 0)]
+        if [app for app in unused if app.rest()]:
+            give_back_memory()
+        return self._collections.open(record)
 
     def _embedder_of(self, recipe: Recipe) -> Batcher:
         return self._embedders.get(recipe, lambda: Batcher(open_embedder(recipe)))

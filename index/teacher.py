@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -171,13 +172,13 @@ class Teacher:
         def judge(model: Model, keys: KeyArray) -> tuple[tuple[str, ...], Array]:
             known = self._current_epoch().examples
             # Examples of its own: others would be scored along, and these would stay.
-            examples = Examples(known.space, known.background, self._vectors)
+            examples = Examples(known.space, known.background, known.fetch)
             scorer = _scorer(examples, model, tuple(labels), labels)
             scorer.read(self.names.said(labels))
             if model.mutually_exclusive and model.closed_environment and not _any_taught(labels, keys):
                 # Without a background there is nothing to leave out.
                 predictor = scorer.predictor()
-                return predictor.concept_ids, predictor.values(self._vectors(keys)).astype(np.float64)
+                return predictor.concept_ids, predictor.values(_vectors(self._collection, keys)).astype(np.float64)
             return scorer.predictor().concept_ids, _rounded(scorer.leave_one_out(keys)())
 
         return judge
@@ -287,19 +288,22 @@ class Teacher:
     def _epoch_of(self, record: SpaceRecord) -> _Epoch:
         present, vectors = self.present(record.background)
         space = Space(record.mean, record.power).smoothed(vectors)
-        return _Epoch(record, Examples(space, Background(present, space.prepare(vectors)), self._vectors))
-
-    def _vectors(self, keys: KeyArray) -> FloatArray:
-        """(n, dim), zeros for inputs that are gone and whose labels are about to be forgotten."""
-        present, vectors = self.present(keys)
-        rows = np.zeros((len(keys), self._collection.dim), dtype=np.float32)
-        rows[np.isin(keys, present)] = vectors
-        return rows
+        return _Epoch(
+            record, Examples(space, Background(present, space.prepare(vectors)), partial(_vectors, self._collection))
+        )
 
     def _choose_power(self, vectors: FloatArray) -> float:
         if self._power is not None:
             return self._power
         return 0.5 if vectors.size and vectors.min() >= 0 else 1.0
+
+
+def _vectors(collection: Collection, keys: KeyArray) -> FloatArray:
+    """(n, dim), zeros for inputs that are gone and whose labels are about to be forgotten."""
+    present, vectors = collection.present(keys)
+    rows = np.zeros((len(keys), collection.dim), dtype=np.float32)
+    rows[np.isin(keys, present)] = vectors
+    return rows
 
 
 def _scorer(

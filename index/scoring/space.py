@@ -145,8 +145,11 @@ class Space:
     def _remembered(self) -> Callable[[bytes, np.dtype[Any]], FloatArray]:
         """(1, dim), read-only, of the bytes of one vector."""
 
+        # Without this one: in a circle of references it would wait for the garbage collector.
+        space = replace(self)
+
         def prepared(raw: bytes, dtype: np.dtype[Any]) -> FloatArray:
-            row = self._prepared(np.frombuffer(raw, dtype=dtype)[None])
+            row = space._prepared(np.frombuffer(raw, dtype=dtype)[None])
             row.flags.writeable = False
             return row
 
