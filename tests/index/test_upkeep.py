@@ -2,6 +2,8 @@
 
 import os
 import resource
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -145,6 +147,32 @@ def test_an_open_snapshot_holds_no_descriptor(tmp_path: Path) -> None:
     for state in states:
         assert state is not None
         np.testing.assert_allclose(np.linalg.norm(state.rows.take(np.arange(20)), axis=1), 1, atol=1e-5)
+
+
+_WANT_OF_DESCRIPTORS = """
+import os, resource, sys
+from pathlib import Path
+from tenshot.index.segments.snapshot import Snapshots
+
+snapshots = Snapshots(Path(sys.argv[1]), 8, "x")
+assert snapshots.load(0) is not None  # imports what it needs
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+used, failed = max(map(int, os.listdir("/proc/self/fd"))), 0
+for room in range(6):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + room, hard))
+    failed += snapshots.load(0) is None
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+print(failed > 0, snapshots.load(0) is not None)
+"""
+
+
+@needs_limits
+def test_a_snapshot_that_cannot_be_opened_for_want_of_descriptors_stays(tmp_path: Path) -> None:
+    """In a process of its own, which nothing else opens files in."""
+    _saved(tmp_path)
+    command = [sys.executable, "-c", _WANT_OF_DESCRIPTORS, str(tmp_path)]
+    child = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert child.stdout == "True True\n", child.stderr
 
 
 def test_many_collections_are_looked_after_by_one_thread_and_one_that_seals() -> None:
