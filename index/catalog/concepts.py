@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
+from unicodedata import normalize
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -44,7 +46,7 @@ class Concepts:
         return _record(row)
 
     def page(self, app_id: str, offset: int, limit: int, name: str | None = None) -> list[Concept]:
-        """In the order in which they were made. name: any case, * for any run of characters."""
+        """In the order in which they were made. name: any case, in any script; * for any run of characters."""
         key = ("concepts", app_id, offset, limit, name)
         return list(self._database.cached(key, lambda: self._page(app_id, offset, limit, name)))
 
@@ -62,10 +64,12 @@ class Concepts:
             return [_record(row) for row in connection.execute(query)]
 
     def _page(self, app_id: str, offset: int, limit: int, name: str | None) -> list[Concept]:
-        query = select(_concepts).where(_concepts.c.app_id == app_id)
         if name is not None:
-            pattern = name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")
-            query = query.where(_concepts.c.name.ilike(pattern, escape="\\"))
+            # Not by SQL: SQLite knows the case of ASCII alone, and no two databases fold alike.
+            parts = _folded(name).split("*")
+            found = (one for one in self.by_id(app_id).values() if _matches(_folded(one.name), parts))
+            return list(islice(found, offset, offset + limit))
+        query = select(_concepts).where(_concepts.c.app_id == app_id)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(_concepts.c.key).offset(offset).limit(limit))
             return [_record(row) for row in rows]
@@ -110,6 +114,28 @@ def known_keys(connection: Connection, app_id: str, ids: Sequence[str]) -> dict[
     for chunk in chunks(ids):
         found.update((id, key) for id, key in connection.execute(_KNOWN, {"app": app_id, "ids": chunk}))
     return found
+
+
+def _folded(text: str) -> str:
+    """The same for texts that differ in case, or in how accents are written (Unicode 3.13, definition D145)."""
+    return normalize("NFC", normalize("NFD", text).casefold())
+
+
+def _matches(text: str, parts: Sequence[str]) -> bool:
+    """Whether these parts are all of a text, in this order, with anything in between."""
+    first, *others = parts
+    if not others:
+        return text == first
+    *inner, last = others
+    if not text.startswith(first):
+        return False
+    place = len(first)
+    for part in inner:
+        place = text.find(part, place)
+        if place < 0:
+            return False
+        place += len(part)
+    return text.endswith(last) and len(text) - len(last) >= place
 
 
 def _record(row: Row[Any]) -> Concept:
