@@ -224,7 +224,7 @@ class Collection:
 
     def _publish(self, state: State, seq: int | None) -> None:
         """The caller holds the write lock."""
-        if seq is not None:
+        if seq is not None and seq > state.seq:
             state = replace(state, seq=seq)
         # A few dead rows go while the writer waits, rather than in the background.
         if state.rows.size <= self._sizes.inline and sealing.Task.COMPACT in sealing.due(state, self._sizes):

@@ -416,7 +416,9 @@ class Library:
 
     def inputs_by_id(self, ids: Iterable[str]) -> dict[str, Input]:
         """Those that exist."""
-        return self._catalog.inputs.get(self.id, list(ids))
+        found = self._catalog.inputs.get(self.id, list(ids))
+        self._wait_until_found(found.values())
+        return found
 
     def picture_by_hash(self, sha256: str) -> StoredPicture:
         """The picture's file, and its type by its first bytes, for who knows its hash. Raises InputNotFound."""
@@ -452,7 +454,17 @@ class Library:
         self, page: int = 1, per_page: int = 100, status: InputStatus | None = None, *, newest_first: bool = False
     ) -> list[Input]:
         """One page, in the order in which they were added; pages count from 1, past the end they are empty."""
-        return self._catalog.inputs.page(self.id, *offset(page, per_page), status, newest_first=newest_first)
+        found = self._catalog.inputs.page(self.id, *offset(page, per_page), status, newest_first=newest_first)
+        self._wait_until_found(found)
+        return found
+
+    def _wait_until_found(self, inputs: Iterable[Input]) -> None:
+        """SQL says that an input is ready a moment before searches find it: who reads that waits for the moment."""
+        newest = max((one.seq for one in inputs if one.status is InputStatus.READY), default=0)
+        memory = self._memory
+        if memory and newest > memory.collection.applied_seq:
+            with self._lock:  # which is held by who writes it
+                pass
 
     def counts(self) -> Mapping[InputStatus, int]:
         return self._catalog.inputs.counts(self.id)
@@ -472,7 +484,11 @@ class Library:
                 raise _no_input(id)
             if found[id].status is not InputStatus.READY:
                 raise InputNotReady(f"input {id!r} is {found[id].status.value}: {found[id].status_reason or 'wait'}")
-        return self._collection.get(np.array([found[id].key for id in ids], dtype=np.int64))
+        keys = np.array([found[id].key for id in ids], dtype=np.int64)
+        present, vectors = self._collection.present(keys)
+        if len(present) < len(keys):  # one was deleted meanwhile
+            raise _no_input(next(id for id in ids if found[id].key not in present))
+        return vectors
 
     def concepts(self, page: int = 1, per_page: int = 1000, name: str | None = None) -> list[Concept]:
         """One page, in the order in which they were made; name may have * for any run of characters."""

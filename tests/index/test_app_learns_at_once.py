@@ -2,14 +2,16 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tenshot import AddRequest, Store
 from tenshot.index.app import App
-from tenshot.index.errors import ModelNotFound, NothingToLearn, VersionNotFound
-from tenshot.index.records import Scores
+from tenshot.index.collection import Collection
+from tenshot.index.errors import InputNotFound, ModelNotFound, NothingToLearn, VersionNotFound
+from tenshot.index.records import InputStatus, Scores
 
 QUERY = np.eye(8)[:3]
 
@@ -176,6 +178,51 @@ def test_adding_is_lazy_keeps_the_order_and_tells_its_progress(app: App) -> None
     assert taken == []
     assert [result.input.id for result in results if result.input] == [f"v{i}" for i in range(8)]
     assert (told[-1].done, told[-1].failed) == (8, 0)
+
+
+@pytest.mark.parametrize("page", [False, True])
+def test_an_input_that_is_said_to_be_ready_has_its_vector_and_is_found(
+    app: App, page: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upsert, committed, go_on = Collection.upsert, threading.Event(), threading.Event()
+
+    def held(*arguments: Any) -> None:
+        committed.set()
+        assert go_on.wait(10)
+        upsert(*arguments)
+
+    monkeypatch.setattr(Collection, "upsert", held)
+    row, said = np.eye(8)[0], list[object]()
+
+    def read() -> None:
+        try:
+            stored = app.inputs()[0] if page else app.input("x")
+            said.append(stored.status)
+            np.testing.assert_array_equal(app.vectors(["x"]), [row])
+            said.append(app.search(vector=row)[0].input_id)
+        except Exception as error:
+            said.append(error)
+
+    writing, reading = threading.Thread(target=app.add_vectors, args=([row], ["x"])), threading.Thread(target=read)
+    writing.start()
+    assert committed.wait(10)
+    reading.start()
+    reading.join(0.2)
+    go_on.set()
+    for thread in (reading, writing):
+        thread.join(10)
+    assert said == [InputStatus.READY, "x"]
+
+
+def test_an_input_that_is_deleted_while_its_vector_is_asked_for_is_not_found(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.add_vectors(np.eye(8)[:2], ["x", "y"])
+    before = app.inputs_by_id(["x", "y"])
+    app.delete("y")
+    monkeypatch.setattr(app, "inputs_by_id", lambda _: before)
+    with pytest.raises(InputNotFound, match="no input 'y'"):
+        app.vectors(["x", "y"])
 
 
 @pytest.mark.parametrize("flags", [(False, False), (True, False), (True, True)], ids=["independent", "open", "closed"])
