@@ -6,6 +6,7 @@ answer. Reads never wait for that lock, and it is not held while a model runs.
 
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -232,6 +233,11 @@ class Library:
         pictures are decoded while the model looks at these. What a result tells is committed. progress is called after
         each batch. later: a request may have a URL in the place of a picture; its input is pending until `arrived`.
         """
+        return _Unread(self._added(requests, progress, later))
+
+    def _added(
+        self, requests: Iterable[AddRequest], progress: Callable[[Progress], None] | None, later: bool
+    ) -> Iterator[AddResult]:
         total = len(requests) if isinstance(requests, Sequence) else None
         done, failed = 0, 0
         for batch in ahead(partial(self._batch, later=later), batches(requests, _BATCH)):
@@ -558,6 +564,23 @@ class Library:
 
     def _ids(self, keys: KeyArray) -> dict[int, str]:
         return self._catalog.inputs.ids(keys)
+
+
+class _Unread(Iterator[AddResult]):
+    """Warns who never asks for anything, and so gets nothing done."""
+
+    def __init__(self, results: Iterator[AddResult]) -> None:
+        self._results = results
+        self._asked = False
+
+    def __next__(self) -> AddResult:
+        self._asked = True
+        return next(self._results)
+
+    def __del__(self) -> None:
+        if not self._asked:
+            message = "add_many added nothing, for nobody read its results: for result in app.add_many(...)"
+            warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
 
 
 def _power(recipe: Recipe) -> float | None:

@@ -225,6 +225,16 @@ def test_an_input_that_is_deleted_while_its_vector_is_asked_for_is_not_found(
         app.vectors(["x", "y"])
 
 
+def test_who_never_reads_the_results_is_warned_that_nothing_was_added(app: App) -> None:
+    with pytest.warns(ResourceWarning, match="add_many added nothing, for nobody read its results"):
+        app.add_many([AddRequest(vector=np.eye(8)[0])])
+    assert app.inputs() == []
+    some = app.add_many(AddRequest(vector=row) for row in np.eye(8))
+    assert next(some).input  # and no warning, which would be an error
+    del some
+    assert list(app.add_many([])) == []
+
+
 @pytest.mark.parametrize("flags", [(False, False), (True, False), (True, True)], ids=["independent", "open", "closed"])
 def test_after_a_restart_values_are_the_same_whatever_order_the_labels_came_in(
     store: Store, flags: tuple[bool, bool]
