@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -41,7 +41,7 @@ def prepare(request: AddRequest, dim: int, eye: Eye, *, later: bool = False) -> 
     workflow has no use for pictures.
     """
     input_id = uuid4().hex if request.id is None else check_id(request.id, "input id")
-    check_concepts(request.concepts)
+    request = replace(request, concepts=check_concepts(request.concepts))
     check_metadata(request.metadata)
     check_geo(request.geo)
     check_regions(request.regions)
@@ -77,13 +77,15 @@ def check_id(value: object, what: str) -> str:
     return value
 
 
-def check_concepts(concepts: Mapping[str, bool | None]) -> None:
+def check_concepts(concepts: Mapping[str, bool | None]) -> dict[str, Any]:
+    """The labels as Python's own values: those of NumPy, as comparisons of arrays give, are equal but not the same."""
     if not isinstance(concepts, Mapping):
         raise BadRequest(f"concepts must be a mapping of concept id to True or False, not {concepts!r}")
     for concept, value in concepts.items():
         check_id(concept, "concept id")
         if value is not None and not isinstance(value, bool | np.bool_):
             raise BadRequest(f"the label of concept {concept!r} must be True, False or None, not {value!r}")
+    return {concept: None if value is None else bool(value) for concept, value in concepts.items()}
 
 
 def check_metadata(metadata: Mapping[str, Any] | None) -> None:

@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -264,9 +264,8 @@ class Library:
                 raise BadRequest(f"{len(given)} {name} were given for {len(rows)} vectors")
         new = []
         for i, row in enumerate(rows):
-            labels = concepts[i] if concepts else {}
+            labels = check_concepts(concepts[i] if concepts else {})
             facts = metadata[i] if metadata else None
-            check_concepts(labels)
             check_metadata(facts)
             input_id = check_id(ids[i], "input id") if ids else uuid4().hex
             new.append(NewInput(id=input_id, vector=row, concepts=labels, metadata=facts))
@@ -378,15 +377,14 @@ class Library:
         self, labels: Mapping[str, Mapping[str, bool | None]], *, source: LabelSource = LabelSource.USER
     ) -> None:
         """Labels of several inputs in one transaction: all of them or, with an unknown input, none."""
-        for concepts in labels.values():
-            check_concepts(concepts)
+        labels = {id: check_concepts(concepts) for id, concepts in labels.items()}
         with self._lock, self._following():
             self._teach(self._catalog.labels.set(self.id, labels, source))
 
     def update_many(self, changes: Sequence[InputChange], source: LabelSource = LabelSource.USER) -> list[Input]:
         """New metadata, place and labels of several inputs in one transaction: all of them or none."""
+        changes = [replace(change, concepts=check_concepts(change.concepts)) for change in changes]
         for change in changes:
-            check_concepts(change.concepts)
             check_metadata(change.metadata)
             check_geo(change.geo)
             check_regions(change.regions)

@@ -11,7 +11,7 @@ from tenshot import AddRequest, Store
 from tenshot.index.app import App
 from tenshot.index.collection import Collection
 from tenshot.index.errors import InputNotFound, ModelNotFound, NothingToLearn, VersionNotFound
-from tenshot.index.records import InputStatus, Scores
+from tenshot.index.records import InputChange, InputStatus, Scores
 
 QUERY = np.eye(8)[:3]
 
@@ -233,6 +233,22 @@ def test_who_never_reads_the_results_is_warned_that_nothing_was_added(app: App) 
     assert next(some).input  # and no warning, which would be an error
     del some
     assert list(app.add_many([])) == []
+
+
+def test_a_label_of_numpys_that_changes_nothing_writes_nothing(app: App) -> None:
+    [yes, no] = np.array([1, 2]) < 2
+    app.add_vectors(np.eye(8)[:1], ["x"], [{"a": yes, "b": no}])
+    [result] = app.add_many([AddRequest(vector=np.eye(8)[1], id="y", concepts={"a": yes})])
+    assert result.input
+    for stored in (*app.inputs(), result.input):
+        assert all(type(value) is bool for value in stored.concepts.values())
+    before = app._catalog.labels.seq(app.id)
+    for value in (yes, True):
+        app.label("x", {"a": value, "b": no})
+        app.update_many([InputChange("y", concepts={"a": value})])
+    assert app._catalog.labels.seq(app.id) == before
+    app.label("x", {"b": yes})
+    assert app._catalog.labels.seq(app.id) == before + 1
 
 
 @pytest.mark.parametrize("flags", [(False, False), (True, False), (True, True)], ids=["independent", "open", "closed"])
