@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ...embeddings.stages import stage
-from ..errors import BadArchive, NoDatabase, NotSupported, StorageFailed, StoreBusy, StoreTooNew
+from ..errors import AppNotFound, BadArchive, NoDatabase, NotSupported, StorageFailed, StoreBusy, StoreTooNew
 from ..files import make_file
 from ..lease import Lease
 from .fair_lock import FairLock
@@ -204,6 +204,8 @@ _DISK = {
 
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_NO_SUCH_KEY = "23503"
+"""PostgreSQL's word for a foreign key of no row."""
 
 
 @contextmanager
@@ -213,7 +215,11 @@ def _own_errors() -> Iterator[None]:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        extended = getattr(cause, "sqlite_errorcode", 0)
+        code = extended & 0xFF
+        if extended == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY or getattr(cause, "sqlstate", None) == _NO_SUCH_KEY:
+            # Who writes a row has looked up all that it names but the app, which another process may have deleted.
+            raise AppNotFound("the app has been deleted") from error
         if code in _DISK:
             raise StorageFailed(f"the database can't be written: {cause}") from error
         if code in _BUSY:

@@ -12,7 +12,7 @@ from pictures import png
 
 from tenshot import Store
 from tenshot.index.errors import AppExists, AppNotFound, StoreClosed, StoreInUse
-from tenshot.index.records import Geo
+from tenshot.index.records import Geo, WorkflowNode
 from tenshot.index.store import create_app_record, open_catalog
 
 HOLD = "import sys; from tenshot import Store; s = Store.open(sys.argv[1]); print('mine', flush=True); sys.stdin.read()"
@@ -80,6 +80,25 @@ def test_an_app_that_another_process_made_is_found(tmp_path: Path) -> None:
         with open_catalog(tmp_path) as catalog:
             made = create_app_record(catalog, "new", "vectors", 8)
         assert store.app("new").id == store.app(made.id).id == made.id
+
+
+def test_an_app_that_another_process_deleted_is_not_found_and_its_name_is_free(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        app = store.create_app("mine", workflow="vectors", dim=2)
+        with open_catalog(tmp_path) as catalog:
+            catalog.apps.delete(app.id)
+        for call in (
+            lambda: app.add_vectors(np.eye(2)),
+            lambda: app.create_concepts([("a", "a")]),
+            lambda: app.create_model("m", []),
+            lambda: app.create_workflows([("w", [WorkflowNode("n", "m")])]),
+            lambda: app.keep_feedback("model", {}, {}),
+        ):
+            with pytest.raises(AppNotFound):
+                call()
+        assert store.create_app("mine", workflow="vectors", dim=2).id != app.id
+        with pytest.raises(AppExists):
+            store.create_app("mine", workflow="vectors", dim=2)
 
 
 def test_a_deleted_app_leaves_no_picture_but_those_of_others(tmp_path: Path) -> None:
