@@ -1,10 +1,11 @@
 """How secrets reach who runs the server: on a terminal, else in files of their own, since others read logs too."""
 
-import os
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
+
+from ..index.files import write_new
 
 ADMIN_KEY = "admin-key"
 SIGN_IN_LINK = "sign-in-link"
@@ -55,9 +56,9 @@ class Handover:
 
 def _write(file: Path, secret: str) -> None:
     """In the place of what lies there, be it a link; nobody else can ever read it."""
-    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(f"{secret}\n")
-        opened.flush()
-        os.fsync(opened.fileno())
-    Path(temporary).replace(file)
+    draft = file.with_name(f".{file.name}-{uuid4().hex}")
+    try:
+        write_new(draft, f"{secret}\n".encode())
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
