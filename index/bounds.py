@@ -7,6 +7,9 @@ from .errors import BadRequest
 MAX_TEXT = 1000
 """Characters of a text to search by: SQL's patterns, encoders and logs are made for no longer ones."""
 
+LEAST_NORM = 1e-12
+"""Vectors shorter than this have no direction worth trusting."""
+
 
 def check_text(value: object, what: str, most: int = MAX_TEXT) -> str:
     """Words to search by: no longer than a name could be, give or take."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..embeddings.base import Pixels
 from ..embeddings.images import ImageNotFound, ImageTooLarge, UnsupportedFormat, check_box
+from .bounds import LEAST_NORM
 from .errors import BadRequest, BadVector
 from .eye import Eye
 from .records import AddRequest, Crop, Failure, FloatArray, Geo
@@ -138,10 +139,6 @@ def failure_of(error: Exception) -> Failure:
     return next((kind for cause, kind in _FAILURES.items() if isinstance(error, cause)), Failure.CONTENT)
 
 
-_ZERO = 1e-12
-"""Vectors shorter than this have no direction worth trusting."""
-
-
 def check_vectors(vectors: object, dim: int, names: Sequence[str] | None = None) -> FloatArray:
     """(n, dim) float32 of unit length. Raises BadVector that names the first bad row."""
     try:
@@ -154,7 +151,7 @@ def check_vectors(vectors: object, dim: int, names: Sequence[str] | None = None)
         raise BadVector(f"vectors must have the shape (n, {dim}), not {array.shape}")
     with np.errstate(over="ignore"):
         norms = np.linalg.norm(array, axis=1)
-    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > _ZERO)))
+    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > LEAST_NORM)))
     if len(bad):
         # A direction all the same, where the numbers are within float32 and only the length is not.
         rows = array[bad].astype(np.float64)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bounds import LEAST_NORM
 from ..errors import BadVector
 from ..records import FloatArray, KeyArray
 from . import bits, rescoring
@@ -15,7 +16,6 @@ from .rescoring import Proposal, Rescored
 
 _MIN_CAPACITY = 256
 _CHUNK = 65_536
-_ZERO = 1e-12
 
 
 def unit_rows(vectors: FloatArray, dim: int) -> FloatArray:
@@ -33,7 +33,7 @@ def unit_rows(vectors: FloatArray, dim: int) -> FloatArray:
     unit = np.abs(norms - 1) < 1e-6
     if unit.all():
         return array
-    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > _ZERO)))
+    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > LEAST_NORM)))
     if len(bad):
         raise BadVector(f"vector {bad[0]} is zero or not finite")
     return np.where(unit, 1, 1 / norms).astype(np.float32)[:, None] * array
