@@ -8,52 +8,35 @@ A second backup into the same folder copies only pictures that are new. Until it
 files are written under other names (`.new`) before they take their places, and pictures are deleted after that.
 """
 
-import hashlib
 import json
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from io import BufferedReader
 from pathlib import Path
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
+from .backup_manifest import DATABASE, DRAFT, MANIFEST, Backup, fits, opened, read_manifest, sha256_of
 from .blobs import Blobs
 from .catalog import Catalog, of_others
 from .errors import BadArchive, BadRequest, StorageFailed
-from .files import FILE_MODE, create, is_sha256, make_folder, open_regular, sync, write_new
+from .files import FILE_MODE, create, make_folder, sync, write_new
 
-DATABASE, BLOBS, MANIFEST, LOCK = "tenshot.db", "blobs", "backup.json", "backup.lock"
-_DRAFT = ".new"
+BLOBS, LOCK = "blobs", "backup.lock"
 _DATABASE_DRAFT = re.compile(r"tenshot\.db(\.[0-9a-f]{32})?\.new(-wal|-shm|-journal)?")
 _RESTORE_DRAFT = re.compile(r"\.restore-[0-9a-f]{32}\.new")
 _ROUNDS = 3
 """Moments of the database that are tried while others may delete pictures; then they wait."""
-_MOST_MANIFEST = 64 << 20
-"""Bytes that are read of one."""
 _MOST_NAMES = 50_000
 """Of what was lost, in a manifest; what counts is the number of blobs."""
 _AT_ONCE = 64
 _MOST_AT_ONCE = 64 << 20
 """Pictures, and their bytes, that are written together, since the disk is waited for once."""
-
-
-@dataclass(frozen=True)
-class Backup:
-    """What a backup says of itself."""
-
-    taken_at: str
-    apps: int
-    blobs: int
-    database_sha256: str
-    lost: list[str]
-    """What named a picture that was lost or damaged before the backup."""
-    format: int = 1
 
 
 Told = Callable[[int, int], None]
@@ -78,7 +61,7 @@ def back_up(catalog: Catalog, blobs: Blobs, folder: Path, told: Told = lambda do
 def _back_up(catalog: Catalog, blobs: Blobs, folder: Path, told: Told) -> Backup:
     _settle(folder)
     target = Blobs(folder / BLOBS)
-    draft, manifest = folder / f"{DATABASE}.{uuid4().hex}{_DRAFT}", folder / f"{MANIFEST}{_DRAFT}"
+    draft, manifest = folder / f"{DATABASE}.{uuid4().hex}{DRAFT}", folder / f"{MANIFEST}{DRAFT}"
     try:
         # Most pictures first, so that few are left when the moment is taken.
         _copy(blobs, target, catalog.blobs(), told)
@@ -90,10 +73,12 @@ def _back_up(catalog: Catalog, blobs: Blobs, folder: Path, told: Told) -> Backup
         with Catalog.open(draft, make=False) as copied:
             _check(copied)
             apps, names = len(copied.apps.list()), _names(copied, lost)
-        made = Backup(datetime.now(UTC).isoformat(), apps, len(named) - len(lost), _sha256(draft), names[:_MOST_NAMES])
+        made = Backup(
+            datetime.now(UTC).isoformat(), apps, len(named) - len(lost), sha256_of(draft), names[:_MOST_NAMES]
+        )
         write_new(manifest, json.dumps(asdict(made), indent=1).encode())
         sync([draft, folder])
-        # A crash between the two leaves the new database with a manifest that fits: `_read` finds it.
+        # A crash between the two leaves the new database with a manifest that fits: `read_manifest` finds it.
         os.replace(draft, folder / DATABASE)
         sync([folder])
         os.replace(manifest, folder / MANIFEST)
@@ -108,8 +93,8 @@ def _back_up(catalog: Catalog, blobs: Blobs, folder: Path, told: Told) -> Backup
 
 def _settle(folder: Path) -> None:
     """Finishes what a backup that broke off has begun, or takes it away."""
-    newer = folder / f"{MANIFEST}{_DRAFT}"
-    if newer.exists() and _fits(newer):
+    newer = folder / f"{MANIFEST}{DRAFT}"
+    if newer.exists() and fits(newer):
         os.replace(newer, folder / MANIFEST)
     for path in folder.iterdir():
         if path == newer or _DATABASE_DRAFT.fullmatch(path.name):
@@ -158,8 +143,8 @@ def restore(backup: Path, folder: Path, told: Told = lambda done, total: None) -
         raise BadRequest(f"{folder} is a file: restore into a new folder")
     if not new and any(not _is_left(path) for path in folder.iterdir()):
         raise BadRequest(f"{folder} is not empty: restore into a new folder, and move that into its place")
-    made = _read(backup)
-    draft = folder / f".restore-{uuid4().hex}{_DRAFT}"
+    made = read_manifest(backup)
+    draft = folder / f".restore-{uuid4().hex}{DRAFT}"
     moved = False
     try:
         make_folder(draft)
@@ -189,9 +174,9 @@ def _fill(backup: Path, draft: Path, made: Backup, told: Told) -> None:
     """A whole data folder. Raises BadArchive."""
     database = draft / DATABASE
     _check_files(backup / BLOBS)
-    with _opened(backup / DATABASE) as source, create(database) as copy:
+    with opened(backup / DATABASE) as source, create(database) as copy:
         shutil.copyfileobj(source, copy)
-    if _sha256(database) != made.database_sha256:
+    if sha256_of(database) != made.database_sha256:
         raise BadArchive(f"{backup / DATABASE} is not what was backed up")
     make_folder(draft / BLOBS)
     with of_others(database), Catalog.open(database, make=False) as catalog:
@@ -210,42 +195,6 @@ def _fill(backup: Path, draft: Path, made: Backup, told: Told) -> None:
 def _is_left(path: Path) -> bool:
     """What an empty folder may have: a file system's own, and what a restore that was killed left behind."""
     return path.name == "lost+found" or _RESTORE_DRAFT.fullmatch(path.name) is not None
-
-
-def _read(backup: Path) -> Backup:
-    """What a backup says of itself, also where a crash left the newer manifest beside its place. Raises BadArchive."""
-    newer = backup / f"{MANIFEST}{_DRAFT}"
-    return _manifest(newer if newer.exists() and _fits(newer) else backup / MANIFEST)
-
-
-def _fits(manifest: Path) -> bool:
-    """Whether it belongs to the database beside it."""
-    try:
-        return _manifest(manifest).database_sha256 == _sha256(manifest.with_name(DATABASE))
-    except BadArchive:
-        return False
-
-
-def _manifest(path: Path) -> Backup:
-    """Raises BadArchive for one that is not whole."""
-    try:
-        with open_regular(path) as file:
-            content = file.read(_MOST_MANIFEST + 1)
-        if len(content) > _MOST_MANIFEST:
-            raise ValueError("it is too long")
-        document = json.loads(content)
-        if not isinstance(document, dict):
-            raise ValueError("it is no object")
-        if document.get("format", 1) != 1:
-            raise ValueError(f"its format is {document['format']!r}: a newer tenshot made it")
-        made = Backup(**document)
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise BadArchive(f"{path.parent} is no whole backup: {path.name}: {error}") from error
-    counts = type(made.apps) is int and type(made.blobs) is int
-    names = isinstance(made.lost, list) and all(isinstance(name, str) for name in made.lost)
-    if not (counts and names and isinstance(made.taken_at, str) and is_sha256(made.database_sha256)):
-        raise BadArchive(f"{path.parent} is no whole backup: {path.name} has values of other types than it should")
-    return made
 
 
 def _check_files(folder: Path) -> None:
@@ -305,16 +254,3 @@ def _check(catalog: Catalog) -> None:
 def _names(catalog: Catalog, hashes: Iterable[str]) -> list[str]:
     """Who names these pictures, for people."""
     return sorted(name for names in catalog.who_names(hashes).values() for name in names)
-
-
-def _sha256(path: Path) -> str:
-    with _opened(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _opened(path: Path) -> BufferedReader:
-    """Raises BadArchive."""
-    try:
-        return open_regular(path)
-    except OSError as error:
-        raise BadArchive(f"can't read {path}: {error.strerror or error}") from error

@@ -19,7 +19,8 @@ from ..embeddings.batcher import Batcher, BatcherClosed, Busy
 from ..embeddings.images import Opener, open_image
 from ..embeddings.workflows import open_embedder, recipe_of
 from .app import App
-from .backup import BLOBS, DATABASE
+from .backup import BLOBS
+from .backup_manifest import DATABASE
 from .blobs import Blobs
 from .catalog import Catalog, misread
 from .collection import Collection, CollectionFacts
