@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import Query
@@ -17,7 +18,6 @@ from .patch import Action, action_of, patched, patched_list
 from .route import new_router
 from .status import (
     FAILURE,
-    INPUT_NOT_FOUND,
     INVALID_INPUT_REQUEST,
     MIXED,
     Status,
@@ -94,13 +94,13 @@ def change(body: PatchInputsIn, caller: Writer) -> Json:
     action = action_of(body.action)
     if len(body.inputs) > MOST_ITEMS:
         raise WireError(INVALID_INPUT_REQUEST, f"a request may have {MOST_ITEMS} inputs")
-    there = caller.app.inputs_by_id([one.id for one in body.inputs if one.id])
-    for one in body.inputs:
-        if one.id not in there:
-            missing = f"no input {one.id!r}"
-            raise WireError(INPUT_NOT_FOUND if len(body.inputs) == 1 else FAILURE, missing)
-    changes = [_change(one, there[one.id], action) for one in body.inputs if one.id]
-    return ok(inputs=caller.page(caller.app.update_many(changes) if changes else []))
+    patches = [(one.id or "", partial(_change, one, action=action)) for one in body.inputs]
+    try:
+        return ok(inputs=caller.page(caller.app.patch_many(patches) if patches else []))
+    except InputNotFound as error:
+        if len(patches) == 1:
+            raise
+        raise WireError(FAILURE, str(error)) from error
 
 
 @router.delete("/{id}", response_model=Answer)
@@ -220,7 +220,7 @@ def _added(
     return answer(overall, inputs=items)
 
 
-def _change(one: InputIn, there: Input, action: Action) -> InputChange:
+def _change(one: InputIn, there: Input, *, action: Action) -> InputChange:
     data = one.data
     given = labels_of(data.concepts)
     labels: dict[str, bool | None] = dict.fromkeys(given) if action == "remove" else dict(given)

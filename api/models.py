@@ -3,13 +3,14 @@
 import fnmatch
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 from urllib.parse import unquote
 
 from fastapi import Query
 
 from ..index.errors import ModelNotFound, NotFound
-from ..index.records import Model, ModelVersion
+from ..index.records import Model, ModelChange, ModelVersion
 from .access import Caller, Page, Paged, Reader, Writer, page_of
 from .answers import Answer, InputsAnswer, Json, ModelAnswer, ModelOut, ModelsAnswer, model_out, ok
 from .patch import Action, action_of
@@ -62,9 +63,7 @@ def change(body: PatchModelsIn, caller: Writer) -> Json:
     action = action_of(body.action)
     if not 1 <= len(body.models) <= MOST_ITEMS:
         raise WireError(MODEL_BAD, f"a request has 1 to {MOST_ITEMS} models, not {len(body.models)}")
-    # All of them are looked up before the first is changed.
-    there = [caller.app.model(_id(one)) for one in body.models]
-    changed = [_change(caller, one, model, action) for one, model in zip(body.models, there, strict=True)]
+    changed = caller.app.patch_models([(_id(one), partial(_change, one, action=action)) for one in body.models])
     return ok(models=[shown(caller, one) for one in changed])
 
 
@@ -150,7 +149,7 @@ def _page(caller: Caller, models: Sequence[Model | PublicModel], page: Page) -> 
     ]
 
 
-def _change(caller: Caller, one: ModelIn, model: Model, action: Action) -> Model:
+def _change(one: ModelIn, model: Model, *, action: Action) -> ModelChange:
     info, config = one.output_info, one.output_info.output_config
     concepts = None
     if info.data is not None:
@@ -167,14 +166,7 @@ def _change(caller: Caller, one: ModelIn, model: Model, action: Action) -> Model
     if action == "overwrite" and config is not None:
         # A client can't send false: its empty configuration means that both are.
         exclusive, closed = bool(exclusive), bool(closed)
-    return caller.app.update_model(
-        model.id,
-        name=one.name or None,
-        concepts=concepts,
-        mutually_exclusive=exclusive,
-        closed_environment=closed,
-        settings=None if config is None else config.hyper_params,
-    )
+    return ModelChange(one.name or None, concepts, exclusive, closed, None if config is None else config.hyper_params)
 
 
 def inputs_of(caller: Caller, concept_ids: Sequence[str], page: Page) -> Json:

@@ -48,6 +48,7 @@ from .records import (
     KeyArray,
     LabelSource,
     NewInput,
+    Patch,
     Picture,
     Progress,
     StoredPicture,
@@ -383,15 +384,28 @@ class Library:
 
     def update_many(self, changes: Sequence[InputChange], source: LabelSource = LabelSource.USER) -> list[Input]:
         """New metadata, place and labels of several inputs in one transaction: all of them or none."""
-        changes = [replace(change, concepts=check_concepts(change.concepts)) for change in changes]
-        for change in changes:
+        return self.patch_many([(change.id, lambda _, change=change: change) for change in changes], source)
+
+    def patch_many(self, patches: Sequence[tuple[str, Patch]], source: LabelSource = LabelSource.USER) -> list[Input]:
+        """The same, where what an input becomes depends on what it is; of patches of one input each sees the earlier.
+
+        Returns the inputs as they are after all of it. Raises InputNotFound or BadRequest.
+        """
+
+        def checked(patch: Patch, there: Input) -> InputChange:
+            change = patch(there)
+            change = replace(change, concepts=check_concepts(change.concepts))
             check_metadata(change.metadata)
             check_geo(change.geo)
             check_regions(change.regions)
+            return change
+
         with self._lock, self._following():
-            self._teach(self._catalog.inputs.update(self.id, changes, source))
-        found = self.inputs_by_id([change.id for change in changes])
-        return [found[change.id] for change in changes]
+            labels, inputs = self._catalog.inputs.update(
+                self.id, [(id, partial(checked, patch)) for id, patch in patches], source
+            )
+            self._teach(labels)
+        return [inputs[id] for id, _ in patches]
 
     def delete(self, ids: str | Iterable[str]) -> int:
         """Deletes inputs with their pictures, vectors and labels; unknown ids don't count. How many there were."""

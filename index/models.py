@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +24,8 @@ from .records import (
     AppRecord,
     FloatArray,
     Model,
+    ModelChange,
+    ModelPatch,
     ModelVersion,
     Workflow,
     WorkflowNode,
@@ -137,20 +140,31 @@ class Models(Library):
         settings: Mapping[str, Any] | None = None,
     ) -> Model:
         """What is None stays. Raises ModelNotFound."""
-        for concept in concepts or ():
-            check_id(concept, "concept id")
-        with self._lock:
-            model = self._catalog.models.update(
-                self.id,
-                id,
-                name=name,
-                concept_ids=None if concepts is None else tuple(dict.fromkeys(concepts)),
-                mutually_exclusive=mutually_exclusive,
-                closed_environment=closed_environment,
-                settings=settings,
+        change = ModelChange(name, concepts, mutually_exclusive, closed_environment, settings)
+        return self.patch_models([(id, lambda _: change)])[0]
+
+    def patch_models(self, patches: Sequence[tuple[str, ModelPatch]]) -> list[Model]:
+        """Several models at once, all or none, where what one becomes depends on what it is.
+
+        Of patches of one model each sees the earlier. Raises ModelNotFound or BadRequest.
+        """
+
+        def checked(patch: ModelPatch, model: Model) -> ModelChange:
+            change = patch(model)
+            for concept in change.concept_ids or ():
+                check_id(concept, "concept id")
+            ids = change.concept_ids
+            return replace(
+                change,
+                concept_ids=None if ids is None else tuple(dict.fromkeys(ids)),
+                settings=None if change.settings is None else dict(change.settings),
             )
-            self._teacher.drop(id)
-        return model
+
+        with self._lock:
+            models = self._catalog.models.update(self.id, [(id, partial(checked, patch)) for id, patch in patches])
+            for model in models:
+                self._teacher.drop(model.id)
+        return models
 
     def delete_models(self, ids: str | Iterable[str] | None = None) -> int:
         """Deletes models with their versions; None deletes all of them. How many there were."""

@@ -1,6 +1,6 @@
 """The nouns of the core, frozen. `id` is the public string, `key` the int64 that SQL and FAISS know."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -175,6 +175,10 @@ class InputChange:
     """Takes the place away."""
 
 
+Patch = Callable[[Input], InputChange]
+"""What changes of an input, by what it is at that moment. It runs inside a transaction: it must not wait."""
+
+
 @dataclass(frozen=True)
 class Deleted:
     """What a deletion took away."""
@@ -230,6 +234,21 @@ class Model:
     closed_environment: bool
     settings: Mapping[str, Any]
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class ModelChange:
+    """What changes of one model. None leaves it as it is."""
+
+    name: str | None = None
+    concept_ids: Sequence[str] | None = None
+    mutually_exclusive: bool | None = None
+    closed_environment: bool | None = None
+    settings: Mapping[str, Any] | None = None
+
+
+ModelPatch = Callable[[Model], ModelChange]
+"""What changes of a model, by what it is at that moment, as `Patch`."""
 
 
 @dataclass(frozen=True)

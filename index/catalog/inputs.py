@@ -1,14 +1,15 @@
 """Inputs in SQL, with their vectors and labels."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, Update, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Update, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ..errors import InputExists
+from ..errors import InputExists, InputNotFound
 from ..filters import parse
 from ..records import (
     Deleted,
@@ -20,6 +21,7 @@ from ..records import (
     KeyArray,
     LabelSource,
     NewInput,
+    Patch,
     Where,
 )
 from . import schema
@@ -164,14 +166,7 @@ class Inputs:
 
     def _get(self, app_id: str, ids: Sequence[str]) -> dict[str, Input]:
         with self._database.read() as connection:
-            rows = [
-                row
-                for chunk in chunks(ids)
-                for row in connection.execute(
-                    select(_inputs).where(_inputs.c.app_id == app_id, _inputs.c.id.in_(chunk))
-                )
-            ]
-            return {record.id: record for record in _records(connection, rows)}
+            return _inputs_of(connection, app_id, ids)
 
     def ids(self, keys: KeyArray) -> dict[int, str]:
         """key -> id of those that exist."""
@@ -238,25 +233,28 @@ class Inputs:
         """
         return self._database.cached(("filter", app_id, repr(parse(where))), lambda: made(self.where(app_id, where)))
 
-    def update(self, app_id: str, changes: Sequence[InputChange], source: LabelSource) -> list[Change]:
-        """New metadata, places and labels, in one transaction; returns the labels. Raises InputNotFound."""
-        now = datetime.now(UTC)
+    def update(
+        self, app_id: str, patches: Sequence[tuple[str, Patch]], source: LabelSource
+    ) -> tuple[list[Change], dict[str, Input]]:
+        """(id, what is made of the input as it is, earlier patches of it included), in one transaction.
+
+        Returns the labels, and the inputs by id as they are now. Raises InputNotFound, and whatever a patch raises.
+        """
+        ids = list(dict.fromkeys(id for id, _ in patches))
         with self._database.write() as connection:
-            labels = set_labels(connection, app_id, {change.id: change.concepts for change in changes}, source)
-            for change in changes:
-                values: dict[str, Any] = {"modified_at": now}
-                if change.metadata is not None:
-                    values["metadata"] = dict(change.metadata)
-                if change.geo is not None:
-                    values |= {"longitude": change.geo.longitude, "latitude": change.geo.latitude}
-                elif change.no_geo:
-                    values |= {"longitude": None, "latitude": None}
-                if change.regions is not None:
-                    values["regions"] = [dict(region) for region in change.regions]
-                connection.execute(
-                    update(_inputs).where(_inputs.c.app_id == app_id, _inputs.c.id == change.id).values(values)
-                )
-        return labels
+            # Locked where others could write between this read and the writes below.
+            there = _inputs_of(connection, app_id, ids, lock=True)
+            labels: dict[str, dict[str, bool | None]] = {}
+            for id, patch in patches:
+                if id not in there:
+                    raise InputNotFound(f"no input {id!r}")
+                change = patch(there[id])
+                there[id] = _changed(there[id], change)
+                labels.setdefault(id, {}).update(change.concepts)
+            changes = set_labels(connection, app_id, labels, source)
+            if ids:
+                connection.execute(_UPDATE, [_updated(one) for one in there.values()])
+            return changes, _inputs_of(connection, app_id, ids)
 
     def delete(self, app_id: str, ids: Sequence[str] | None) -> Deleted:
         """Deletes inputs with their vectors and labels; None: all of the app."""
@@ -290,6 +288,43 @@ class Inputs:
                     select(column).where(_inputs.c.app_id == app_id, column.in_(chunk), *also)
                 )
             }
+
+
+_PATCHED = ("metadata", "regions", "longitude", "latitude", "modified_at")
+_UPDATE = update(_inputs).where(_inputs.c.key == bindparam("input"))
+_UPDATE = _UPDATE.values({name: bindparam(f"new_{name}") for name in _PATCHED})
+
+
+def _inputs_of(connection: Connection, app_id: str, ids: Sequence[str], *, lock: bool = False) -> dict[str, Input]:
+    """Those that exist, by id. lock: nobody else changes them before the commit."""
+    rows = []
+    for chunk in chunks(ids):
+        query = select(_inputs).where(_inputs.c.app_id == app_id, _inputs.c.id.in_(chunk))
+        rows += connection.execute(query.with_for_update() if lock else query).all()
+    return {record.id: record for record in _records(connection, rows)}
+
+
+def _changed(one: Input, change: InputChange) -> Input:
+    labels = {**one.concepts, **change.concepts}
+    return replace(
+        one,
+        metadata=one.metadata if change.metadata is None else dict(change.metadata),
+        geo=change.geo or (None if change.no_geo else one.geo),
+        regions=one.regions if change.regions is None else [dict(region) for region in change.regions],
+        concepts={concept: value for concept, value in labels.items() if value is not None},
+    )
+
+
+def _updated(one: Input) -> dict[str, Any]:
+    """The parameters of `_UPDATE`."""
+    return {
+        "input": one.key,
+        "new_metadata": one.metadata,
+        "new_regions": one.regions,
+        "new_longitude": one.geo and one.geo.longitude,
+        "new_latitude": one.geo and one.geo.latitude,
+        "new_modified_at": datetime.now(UTC),
+    }
 
 
 def _settle(app_id: str, key: int) -> Update:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select, updat
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import ModelExists, ModelNotFound
-from ..records import Model
+from ..records import Model, ModelPatch
 from . import schema
 from .concepts import concept_keys
 from .database import Database, chunks
@@ -76,33 +76,22 @@ class Models:
         with self._database.read() as connection:
             return _records(connection, connection.execute(query).all())
 
-    def update(
-        self,
-        app_id: str,
-        id: str,
-        *,
-        name: str | None,
-        concept_ids: Sequence[str] | None,
-        mutually_exclusive: bool | None,
-        closed_environment: bool | None,
-        settings: Mapping[str, Any] | None,
-    ) -> Model:
-        """What is None stays. Raises ModelNotFound."""
-        given = {
-            "name": name,
-            "mutually_exclusive": mutually_exclusive,
-            "closed_environment": closed_environment,
-            "settings": None if settings is None else dict(settings),
-        }
-        values = {column: value for column, value in given.items() if value is not None}
+    def update(self, app_id: str, patches: Sequence[tuple[str, ModelPatch]]) -> list[Model]:
+        """(id, what is made of the model as it is, earlier patches of it included), in one transaction.
+
+        Raises ModelNotFound, and whatever a patch raises.
+        """
         with self._database.write() as connection:
-            key = _row(connection, app_id, id).key
-            if values:
-                connection.execute(update(_models).where(_models.c.key == key).values(values))
-            if concept_ids is not None:
-                connection.execute(delete(_members).where(_members.c.model_key == key))
-                _set_members(connection, app_id, key, concept_ids)
-            return _records(connection, [_row(connection, app_id, id)])[0]
+            for id, patch in patches:
+                row = _row(connection, app_id, id, lock=True)
+                change = dict(vars(patch(_records(connection, [row])[0])))
+                members = change.pop("concept_ids")
+                if values := {column: value for column, value in change.items() if value is not None}:
+                    connection.execute(update(_models).where(_models.c.key == row.key).values(values))
+                if members is not None:
+                    connection.execute(delete(_members).where(_members.c.model_key == row.key))
+                    _set_members(connection, app_id, row.key, members)
+            return _records(connection, [_row(connection, app_id, id) for id, _ in patches])
 
     def delete(self, app_id: str, ids: Sequence[str] | None) -> tuple[list[str], set[str]]:
         """Deletes models with versions and thresholds; None: all. The ids that there were, the predictors' hashes."""
@@ -123,8 +112,10 @@ class Models:
         return deleted, hashes
 
 
-def _row(connection: Connection, app_id: str, id: str) -> Row[Any]:
-    row = connection.execute(_ONE, {"app": app_id, "model": id}).one_or_none()
+def _row(connection: Connection, app_id: str, id: str, *, lock: bool = False) -> Row[Any]:
+    """lock: nobody else changes it before the commit. Raises ModelNotFound."""
+    query = _ONE.with_for_update() if lock else _ONE
+    row = connection.execute(query, {"app": app_id, "model": id}).one_or_none()
     if row is None:
         raise ModelNotFound(f"no model {id!r}")
     return row

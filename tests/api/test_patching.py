@@ -1,5 +1,7 @@
 """Merge, overwrite and remove: of plain JSON, of inputs and of models."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -112,3 +114,55 @@ def test_what_is_removed_teaches_no_more(taught: Any) -> None:
     before = value()
     _patch(taught, "remove", concepts=[{"id": "a"}])
     assert value() < before
+
+
+def _at_once(work: Callable[[int], Any]) -> list[Any]:
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(work, range(40)))
+
+
+def test_patches_that_come_at_once_lose_nothing_of_one_another(taught: Any) -> None:
+    def merge(n: int) -> None:
+        data = {"metadata": {f"k{n}": n}, "regions": [_box(f"r{n}", 0.5)]}
+        taught.call("PATCH", "/v2/inputs", {"action": "merge", "inputs": [{"id": "x0", "data": data}]})
+        concepts = {"output_info": {"data": {"concepts": [{"id": f"c{n}"}]}}}
+        taught.call("PATCH", "/v2/models", {"action": "merge", "models": [{"id": "abc", **concepts}]})
+
+    _at_once(merge)
+    there = taught.app.input("x0")
+    assert {f"k{n}": n for n in range(40)}.items() <= there.metadata.items()
+    assert {region["id"] for region in there.regions} == {f"r{n}" for n in range(40)}
+    assert set(taught.app.model("abc").concept_ids) == {"a", "b", "c"} | {f"c{n}" for n in range(40)}
+
+
+def test_an_id_that_comes_twice_in_one_request_counts_twice_in_order(taught: Any) -> None:
+    changes = [{"metadata": {"p": 1, "q": 1}, "concepts": [{"id": "new"}]}, {"metadata": {"q": 2}}]
+    body = {"action": "merge", "inputs": [{"id": "x0", "data": data} for data in changes]}
+    for answer in taught.call("PATCH", "/v2/inputs", body)["inputs"]:
+        assert {"p": 1, "q": 2}.items() <= answer["data"]["metadata"].items()
+    assert taught.app.input("x0").concepts["new"] is True
+    info = [{"data": {"concepts": [{"id": id}]}} for id in ("d", "e")]
+    models = {"action": "merge", "models": [{"id": "abc", "output_info": one} for one in info]}
+    taught.call("PATCH", "/v2/models", models)
+    assert taught.app.model("abc").concept_ids[-2:] == ("d", "e")
+
+
+def test_models_are_patched_all_or_none(taught: Any) -> None:
+    taught.app.create_model("other", ["a", "b"])
+    bad = {"id": "other", "output_info": {"data": {"concepts": [{"id": "x" * 300}]}}}
+    body = {"action": "merge", "models": [{"id": "abc", "name": "new"}, bad]}
+    taught.call("PATCH", "/v2/models", body, expect=(400, 40001))
+    assert taught.app.model("abc").name != "new"
+
+
+def test_a_patch_beside_a_deletion_finds_the_input_or_says_that_there_is_none(taught: Any) -> None:
+    ids = [f"x{n}" for n in range(40)]
+
+    def patch(n: int) -> tuple[int, int]:
+        if n % 2:
+            taught.client.delete(f"/v2/inputs/{ids[n // 2]}")
+        body = {"action": "merge", "inputs": [{"id": ids[n // 2], "data": {"metadata": {"n": n}}}]}
+        answer = taught.client.patch("/v2/inputs", json=body)
+        return answer.status_code, answer.json()["status"]["code"]
+
+    assert set(_at_once(patch)) <= {(200, 10000), (404, 30102)}

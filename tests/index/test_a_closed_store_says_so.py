@@ -18,7 +18,7 @@ from tenshot.index.app import App
 from tenshot.index.collection import Collection
 from tenshot.index.errors import AppNotFound, StoreClosed
 from tenshot.index.ranking import Term
-from tenshot.index.records import AddRequest, Failure, InputChange, WorkflowNode
+from tenshot.index.records import AddRequest, Failure, InputChange, ModelChange, WorkflowNode
 
 ROWS = np.eye(8)[:2]
 ROW = ROWS[0]
@@ -87,6 +87,8 @@ APP_CALLS: dict[str, Callable[[App], Any]] = {
     "models": lambda app: app.models(),
     "nearest_inputs": lambda app: app.nearest_inputs(ROWS.astype(np.float32), 5),
     "never_arrived": lambda app: app.never_arrived("x0", Failure.FETCH, "why"),
+    "patch_many": lambda app: app.patch_many([("x0", lambda one: InputChange(one.id, metadata={}))]),
+    "patch_models": lambda app: app.patch_models([("m", lambda _: ModelChange("n"))]),
     "pending": lambda app: app.pending(),
     "pending_input": lambda app: app.pending_input(1),
     "picture": lambda app: app.picture("x0"),
