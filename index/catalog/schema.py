@@ -58,6 +58,12 @@ def _app(**options: Any) -> Column[str]:
     return Column("app_id", Text, ForeignKey("apps.id", ondelete="CASCADE"), nullable=False, **options)
 
 
+def _concept(**options: Any) -> Column[int]:
+    # With an index, for to delete a concept is to look for all that name it.
+    key = ForeignKey("concepts.key", ondelete="CASCADE")
+    return Column("concept_key", Key, key, autoincrement=False, index=True, **options)
+
+
 apps = Table(
     "apps",
     metadata,
@@ -149,7 +155,7 @@ labels = Table(
     "labels",
     metadata,
     Column("input_key", Key, ForeignKey("inputs.key", ondelete="CASCADE"), primary_key=True, autoincrement=False),
-    Column("concept_key", Key, ForeignKey("concepts.key", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    _concept(primary_key=True),
     _app(),
     Column("value", Boolean, nullable=False),
     Column("source", Text, nullable=False),
@@ -192,7 +198,7 @@ model_concepts = Table(
     metadata,
     Column("model_key", Key, ForeignKey("models.key", ondelete="CASCADE"), primary_key=True, autoincrement=False),
     Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("concept_key", Key, ForeignKey("concepts.key", ondelete="CASCADE"), nullable=False),
+    _concept(nullable=False),
 )
 
 model_versions = Table(
@@ -217,7 +223,7 @@ thresholds = Table(
     _app(primary_key=True),
     # By id, for the built-in model has no row.
     Column("model_id", Text, primary_key=True),
-    Column("concept_key", Key, ForeignKey("concepts.key", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    _concept(primary_key=True),
     Column("value", Float, nullable=False),
 )
 

@@ -36,6 +36,18 @@ def test_the_migrations_make_what_the_tables_say(url: str) -> None:
             assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
 
 
+def test_an_index_begins_with_every_column_that_names_another_row(url: str) -> None:
+    Catalog.open(url).close()
+    there = inspect(create_engine(url))
+    for table in there.get_table_names():
+        indexes = [index["column_names"] for index in there.get_indexes(table)]
+        indexes += [key["column_names"] for key in there.get_unique_constraints(table)]
+        indexes.append(there.get_pk_constraint(table)["constrained_columns"])
+        for key in there.get_foreign_keys(table):
+            columns = key["constrained_columns"]
+            assert any(index[: len(columns)] == columns for index in indexes), (table, columns)
+
+
 def test_a_database_of_a_newer_version_is_refused(url: str) -> None:
     Catalog.open(url).close()
     with create_engine(url).begin() as connection:
