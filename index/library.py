@@ -408,20 +408,26 @@ class Library:
         return [inputs[id] for id, _ in patches]
 
     def delete(self, ids: str | Iterable[str]) -> int:
-        """Deletes inputs with their pictures, vectors and labels; unknown ids don't count. How many there were."""
-        return self._delete([ids] if isinstance(ids, str) else list(ids))
+        """Deletes inputs with their pictures, vectors and labels; unknown ids don't count. How many there were.
+
+        Many of them go in steps, each whole, between which others write.
+        """
+        return self._delete([ids] if isinstance(ids, str) else ids)
 
     def delete_all(self) -> int:
-        """Deletes every input of the app; concepts and models stay."""
+        """Deletes every input that the app has when it begins, in steps; concepts and models stay."""
         return self._delete(None)
 
-    def _delete(self, ids: list[str] | None) -> int:
-        with self._lock, self._following():
-            deleted = self._catalog.inputs.delete(self.id, ids)
-            self._collection.delete(deleted.keys, deleted.seq)
-            self._teacher.forget(deleted.keys.tolist())
-        self._blobs.delete_unused(deleted.hashes, self._catalog.unused_blobs)
-        return len(deleted.keys)
+    def _delete(self, ids: Iterable[str] | None) -> int:
+        count = 0
+        for part in self._catalog.inputs.parts(self.id, ids):
+            with self._lock, self._following():
+                deleted = self._catalog.inputs.delete(self.id, part)
+                self._collection.delete(deleted.keys, deleted.seq)
+                self._teacher.forget(deleted.keys.tolist())
+            self._blobs.delete_unused(deleted.hashes, self._catalog.unused_blobs)
+            count += len(deleted.keys)
+        return count
 
     # Looking things up
 

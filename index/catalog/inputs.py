@@ -1,6 +1,6 @@
 """Inputs in SQL, with their vectors and labels."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -31,9 +31,16 @@ from .labels import Change, forget_labels, labels_of, set_labels, take_seq, writ
 from .where import condition
 
 T = TypeVar("T")
+_DELETED, _FORGOTTEN = 500, 2_000
+"""Inputs and labels that one transaction deletes at most (of one input: all)."""
 _apps, _inputs, _vectors = schema.apps, schema.inputs, schema.vectors
 _STATUSES = {status.value: status for status in InputStatus}
 _FAILURES = {failure.value: failure for failure in Failure}
+_WEIGHED = select(
+    _inputs.c.key,
+    _inputs.c.id,
+    select(func.count()).where(schema.labels.c.input_key == _inputs.c.key).scalar_subquery().label("labels"),
+)
 
 
 class Inputs:
@@ -256,15 +263,53 @@ class Inputs:
                 connection.execute(_UPDATE, [_updated(one) for one in there.values()])
             return changes, _inputs_of(connection, app_id, ids)
 
-    def delete(self, app_id: str, ids: Sequence[str] | None) -> Deleted:
-        """Deletes inputs with their vectors and labels; None: all of the app."""
-        wanted: list[ColumnElement[bool]] = [_inputs.c.app_id == app_id]
+    def parts(self, app_id: str, ids: Iterable[str] | None) -> Iterator[list[str]]:
+        """Ids of those that exist, each once, to delete one list after the other; None: all that there are now.
+
+        A list has few enough inputs and labels that others, who can't write meanwhile, don't wait.
+        """
+        source = self._all_with_labels(app_id) if ids is None else self._with_labels(app_id, list(dict.fromkeys(ids)))
+        part: list[str] = []
+        weight = 0
+        for id, labels in source:
+            if part and (len(part) == _DELETED or weight + labels > _FORGOTTEN):
+                yield part
+                part, weight = [], 0
+            part.append(id)
+            weight += labels
+        if part:
+            yield part
+
+    def _all_with_labels(self, app_id: str) -> Iterator[tuple[str, int]]:
+        """(id, how many labels) by key, of those that are there when it begins."""
+        with self._database.read() as connection:
+            last = connection.execute(select(func.max(_inputs.c.key)).where(_inputs.c.app_id == app_id)).scalar() or 0
+        after = 0
+        while after < last:
+            query = _WEIGHED.where(_inputs.c.app_id == app_id, _inputs.c.key > after, _inputs.c.key <= last)
+            with self._database.read() as connection:
+                rows = connection.execute(query.order_by(_inputs.c.key).limit(_DELETED)).all()
+            yield from ((row.id, row.labels) for row in rows)
+            after = rows[-1].key if rows else last
+
+    def _with_labels(self, app_id: str, ids: Sequence[str]) -> Iterator[tuple[str, int]]:
+        for chunk in chunks(ids):
+            query = _WEIGHED.where(_inputs.c.app_id == app_id, _inputs.c.id.in_(chunk))
+            with self._database.read() as connection:
+                rows = connection.execute(query).all()
+            yield from ((row.id, row.labels) for row in rows)
+
+    def delete(self, app_id: str, ids: Sequence[str]) -> Deleted:
+        """Deletes inputs with their vectors and labels, in one transaction."""
         with self._database.write() as connection:
-            parts = [wanted] if ids is None else [[*wanted, _inputs.c.id.in_(chunk)] for chunk in chunks(ids)]
             rows = [
                 row
-                for part in parts
-                for row in connection.execute(select(_inputs.c.key, _inputs.c.id, _inputs.c.sha256).where(*part))
+                for chunk in chunks(list(dict.fromkeys(ids)))
+                for row in connection.execute(
+                    select(_inputs.c.key, _inputs.c.id, _inputs.c.sha256).where(
+                        _inputs.c.app_id == app_id, _inputs.c.id.in_(chunk)
+                    )
+                )
             ]
             keys, seq = [row.key for row in rows], 0
             if keys:

@@ -228,5 +228,6 @@ def test_a_kill_at_any_step_of_a_snapshot_loses_nothing(tmp_path: Path, long: bo
             shop.check()
             shop.collection.wait()
             shop.check()
-            shop.catalog.inputs.delete(APP, None)
+            for part in shop.catalog.inputs.parts(APP, None):
+                shop.catalog.inputs.delete(APP, part)
     assert ends == {-signal.SIGKILL, 0}

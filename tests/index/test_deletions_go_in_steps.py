@@ -1,0 +1,68 @@
+"""Deletions take turns with other writes: many short transactions, each of which leaves something whole."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from sqlalchemy import Connection, event
+
+from tenshot import Store
+from tenshot.index.app import App
+from tenshot.index.catalog.database import Database
+
+
+@pytest.fixture
+def full(app: App) -> App:
+    """1,300 inputs of which the first 100 have 50 labels each."""
+    labels = [{f"c{n}": n % 2 == 0 for n in range(50)} if row < 100 else {} for row in range(1300)]
+    app.add_vectors(np.random.default_rng(0).normal(size=(1300, 8)), [f"x{row}" for row in range(1300)], labels)
+    return app
+
+
+@contextmanager
+def _rows_by_transaction(store: Store) -> Iterator[list[int]]:
+    """How many rows each transaction deletes of `inputs`, and how many label events it writes."""
+    database: Database = store.catalog._database  # the engine has no other door
+    counts: list[int] = []
+
+    def begin(_connection: Connection) -> None:
+        counts.append(0)
+
+    def ran(_connection: Connection, cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith(("DELETE FROM inputs", "INSERT INTO label_events")):
+            counts[-1] += max(cursor.rowcount, 0)  # type: ignore[attr-defined]
+
+    event.listen(database._writer, "begin", begin)
+    event.listen(database._writer, "after_cursor_execute", ran)
+    try:
+        yield counts
+    finally:
+        event.remove(database._writer, "begin", begin)
+        event.remove(database._writer, "after_cursor_execute", ran)
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_no_transaction_of_a_large_deletion_is_large(store: Store, full: App, everything: bool) -> None:
+    ids = [f"x{row}" for row in range(1300)]
+    with _rows_by_transaction(store) as counts:
+        assert (full.delete_all() if everything else full.delete(ids)) == 1300
+    assert sum(counts) == 1300 + 5000
+    assert max(counts) <= 500 + 2000
+    assert full.inputs() == []
+    assert full.label_counts() == {}
+    assert full.search(vector=np.eye(8)[0]) == []
+
+
+def test_an_id_that_is_named_twice_is_deleted_once(full: App) -> None:
+    assert full.delete(["x0", "x1", *(f"nobody{n}" for n in range(5000)), "x0"]) == 2
+    assert full.existing(["x0", "x1", "x2"]) == {"x2"}
+
+
+def test_what_is_added_while_all_is_deleted_stays(store: Store, full: App) -> None:
+    parts = store.catalog.inputs.parts(full.id, None)
+    ids = list(next(parts))
+    full.add_vectors([[1] * 8], ["new"])
+    ids += [id for part in parts for id in part]
+    assert len(ids) == 1300
+    assert "new" not in ids
