@@ -156,9 +156,11 @@ def _request(one: InputIn, caller: Caller) -> AddRequest:
     )
     if data.video is not None:
         raise WireError(status.INPUT_VIDEO, "this server understands pictures, not video")
-    if data.embeddings:
-        return replace(common, vector=data.embeddings[0].vector)
     image = data.image or ImageIn()
+    if data.embeddings:
+        if image.base64 is not None:
+            raise WireError(status.INPUT_BAD, "an input has data.image or data.embeddings, not both")
+        return replace(common, vector=data.embeddings[0].vector)
     if image.base64 is None and image.url is None:
         raise WireError(status.INPUT_BAD, "data.image needs a url or base64")
     common = replace(common, crop=image.crop, allow_duplicate_url=image.allow_duplicate_url)

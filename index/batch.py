@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from ..embeddings.base import Pixels, WorkflowError
 from ..embeddings.images import ImageError
 from ..embeddings.parallel import side_by_side
 from ..embeddings.stages import stage
-from .errors import DuplicateUrl, InputExists, NotSupported, TenshotError
+from .errors import BadVector, DuplicateUrl, InputExists, NotSupported, TenshotError
 from .eye import Eye
-from .intake import Prepared, prepare
+from .intake import Prepared, check_vectors, prepare
 from .records import AddRequest, AddResult, FloatArray, Input, NewInput, PictureKey
 
 
@@ -68,8 +66,8 @@ class Batch:
         keys: dict[int, PictureKey] = {}
         pixels: dict[PictureKey, Pixels] = {}
         for place, one in self._prepared.items():
-            if one.request.vector is not None:
-                self._vectors[place] = np.asarray(one.request.vector, dtype=np.float32)
+            if one.vector is not None:
+                self._vectors[place] = one.vector
             elif one.pixels is not None and one.sha256 is not None:
                 keys[place] = key = one.sha256, one.request.crop
                 pixels[key] = one.pixels
@@ -86,9 +84,17 @@ class Batch:
                 refusal = NotSupported(str(error))
         for place, key in keys.items():
             if key in vectors:
-                self._vectors[place] = vectors[key]
+                self._take(place, vectors[key])
             elif refusal:
                 self._fail(place, refusal)
+
+    def _take(self, place: int, vector: FloatArray) -> None:
+        """What is stored can't be searched for unless it has a direction: an embedder may fail at a strange picture."""
+        try:
+            check_vectors(vector[None], len(vector), [self._prepared[place].id])
+            self._vectors[place] = vector
+        except BadVector as error:
+            self._fail(place, BadVector(f"the base workflow made nothing of the picture: {error}"))
 
     def pictures(self) -> Iterator[bytes]:
         """The files to keep."""

@@ -8,8 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from ..embeddings.base import Recipe
 from .catalog import Catalog
+from .catalog.vectors import has_direction
 from .collection import Collection
 from .errors import StoreDamaged
 from .files import is_app_id
@@ -24,14 +27,18 @@ class Source:
 
     def __init__(self, catalog: Catalog, app_id: str, workflow: str) -> None:
         self._vectors, self._app, self._workflow = catalog.vectors, app_id, workflow
+        self._left_out: set[int] = set()
 
     def seq(self) -> int:
         """The number of the last change."""
         return self._vectors.seq(self._app)
 
     def vectors(self, after: int | None) -> Iterator[tuple[KeyArray, FloatArray]]:
-        """Keys (m,) and vectors (m, dim), all or those of later changes."""
-        return self._vectors.scan(self._app, self._workflow, after)
+        """Keys (m,) and vectors (m, dim), all or those of later changes; what has no direction is left out."""
+        for keys, vectors in self._vectors.scan(self._app, self._workflow, after):
+            good = has_direction(vectors)
+            self._left_out.update(keys[~good].tolist())
+            yield keys[good], vectors[good]
 
     def removed(self, after: int) -> KeyArray:
         """Keys that later changes deleted."""
@@ -43,7 +50,7 @@ class Source:
 
     def keys(self) -> KeyArray:
         """(n,) ascending."""
-        return self._vectors.keys(self._app, self._workflow)
+        return np.setdiff1d(self._vectors.keys(self._app, self._workflow), list(self._left_out), assume_unique=True)
 
     def sample(self, keys: KeyArray) -> dict[int, FloatArray]:
         """key -> vector (dim,) of those of the keys that exist."""

@@ -14,7 +14,7 @@ from ..embeddings.images import ImageNotFound, ImageTooLarge, UnsupportedFormat,
 from .bounds import LEAST_NORM
 from .errors import BadRequest, BadVector
 from .eye import Eye
-from .records import AddRequest, Crop, Failure, FloatArray, Geo
+from .records import AddRequest, Crop, Failure, FloatArray, Geo, LabelSource
 
 _MAX_ID = 200
 _MOST_LEVELS = 100
@@ -33,6 +33,8 @@ class Prepared:
     media_type: str | None = None
     pixels: Pixels | None = None
     """As the base workflow looks at them, so that no whole picture is kept longer than it takes to prepare it."""
+    vector: FloatArray | None = None
+    """(dim,) of unit length, where one came instead of a picture."""
 
 
 def prepare(request: AddRequest, dim: int, eye: Eye, *, later: bool = False) -> Prepared:
@@ -46,11 +48,13 @@ def prepare(request: AddRequest, dim: int, eye: Eye, *, later: bool = False) -> 
     check_metadata(request.metadata)
     check_geo(request.geo)
     check_regions(request.regions)
-    if request.url is not None and not request.url.isprintable():
-        raise BadRequest("a URL has characters that can't be printed")
+    check_url(request.url)
+    if not isinstance(request.source, LabelSource):
+        raise BadRequest(f"the source of labels is one of {', '.join(LabelSource)}, not {request.source!r}")
     if request.vector is not None:
-        check_vectors(np.asarray(request.vector)[None], dim, [input_id])
-        return Prepared(request, input_id)
+        if request.image is not None:
+            raise BadRequest(f"input {input_id!r} has a picture and a vector: give one of them")
+        return Prepared(request, input_id, vector=check_vectors([request.vector], dim, [input_id])[0])
     if later and request.image is None and request.url is not None:
         check_crop(request.crop)
         return Prepared(request, input_id)
@@ -98,8 +102,16 @@ def check_metadata(metadata: Mapping[str, Any] | None) -> None:
 
 
 def check_regions(regions: Sequence[Mapping[str, Any]] | None) -> None:
-    if regions is not None:
-        _check_json(regions, "regions")
+    if regions is None:
+        return
+    if not isinstance(regions, Sequence) or not all(isinstance(region, Mapping) for region in regions):
+        raise BadRequest("regions must be a list of mappings")
+    _check_json([dict(region) for region in regions], "regions")
+
+
+def check_url(url: str | None) -> None:
+    if url is not None and not (isinstance(url, str) and url.isprintable()):
+        raise BadRequest("a URL must be a text of characters that can be printed")
 
 
 def _check_json(value: object, what: str) -> None:
@@ -124,7 +136,11 @@ def _holds(value: object) -> bool:
 
 
 def check_geo(geo: Geo | None) -> None:
-    if geo is not None and not (-180 <= geo.longitude <= 180 and -90 <= geo.latitude <= 90):
+    if geo is None:
+        return
+    if not isinstance(geo, Geo) or not all(isinstance(n, int | float | np.number) for n in vars(geo).values()):
+        raise BadRequest(f"a place is a Geo of two numbers, not {geo!r}")
+    if not (-180 <= geo.longitude <= 180 and -90 <= geo.latitude <= 90):
         raise BadRequest(f"no such place: longitude {geo.longitude}, latitude {geo.latitude}")
 
 
@@ -145,7 +161,7 @@ def check_vectors(vectors: object, dim: int, names: Sequence[str] | None = None)
         # Too large for float32 becomes infinite here.
         with np.errstate(over="ignore"):
             array = np.asarray(vectors, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadVector(f"vectors must be numbers of shape (n, {dim}): {error}") from error
     if array.ndim != 2 or array.shape[1] != dim:
         raise BadVector(f"vectors must have the shape (n, {dim}), not {array.shape}")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import delete, func, select
 
 from ..records import FloatArray, KeyArray, PictureKey
@@ -32,6 +33,21 @@ class Vectors:
                 keys, blobs = zip(*rows, strict=True)
                 matrix = np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(keys), -1)
                 yield np.array(keys, dtype=np.int64), matrix
+
+    def problems(self) -> list[str]:
+        """Vectors that earlier releases stored although nothing can be compared with them, by whose they are."""
+        query = (
+            select(_inputs.c.id, _apps.c.name, _vectors.c.vector)
+            .join_from(_vectors, _inputs, _inputs.c.key == _vectors.c.input_key)
+            .join(_apps, _apps.c.id == _inputs.c.app_id)
+        )
+        with self._database.read() as connection:
+            rows = connection.execution_options(yield_per=4096).execute(query)
+            return [
+                f"the vector of input {id!r} of app {name!r} is zero or not finite, so it is left out of searches"
+                for id, name, vector in rows
+                if not has_direction(np.frombuffer(vector, dtype="<f4")[None])[0]
+            ]
 
     def of_pictures(self, recipe: Mapping[str, Any], pictures: Iterable[PictureKey]) -> dict[PictureKey, FloatArray]:
         """(dim,) of those of the pictures that some app of this recipe has embedded already.
@@ -102,3 +118,10 @@ class Vectors:
         """The number of the app's last change; 0 if the app is gone."""
         with self._database.read() as connection:
             return int(connection.execute(select(_apps.c.seq).where(_apps.c.id == app_id)).scalar_one_or_none() or 0)
+
+
+def has_direction(vectors: FloatArray) -> NDArray[np.bool_]:
+    """(n,): which of (n, dim) vectors are finite and not zero."""
+    norms = np.linalg.norm(vectors, axis=1)
+    good: NDArray[np.bool_] = np.isfinite(norms) & (norms > 1e-12)
+    return good
