@@ -384,7 +384,11 @@ class Library:
 
     def update_many(self, changes: Sequence[InputChange], source: LabelSource = LabelSource.USER) -> list[Input]:
         """New metadata, place and labels of several inputs in one transaction: all of them or none."""
-        return self.patch_many([(change.id, lambda _, change=change: change) for change in changes], source)
+
+        def unconditional(change: InputChange) -> Patch:
+            return lambda _there: change
+
+        return self.patch_many([(change.id, unconditional(change)) for change in changes], source)
 
     def patch_many(self, patches: Sequence[tuple[str, Patch]], source: LabelSource = LabelSource.USER) -> list[Input]:
         """The same, where what an input becomes depends on what it is; of patches of one input each sees the earlier.

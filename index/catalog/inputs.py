@@ -342,7 +342,7 @@ _UPDATE = _UPDATE.values({name: bindparam(f"new_{name}") for name in _PATCHED})
 
 def _inputs_of(connection: Connection, app_id: str, ids: Sequence[str], *, lock: bool = False) -> dict[str, Input]:
     """Those that exist, by id. lock: nobody else changes them before the commit."""
-    rows = []
+    rows: list[Row[Any]] = []
     for chunk in chunks(ids):
         query = select(_inputs).where(_inputs.c.app_id == app_id, _inputs.c.id.in_(chunk))
         rows += connection.execute(query.with_for_update() if lock else query).all()

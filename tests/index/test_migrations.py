@@ -40,9 +40,9 @@ def test_an_index_begins_with_every_column_that_names_another_row(url: str) -> N
     Catalog.open(url).close()
     there = inspect(create_engine(url))
     for table in there.get_table_names():
-        indexes = [index["column_names"] for index in there.get_indexes(table)]
-        indexes += [key["column_names"] for key in there.get_unique_constraints(table)]
-        indexes.append(there.get_pk_constraint(table)["constrained_columns"])
+        indexes: list[list[str | None]] = [index["column_names"] for index in there.get_indexes(table)]
+        indexes += [[*key["column_names"]] for key in there.get_unique_constraints(table)]
+        indexes.append([*there.get_pk_constraint(table)["constrained_columns"]])
         for key in there.get_foreign_keys(table):
             columns = key["constrained_columns"]
             assert any(index[: len(columns)] == columns for index in indexes), (table, columns)
