@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Annotated
 
 from fastapi import Query
@@ -10,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ..embeddings.images import ImageError
 from ..index.errors import BadRequest, InputNotFound, TenshotError
-from ..index.records import AddRequest, AddResult, Input, InputChange, InputStatus
+from ..index.records import AddRequest, AddResult, Input, InputChange, InputStatus, Patch
 from . import status
 from .access import MOST_PER_PAGE, Caller, Paged, Reader, Writer
 from .answers import Answer, CountsAnswer, InputAnswer, InputOut, InputsAnswer, Json, answer, ok
@@ -94,7 +93,7 @@ def change(body: PatchInputsIn, caller: Writer) -> Json:
     action = action_of(body.action)
     if len(body.inputs) > MOST_ITEMS:
         raise WireError(INVALID_INPUT_REQUEST, f"a request may have {MOST_ITEMS} inputs")
-    patches = [(one.id or "", partial(_change, one, action=action)) for one in body.inputs]
+    patches = [(one.id or "", _patch(one, action)) for one in body.inputs]
     try:
         return ok(inputs=caller.page(caller.app.patch_many(patches) if patches else []))
     except InputNotFound as error:
@@ -222,22 +221,26 @@ def _added(
     return answer(overall, inputs=items)
 
 
-def _change(one: InputIn, there: Input, *, action: Action) -> InputChange:
-    data = one.data
-    given = labels_of(data.concepts)
-    labels: dict[str, bool | None] = dict.fromkeys(given) if action == "remove" else dict(given)
-    # An empty list replaces what is there, whatever the action.
-    if data.concepts is not None and (action == "overwrite" or (action == "merge" and not given)):
-        labels |= {concept: None for concept in there.concepts if concept not in given}
+def _patch(one: InputIn, action: Action) -> Patch:
+    """What it makes of an input. Raises WireError, while nobody waits for it yet."""
+    data, given = one.data, labels_of(one.data.concepts)
     regions = None if data.regions is None else [region.plain() for region in data.regions]
-    return InputChange(
-        there.id,
-        metadata=None if data.metadata is None else patched(there.metadata or {}, data.metadata, action),
-        geo=data.geo.place() if data.geo and action != "remove" else None,
-        no_geo=data.geo is not None and (action == "remove" or data.geo.place() is None),
-        regions=None if regions is None else patched_list(there.regions or [], regions, action),
-        concepts=labels,
-    )
+
+    def change(there: Input) -> InputChange:
+        labels: dict[str, bool | None] = dict.fromkeys(given) if action == "remove" else dict(given)
+        # An empty list replaces what is there, whatever the action.
+        if data.concepts is not None and (action == "overwrite" or (action == "merge" and not given)):
+            labels |= {concept: None for concept in there.concepts if concept not in given}
+        return InputChange(
+            there.id,
+            metadata=None if data.metadata is None else patched(there.metadata or {}, data.metadata, action),
+            geo=data.geo.place() if data.geo and action != "remove" else None,
+            no_geo=data.geo is not None and (action == "remove" or data.geo.place() is None),
+            regions=None if regions is None else patched_list(there.regions or [], regions, action),
+            concepts=labels,
+        )
+
+    return change
 
 
 def _url(one: InputIn) -> str:

@@ -416,21 +416,21 @@ class Library:
 
         Many of them go in steps, each whole, between which others write.
         """
-        return self._delete([ids] if isinstance(ids, str) else ids)
+        return self._delete([ids] if isinstance(ids, str) else list(ids))
 
     def delete_all(self) -> int:
         """Deletes every input that the app has when it begins, in steps; concepts and models stay."""
-        return self._delete(None)
+        return sum(self._delete(ids) for ids in self._catalog.inputs.all_ids(self.id))
 
-    def _delete(self, ids: Iterable[str] | None) -> int:
+    def _delete(self, ids: Sequence[str]) -> int:
         count = 0
-        for part in self._catalog.inputs.parts(self.id, ids):
+        while ids:
             with self._lock, self._following():
-                deleted = self._catalog.inputs.delete(self.id, part)
+                deleted = self._catalog.inputs.delete(self.id, ids)
                 self._collection.delete(deleted.keys, deleted.seq)
                 self._teacher.forget(deleted.keys.tolist())
             self._blobs.delete_unused(deleted.hashes, self._catalog.unused_blobs)
-            count += len(deleted.keys)
+            count, ids = count + len(deleted.keys), deleted.rest
         return count
 
     # Looking things up

@@ -186,8 +186,10 @@ class Deleted:
     keys: KeyArray
     hashes: Set[str]
     """Of their pictures; others may have the same."""
-    seq: int = 0
-    """The number of this change of the app."""
+    seq: int
+    """The number of this change of the app; 0 where there was none."""
+    rest: Sequence[str]
+    """Ids that are not deleted yet."""
 
 
 @dataclass(frozen=True)

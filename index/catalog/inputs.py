@@ -1,12 +1,12 @@
 """Inputs in SQL, with their vectors and labels."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, Update, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Update, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import InputExists, InputNotFound
@@ -27,20 +27,32 @@ from ..records import (
 from . import schema
 from .apps import STAGED
 from .database import Database, chunks
-from .labels import Change, forget_labels, labels_of, set_labels, take_seq, write_labels
+from .labels import Change, labels_of, log_forgotten, take_seq, write_labels
 from .where import condition
 
 T = TypeVar("T")
+_IDS = 5_000
+"""Of inputs that are listed at a time."""
 _DELETED, _FORGOTTEN = 500, 2_000
-"""Inputs and labels that one transaction deletes at most (of one input: all)."""
+"""Inputs and labels that one transaction deletes at most."""
 _apps, _inputs, _vectors = schema.apps, schema.inputs, schema.vectors
 _STATUSES = {status.value: status for status in InputStatus}
 _FAILURES = {failure.value: failure for failure in Failure}
-_WEIGHED = select(
-    _inputs.c.key,
-    _inputs.c.id,
+# Built once, for requests wait for them.
+_NAMED = select(_inputs).where(_inputs.c.app_id == bindparam("app"), _inputs.c.id.in_(bindparam("ids", expanding=True)))
+_LOCKED = _NAMED.with_for_update()
+"""Nobody else changes them before the commit."""
+_PATCHED = ("metadata", "regions", "longitude", "latitude", "modified_at")
+_UPDATE = (
+    update(_inputs)
+    .where(_inputs.c.key == bindparam("input"))
+    .values({name: bindparam(f"new_{name}") for name in _PATCHED})
+)
+_WEIGHED = _NAMED.with_only_columns(
+    *(_inputs.c.key, _inputs.c.id, _inputs.c.sha256),
     select(func.count()).where(schema.labels.c.input_key == _inputs.c.key).scalar_subquery().label("labels"),
 )
+_DELETE = delete(_inputs).where(_inputs.c.key.in_(bindparam("keys", expanding=True)))
 
 
 class Inputs:
@@ -248,79 +260,55 @@ class Inputs:
         Returns the labels, and the inputs by id as they are now. Raises InputNotFound, and whatever a patch raises.
         """
         ids = list(dict.fromkeys(id for id, _ in patches))
+        changes: list[Change] = []
         with self._database.write() as connection:
-            # Locked where others could write between this read and the writes below.
-            there = _inputs_of(connection, app_id, ids, lock=True)
-            labels: dict[str, dict[str, bool | None]] = {}
+            before = _inputs_of(connection, app_id, ids, _LOCKED)
+            after = dict(before)
             for id, patch in patches:
-                if id not in there:
+                if id not in after:
                     raise InputNotFound(f"no input {id!r}")
-                change = patch(there[id])
-                there[id] = _changed(there[id], change)
-                labels.setdefault(id, {}).update(change.concepts)
-            changes = set_labels(connection, app_id, labels, source)
-            if ids:
-                connection.execute(_UPDATE, [_updated(one) for one in there.values()])
-            return changes, _inputs_of(connection, app_id, ids)
+                change = patch(after[id])
+                after[id] = _changed(after[id], change)
+                changes += [(after[id].key, concept, value) for concept, value in change.concepts.items()]
+            present = {(one.key, concept): value for one in before.values() for concept, value in one.concepts.items()}
+            write_labels(connection, app_id, changes, source, present)
+            if after:
+                connection.execute(_UPDATE, [_updated(one) for one in after.values()])
+            return changes, _inputs_of(connection, app_id, ids, _LOCKED)
 
-    def parts(self, app_id: str, ids: Iterable[str] | None) -> Iterator[list[str]]:
-        """Ids of those that exist, each once, to delete one list after the other; None: all that there are now.
-
-        A list has few enough inputs and labels that others, who can't write meanwhile, don't wait.
-        """
-        source = self._all_with_labels(app_id) if ids is None else self._with_labels(app_id, list(dict.fromkeys(ids)))
-        part: list[str] = []
-        weight = 0
-        for id, labels in source:
-            if part and (len(part) == _DELETED or weight + labels > _FORGOTTEN):
-                yield part
-                part, weight = [], 0
-            part.append(id)
-            weight += labels
-        if part:
-            yield part
-
-    def _all_with_labels(self, app_id: str) -> Iterator[tuple[str, int]]:
-        """(id, how many labels) by key, of those that are there when it begins."""
+    def all_ids(self, app_id: str) -> Iterator[list[str]]:
+        """Ids of the inputs that are there when it begins, in the order of their making, some at a time."""
         with self._database.read() as connection:
-            last = connection.execute(select(func.max(_inputs.c.key)).where(_inputs.c.app_id == app_id)).scalar() or 0
+            last = connection.scalar(select(func.max(_inputs.c.key)).where(_inputs.c.app_id == app_id)) or 0
         after = 0
         while after < last:
-            query = _WEIGHED.where(_inputs.c.app_id == app_id, _inputs.c.key > after, _inputs.c.key <= last)
+            query = select(_inputs.c.key, _inputs.c.id).where(
+                _inputs.c.app_id == app_id, _inputs.c.key > after, _inputs.c.key <= last
+            )
             with self._database.read() as connection:
-                rows = connection.execute(query.order_by(_inputs.c.key).limit(_DELETED)).all()
-            yield from ((row.id, row.labels) for row in rows)
+                rows = connection.execute(query.order_by(_inputs.c.key).limit(_IDS)).all()
+            yield [row.id for row in rows]
             after = rows[-1].key if rows else last
 
-    def _with_labels(self, app_id: str, ids: Sequence[str]) -> Iterator[tuple[str, int]]:
-        for chunk in chunks(ids):
-            query = _WEIGHED.where(_inputs.c.app_id == app_id, _inputs.c.id.in_(chunk))
-            with self._database.read() as connection:
-                rows = connection.execute(query).all()
-            yield from ((row.id, row.labels) for row in rows)
-
     def delete(self, app_id: str, ids: Sequence[str]) -> Deleted:
-        """Deletes inputs with their vectors and labels, in one transaction."""
+        """Deletes the first of these inputs with their vectors and labels, in one transaction; the others are its rest.
+
+        So few, and with so few labels, that whoever waits to write hardly notices; an input with more goes alone.
+        """
+        first, rest = ids[:_DELETED], ids[_DELETED:]
         with self._database.write() as connection:
-            rows = [
-                row
-                for chunk in chunks(list(dict.fromkeys(ids)))
-                for row in connection.execute(
-                    select(_inputs.c.key, _inputs.c.id, _inputs.c.sha256).where(
-                        _inputs.c.app_id == app_id, _inputs.c.id.in_(chunk)
-                    )
-                )
-            ]
+            rows = connection.execute(_WEIGHED, {"app": app_id, "ids": first}).all()
+            count = _fitting([row.labels for row in rows])
+            rows, rest = rows[:count], [*(row.id for row in rows[count:]), *rest]
             keys, seq = [row.key for row in rows], 0
             if keys:
-                forget_labels(connection, app_id, [row.id for row in rows])
                 seq = take_seq(connection, app_id)
+                log_forgotten(connection, keys, seq)
                 # What collections in memory and on the disk learn of it by.
                 stones = [{"app_id": app_id, "seq": seq, "input_key": key} for key in keys]
                 connection.execute(insert(schema.tombstones), stones)
-            for chunk in chunks(keys):
-                connection.execute(delete(_inputs).where(_inputs.c.key.in_(chunk)))
-        return Deleted(np.array(keys, dtype=np.int64), {row.sha256 for row in rows if row.sha256}, seq)
+                connection.execute(_DELETE, {"keys": keys})
+        return Deleted(np.array(keys, dtype=np.int64), {row.sha256 for row in rows if row.sha256}, seq, rest)
 
     def _taken(
         self, app_id: str, column: ColumnElement[Any], values: Sequence[str], *also: ColumnElement[bool]
@@ -335,18 +323,20 @@ class Inputs:
             }
 
 
-_PATCHED = ("metadata", "regions", "longitude", "latitude", "modified_at")
-_UPDATE = update(_inputs).where(_inputs.c.key == bindparam("input"))
-_UPDATE = _UPDATE.values({name: bindparam(f"new_{name}") for name in _PATCHED})
-
-
-def _inputs_of(connection: Connection, app_id: str, ids: Sequence[str], *, lock: bool = False) -> dict[str, Input]:
-    """Those that exist, by id. lock: nobody else changes them before the commit."""
+def _inputs_of(
+    connection: Connection, app_id: str, ids: Sequence[str], query: Select[Any] = _NAMED
+) -> dict[str, Input]:
+    """Those that exist, by id."""
     rows: list[Row[Any]] = []
     for chunk in chunks(ids):
-        query = select(_inputs).where(_inputs.c.app_id == app_id, _inputs.c.id.in_(chunk))
-        rows += connection.execute(query.with_for_update() if lock else query).all()
+        rows += connection.execute(query, {"app": app_id, "ids": chunk}).all()
     return {record.id: record for record in _records(connection, rows)}
+
+
+def _fitting(labels: Sequence[int]) -> int:
+    """How many of the inputs that have so many labels are deleted at once: one at least."""
+    sums = np.cumsum(labels)
+    return max(1, int(np.searchsorted(sums, _FORGOTTEN, side="right")))
 
 
 def _changed(one: Input, change: InputChange) -> Input:
@@ -366,8 +356,9 @@ def _updated(one: Input) -> dict[str, Any]:
         "input": one.key,
         "new_metadata": one.metadata,
         "new_regions": one.regions,
-        "new_longitude": one.geo and one.geo.longitude,
-        "new_latitude": one.geo and one.geo.latitude,
+        # Plain numbers: SQLite takes no others.
+        "new_longitude": one.geo and float(one.geo.longitude),
+        "new_latitude": one.geo and float(one.geo.latitude),
         "new_modified_at": datetime.now(UTC),
     }
 
@@ -390,8 +381,8 @@ def _row(app_id: str, one: NewInput, seq: int, now: datetime) -> dict[str, Any]:
         "crop": None if one.crop is None else list(one.crop),
         "regions": None if one.regions is None else [dict(region) for region in one.regions],
         "metadata": None if one.metadata is None else dict(one.metadata),
-        "longitude": one.geo and one.geo.longitude,
-        "latitude": one.geo and one.geo.latitude,
+        "longitude": one.geo and float(one.geo.longitude),
+        "latitude": one.geo and float(one.geo.latitude),
         "created_at": now,
         "modified_at": now,
     }

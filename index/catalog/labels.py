@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Text, bindparam, delete, func, insert, null, select, update
 
 from ..errors import AppNotFound, InputNotFound
 from ..records import InputStatus, KeyArray, LabelSource
@@ -18,20 +18,28 @@ _inputs = schema.inputs
 # Built once, for they stand between a label and the next prediction.
 _TAKE_SEQ = update(_apps).where(_apps.c.id == bindparam("app")).values(seq=_apps.c.seq + 1).returning(_apps.c.seq)
 _LOOK_UP = (
-    select(_inputs.c.id, _inputs.c.key, _labels.c.concept_key, _labels.c.value)
+    select(_inputs.c.id, _inputs.c.key, _concepts.c.id.label("concept"), _labels.c.value)
     .join(_labels, _labels.c.input_key == _inputs.c.key, isouter=True)
+    .join(_concepts, _concepts.c.key == _labels.c.concept_key, isouter=True)
     .where(_inputs.c.app_id == bindparam("app"), _inputs.c.id.in_(bindparam("ids", expanding=True)))
 )
 _INSERT_LABELS, _INSERT_EVENTS = insert(_labels), insert(_events)
 _DELETE_LABEL = delete(_labels).where(
     _labels.c.input_key == bindparam("input"), _labels.c.concept_key == bindparam("concept")
 )
+_FORGET = insert(_events).from_select(
+    ["app_id", "seq", "input_key", "concept_key", "value", "source", "created_at"],
+    select(
+        *(_labels.c.app_id, bindparam("seq", type_=BigInteger), _labels.c.input_key, _labels.c.concept_key, null()),
+        *(bindparam("source", type_=Text), bindparam("now", type_=schema.Moment)),
+    ).where(_labels.c.input_key.in_(bindparam("keys", expanding=True))),
+)
 
 Change = tuple[int, str, bool | None]
 """Input key, concept id, yes, no, or None to take the label back."""
 
-Present = Mapping[tuple[int, int], bool]
-"""(input key, concept key) -> yes or no."""
+Present = Mapping[tuple[int, str], bool]
+"""(input key, concept id) -> yes or no."""
 
 
 @dataclass(frozen=True)
@@ -146,16 +154,16 @@ def write_labels(
     if not last:
         return
     concepts = concept_keys(connection, app_id, (concept for _, concept in last))
-    wanted = {(key, concepts[concept]): value for (key, concept), value in last.items()}
-    changed = {pair: value for pair, value in wanted.items() if present.get(pair) is not value}
+    changed = {pair: value for pair, value in last.items() if present.get(pair) is not value}
     if not changed:
         return
     seq, now = take_seq(connection, app_id), datetime.now(UTC)
     stamp = {"app_id": app_id, "source": source.value, "created_at": now, "seq": seq}
     rows = [
-        {"input_key": key, "concept_key": concept, "value": value} | stamp for (key, concept), value in changed.items()
+        {"input_key": key, "concept_key": concepts[concept], "value": value} | stamp
+        for (key, concept), value in changed.items()
     ]
-    if gone := [{"input": key, "concept": concept} for key, concept in changed.keys() & present.keys()]:
+    if gone := [{"input": key, "concept": concepts[concept]} for key, concept in changed.keys() & present.keys()]:
         connection.execute(_DELETE_LABEL, gone)
     if kept := [row for row in rows if row["value"] is not None]:
         connection.execute(_INSERT_LABELS, kept)
@@ -177,18 +185,16 @@ def labels_of(connection: Connection, keys: Sequence[int] | KeyArray) -> dict[in
     return found
 
 
-def forget_labels(connection: Connection, app_id: str, ids: Sequence[str]) -> None:
-    """Takes back all labels of inputs that are about to be deleted."""
-    keys, present = _look_up(connection, app_id, ids)
-    labels = labels_of(connection, list(keys.values()))
-    changes = [(key, concept, None) for key, given in labels.items() for concept in given]
-    write_labels(connection, app_id, changes, LabelSource.USER, present)
+def log_forgotten(connection: Connection, keys: Sequence[int], seq: int) -> None:
+    """Says of all labels of inputs, a few hundred that are about to be deleted, that they are taken back."""
+    stamp = {"seq": seq, "source": LabelSource.USER.value, "now": datetime.now(UTC)}
+    connection.execute(_FORGET, stamp | {"keys": keys})
 
 
 def _look_up(connection: Connection, app_id: str, ids: Sequence[str]) -> tuple[dict[str, int], Present]:
     """Keys and labels of the inputs that exist, at once."""
     keys: dict[str, int] = {}
-    present: dict[tuple[int, int], bool] = {}
+    present: dict[tuple[int, str], bool] = {}
     for chunk in chunks(ids):
         for id, key, concept, value in connection.execute(_LOOK_UP, {"app": app_id, "ids": chunk}):
             keys[id] = key

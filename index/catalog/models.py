@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import ModelExists, ModelNotFound
@@ -19,6 +19,8 @@ _versions, _thresholds = schema.model_versions, schema.thresholds
 
 # Built once, for every prediction of a named model asks them.
 _ONE = select(_models).where(_models.c.app_id == bindparam("app"), _models.c.id == bindparam("model"))
+_LOCKED = _ONE.with_for_update()
+"""Nobody else changes it before the commit."""
 _MEMBERS = (
     select(_members.c.model_key, _concepts.c.id)
     .join(_concepts, _concepts.c.key == _members.c.concept_key)
@@ -83,7 +85,7 @@ class Models:
         """
         with self._database.write() as connection:
             for id, patch in patches:
-                row = _row(connection, app_id, id, lock=True)
+                row = _row(connection, app_id, id, _LOCKED)
                 change = dict(vars(patch(_records(connection, [row])[0])))
                 members = change.pop("concept_ids")
                 if values := {column: value for column, value in change.items() if value is not None}:
@@ -112,9 +114,8 @@ class Models:
         return deleted, hashes
 
 
-def _row(connection: Connection, app_id: str, id: str, *, lock: bool = False) -> Row[Any]:
-    """lock: nobody else changes it before the commit. Raises ModelNotFound."""
-    query = _ONE.with_for_update() if lock else _ONE
+def _row(connection: Connection, app_id: str, id: str, query: Select[Any] = _ONE) -> Row[Any]:
+    """Raises ModelNotFound."""
     row = connection.execute(query, {"app": app_id, "model": id}).one_or_none()
     if row is None:
         raise ModelNotFound(f"no model {id!r}")

@@ -166,3 +166,16 @@ def test_a_patch_beside_a_deletion_finds_the_input_or_says_that_there_is_none(ta
         return answer.status_code, answer.json()["status"]["code"]
 
     assert set(_at_once(patch)) <= {(200, 10000), (404, 30102)}
+
+
+def test_a_patch_that_is_refused_costs_nobody_else_anything(taught: Any) -> None:
+    memory = taught.app._memory
+    for wrong in ({"concepts": [{"value": 1}]}, {"metadata": {"x": "y" * 1_000_001}}):
+        body = {
+            "action": "merge",
+            "inputs": [{"id": "x0", "data": {"metadata": {"new": 1}}}, {"id": "x1", "data": wrong}],
+        }
+        assert taught.client.patch("/v2/inputs", json=body).status_code == 400
+    assert "new" not in (taught.app.input("x0").metadata or {})
+    # What is remembered is not read again: nothing was half done.
+    assert taught.app._up_to_date() is memory

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, event
 
 from tenshot import Store
 from tenshot.index.app import App
+from tenshot.index.catalog import inputs
 from tenshot.index.catalog.database import Database
 
 
@@ -59,10 +60,22 @@ def test_an_id_that_is_named_twice_is_deleted_once(full: App) -> None:
     assert full.existing(["x0", "x1", "x2"]) == {"x2"}
 
 
-def test_what_is_added_while_all_is_deleted_stays(store: Store, full: App) -> None:
-    parts = store.catalog.inputs.parts(full.id, None)
-    ids = list(next(parts))
+def test_what_is_added_while_all_is_deleted_stays(full: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "_IDS", 100)
+    listed = full._catalog.inputs.all_ids(full.id)
+    ids = next(listed)
     full.add_vectors([[1] * 8], ["new"])
-    ids += [id for part in parts for id in part]
-    assert len(ids) == 1300
-    assert "new" not in ids
+    ids += [id for part in listed for id in part]
+    assert ids == [f"x{row}" for row in range(1300)]
+
+
+def test_labels_of_deleted_inputs_are_taken_back_in_their_log(store: Store, full: App) -> None:
+    before = store.catalog.labels.seq(full.id)
+    full.delete(["x0", "x1", "x500"])
+    with store.catalog.transfers.reading(full.id) as rows:
+        log = [row for part in rows.table("label_events", 1000) for row in part if row["seq"] > before]
+    assert {row["concept"] for row in log} == {f"c{n}" for n in range(50)}
+    assert [(row["value"], row["source"], row["seq"], row["input"]) for row in log] == [
+        (None, "user", before + 1, None)
+    ] * 100
+    assert store.catalog.labels.seq(full.id) == before + 1

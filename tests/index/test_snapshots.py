@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -228,6 +228,7 @@ def test_a_kill_at_any_step_of_a_snapshot_loses_nothing(tmp_path: Path, long: bo
             shop.check()
             shop.collection.wait()
             shop.check()
-            for part in shop.catalog.inputs.parts(APP, None):
-                shop.catalog.inputs.delete(APP, part)
+            left: Sequence[str] = [id for ids in shop.catalog.inputs.all_ids(APP) for id in ids]
+            while left:
+                left = shop.catalog.inputs.delete(APP, left).rest
     assert ends == {-signal.SIGKILL, 0}

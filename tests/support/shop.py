@@ -1,5 +1,6 @@
 """An app with vectors in SQL and its collection on the disk, without a store round it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -54,10 +55,14 @@ class Shop:
         self.collection.upsert(keys, vectors, made[0].seq)
         return keys
 
-    def delete(self, ids: list[str]) -> np.ndarray:
-        deleted = self.catalog.inputs.delete(APP, ids)
-        self.collection.delete(deleted.keys, deleted.seq)
-        return deleted.keys
+    def delete(self, ids: Sequence[str]) -> np.ndarray:
+        keys: list[int] = []
+        while ids:
+            deleted = self.catalog.inputs.delete(APP, ids)
+            self.collection.delete(deleted.keys, deleted.seq)
+            keys += deleted.keys.tolist()
+            ids = deleted.rest
+        return np.array(keys, dtype=np.int64)
 
     def in_sql(self) -> dict[int, np.ndarray]:
         """key -> vector (dim,)."""
