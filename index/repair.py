@@ -27,17 +27,24 @@ class Findings:
     unfinished: Sequence[str] = ()
     """Names of apps whose import was broken off and not gone on with; their rows and pictures cost room alone."""
 
+    blind: Sequence[str] = ()
+    """Inputs whose vector, from an earlier release, is zero or not finite: searches leave them out."""
+
     @property
     def problems(self) -> list[str]:
         """What can't be put right here, for people."""
         problems = [f"the database is damaged: {problem}" for problem in self.database]
         for what, names in (("lost", self.lost), ("damaged", self.damaged)):
             if names:
-                more = ", ..." if len(names) > 5 else ""
                 problems.append(
-                    f"pictures of {len(names)} inputs or versions are {what}: {', '.join(names[:5])}{more}; "
+                    f"pictures of {len(names)} inputs or versions are {what}: {_some(names)}; "
                     "a backup has them, and adding a picture again puts it right"
                 )
+        if self.blind:
+            problems.append(
+                f"vectors of {len(self.blind)} inputs are zero or not finite, so no search finds them: "
+                f"{_some(self.blind)}; delete them, and add them again"
+            )
         return problems
 
 
@@ -57,6 +64,7 @@ def examine(catalog: Catalog, blobs: Blobs, *, read_all: bool = False) -> Findin
         lost=_names(catalog, named - there),
         damaged=_names(catalog, damaged),
         unfinished=sorted(catalog.transfers.staged().values()),
+        blind=catalog.vectors.without_direction(),
     )
 
 
@@ -82,6 +90,10 @@ def repair(catalog: Catalog, blobs: Blobs, collections: Collections, *, force: b
     blobs.delete_strays()
     collections.clear()
     return findings
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _names(catalog: Catalog, hashes: set[str]) -> list[str]:

@@ -140,7 +140,7 @@ class Catalog:
 
     def problems(self) -> list[str]:
         """What is wrong with the database. Raises NotSupported for other databases than SQLite."""
-        return self._database.problems() + self._lacking() + self._strange_names() + self.vectors.problems()
+        return self._database.problems() + self._lacking() + self._strange_names()
 
     def _lacking(self) -> list[str]:
         """Tables and columns that should be there."""

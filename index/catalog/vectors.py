@@ -34,19 +34,19 @@ class Vectors:
                 matrix = np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(keys), -1)
                 yield np.array(keys, dtype=np.int64), matrix
 
-    def problems(self) -> list[str]:
-        """Vectors that earlier releases stored although nothing can be compared with them, by whose they are."""
+    def without_direction(self) -> list[str]:
+        """Whose vectors nothing can be compared with, which earlier releases stored all the same; for people."""
         query = (
             select(_inputs.c.id, _apps.c.name, _vectors.c.vector)
             .join_from(_vectors, _inputs, _inputs.c.key == _vectors.c.input_key)
             .join(_apps, _apps.c.id == _inputs.c.app_id)
         )
         with self._database.read() as connection:
-            rows = connection.execution_options(yield_per=4096).execute(query)
             return [
-                f"the vector of input {id!r} of app {name!r} is zero or not finite, so it is left out of searches"
-                for id, name, vector in rows
-                if not has_direction(np.frombuffer(vector, dtype="<f4")[None])[0]
+                f"input {row.id!r} of app {row.name!r}"
+                for rows in connection.execution_options(yield_per=4096).execute(query).partitions()
+                for row in rows
+                if not has_direction(np.frombuffer(row.vector, dtype="<f4")[None])[0]
             ]
 
     def of_pictures(self, recipe: Mapping[str, Any], pictures: Iterable[PictureKey]) -> dict[PictureKey, FloatArray]:

@@ -12,7 +12,9 @@ from tenshot import AddRequest, Store
 from tenshot.embeddings.batcher import Batcher
 from tenshot.embeddings.workflows import open_embedder, recipe_of
 from tenshot.index.app import App
+from tenshot.index.backup import back_up
 from tenshot.index.errors import BadRequest, BadVector
+from tenshot.index.records import Geo, InputChange
 
 ROW = [3.0] + [0.0] * 7
 
@@ -42,6 +44,13 @@ def test_a_vector_is_of_unit_length_in_sql_too(store: Store, app: App) -> None:
     list(app.add_many([AddRequest(id="a", vector=ROW)]))
     [(_, vectors)] = store.catalog.vectors.scan(app.id, "vectors")
     np.testing.assert_array_equal(vectors, [[1, *[0] * 7]])
+
+
+def test_a_place_may_be_of_numpys_numbers(app: App) -> None:
+    place = Geo(np.float32(1.5), np.int64(2))  # type: ignore[arg-type]
+    assert [result.error for result in app.add_many([AddRequest(id="a", vector=ROW, geo=place)])] == [None]
+    app.update_many([InputChange("a", geo=place)])
+    assert app.input("a").geo == Geo(1.5, 2.0)
 
 
 class _SometimesBlind(Batcher):
@@ -80,6 +89,8 @@ def test_an_app_that_holds_a_vector_that_is_none_opens_without_it(tmp_path: Path
     with Store.open(tmp_path / "data") as store:
         app = store.app("mine")
         assert {hit.input_id for hit in app.search(vector=np.eye(8)[0], k=8)} == {f"x{n}" for n in range(1, 8)}
-        [problem] = store.catalog.problems()
-        assert "'x0'" in problem
-        assert "'mine'" in problem
+        found = store.examine()
+        assert found.blind == ["input 'x0' of app 'mine'"]
+        assert "input 'x0' of app 'mine'; delete them" in found.problems[0]
+        # It is no damage of the database: what there is can be backed up.
+        assert back_up(store.catalog, store._blobs, tmp_path / "backup").apps == 1
