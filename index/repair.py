@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from .blobs import Blobs
 from .catalog import Catalog
 from .collections import Collections
+from .deletion import Deletion
 from .errors import NotSupported, StoreDamaged
 from .scoring.predictor import Predictor
-from .transfer.importing import discard
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ def examine(catalog: Catalog, blobs: Blobs, *, read_all: bool = False) -> Findin
 
 
 def repair(catalog: Catalog, blobs: Blobs, collections: Collections, *, force: bool = False) -> Findings:
-    """Deletes orphans, strays, imports that were broken off, and every snapshot of a collection, which is made anew.
+    """Deletes orphans, strays, imports and deletions that were broken off, and every snapshot of a collection.
 
-    Frozen versions of older releases get rid of the inputs that they don't need. Returns what was found before. Raises
-    StoreDamaged, and does nothing, where most pictures are orphans, unless forced: crashes leave few, so the database
-    is rather another one than theirs.
+    Snapshots are made anew. Frozen versions of older releases get rid of the inputs that they don't need. Returns what
+    was found before. Raises StoreDamaged, and does nothing, where most pictures are orphans, unless forced: crashes
+    leave few, so the database is rather another one than theirs.
     """
     findings = examine(catalog, blobs, read_all=True)
     count = sum(1 for _ in blobs.hashes())
@@ -83,8 +83,8 @@ def repair(catalog: Catalog, blobs: Blobs, collections: Collections, *, force: b
             "another one (--database-url), or was its file moved or replaced? Nothing was changed; --force deletes "
             "them all the same"
         )
-    for id in catalog.transfers.staged():
-        discard(catalog, blobs, id)
+    for id in (*catalog.transfers.staged(), *catalog.deletions.left()):
+        Deletion(catalog, blobs, id).finish()
     slim_versions(catalog, blobs)
     blobs.delete_unused(findings.orphans, catalog.unused_blobs)
     blobs.delete_strays()

@@ -25,6 +25,7 @@ from .blobs import Blobs
 from .catalog import Catalog, misread
 from .collection import Collection, CollectionFacts
 from .collections import Collections, CollectionSettings
+from .deletion import Deletion, Purge
 from .errors import NoDatabase, StorageFailed, StoreClosed, StoreDamaged, StoreInUse, TenshotError
 from .files import FILE_MODE, is_app_id, make_file, make_folder
 from .intake import check_id
@@ -72,8 +73,21 @@ def create_app_record(catalog: Catalog, name: str, workflow: str = "general", di
 
 
 def delete_app_record(catalog: Catalog, blobs: Blobs, id: str) -> None:
-    """Deletes an app with all that it has in SQL, and the pictures that no other app has."""
-    blobs.delete_unused(catalog.apps.delete(id), catalog.unused_blobs)
+    """Deletes an app with all that it has in SQL, and the pictures that no other app has. Raises AppNotFound.
+
+    Where that breaks off, the app is gone all the same, and the next store of the folder deletes what is left.
+    """
+    _finish(Deletion(catalog, blobs, id))
+
+
+def _finish(deletion: Deletion) -> bool:
+    """Whether nothing is left."""
+    try:
+        deletion.finish()
+    except TenshotError as error:
+        _log.warning("a deleted app still takes room: %s; what is left of it is deleted later", error)
+        return False
+    return True
 
 
 class Store:
@@ -104,6 +118,8 @@ class Store:
         self._apps: Shelf[str, App] = Shelf(App.close)
         self._embedders: Shelf[Recipe, Batcher] = Shelf(Batcher.close)
         self._closed = False
+        self._purge = Purge(catalog, blobs)
+        self._purge.begin()
 
     @classmethod
     def open(
@@ -164,6 +180,7 @@ class Store:
                     self._blobs.close,
                     self._embedders.close,
                     self._apps.close,
+                    self._purge.close,
                 ):
                     closing.callback(close)
 
@@ -255,10 +272,11 @@ class Store:
         Raises StoreDamaged rather than delete most of the pictures, unless forced.
         """
         self._check_open()
-        if not repair:
-            return examine(self.catalog, self._blobs)
-        with self._import_turn():
-            return repair_folder(self.catalog, self._blobs, self._collections, force=force)
+        with self._purge.paused():
+            if not repair:
+                return examine(self.catalog, self._blobs)
+            with self._import_turn():
+                return repair_folder(self.catalog, self._blobs, self._collections, force=force)
 
     def waiting(self) -> dict[str, int]:
         """Base workflow -> how many pictures and texts wait for it; of those that are open."""
@@ -268,9 +286,15 @@ class Store:
         """Deletes an app with all that it has. Raises AppNotFound."""
         self._check_open()
         id = self.catalog.apps.find(name).id
-        delete_app_record(self.catalog, self._blobs, id)
+        deletion = Deletion(self.catalog, self._blobs, id)
         # Only now, for who opens it asks SQL: so nobody can open it again in between.
         self._apps.remove(id)
+        finished = False
+        try:
+            finished = _finish(deletion)
+        finally:
+            if not finished:
+                self._purge.begin()
         self._collections.delete(id)
 
     def _open_app(self, id: str) -> App:

@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import LargeBinary, Select, case, cast, func, inspect, or_, select
 
 from . import schema
-from .apps import STAGED, Apps
+from .apps import HIDDEN, Apps
 from .changes import Changes
 from .concepts import Concepts
 from .database import Database, chunks, misread, of_others
+from .deletions import Deletions
 from .evaluations import Evaluations
 from .feedback import FeedbackLog
 from .inputs import Inputs
@@ -35,6 +36,7 @@ class Catalog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.apps = Apps(database)
+        self.deletions = Deletions(database)
         self.keys = Keys(database)
         self.inputs = Inputs(database)
         self.vectors = Vectors(database)
@@ -114,7 +116,7 @@ class Catalog:
         inputs = schema.inputs
         query = (
             select(inputs.c.app_id, inputs.c.status, func.count())
-            .where(inputs.c.app_id.not_in(STAGED))
+            .where(inputs.c.app_id.not_in(HIDDEN))
             .group_by(inputs.c.app_id, inputs.c.status)
         )
         return dict(self._database.cached("input counts", lambda: self._counted(query)))
@@ -125,7 +127,7 @@ class Catalog:
         said = case((labels.c.value, "yes"), else_="no")
         query = (
             select(labels.c.app_id, said, func.count())
-            .where(labels.c.app_id.not_in(STAGED))
+            .where(labels.c.app_id.not_in(HIDDEN))
             .group_by(labels.c.app_id, said)
         )
         return dict(self._database.cached("label counts", lambda: self._counted(query)))

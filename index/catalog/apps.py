@@ -1,4 +1,4 @@
-"""Apps in SQL."""
+"""Apps in SQL: made, found, changed; `deletions` deletes them."""
 
 import builtins
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Column, Row, delete, insert, select, update
+from sqlalchemy import Column, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import AppExists, AppNotFound
@@ -16,9 +16,11 @@ from . import schema
 from .database import Database
 
 _apps = schema.apps
-_VISIBLE = _apps.c.staged.is_(False)
-STAGED = select(_apps.c.id).where(_apps.c.staged)
-"""The ids of apps that an import is still filling: what they hold counts nowhere."""
+_VISIBLE = ~(_apps.c.staged | _apps.c.deleted)
+STAGED = _apps.c.staged & ~_apps.c.deleted
+"""An import is still filling it."""
+HIDDEN = select(_apps.c.id).where(~_VISIBLE)
+"""The ids of apps that an import is still filling, or that are being deleted: what they hold counts nowhere."""
 OWN = tuple(_apps.c[field.name] for field in fields(AppRecord))
 """The columns of a record."""
 _UNKNOWN = {"workflow": "unknown", "model": "vectors", "weights": "none", "nonnegative": None}
@@ -80,21 +82,6 @@ class Apps:
         with self._database.write() as connection:
             for id in connection.scalars(select(_apps.c.id)).all():
                 connection.execute(update(_apps).where(_apps.c.id == id).values(epoch=uuid4().hex))
-
-    def delete(self, id: str) -> set[str]:
-        """Deletes an app with all that it has. Returns the hashes of the blobs that it named. Raises AppNotFound."""
-        inputs, models, versions = schema.inputs, schema.models, schema.model_versions
-        with self._database.write() as connection:
-            pictures = select(inputs.c.sha256).where(inputs.c.app_id == id, inputs.c.sha256.is_not(None))
-            frozen = (
-                select(versions.c.predictor_sha256)
-                .join(models, models.c.key == versions.c.model_key)
-                .where(models.c.app_id == id, versions.c.predictor_sha256.is_not(None))
-            )
-            hashes = {sha256 for query in (pictures, frozen) for sha256 in connection.scalars(query) if sha256}
-            if not connection.execute(delete(_apps).where(_apps.c.id == id)).rowcount:
-                raise AppNotFound(f"no app {id!r}")
-        return hashes
 
 
 def record_of(row: Row[Any]) -> AppRecord:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, f
 from ..errors import BadRequest
 from ..records import ChangeState, Crop, Failure, FloatArray, InputStatus, WorkflowChange
 from . import schema
+from .apps import HIDDEN
 from .database import Database
 
 _apps, _inputs, _vectors, _changes = schema.apps, schema.inputs, schema.vectors, schema.workflow_changes
@@ -123,7 +124,8 @@ class Changes:
 
     def running(self) -> list[str]:
         """The ids of apps whose base workflow is being changed."""
-        query = select(_changes.c.app_id).where(_changes.c.state == ChangeState.RUNNING.value)
+        running = _changes.c.state == ChangeState.RUNNING.value
+        query = select(_changes.c.app_id).where(running, _changes.c.app_id.not_in(HIDDEN))
         with self._database.read() as connection:
             return list(connection.scalars(query))
 

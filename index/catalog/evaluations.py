@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from ..errors import VersionNotFound
 from ..records import EvaluationState, StoredEvaluation
 from . import schema
-from .apps import STAGED
+from .apps import HIDDEN
 from .database import Database
 
 _evaluations, _versions, _models = schema.evaluations, schema.model_versions, schema.models
@@ -68,7 +68,7 @@ class Evaluations:
             select(_models.c.app_id, _models.c.id, _versions.c.id, _evaluations.c.created_at)
             .join(_versions, _versions.c.model_key == _models.c.key)
             .join(_evaluations, _evaluations.c.version_key == _versions.c.key)
-            .where(_evaluations.c.state == EvaluationState.QUEUED.value, _models.c.app_id.not_in(STAGED))
+            .where(_evaluations.c.state == EvaluationState.QUEUED.value, _models.c.app_id.not_in(HIDDEN))
             .order_by(_evaluations.c.created_at)
         )
         with self._database.read() as connection:

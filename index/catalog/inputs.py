@@ -25,7 +25,7 @@ from ..records import (
     Where,
 )
 from . import schema
-from .apps import STAGED
+from .apps import HIDDEN
 from .database import Database, chunks
 from .labels import Change, labels_of, log_forgotten, take_seq, write_labels
 from .where import condition
@@ -122,7 +122,7 @@ class Inputs:
     def pending(self, app_id: str | None = None) -> list[tuple[str, str, int]]:
         """(app id, input id, key) of what waits for its picture, oldest first; of one app or of all."""
         query = select(_inputs.c.app_id, _inputs.c.id, _inputs.c.key).where(
-            _inputs.c.status == InputStatus.PENDING.value, _inputs.c.app_id.not_in(STAGED)
+            _inputs.c.status == InputStatus.PENDING.value, _inputs.c.app_id.not_in(HIDDEN)
         )
         if app_id is not None:
             query = query.where(_inputs.c.app_id == app_id)

@@ -16,7 +16,12 @@ _labels, _events, _concepts, _apps = schema.labels, schema.label_events, schema.
 _inputs = schema.inputs
 
 # Built once, for they stand between a label and the next prediction.
-_TAKE_SEQ = update(_apps).where(_apps.c.id == bindparam("app")).values(seq=_apps.c.seq + 1).returning(_apps.c.seq)
+_TAKE_SEQ = (
+    update(_apps)
+    .where(_apps.c.id == bindparam("app"), ~_apps.c.deleted)
+    .values(seq=_apps.c.seq + 1)
+    .returning(_apps.c.seq)
+)
 _LOOK_UP = (
     select(_inputs.c.id, _inputs.c.key, _concepts.c.id.label("concept"), _labels.c.value)
     .join(_labels, _labels.c.input_key == _inputs.c.key, isouter=True)

@@ -79,6 +79,8 @@ apps = Table(
     Column("imported", Text),
     # An import is filling it: nobody sees it.
     Column("staged", Boolean, nullable=False, server_default=false()),
+    # Nobody sees it any more either, while its rows are deleted.
+    Column("deleted", Boolean, nullable=False, server_default=false()),
 )
 
 keys = Table(

@@ -15,14 +15,15 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from sqlalchemy import Connection, Select, delete, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Select, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import AppExists, BadArchive
 from ..records import AppRecord, KeyArray
 from . import schema
-from .apps import OWN, record_of
+from .apps import OWN, STAGED, record_of
 from .database import Database, chunks
+from .deletions import clear_import
 from .labels import labels_of
 
 Row = dict[str, Any]
@@ -30,22 +31,6 @@ Row = dict[str, Any]
 _apps, _inputs, _vectors, _concepts = schema.apps, schema.inputs, schema.vectors, schema.concepts
 _labels, _events, _models, _members = schema.labels, schema.label_events, schema.models, schema.model_concepts
 _versions, _evaluations, _thresholds = schema.model_versions, schema.evaluations, schema.thresholds
-_CLEARED = {
-    _events: 10_000,
-    _labels: 10_000,
-    _thresholds: 10_000,
-    schema.workflows: 1_000,
-    schema.workflow_changes: 1_000,
-    schema.feedback: 1_000,
-    schema.spaces: 1,
-    _members: 10_000,
-    _versions: 100,
-    _models: 1_000,
-    # SQLite looks through all labels for each of them.
-    _concepts: 8,
-}
-"""What an app has but its inputs, and how many rows are deleted at a time."""
-_INPUTS = 500
 _APART = "\n"
 """Between the name that an app will have and what it is filled from, while it is: no app's name has one."""
 _INPUT = tuple(column for column in _inputs.c if column.name != "app_id")
@@ -110,22 +95,8 @@ class Transfers:
     def staged(self) -> dict[str, str]:
         """Id -> name of the apps that were not filled to the end."""
         with self._database.read() as connection:
-            rows = connection.execute(select(_apps.c.id, _apps.c.name).where(_apps.c.staged))
+            rows = connection.execute(select(_apps.c.id, _apps.c.name).where(STAGED))
             return {id: name.partition(_APART)[0] for id, name in rows}
-
-    def discard(self, app_id: str) -> Iterator[set[str]]:
-        """Deletes an app that is not filled, in short steps; after each the hashes of the blobs that it named."""
-        yield _clear(self._database, app_id)
-        wanted = _inputs.c.app_id == app_id
-        while True:
-            with self._database.write() as connection:
-                rows = connection.execute(select(_inputs.c.key, _inputs.c.sha256).where(wanted).limit(_INPUTS)).all()
-                connection.execute(delete(_inputs).where(_inputs.c.key.in_([row.key for row in rows])))
-            if not rows:
-                break
-            yield {row.sha256 for row in rows if row.sha256}
-        with self._database.write() as connection:
-            connection.execute(delete(_apps).where(_apps.c.id == app_id, _apps.c.staged))
 
 
 class Filling:
@@ -166,7 +137,7 @@ class Filling:
     def clear(self) -> None:
         """Deletes all but the inputs: an import that was broken off writes it again."""
         if not self._new:
-            _clear(self._database, self.app_id)
+            clear_import(self._database, self.app_id)
 
     def add(self, table: str, rows: Sequence[Row], keys: KeyMap) -> None:
         """Rows of `AppRows.table`, table by table in the order of `_queries`. Raises BadArchive."""
@@ -197,7 +168,7 @@ class Filling:
         values = {"name": name, "seq": seq, "teach_from_feedback": teach_from_feedback, "staged": False}
         with self._database.write() as connection:
             _check_free(connection, name)
-            query = update(_apps).where(_apps.c.id == self.app_id).values(values).returning(*OWN)
+            query = update(_apps).where(_apps.c.id == self.app_id, STAGED).values(values).returning(*OWN)
             return record_of(connection.execute(query).one())
 
     @contextmanager
@@ -351,24 +322,6 @@ def _check_free(connection: Connection, name: str) -> None:
     """Raises AppExists, also for a name that is the id of an app."""
     if connection.scalar(select(_apps.c.id).where(or_(_apps.c.name == name, _apps.c.id == name))) is not None:
         raise AppExists(f"an app {name!r} exists already: an export of a whole app becomes a new app")
-
-
-def _clear(database: Database, app_id: str) -> set[str]:
-    """Deletes an app's rows, but for its inputs, some at a time; the hashes of the predictors that it named."""
-    own_models = select(_models.c.key).where(_models.c.app_id == app_id)
-    frozen = select(_versions.c.predictor_sha256).where(_versions.c.model_key.in_(own_models))
-    with database.read() as connection:
-        hashes = {sha256 for sha256 in connection.scalars(frozen) if sha256}
-    for table, most in _CLEARED.items():
-        keys = list(table.primary_key)
-        wanted = table.c.app_id == app_id if "app_id" in table.c else table.c.model_key.in_(own_models)
-        some = select(*keys).where(wanted).limit(most)
-        with database.read() as connection:
-            left = connection.execute(some.limit(1)).first() is not None
-        while left:
-            with database.write() as connection:
-                left = connection.execute(delete(table).where(tuple_(*keys).in_(some))).rowcount >= most
-    return hashes
 
 
 def _of(table: Any, app_id: str) -> Select[Any]:

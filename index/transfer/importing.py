@@ -20,6 +20,7 @@ from ...embeddings.images import ImageError, sniffed_type
 from ..blobs import Blobs
 from ..catalog import Catalog
 from ..catalog.transfers import Filling, KeyMap
+from ..deletion import Deletion
 from ..errors import BadArchive, BadVector, StorageFailed
 from ..intake import check_id, check_vectors
 from ..records import AppRecord
@@ -65,14 +66,8 @@ def import_app(
     except Exception:
         # Where the disk takes no more there may be no room to delete either: then `doctor` does.
         with suppress(StorageFailed):
-            discard(catalog, blobs, filling.app_id)
+            Deletion(catalog, blobs, filling.app_id).finish()
         raise
-
-
-def discard(catalog: Catalog, blobs: Blobs, app_id: str) -> None:
-    """Deletes what there is of an import, in short steps."""
-    for hashes in catalog.transfers.discard(app_id):
-        blobs.delete_unused(hashes, catalog.unused_blobs)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -294,14 +294,14 @@ def test_an_app_that_is_deleted_is_not_found_and_one_that_is_opened_meanwhile_do
     with Store.open(tmp_path) as store:
         app = store.create_app("mine", "vectors", dim=8)
         app.add_vectors(ROWS)
-        delete, again = store.catalog.apps.delete, list[App]()
+        delete, again = store.catalog.deletions.delete, list[App]()
 
-        def deleted(id: str) -> set[str]:
+        def deleted(id: str) -> Iterator[set[str]]:
             """Somebody opens it again at the last moment."""
             again.append(store.app("mine"))
             return delete(id)
 
-        monkeypatch.setattr(store.catalog.apps, "delete", deleted)
+        monkeypatch.setattr(store.catalog.deletions, "delete", deleted)
         store.delete_app("mine")
         assert store.opened_app(app.id) is None
         assert not (tmp_path / "collections" / app.id).exists()

@@ -106,7 +106,7 @@ def test_one_that_another_process_deleted_meanwhile_is_not_found(store: Store) -
     app = _filled(store, "mine")
     app.rest()
     with open_catalog(store.path) as catalog:
-        catalog.apps.delete(app.id)
+        next(catalog.deletions.delete(app.id))
     with pytest.raises(AppNotFound):
         app.search(vector=ROWS[0])
 

@@ -1,16 +1,12 @@
 """Deletions take turns with other writes: many short transactions, each of which leaves something whole."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
-from sqlalchemy import Connection, event
+from transactions import transactions
 
 from tenshot import Store
 from tenshot.index.app import App
 from tenshot.index.catalog import inputs
-from tenshot.index.catalog.database import Database
 
 
 @pytest.fixture
@@ -21,35 +17,15 @@ def full(app: App) -> App:
     return app
 
 
-@contextmanager
-def _rows_by_transaction(store: Store) -> Iterator[list[int]]:
-    """How many rows each transaction deletes of `inputs`, and how many label events it writes."""
-    database: Database = store.catalog._database  # the engine has no other door
-    counts: list[int] = []
-
-    def begin(_connection: Connection) -> None:
-        counts.append(0)
-
-    def ran(_connection: Connection, cursor: object, statement: str, *_rest: object) -> None:
-        if statement.startswith(("DELETE FROM inputs", "INSERT INTO label_events")):
-            counts[-1] += max(cursor.rowcount, 0)  # type: ignore[attr-defined]
-
-    event.listen(database._writer, "begin", begin)
-    event.listen(database._writer, "after_cursor_execute", ran)
-    try:
-        yield counts
-    finally:
-        event.remove(database._writer, "begin", begin)
-        event.remove(database._writer, "after_cursor_execute", ran)
-
-
 @pytest.mark.parametrize("everything", [True, False])
 def test_no_transaction_of_a_large_deletion_is_large(store: Store, full: App, everything: bool) -> None:
     ids = [f"x{row}" for row in range(1300)]
-    with _rows_by_transaction(store) as counts:
+    with transactions(store) as begun:
         assert (full.delete_all() if everything else full.delete(ids)) == 1300
-    assert sum(counts) == 1300 + 5000
-    assert max(counts) <= 500 + 2000
+    for statement, total, most in (("DELETE FROM inputs", 1300, 500), ("INSERT INTO label_events", 5000, 2000)):
+        counts = [one.rows[statement] for one in begun]
+        assert sum(counts) == total
+        assert max(counts) <= most
     assert full.inputs() == []
     assert full.label_counts() == {}
     assert full.search(vector=np.eye(8)[0]) == []

@@ -86,7 +86,7 @@ def test_an_app_that_another_process_deleted_is_not_found_and_its_name_is_free(t
     with Store.open(tmp_path) as store:
         app = store.create_app("mine", workflow="vectors", dim=2)
         with open_catalog(tmp_path) as catalog:
-            catalog.apps.delete(app.id)
+            next(catalog.deletions.delete(app.id))
         for call in (
             lambda: app.add_vectors(np.eye(2)),
             lambda: app.create_concepts([("a", "a")]),
@@ -182,7 +182,7 @@ def test_the_snapshot_of_a_deleted_app_goes_with_it_also_one_that_was_deleted_be
         assert not (tmp_path / "collections" / made[0].id).exists()
         assert store.app("b").collection_facts().mapped == 1200
     with open_catalog(tmp_path) as catalog:
-        catalog.apps.delete(made[1].id)
+        next(catalog.deletions.delete(made[1].id))
     with Store.open(tmp_path):
         assert [path.name for path in (tmp_path / "collections").iterdir()] == [made[2].id]
 
