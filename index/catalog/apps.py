@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Column, Row, insert, select, update
+from sqlalchemy import Column, Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import AppExists, AppNotFound
@@ -21,6 +21,7 @@ STAGED = _apps.c.staged & ~_apps.c.deleted
 """An import is still filling it."""
 HIDDEN = select(_apps.c.id).where(~_VISIBLE)
 """The ids of apps that an import is still filling, or that are being deleted: what they hold counts nowhere."""
+_SEEN = select(_apps.c.id).where(_apps.c.id == bindparam("app"), _VISIBLE)
 OWN = tuple(_apps.c[field.name] for field in fields(AppRecord))
 """The columns of a record."""
 _UNKNOWN = {"workflow": "unknown", "model": "vectors", "weights": "none", "nonnegative": None}
@@ -82,6 +83,16 @@ class Apps:
         with self._database.write() as connection:
             for id in connection.scalars(select(_apps.c.id)).all():
                 connection.execute(update(_apps).where(_apps.c.id == id).values(epoch=uuid4().hex))
+
+
+def check_app(connection: Connection, app_id: str) -> None:
+    """Inside the caller's transaction. Raises AppNotFound, for another process may have deleted the app."""
+    if connection.scalar(_SEEN, {"app": app_id}) is None:
+        raise deleted(app_id)
+
+
+def deleted(app_id: str) -> AppNotFound:
+    return AppNotFound(f"the app {app_id} has been deleted")
 
 
 def record_of(row: Row[Any]) -> AppRecord:

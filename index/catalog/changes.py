@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, f
 from ..errors import BadRequest
 from ..records import ChangeState, Crop, Failure, FloatArray, InputStatus, WorkflowChange
 from . import schema
-from .apps import HIDDEN
+from .apps import HIDDEN, check_app
 from .database import Database
 
 _apps, _inputs, _vectors, _changes = schema.apps, schema.inputs, schema.vectors, schema.workflow_changes
@@ -22,8 +22,9 @@ class Changes:
         self._database = database
 
     def begin(self, app_id: str, recipe: Mapping[str, Any]) -> WorkflowChange:
-        """Raises BadRequest where one is under way, or where inputs have no picture to embed again."""
+        """Raises BadRequest where one is under way, or where inputs have no picture to embed again; AppNotFound."""
         with self._database.write() as connection:
+            check_app(connection, app_id)
             if connection.execute(_latest(app_id, ChangeState.RUNNING)).one_or_none():
                 raise BadRequest("the base workflow is being changed already; cancel that first")
             bare = select(func.count()).where(*_ready(app_id), _inputs.c.sha256.is_(None))

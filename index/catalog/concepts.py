@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from ..errors import ConceptExists, ConceptNotFound
 from ..records import Concept
 from . import schema
+from .apps import check_app
 from .database import Database, chunks
 
 _concepts = schema.concepts
@@ -30,6 +31,7 @@ class Concepts:
         rows = [{"app_id": app_id, "id": id, "name": name, "created_at": now} for id, name in concepts]
         try:
             with self._database.write() as connection:
+                check_app(connection, app_id)
                 if rows:
                     connection.execute(insert(_concepts), rows)
         except IntegrityError as error:

@@ -8,6 +8,7 @@ from sqlalchemy import insert, select
 
 from ..records import Feedback
 from . import schema
+from .apps import check_app
 from .database import Database
 
 _feedback = schema.feedback
@@ -26,6 +27,7 @@ class FeedbackLog:
             "created_at": datetime.now(UTC),
         }
         with self._database.write() as connection:
+            check_app(connection, app_id)
             connection.execute(insert(_feedback).values(row))
 
     def page(self, app_id: str, offset: int, limit: int) -> list[Feedback]:

@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 from ..errors import NotFound
 from ..records import KeyRecord
 from . import schema
+from .apps import check_app
 from .database import Database
 
 _keys = schema.keys
@@ -19,9 +20,11 @@ class Keys:
         self._database = database
 
     def add(self, id: str, hash: str, app_id: str | None, description: str, scopes: Sequence[str]) -> KeyRecord:
-        """app_id None makes an admin key."""
+        """app_id None makes an admin key. Raises AppNotFound."""
         record = KeyRecord(id, hash, app_id, description, tuple(scopes), datetime.now(UTC))
         with self._database.write() as connection:
+            if app_id is not None:
+                check_app(connection, app_id)
             connection.execute(insert(_keys).values(vars(record) | {"scopes": list(scopes)}))
         return record
 

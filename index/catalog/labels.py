@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 from sqlalchemy import BigInteger, Connection, Text, bindparam, delete, func, insert, null, select, update
 
-from ..errors import AppNotFound, InputNotFound
+from ..errors import InputNotFound
 from ..records import InputStatus, KeyArray, LabelSource
 from . import schema
+from .apps import deleted
 from .concepts import concept_keys
 from .database import Database, chunks
 
@@ -134,7 +135,7 @@ def take_seq(connection: Connection, app_id: str) -> int:
     """
     seq = connection.execute(_TAKE_SEQ, {"app": app_id}).scalar_one_or_none()
     if seq is None:
-        raise AppNotFound(f"the app {app_id} has been deleted")
+        raise deleted(app_id)
     return int(seq)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from ..errors import ModelExists, ModelNotFound
 from ..records import Model, ModelPatch
 from . import schema
+from .apps import check_app
 from .concepts import concept_keys
 from .database import Database, chunks
 from .versions import add_head
@@ -57,6 +58,7 @@ class Models:
         row = {name: value for name, value in vars(model).items() if name != "concept_ids"} | {"app_id": app_id}
         try:
             with self._database.write() as connection:
+                check_app(connection, app_id)
                 key = connection.execute(insert(_models).values(row).returning(_models.c.key)).scalar_one()
                 _set_members(connection, app_id, key, concept_ids)
                 add_head(connection, key)

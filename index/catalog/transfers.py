@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from ..errors import AppExists, BadArchive
 from ..records import AppRecord, KeyArray
 from . import schema
-from .apps import OWN, STAGED, record_of
+from .apps import OWN, STAGED, check_app, record_of
 from .database import Database, chunks
 from .deletions import clear_import
 from .labels import labels_of
@@ -231,6 +231,8 @@ class AppRows:
     """One app's rows, within one transaction."""
 
     def __init__(self, connection: Connection, app_id: str) -> None:
+        """Raises AppNotFound."""
+        check_app(connection, app_id)
         self._connection = connection
         self._app_id = app_id
         self.app: Row = dict(connection.execute(select(_apps).where(_apps.c.id == app_id)).one()._mapping)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from ..errors import WorkflowExists, WorkflowNotFound
 from ..records import Workflow, WorkflowNode
 from . import schema
+from .apps import check_app
 from .database import Database
 
 _workflows = schema.workflows
@@ -34,6 +35,7 @@ class Workflows:
         ]
         try:
             with self._database.write() as connection:
+                check_app(connection, app_id)
                 if rows:
                     connection.execute(insert(_workflows), rows)
         except IntegrityError as error:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,11 @@ from transactions import transactions
 
 from tenshot import Store
 from tenshot.index import deletion
-from tenshot.index.errors import AppNotFound
-from tenshot.index.store import open_catalog
+from tenshot.index.app import App
+from tenshot.index.blobs import Blobs
+from tenshot.index.errors import AppNotFound, NotFound
+from tenshot.index.records import InputChange, WorkflowNode
+from tenshot.index.store import delete_app_record, open_catalog
 
 INPUTS, CONCEPTS, LABELS = 2_000, 1_000, 20_000
 
@@ -93,6 +97,35 @@ def test_a_deleted_app_is_gone_for_all_before_its_rows_are(full: Store) -> None:
     assert sum(1 for _ in steps) > 5
     assert rows(full, app.id) == 0
     assert [record.name for record in full.apps()] == ["other", "big"]
+
+
+CALLS: dict[str, Callable[[App], object]] = {
+    "vectors": lambda app: app.add_vectors([[1] * 4]),
+    "labels": lambda app: app.label("a", {"new": True}),
+    "metadata": lambda app: app.update_many([InputChange("a", {"n": 1})]),
+    "concepts": lambda app: app.create_concepts([("new", "new")]),
+    "a model": lambda app: app.create_model("new", ["c"]),
+    "a version": lambda app: app.create_version("m", untaught=True),
+    "a workflow": lambda app: app.create_workflows([("new", [WorkflowNode("n", "m")])]),
+    "feedback": lambda app: app.keep_feedback("model", {"id": "m"}, {"x": 1}),
+    "a key": lambda app: app._catalog.keys.add("k", "hash", app.id, "", ["All"]),
+    "an export": lambda app: b"".join(app.export_stream()),
+    "another base workflow": lambda app: app._catalog.changes.begin(app.id, {"workflow": "general", "dim": 8}),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_whoever_has_an_app_open_that_another_process_deletes_is_told(
+    store: Store, tmp_path: Path, call: Callable[[App], object]
+) -> None:
+    app = store.create_app("mine", "vectors", dim=4)
+    app.add_vectors([[1] * 4], ["a"], [{"c": True}])
+    app.create_model("m", ["c"])
+    with open_catalog(tmp_path / "data") as catalog:
+        delete_app_record(catalog, Blobs(tmp_path / "data" / "blobs"), app.id)
+    with pytest.raises(NotFound):
+        call(app)
+    assert (app.search(vector=[1] * 4), app.delete("a"), app.inputs()) == ([], 0, [])
 
 
 def test_a_small_app_goes_in_one_transaction(store: Store) -> None:
