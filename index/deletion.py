@@ -34,7 +34,10 @@ class Deletion:
 
 
 class Purge:
-    """Goes on in the background with deletions that were broken off, until nothing is left of any."""
+    """Goes on in the background with deletions that were broken off, until nothing is left of any.
+
+    Of apps, and of the vectors of base workflows that they don't see with any more.
+    """
 
     def __init__(self, catalog: Catalog, blobs: Blobs) -> None:
         self._catalog = catalog
@@ -47,7 +50,7 @@ class Purge:
     def begin(self) -> None:
         """If there is anything to do."""
         with self._mutex:
-            if self._thread is None and not self._closed and self._catalog.deletions.left():
+            if self._thread is None and not self._closed and self._is_any_left():
                 self._thread = threading.Thread(target=self._run, name="tenshot-purge", daemon=True)
                 self._thread.start()
 
@@ -83,13 +86,18 @@ class Purge:
                     # Another process may have been quicker.
                     with suppress(AppNotFound):
                         Deletion(self._catalog, self._blobs, app_id).finish(self._stop.is_set)
+                for app_id in self._catalog.changes.to_forget():
+                    self._catalog.changes.forget(app_id, self._stop.is_set)
             except Exception as error:
-                _log.warning("deleted apps still take room: %s; what is left of them is deleted later", error)
+                _log.warning("what was deleted still takes room: %s; what is left of it is deleted later", error)
                 self._stop.wait(_DELAY_S)
 
     def _is_done(self) -> bool:
         with self._mutex:
-            if not self._stop.is_set() and self._catalog.deletions.left():
+            if not self._stop.is_set() and self._is_any_left():
                 return False
             self._thread = None
             return True
+
+    def _is_any_left(self) -> bool:
+        return bool(self._catalog.deletions.left() or self._catalog.changes.to_forget())

@@ -3,13 +3,15 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 
 from ..embeddings.base import Recipe
 from ..embeddings.batcher import BatcherClosed, Busy
 from .catalog import Catalog
-from .errors import StoreBusy, StoreClosed
+from .catalog.changes import Changes
+from .errors import StorageFailed, StoreBusy, StoreClosed
 from .records import ChangeState, Crop, FloatArray, WorkflowChange
 
 _log = logging.getLogger("tenshot.index")
@@ -65,6 +67,7 @@ class Reembedding:
         while not self._stopping.is_set():
             try:
                 if self._advance():
+                    self._forget()
                     return
                 failures = 0
             except (Busy, BatcherClosed, StoreBusy):
@@ -80,8 +83,13 @@ class Reembedding:
                 )
                 if failures > _ATTEMPTS:
                     self._give_up(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+                    self._forget()
                     return
                 self._stopping.wait(_RETRY_S * 2 ** (failures - 1))
+
+    def _forget(self) -> None:
+        """Deletes the vectors of the base workflow that lost."""
+        forget(self._changes, self._app_id, self._stopping.is_set)
 
     def _advance(self) -> bool:
         """Embeds some more inputs, or switches where all are. True: the change has ended."""
@@ -130,3 +138,9 @@ class Reembedding:
             except Exception:
                 if self._stopping.wait(_RETRY_S):
                     return
+
+
+def forget(changes: Changes, app_id: str, stop: Callable[[], bool] = lambda: False) -> None:
+    """Deletes vectors that nobody sees with any more; what is left of that goes when a store is opened."""
+    with suppress(StoreBusy, StorageFailed):
+        changes.forget(app_id, stop)

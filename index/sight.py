@@ -35,7 +35,7 @@ from .records import (
     WorkflowComparison,
     WorkflowsCompared,
 )
-from .reembedding import Embedded, Reembedding, StoredKey
+from .reembedding import Embedded, Reembedding, StoredKey, forget
 from .review import Review
 from .vector_cache import VectorCache
 from .workflow_comparison import accuracies, with_advice
@@ -101,7 +101,9 @@ class Sight(Review):
 
     def cancel_workflow_change(self) -> bool:
         """Ends the change under way; what it made goes, and everything stays as it is. False: there is none."""
-        return self._catalog.changes.give_up(self.id, ChangeState.CANCELLED)
+        ended = self._catalog.changes.give_up(self.id, ChangeState.CANCELLED)
+        forget(self._catalog.changes, self.id)
+        return ended
 
     def close(self) -> None:
         """Stops a change where it is; the next one who opens the app goes on with it."""

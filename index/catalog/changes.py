@@ -1,6 +1,6 @@
 """Changes of base workflows in SQL: what is under way, and the vectors that are there already are its progress."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,8 @@ from .database import Database
 
 _apps, _inputs, _vectors, _changes = schema.apps, schema.inputs, schema.vectors, schema.workflow_changes
 _SHOWN = 20
+_FORGOTTEN = 500
+"""Inputs whose vectors one transaction deletes."""
 
 
 class Changes:
@@ -23,6 +25,8 @@ class Changes:
 
     def begin(self, app_id: str, recipe: Mapping[str, Any]) -> WorkflowChange:
         """Raises BadRequest where one is under way, or where inputs have no picture to embed again; AppNotFound."""
+        # Or they would count as progress of this one.
+        self.forget(app_id)
         with self._database.write() as connection:
             check_app(connection, app_id)
             if connection.execute(_latest(app_id, ChangeState.RUNNING)).one_or_none():
@@ -93,7 +97,7 @@ class Changes:
     def switch(
         self, app_id: str, change: WorkflowChange, lost: Mapping[int, str]
     ) -> tuple[WorkflowChange, list[int]] | None:
-        """The app sees with the new workflow, the vectors of the old one go, and inputs without a new vector fail.
+        """The app sees with the new workflow, and inputs without a new vector fail; the old vectors are to `forget`.
 
         lost: why, by input key. The change as it has ended, and the keys of those that failed; None where others have
         no new vector yet, and nothing is changed. Raises BadRequest where the change has ended already.
@@ -114,9 +118,9 @@ class Changes:
                     "modified_at": datetime.now(UTC),
                 }
                 connection.execute(update(_inputs).where(_inputs.c.key == key).values(values))
-            values = {"recipe": dict(change.recipe), "dim": change.recipe["dim"]}
+            recipe, unseen = dict(change.recipe), change.old_recipe["workflow"]
+            values = {"recipe": recipe, "dim": recipe["dim"], "unseen": unseen}
             connection.execute(update(_apps).where(_apps.c.id == app_id).values(values))
-            connection.execute(_forget(app_id, change.old_recipe["workflow"]))
             connection.execute(delete(schema.spaces).where(schema.spaces.c.app_id == app_id))
             note = _failed(list(failed.values())) if failed else None
             _end(connection, change.key, ChangeState.DONE, note)
@@ -133,14 +137,41 @@ class Changes:
     def give_up(
         self, app_id: str, state: ChangeState, failure: str | None = None, only: WorkflowChange | None = None
     ) -> bool:
-        """Ends the change under way, and its vectors go. False: there is none, or it isn't that one."""
+        """Ends the change under way; its vectors are to `forget`. False: there is none, or it isn't that one."""
         with self._database.write() as connection:
             row = connection.execute(_latest(app_id, ChangeState.RUNNING)).one_or_none()
             if row is None or (only and only.key != row.key):
                 return False
-            connection.execute(_forget(app_id, row.recipe["workflow"]))
+            unseen = row.recipe["workflow"]
+            connection.execute(update(_apps).where(_apps.c.id == app_id).values(unseen=unseen))
             _end(connection, row.key, state, failure)
         return True
+
+    def forget(self, app_id: str, stop: Callable[[], bool] = lambda: False) -> None:
+        """Deletes the vectors of a base workflow that the app doesn't see with any more, in steps; again does no harm.
+
+        Until that is done no other change can begin.
+        """
+        after = 0
+        while not stop():
+            with self._database.write() as connection:
+                unseen = connection.scalar(select(_apps.c.unseen).where(_apps.c.id == app_id))
+                if unseen is None:
+                    return
+                keys = select(_inputs.c.key).where(_inputs.c.app_id == app_id, _inputs.c.key > after)
+                some = connection.scalars(keys.order_by(_inputs.c.key).limit(_FORGOTTEN)).all()
+                connection.execute(
+                    delete(_vectors).where(_vectors.c.workflow == unseen, _vectors.c.input_key.in_(some))
+                )
+                if len(some) < _FORGOTTEN:
+                    connection.execute(update(_apps).where(_apps.c.id == app_id).values(unseen=None))
+                    return
+            after = some[-1]
+
+    def to_forget(self) -> list[str]:
+        """The ids of apps of which `forget` is not done."""
+        with self._database.read() as connection:
+            return list(connection.scalars(select(_apps.c.id).where(_apps.c.unseen.is_not(None))))
 
 
 def _ready(app_id: str) -> Sequence[ColumnElement[bool]]:
@@ -150,11 +181,6 @@ def _ready(app_id: str) -> Sequence[ColumnElement[bool]]:
 def _missing(app_id: str, workflow: str) -> Sequence[ColumnElement[bool]]:
     has = exists().where(_vectors.c.input_key == _inputs.c.key, _vectors.c.workflow == workflow)
     return (*_ready(app_id), ~has)
-
-
-def _forget(app_id: str, workflow: str) -> Any:
-    keys = select(_inputs.c.key).where(_inputs.c.app_id == app_id)
-    return delete(_vectors).where(_vectors.c.workflow == workflow, _vectors.c.input_key.in_(keys))
 
 
 def _latest(app_id: str, state: ChangeState | None = None) -> Select[Any]:

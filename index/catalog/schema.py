@@ -81,6 +81,8 @@ apps = Table(
     Column("staged", Boolean, nullable=False, server_default=false()),
     # Nobody sees it any more either, while its rows are deleted.
     Column("deleted", Boolean, nullable=False, server_default=false()),
+    # A base workflow that it doesn't see with any more, while the vectors of that are deleted.
+    Column("unseen", Text),
 )
 
 keys = Table(

@@ -1,4 +1,4 @@
-"""Apps whose rows are being deleted."""
+"""What is deleted in steps: apps, and vectors of base workflows that apps don't see with any more."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("apps", sa.Column("deleted", sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.add_column("apps", sa.Column("unseen", sa.Text(), nullable=True))
 
 
 def downgrade() -> None:
