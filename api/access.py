@@ -1,29 +1,33 @@
 """Who asks, for which app: what every route of the wire depends on."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Annotated
+from functools import cached_property, lru_cache, partial
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import URL
 
+from ..embeddings.images import ImageError
 from ..index.app import App
 from ..index.errors import AppNotFound
 from ..index.records import Concept, Input, KeyRecord
 from ..index.store import Store
 from .answers import InputOut, input_out, picture_url
-from .fetch import Fetcher
-from .gate import KEY
+from .fetch import Fetcher, FetchError, too_late
+from .gate import KEY, TAKE
 from .headers import RATE
 from .keys import READ, WRITE, MissingScope, require
 from .queue import InputRef, Queue, VersionRef
 from .settings import Settings
-from .status import INPUT_BAD, WireError
-from .wire import DataIn, ImageIn
+from .shares import SharedThreads, Threads, while_connected
+from .status import INPUT_BAD, INPUT_TOO_LARGE, WireError
+from .wire import ImageIn
 
+T = TypeVar("T")
 MOST_PER_PAGE = 1000
 _LAST_PAGE = 10**9
 _COUNTED = "tenshot.counted"
@@ -68,8 +72,7 @@ class Caller:
     settings: Settings
     request: Request
     fetcher: Fetcher
-    fetches_until: float
-    """On the monotonic clock: when this request has waited long enough for pictures behind URLs."""
+    threads: Threads
     is_admin: bool = False
     """Whether the key is an admin key, which opened the app that the path names."""
 
@@ -80,6 +83,11 @@ class Caller:
             return self.settings.public_url.rstrip("/")
         scope, server = self.request.scope, tuple(self.request.scope.get("server") or ())
         return _base_url(scope["scheme"], self.request.headers.get("host"), server, scope.get("root_path", ""))
+
+    @property
+    def reads_at_once(self) -> bool:
+        """Whether SQL is in this machine, so that small reads may be made in the event loop."""
+        return self.store.catalog.is_local
 
     def names(self) -> Mapping[str, str]:
         """Concept id -> name, where they differ or not."""
@@ -101,16 +109,45 @@ class Caller:
         names = self.names()
         return [self.show(one, names) for one in inputs]
 
-    def picture(self, data: DataIn) -> bytes:
-        """The bytes of the picture that a request names. Raises WireError, ImageError or FetchError."""
-        image = data.image or ImageIn()
-        uploaded = image.data()
-        if uploaded is not None:
-            return uploaded
-        if image.url is None:
-            raise WireError(INPUT_BAD, "data.image needs a url or base64")
-        self.check_fetches()
-        return self.fetcher.fetch(image.url, deadline=self.fetches_until)
+    async def take_turn(self, threads: SharedThreads, work: Callable[[], T]) -> T:
+        """What the work gives, when the app's turn comes; it ends when the client hangs up. Raises ClientDisconnect."""
+        return await while_connected(self.request, threads.run(self.app.id, work))
+
+    async def fetch(self, images: Iterable[ImageIn]) -> None:
+        """Has each keep what its URL gives, or why that is nothing; within what a request may bring along, and wait.
+
+        Raises ClientDisconnect.
+        """
+        until = time.monotonic() + self.settings.fetch_seconds_per_request
+        size = 0
+
+        async def fetch(image: ImageIn) -> None:
+            nonlocal size
+            file = await self._fetched(image.url or "", until)
+            if isinstance(file, bytes):
+                size += len(file)
+                if size > self.settings.max_body_bytes:
+                    large = "the pictures behind the URLs of this request are too large together"
+                    file = WireError(INPUT_TOO_LARGE, large)
+                else:
+                    self.request.scope[TAKE](len(file))
+            image.keep(file)
+
+        async def fetch_all() -> None:
+            await asyncio.gather(*(fetch(image) for image in images))
+
+        await while_connected(self.request, fetch_all())
+
+    async def _fetched(self, url: str, until: float) -> bytes | Exception:
+        """The file behind a URL, or why there is none. until: on the monotonic clock."""
+        try:
+            self.check_fetches()
+            async with asyncio.timeout(until - time.monotonic()):
+                return await self.threads.fetching.run(self.app.id, partial(self.fetcher.fetch, url, deadline=until))
+        except TimeoutError:
+            return too_late(url)
+        except (WireError, FetchError, ImageError) as error:
+            return error
 
     def check_fetches(self) -> None:
         """Raises WireError where the settings forbid to fetch pictures by URL."""
@@ -155,9 +192,16 @@ def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
         if alias is not None and alias not in (app.id, app.name):
             raise AppNotFound(f"this API key is not for the app {alias!r}")
         settings: Settings = state.settings
-        until = time.monotonic() + settings.fetch_seconds_per_request
         return Caller(
-            app, store, state.pictures, state.evaluations, settings, request, state.fetcher, until, key.app_id is None
+            app,
+            store,
+            state.pictures,
+            state.evaluations,
+            settings,
+            request,
+            state.fetcher,
+            state.threads,
+            key.app_id is None,
         )
 
     return caller

@@ -6,6 +6,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from PIL.Image import Image
+from starlette.concurrency import run_in_threadpool
 
 from ..embeddings.base import Recipe
 from ..embeddings.images import ImageError, crop
@@ -14,27 +15,40 @@ from ..embeddings.shrinking import Shrink
 from ..index.errors import TenshotError
 from ..index.records import Crop, FloatArray, Input, Picture
 from .access import Caller
-from .answers import AskedOut
+from .answers import AskedOut, Json
 from .fetch import FetchError
-from .status import INPUT_TOO_LARGE, INPUT_VIDEO, INVALID_INPUT_REQUEST, WireError
-from .wire import InputIn
+from .status import INPUT_VIDEO, INVALID_INPUT_REQUEST, WireError
+from .wire import ImageIn, InputIn
 
 T = TypeVar("T")
+
+
+async def with_pictures(
+    caller: Caller, inputs: Sequence[InputIn], check: Callable[[], bool], work: Callable[[], Json]
+) -> Json:
+    """What the work answers, on a thread, when the pictures behind URLs are there.
+
+    check: raises what is wrong with the rest of the request, before any is fetched; and says whether inputs that have
+    vectors are looked at too.
+    """
+    behind = [one.data for one in inputs if one.data.image and one.data.image.is_behind_url and one.data.video is None]
+    if behind:
+        with_vectors = await run_in_threadpool(check)
+        await caller.fetch([data.image for data in behind if data.image and (with_vectors or not data.embeddings)])
+    return await run_in_threadpool(work)
 
 
 class Asked:
     """Inputs by their place in the request. One that can't be used has its error, and stops none of the others."""
 
     def __init__(self, caller: Caller, inputs: Sequence[InputIn], most: int) -> None:
-        """Raises WireError for no inputs, or more than most."""
-        if not 1 <= len(inputs) <= most:
-            raise WireError(INVALID_INPUT_REQUEST, f"a request has 1 to {most} inputs, not {len(inputs)}")
+        """most: as the type of the body has it. Raises WireError for no inputs."""
+        if not inputs:
+            raise WireError(INVALID_INPUT_REQUEST, f"a request has 1 to {most} inputs, not 0")
         self.inputs = inputs
         self.errors: dict[int, Exception] = {}
         self._caller = caller
         self._ids = [one.id or uuid4().hex for one in inputs]
-        self._files: dict[int, bytes] = {}
-        self._fetched = 0
         self._vectors: dict[int, FloatArray] = {}
         self._stored: Mapping[str, Input] | None = None
 
@@ -131,27 +145,14 @@ class Asked:
         one, app = self.inputs[place], self._caller.app
         box = one.data.image.crop if one.data.image else None
         if not one.is_stored:
-            return self._file(place), box
+            if one.data.video is not None:
+                raise WireError(INPUT_VIDEO, "this server understands pictures, not video")
+            return (one.data.image or ImageIn()).file(), box
         stored = app.input(one.id or "")
         file = app.picture(stored.id)
         if box and stored.crop:
             return app.eye().opener(file, box=stored.crop).image, box
         return file, box or stored.crop
-
-    def _file(self, place: int) -> bytes:
-        """A picture's bytes; what was fetched is kept for the next model, within what a request may bring along."""
-        if place in self._files:
-            return self._files[place]
-        data = self.inputs[place].data
-        if data.video is not None:
-            raise WireError(INPUT_VIDEO, "this server understands pictures, not video")
-        file = self._caller.picture(data)
-        if data.image and data.image.base64 is None:
-            self._fetched += len(file)
-            if self._fetched > self._caller.settings.max_body_bytes:
-                raise WireError(INPUT_TOO_LARGE, "the pictures behind the URLs of this request are too large together")
-            self._files[place] = file
-        return file
 
     def _untried(self, done: Mapping[int, object]) -> list[int]:
         return [place for place in range(len(self.inputs)) if place not in done and place not in self.errors]

@@ -1,9 +1,11 @@
 """What an app sees with: the base workflows that there are, and changing an app's own while it serves."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 from fastapi import Query
+from starlette.concurrency import run_in_threadpool
 from typing_extensions import TypedDict
 
 from ..embeddings.base import WorkflowError
@@ -95,7 +97,7 @@ def cancel(caller: Writer) -> Json:
 
 
 @router.get("/comparison", response_model=ComparedAnswer)
-def compare(
+async def compare(
     caller: Reader,
     workflows: Annotated[
         list[str],
@@ -115,8 +117,9 @@ def compare(
     name those of the catalogue that are downloaded; others need an admin key.
     """
     for id in workflows:
-        _check_name(caller, id, downloaded=True)
-    return ok(comparison=caller.app.compare_workflows(workflows, model))
+        await run_in_threadpool(_check_name, caller, id, downloaded=True)
+    compare = partial(caller.app.compare_workflows, workflows, model)
+    return ok(comparison=await caller.take_turn(caller.threads.comparing, compare))
 
 
 def _check_name(caller: Caller, id: str, *, downloaded: bool = False) -> None:

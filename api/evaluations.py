@@ -3,15 +3,13 @@
 What the wire itself knows of evaluations, the metrics of a version, is in `versions.py`.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import Query
 from pydantic import Field
-from starlette.requests import ClientDisconnect
+from starlette.concurrency import run_in_threadpool
 from typing_extensions import TypedDict
 
 from ..index.evaluation import WANTED_PRECISION
@@ -24,7 +22,6 @@ from .status import INVALID_REQUEST, WireError
 from .wire import MOST_NAMES, Body, Text, at_most
 
 router = new_router("/v2/models", "evaluations")
-T = TypeVar("T")
 
 
 class EvaluationAnswer(Answer):
@@ -72,14 +69,15 @@ async def evaluate(
 
     `choice` is, for each concept, the lowest threshold that keeps to the precision.
     """
-    found = await _in_turn(caller, partial(caller.app.evaluate, id, precision=precision))
+    found = await caller.take_turn(caller.threads.judging, partial(caller.app.evaluate, id, precision=precision))
     return ok(evaluation=found if judged else replace(found, judged=()))
 
 
 @router.get("/{id}/learning_curve", response_model=LearningCurveAnswer)
 async def learning_curve(id: str, caller: Reader, draws: Annotated[int, Query(ge=1, le=20)] = DRAWS) -> Json:
     """How good the model was with 1, 2, 5, ... labels a concept on inputs held out, and whether ten more help."""
-    return ok(learning_curve=await _in_turn(caller, partial(caller.app.learning_curve, id, draws=draws)))
+    curve = await caller.take_turn(caller.threads.judging, partial(caller.app.learning_curve, id, draws=draws))
+    return ok(learning_curve=curve)
 
 
 @router.get("/{id}/comparison", response_model=ComparisonAnswer)
@@ -94,7 +92,8 @@ async def compare(
 
     Both qualities are held against the labels of today, each labelled input judged without its own label.
     """
-    return ok(comparison=await _in_turn(caller, partial(caller.app.compare, id, before, after, n=n)))
+    compared = await caller.take_turn(caller.threads.judging, partial(caller.app.compare, id, before, after, n=n))
+    return ok(comparison=compared)
 
 
 @router.get("/{id}/thresholds", response_model=ThresholdsAnswer)
@@ -104,7 +103,7 @@ def thresholds(id: str, caller: Reader) -> Json:
 
 
 @router.patch("/{id}/thresholds", response_model=ThresholdsAnswer)
-def set_thresholds(id: str, body: ThresholdsIn, caller: Writer) -> Json:
+async def set_thresholds(id: str, body: ThresholdsIn, caller: Writer) -> Json:
     """Sets thresholds by concept, or chooses them for a wanted precision. Frozen versions keep theirs.
 
     They are chosen by leave-one-out; a concept for which no threshold is precise enough stays as it is.
@@ -112,22 +111,12 @@ def set_thresholds(id: str, body: ThresholdsIn, caller: Writer) -> Json:
     if bool(body.thresholds) is (body.precision is not None):
         raise WireError(INVALID_REQUEST, "give thresholds, or a precision to choose them for")
     if body.precision is not None:
-        caller.app.choose_thresholds(id, precision=body.precision)
+        choose = partial(caller.app.choose_thresholds, id, precision=body.precision)
+        await caller.take_turn(caller.threads.judging, choose)
     else:
-        caller.app.set_thresholds({one.id: one.threshold for one in body.thresholds}, id)
-    return _thresholds(caller, id)
-
-
-async def _in_turn(caller: Caller, work: Callable[[], T]) -> T:
-    """What the work gives, when its turn comes: it takes long, so few do such work at once, and none for who has left.
-
-    Raises ClientDisconnect.
-    """
-    heavy: CapacityLimiter = caller.request.app.state.heavy
-    async with heavy:
-        if await caller.request.is_disconnected():
-            raise ClientDisconnect
-        return await to_thread.run_sync(work)
+        thresholds = {one.id: one.threshold for one in body.thresholds}
+        await run_in_threadpool(caller.app.set_thresholds, thresholds, id)
+    return await run_in_threadpool(_thresholds, caller, id)
 
 
 def _thresholds(caller: Caller, id: str) -> Json:

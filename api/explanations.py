@@ -7,11 +7,11 @@ from uuid import uuid4
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from ..index.records import Explanation, FloatArray
+from ..index.records import Explanation, FloatArray, Model
 from . import status
 from .access import Caller, Reader
 from .answers import Answer, AskedOut, Json, answer
-from .asked import Asked
+from .asked import Asked, with_pictures
 from .inputs import error_status
 from .outputs import overall, selected
 from .route import new_router
@@ -45,27 +45,41 @@ _MIXED: dict[int | str, dict[str, Any]] = {207: {"model": ExplanationsAnswer}}
 
 
 @router.post("/{id}/explanations", response_model=ExplanationsAnswer, responses=_MIXED)
-def explain(id: str, body: ExplainIn, caller: Reader) -> Json:
+async def explain(id: str, body: ExplainIn, caller: Reader) -> Json:
     """Why up to 128 pictures, stored inputs or vectors get their values, by the labels of this moment.
 
     score = prototype + neighbours + background + text_prior; `nearest` names labelled inputs with their share of the
     vote; `calibration` says how many labels stand behind the step from score to value. Where none of exclusive concepts
     may be shown, `any_shown` is the probability that one is, of which the values are shares.
     """
-    return _explain(caller, id, None, body)
+    return await _explain_pictures(caller, id, None, body)
 
 
 @router.post("/{id}/versions/{version_id}/explanations", response_model=ExplanationsAnswer, responses=_MIXED)
-def explain_version(id: str, version_id: str, body: ExplainIn, caller: Reader) -> Json:
+async def explain_version(id: str, version_id: str, body: ExplainIn, caller: Reader) -> Json:
     """The same by a version."""
-    return _explain(caller, id, version_id, body)
+    return await _explain_pictures(caller, id, version_id, body)
+
+
+async def _explain_pictures(caller: Caller, id: str, version_id: str | None, body: ExplainIn) -> Json:
+    def check() -> bool:
+        _model(caller, id, version_id)
+        return False
+
+    return await with_pictures(caller, body.inputs, check, lambda: _explain(caller, id, version_id, body))
+
+
+def _model(caller: Caller, id: str, version_id: str | None) -> Model:
+    """Raises ModelNotFound or VersionNotFound."""
+    model = caller.app.model(id)
+    if version_id is not None:
+        caller.app.version(id, version_id)
+    return model
 
 
 def _explain(caller: Caller, id: str, version_id: str | None, body: ExplainIn) -> Json:
-    model = caller.app.model(id)
-    if version_id is not None:
-        # Before any picture is embedded.
-        caller.app.version(id, version_id)
+    # Before any picture is embedded.
+    model = _model(caller, id, version_id)
     asked = Asked(caller, body.inputs, MOST_ITEMS)
     config = body.model.output_info.output_config
     wanted = selected(config.select_concepts if config else [], model.concept_ids, caller.names())

@@ -128,7 +128,7 @@ class Fetcher:
         except Forbidden as error:
             raise BadUrl(f"{shown} is not fetched: {error}") from error
         except httpcore2.TimeoutException as error:
-            raise FetchError(f"{shown} takes too long") from error
+            raise too_late(str(url)) from error
         except _FAILURES as error:
             raise FetchError(f"{shown} can't be fetched: {' '.join(str(error).split()) or 'no answer'}") from error
 
@@ -160,6 +160,11 @@ def _unpacked(parts: Iterable[bytes], headers: dict[bytes, bytes], most: int) ->
     unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS + 32)
     for part in parts:
         yield unpack.decompress(part, most + 1)
+
+
+def too_late(url: str) -> FetchError:
+    """For what had no time left."""
+    return FetchError(f"{_shown(url)} takes too long")
 
 
 def _phrase(status: int) -> str:

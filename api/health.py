@@ -45,10 +45,12 @@ async def ready(request: Request) -> Json:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-def metrics(request: Request) -> Response:
+async def metrics(request: Request) -> Response:
     """For Prometheus: requests and their parts, what waits, collections and where they lie, inputs, labels, memory."""
     instruments: Instruments = request.app.state.instruments
-    return Response(instruments.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    # It needs no key, so whoever reads it often must take no thread from others.
+    text = await to_thread.run_sync(instruments.text, limiter=request.app.state.metrics_thread)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @router.get("/images/{app_id}/{sha256}", response_class=Response)

@@ -17,7 +17,7 @@ from ..index.records import FloatArray, Model
 from . import status
 from .access import Caller, Reader
 from .answers import ConceptOut, Json, ModelOut, OutputOut, OutputsAnswer, PredictedOut, answer, model_out
-from .asked import Asked
+from .asked import Asked, with_pictures
 from .inputs import error_status
 from .models import shown_version
 from .public import (
@@ -31,7 +31,7 @@ from .public import (
     public_model,
     public_out,
 )
-from .route import new_router, short_if
+from .route import new_router
 from .status import FAILURE, MIXED, MODEL_BAD, Status, WireError
 from .wire import MOST_ITEMS, ConceptIn, OutputConfigIn, PredictIn
 
@@ -42,31 +42,45 @@ _FEW = 4
 _MIXED: dict[int | str, dict[str, Any]] = {207: {"model": OutputsAnswer}}
 
 
-def _short(id: str, body: PredictIn, caller: Caller) -> bool:
-    """Few vectors in memory, by a taught model that has nothing to work in."""
-    if not 1 <= len(body.inputs) <= _FEW or not all(one.is_at_hand for one in body.inputs):
+def _is_short(id: str, body: PredictIn, caller: Caller) -> bool:
+    """Few vectors in memory, by a taught model that has nothing to work in: over sooner than threads are changed."""
+    if not caller.reads_at_once or len(body.inputs) > _FEW or not all(one.is_at_hand for one in body.inputs):
         return False
     return public_model(caller.app, id) is None and caller.app.is_ready(id)
 
 
 @router.post("/{id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
-@short_if(_short)
-def predict(id: str, body: PredictIn, caller: Reader) -> Json:
+async def predict(id: str, body: PredictIn, caller: Reader) -> Json:
     """What up to 128 pictures, stored inputs or vectors show, by the labels of this moment."""
-    return _predict(caller, id, None, body)
+    if _is_short(id, body, caller):
+        return _predict(caller, id, None, body)
+    return await _predict_pictures(caller, id, None, body)
 
 
 @router.post("/{id}/versions/{version_id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
-def predict_version(id: str, version_id: str, body: PredictIn, caller: Reader) -> Json:
+async def predict_version(id: str, version_id: str, body: PredictIn, caller: Reader) -> Json:
     """The same by a version: frozen, or the head, which follows the labels."""
-    return _predict(caller, id, version_id, body)
+    return await _predict_pictures(caller, id, version_id, body)
+
+
+async def _predict_pictures(caller: Caller, id: str, version_id: str | None, body: PredictIn) -> Json:
+    return await with_pictures(
+        caller,
+        body.inputs,
+        check=lambda: _step(caller, id, version_id, body).sees_pictures,
+        work=lambda: _predict(caller, id, version_id, body),
+    )
 
 
 def _predict(caller: Caller, id: str, version_id: str | None, body: PredictIn) -> Json:
     asked = Asked(caller, body.inputs, MOST_ITEMS)
-    step = step_of(caller, id, version_id, body.model.output_info.output_config or OutputConfigIn())
+    step = _step(caller, id, version_id, body)
     found = step.found(caller, asked)
     return answer(overall(asked), outputs=step.outputs(asked, found))
+
+
+def _step(caller: Caller, id: str, version_id: str | None, body: PredictIn) -> "Step":
+    return step_of(caller, id, version_id, body.model.output_info.output_config or OutputConfigIn())
 
 
 def overall(asked: Asked) -> Status:
@@ -112,6 +126,11 @@ class Step:
     config: OutputConfigIn
     alone: bool = True
     """Whether the concepts that the request selects must be of this model."""
+
+    @property
+    def sees_pictures(self) -> bool:
+        """Whether it asks for pictures also where there are vectors."""
+        return isinstance(self.model, PublicModel) and self.model is not EMBEDDING
 
     def outputs(self, asked: Asked, found: Mapping[int, PredictedOut]) -> list[OutputOut]:
         """What was found, one for each input, in order."""

@@ -95,6 +95,17 @@ class Queue(Generic[K]):
                     self._wait_for_turn(thing)
             self._changed.notify_all()
 
+    def withdraw(self, thing: K) -> None:
+        """Forgets it, unless it is being worked on."""
+        with self._changed:
+            share = self._share(thing)
+            waiting = self._waiting.get(share, ())
+            if thing in waiting:
+                self._waiting[share].remove(thing)
+                if not waiting:
+                    del self._waiting[share]
+                self._end(thing)
+
     @property
     def depth(self) -> int:
         """How many things are under way or wait."""
@@ -104,8 +115,8 @@ class Queue(Generic[K]):
         """Until none of these is under way any more, at most so long."""
         wait(self._settled(things), seconds)
 
-    async def wait_in_loop(self, things: Iterable[K], seconds: float) -> None:
-        """The same, and no thread waits."""
+    async def wait_in_loop(self, things: Iterable[K], seconds: float | None = None) -> None:
+        """The same, and no thread waits. seconds None: as long as it takes."""
         if settled := [asyncio.wrap_future(future) for future in self._settled(things)]:
             await asyncio.wait(settled, timeout=seconds)
 
@@ -117,6 +128,7 @@ class Queue(Generic[K]):
         for thread in self._threads:
             thread.join()
         with self._changed:
+            self._waiting.clear()
             for thing in list(self._under_way):
                 self._end(thing)
 

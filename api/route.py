@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote
 
 from anyio import CapacityLimiter, to_thread
@@ -29,11 +29,8 @@ _KEY = APIKeyHeader(
 )
 
 _Read = Callable[[Request], Awaitable[Any]]
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Response])
-_Soon = Callable[..., Awaitable[Response]] | None
 _PATHS: set[str] = set()
 """Of all routes that were made."""
-_SHORT: dict[Callable[..., Response], tuple[Callable[..., bool], _Soon]] = {}
 
 
 class _Request(Request):
@@ -57,9 +54,7 @@ class _Route(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         self._head, self._body, others = _arguments(endpoint)
-        self._short: Callable[..., bool] | None
-        self._soon: _Soon
-        self._short, self._soon = _SHORT.get(endpoint, (None, None))
+        self._is_async = inspect.iscoroutinefunction(endpoint)
         super().__init__(path, endpoint, **options)
         _PATHS.add(path)
         if not others:
@@ -104,10 +99,8 @@ class _Route(APIRoute):
         """Without FastAPI's stacks of contexts, which only its own arguments need."""
         asked = _asked(scope, receive)
         given = await _all(self._head, asked) | await _all(self._body, asked)
-        # Where the database is elsewhere every request waits for it.
-        short = self._short if asked.app.state.store.catalog.is_local else None
-        if short is not None and short(**given):
-            answer: Response = await self._soon(**given) if self._soon else self.endpoint(**given)
+        if self._is_async:
+            answer: Response = await self.endpoint(**given)
         else:
             answer = await run_in_threadpool(self.endpoint, **given)
         await answer(scope, receive, send)
@@ -123,20 +116,6 @@ async def _all(reads: Mapping[str, _Read], asked: Request) -> dict[str, Any]:
     return {name: await read(asked) for name, read in reads.items()}
 
 
-def short_if(short: Callable[..., bool], soon: _Soon = None) -> Callable[[Endpoint], Endpoint]:
-    """For an endpoint that is sometimes over sooner than threads are changed: `short` tells by its arguments if it is.
-
-    Then it is called in the event loop, and may wait for nothing; else on a thread of a pool, as all others are.
-    soon: what is called in its place there, with the same arguments.
-    """
-
-    def marked(endpoint: Endpoint) -> Endpoint:
-        _SHORT[endpoint] = short, soon
-        return endpoint
-
-    return marked
-
-
 def new_router(prefix: str, tag: str, *, keyed: bool = True) -> APIRouter:
     """For one resource. Every answer that isn't 200 has a status at least. keyed: it takes an API key."""
     failures: dict[int | str, dict[str, Any]] = {code: {"model": Answer} for code in _FAILURES}
@@ -150,7 +129,7 @@ def _arguments(endpoint: Callable[..., Any]) -> tuple[Mapping[str, _Read], Mappi
     body: dict[str, _Read] = {}
     signature = inspect.signature(endpoint)
     answer = signature.return_annotation
-    others = inspect.iscoroutinefunction(endpoint) or not (isinstance(answer, type) and issubclass(answer, Response))
+    others = not (isinstance(answer, type) and issubclass(answer, Response))
     for name, parameter in signature.parameters.items():
         kind = parameter.annotation
         extra = getattr(kind, "__metadata__", ())

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
+from starlette.concurrency import run_in_threadpool
+
 from ..embeddings.images import ImageError
 from ..index.ranking import Term
 from ..index.records import Input
 from .access import MOST_PER_PAGE, Caller, Page, Reader, page_of
 from .answers import HitsAnswer, Json, ok
 from .fetch import FetchError
-from .route import new_router, short_if
+from .route import new_router
 from .status import INVALID_SEARCH, WireError
 from .wire import ConceptIn, DataIn, GeoIn, SearchIn, TermIn
 
@@ -25,9 +27,12 @@ _UNITS = {
 }
 
 
-def _short(body: SearchIn, caller: Caller) -> bool:
-    """The nearest neighbours alone, a page not too far away, among few enough that are looked at one by one."""
-    if len(body.query.ands) != 1 or caller.app.tail * caller.app.dim > _SHORT_SCAN:
+def _is_short(body: SearchIn, caller: Caller) -> bool:
+    """The nearest neighbours alone, a page not too far away, among few enough that are looked at one by one.
+
+    That is over sooner than threads are changed.
+    """
+    if not caller.reads_at_once or len(body.query.ands) != 1 or caller.app.tail * caller.app.dim > _SHORT_SCAN:
         return False
     return _is_near(body.query.ands[0]) and _page(body).end <= MOST_PER_PAGE
 
@@ -50,9 +55,18 @@ async def _with_others(body: SearchIn, caller: Caller) -> Json:
 
 
 @router.post("", response_model=HitsAnswer)
-@short_if(_short, _with_others)
-def search(body: SearchIn, caller: Reader) -> Json:
+async def search(body: SearchIn, caller: Reader) -> Json:
     """Filters alone give creation order and score 1; ranked terms the mean of their scores, in [0, 1]."""
+    if _is_short(body, caller):
+        return await _with_others(body, caller)
+    asked = [term.output.input.data for term in body.query.ands if term.output and term.output.input]
+    images = [data.image for data in asked if data.image and data.image.is_behind_url]
+    if images:
+        await caller.fetch(images)
+    return await run_in_threadpool(_search, body, caller)
+
+
+def _search(body: SearchIn, caller: Caller) -> Json:
     page = _page(body)
     terms, where = _asked(body, caller)
     return _hits(caller, caller.app.rank_inputs(terms, page.per_page, where, offset=page.start))
@@ -100,7 +114,7 @@ def _near(caller: Caller, id: str | None, data: DataIn, *, negate: bool) -> Term
     image = data.image
     if image is not None and (image.base64 is not None or image.url is not None):
         try:
-            [vector] = caller.app.embed([caller.picture(data)], [image.crop])
+            [vector] = caller.app.embed([image.file()], [image.crop])
         except (ImageError, FetchError) as error:
             raise WireError(INVALID_SEARCH, str(error)) from error
     elif data.text is not None and (named := caller.app.concept_for(data.text.raw)):

@@ -54,6 +54,7 @@ from .paths import PlainPaths
 from .queue import evaluations_queue, pictures_queue
 from .rates import Rates, Throttled
 from .settings import Settings
+from .shares import Threads
 from .sign_in import SignIn
 from .status import (
     BAD_ENCODING,
@@ -117,10 +118,9 @@ def create_service(
         service.state.settings = settings
         service.state.rates = Rates(settings.rate_limit)
         service.state.spare_threads = CapacityLimiter(2)
+        service.state.metrics_thread = CapacityLimiter(1)
         # Parsing holds the interpreter's lock: two at once would only keep all others waiting for longer.
         service.state.parsing = CapacityLimiter(1)
-        # Evaluations of whole models, of which all apps together have so many threads.
-        service.state.heavy = CapacityLimiter(2)
         service.state.turns = Turns()
         own = ExitStack()
         opened = store or own.enter_context(opened_store(settings))
@@ -131,7 +131,12 @@ def create_service(
         service.state.pictures = pictures_queue(opened, service.state.fetcher.fetch)
         service.state.evaluations = evaluations_queue(opened)
         service.state.exports = transfers.Exports()
-        queues: dict[str, Any] = {"pictures": service.state.pictures, "evaluations": service.state.evaluations}
+        service.state.threads = Threads()
+        queues: dict[str, Any] = {
+            "pictures": service.state.pictures,
+            "evaluations": service.state.evaluations,
+            **service.state.threads.queues(),
+        }
         instruments.watch(opened, queues, settings.max_requests)
         service.state.instruments = instruments
         service.state.warming = warming = threading.Thread(target=opened.warm_up, name="tenshot-warm-up", daemon=True)
@@ -140,8 +145,8 @@ def create_service(
             yield
         finally:
             warming.join()
-            service.state.pictures.close()
-            service.state.evaluations.close()
+            for queue in queues.values():
+                queue.close()
             own.close()
 
     service = FastAPI(

@@ -1,5 +1,6 @@
 """What to label next, and which labels look wrong. Ours, not the wire's."""
 
+from functools import partial
 from typing import Annotated, NotRequired
 
 from fastapi import Query
@@ -8,7 +9,7 @@ from typing_extensions import TypedDict
 from ..index.doubt import LIMIT
 from ..index.findings import Strategy
 from ..index.suggestion import MOST
-from .access import MOST_PER_PAGE, Reader
+from .access import MOST_PER_PAGE, Caller, Reader
 from .answers import Answer, ConceptOut, InputOut, Json, ok
 from .route import new_router
 
@@ -76,7 +77,7 @@ def suggest(
 
 
 @router.get("/{id}/doubts", response_model=DoubtsAnswer)
-def doubts(
+async def doubts(
     id: str,
     caller: Reader,
     n: Annotated[int, Query(ge=1, le=MOST_PER_PAGE, description="How many, at most.")] = 100,
@@ -87,6 +88,10 @@ def doubts(
     `concept.value` is the label, 1 or 0, and `probability` how likely it is right; `instead` is what the input looks
     like more. A concept with fewer than three yes labels is not judged.
     """
+    return ok(doubts=await caller.take_turn(caller.threads.judging, partial(_doubts, caller, id, n, limit)))
+
+
+def _doubts(caller: Caller, id: str, n: int, limit: float) -> list[DoubtOut]:
     found = caller.app.doubts(id, n, limit=limit)
     names = caller.names()
     inputs = caller.app.inputs_by_id({one.input_id for one in found})
@@ -103,4 +108,4 @@ def doubts(
         if one.instead is not None:
             out["instead"] = {"id": one.instead, "name": names.get(one.instead, one.instead)}
         shown.append(out)
-    return ok(doubts=shown)
+    return shown

@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    PrivateAttr,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -20,12 +21,14 @@ from ..embeddings.images import UndecodableImage
 from ..index.bounds import MAX_TEXT
 from ..index.records import Geo
 from .status import (
+    INPUT_BAD,
     INVALID_CONCEPT,
     INVALID_INPUT_REQUEST,
     INVALID_REQUEST,
     INVALID_SEARCH,
     MODEL_BAD,
     WORKFLOW_BAD,
+    WireError,
 )
 
 MOST_ITEMS = 128
@@ -161,6 +164,26 @@ class ImageIn(Body):
     """As long as a body may be."""
     crop: tuple[float, float, float, float] | None = None
     allow_duplicate_url: bool = False
+    _fetched: bytes | Exception | None = PrivateAttr(None)
+
+    @property
+    def is_behind_url(self) -> bool:
+        return self.base64 is None and self.url is not None
+
+    def keep(self, fetched: bytes | Exception) -> None:
+        """What the URL gave."""
+        self._fetched = fetched
+
+    def file(self) -> bytes:
+        """The picture: uploaded, or what the URL gave. Raises UndecodableImage, WireError or why it gave none."""
+        uploaded = self.data()
+        if uploaded is not None:
+            return uploaded
+        if self._fetched is None:
+            raise WireError(INPUT_BAD, "data.image needs a url or base64")
+        if isinstance(self._fetched, Exception):
+            raise self._fetched
+        return self._fetched
 
     def data(self) -> bytes | None:
         """The uploaded bytes. Raises UndecodableImage."""

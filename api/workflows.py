@@ -19,11 +19,11 @@ from .answers import (
     ok,
     workflow_out,
 )
-from .asked import Asked
+from .asked import Asked, with_pictures
 from .base_workflows import AllWorkflowsAnswer
 from .inputs import error_status
 from .models import shown_version
-from .outputs import overall, step_of
+from .outputs import Step, overall, step_of
 from .public import GENERAL, check_version, public_model
 from .route import new_router
 from .status import ID_TAKEN, WORKFLOW_BAD, WireError
@@ -72,13 +72,19 @@ def delete(id: str, caller: Writer) -> Json:
 
 
 @router.post("/workflows/{id}/results", response_model=ResultsAnswer, responses={207: {"model": ResultsAnswer}})
-def results(id: str, body: ResultsIn, caller: Reader) -> Json:
+async def results(id: str, body: ResultsIn, caller: Reader) -> Json:
     """What all models of a workflow say of up to 32 inputs: for each input the outputs in the order of the nodes."""
+
+    def check() -> bool:
+        return any(step.sees_pictures for step in _steps(caller, _workflow(caller, id), body))
+
+    return await with_pictures(caller, body.inputs, check, lambda: _results(id, body, caller))
+
+
+def _results(id: str, body: ResultsIn, caller: Caller) -> Json:
     workflow = _workflow(caller, id)
     asked = Asked(caller, body.inputs, MOST_IN_WORKFLOW)
-    steps = [
-        step_of(caller, node.model_id, node.version_id, body.output_config, alone=False) for node in workflow.nodes
-    ]
+    steps = _steps(caller, workflow, body)
     # A picture that one model can't use has that error in all outputs: so all are asked before any is shown.
     found = [step.found(caller, asked) for step in steps]
     columns = [step.outputs(asked, one) for step, one in zip(steps, found, strict=True)]
@@ -91,6 +97,11 @@ def results(id: str, body: ResultsIn, caller: Reader) -> Json:
         for place in range(len(asked.inputs))
     ]
     return answer(overall(asked), workflow=_shown(caller, workflow), results=rows)
+
+
+def _steps(caller: Caller, workflow: Workflow, body: ResultsIn) -> Sequence[Step]:
+    """Raises ModelNotFound or VersionNotFound."""
+    return [step_of(caller, node.model_id, node.version_id, body.output_config, alone=False) for node in workflow.nodes]
 
 
 def _workflow(caller: Caller, id: str) -> Workflow:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from ..embeddings.cancellation import check_cancelled
 from .findings import Bin, ConceptQuality, Curve, Evaluation, Judged, Reliability, ThresholdChoice
 from .records import THRESHOLD
 
@@ -152,6 +153,7 @@ def _top_reliability(values: Floats, right: Bools) -> Reliability:
 
 
 def _quality(concept: str, values: Floats, shown: Bools, threshold: float, wanted: float) -> ConceptQuality:
+    check_cancelled()
     said = values.astype(np.float32) >= np.float32(threshold)
     right = int((said & shown).sum())
     positives = int(shown.sum())

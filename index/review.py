@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from ..embeddings.cancellation import check_cancelled
 from ..embeddings.stages import stage
 from . import comparison, doubt, suggestion
 from .bounds import check_count
@@ -114,6 +115,7 @@ class Review(Models):
         concepts = list(labels)
 
         def judge(taught: Mapping[str, Mapping[int, bool]], others: KeyArray) -> tuple[Sequence[str], Array]:
+            check_cancelled()
             return self._teacher.leave_one_out_with(taught)(model, others)
 
         return learning_curve(model.id, concepts, keys, _truth(concepts, keys, labels), judge, draws)
@@ -265,6 +267,7 @@ class Review(Models):
 
     def _judged_today(self, model: Model, version: ModelVersion | None) -> Evaluation:
         """A version's labels held against the present ones, on all inputs that have one now."""
+        check_cancelled()
         judge = self._teacher.leave_one_out_with(self._labels_of(model, version))
         today = self._teacher.labels_of(model.concept_ids)
         shown = tuple(concept for concept, labels in today.items() if any(labels.values()))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..embeddings.base import Pixels, Recipe
 from ..embeddings.batcher import Batcher
+from ..embeddings.cancellation import check_cancelled
 from ..embeddings.images import ImageError, Opener, open_image
 from ..embeddings.parallel import side_by_side
 from ..embeddings.workflows import VECTORS, recipe_of
@@ -148,6 +149,7 @@ class Sight(Review):
 
         def embedded(count: int) -> None:
             nonlocal done
+            check_cancelled()
             done += count
             if progress:
                 progress(done, len(recipes) * len(pictures))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..embeddings.cancellation import check_cancelled
 from .records import FloatArray, WorkflowComparison, WorkflowsCompared
 from .scoring.examples import BACKGROUND_SIZE, Background, Examples
 from .scoring.scorer import scorer_of
@@ -80,6 +81,7 @@ def _curve(one: WorkflowComparison) -> list[tuple[int, float]]:
 
 
 def _draw(space: Space, vectors: FloatArray, labels: Labels, shots: int, draw: int) -> float | None:
+    check_cancelled()
     counts = np.bincount(labels)
     usable = np.flatnonzero(counts > shots)
     if len(usable) < 2:

@@ -83,6 +83,12 @@ PROMISES = {
         "api/test_slow_clients.py::test_a_body_that_stops_coming_is_refused_whatever_was_declared",
         "api/test_bodies_are_bounded.py"
         "::test_a_compressed_body_is_refused_with_words_and_what_is_not_compressed_is_read",
+        "api/test_nobody_waits_for_anothers_urls.py::test_requests_that_wait_for_silent_urls_keep_no_other_waiting",
+        "api/test_nobody_waits_for_anothers_urls.py"
+        "::test_who_hangs_up_while_its_picture_is_fetched_gives_its_place_back",
+        "api/test_nobody_is_evaluated_for_in_vain.py"
+        "::test_an_app_has_one_evaluation_at_a_time_and_another_app_has_the_other_thread",
+        "api/test_nobody_is_evaluated_for_in_vain.py::test_who_leaves_meanwhile_is_evaluated_for_no_longer",
         "api/test_slow_readers.py::test_every_answer_must_be_taken_and_its_slot_comes_back",
         "api/test_slow_readers.py::test_exports_that_nobody_reads_are_cut_and_others_are_served_all_the_while",
         "index/test_an_export_holds_one_moment.py::test_the_log_of_the_database_does_not_grow_while_an_export_is_read",

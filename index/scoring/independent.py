@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from ...embeddings.cancellation import check_cancelled
 from ..records import FloatArray, KeyArray
 from .concept import ConceptScorer, Votes, untaught_votes
 from .examples import Array, Examples, Labels, Later, Texts
@@ -72,6 +73,7 @@ class IndependentScorer:
             scores = predictor.scores(self._examples.vectors(keys.tolist()))
             position = {int(key): i for i, key in enumerate(keys)}
             for column, labelled, background in without:
+                check_cancelled()
                 left_out = labelled() | background
                 for key in left_out.keys() & position.keys():
                     scores[position[key], column] = left_out[key]

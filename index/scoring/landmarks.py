@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas
 
+from ...embeddings.cancellation import check_cancelled
 from ..records import FloatArray
 from .examples import Array, Examples, Later, similarity_kernel
 from .ridge import LABEL_NOISE, KernelRidge
@@ -141,6 +142,7 @@ class LandmarkRidge:
         def solved() -> Array:
             scores = np.empty((len(slots), votes.shape[1]))
             for start in range(0, len(slots), _CHUNK):
+                check_cancelled()
                 chunk = slice(start, start + _CHUNK)
                 rows = features[chunk].astype(np.float64)
                 scores[chunk] = _without(rows @ votes, weights[chunk] * leverage(rows), targets[chunk])

@@ -30,6 +30,12 @@ class Server:
     admin: str
     service: FastAPI
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that it works on."""
+        [gauge] = self.service.state.instruments.in_flight.collect()
+        return int(gauge.samples[0].value)
+
     def client(self, key: str | None) -> httpx.Client:
         headers = {"Authorization": f"Key {key}"} if key else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=60)

@@ -6,6 +6,7 @@ import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from patience import becomes
 from vectors import vector_input
 
 from tenshot import Store
+from tenshot.api.instruments import Instruments
 from tenshot.api.keys import new_key
 from tenshot.api.logs import set_up_logs
 from tenshot.api.service import create_service
@@ -255,3 +257,24 @@ def test_at_the_start_base_workflows_are_opened_and_one_that_cannot_be_stops_no_
             service.state.warming.join()
             assert client.get("/readyz").status_code == 200
             assert store.waiting() == {"general-fast": 0}
+
+
+def test_who_reads_the_metrics_without_end_keeps_nobody_waiting(
+    server: Any, tenant: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, text = threading.Event(), Instruments.text
+
+    def held(instruments: Instruments) -> bytes:
+        assert gate.wait(60)
+        return text(instruments)
+
+    monkeypatch.setattr(Instruments, "text", held)
+    with ThreadPoolExecutor(45) as threads, server.client(None) as stranger:
+        reads = [threads.submit(lambda: stranger.get("/metrics").status_code) for _ in range(45)]
+        try:
+            becomes(lambda: server.in_flight, 45)
+            assert tenant.client.get("/v2/inputs", timeout=10).status_code == 200
+            assert stranger.get("/readyz", timeout=10).status_code == 200
+        finally:
+            gate.set()
+        assert {read.result() for read in reads} == {200}

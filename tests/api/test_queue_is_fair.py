@@ -88,3 +88,18 @@ def test_a_thing_that_fails_stops_nothing() -> None:
     queue.wait(["a1", "a2"], 10)
     queue.close()
     assert done == ["a2"]
+
+
+def test_what_nobody_wants_any_more_is_not_begun_and_nobody_waits_for_it() -> None:
+    worker = Worker()
+    queue = _queue(worker, threads=1)
+    queue.submit(["a.", "a1", "b1", "b2"])
+    worker.until(1)
+    for thing in ("a.", "a1", "b1", "c1"):
+        queue.withdraw(thing)
+    queue.wait(["a1", "b1"], 10)
+    assert queue.depth == 2
+    worker.gate.set()
+    queue.wait(["a.", "b2"], 10)
+    queue.close()
+    assert worker.begun == ["a.", "b2"]
