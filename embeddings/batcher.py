@@ -27,11 +27,31 @@ class BatcherClosed(Exception):
     """Asked to embed after close()."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Call:
     compute: _Compute
     items: Sequence[Any]
     result: Future[FloatArray] = field(default_factory=Future)
+    begun: int = 0
+    """Items that are computed, or being computed."""
+    vectors: list[FloatArray] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one batch has of a call."""
+
+    call: _Call
+    start: int
+    stop: int
+
+    @property
+    def items(self) -> Sequence[Any]:
+        return self.call.items[self.start : self.stop]
+
+    @property
+    def is_last(self) -> bool:
+        return self.stop == len(self.call.items)
 
 
 class Batcher:
@@ -39,8 +59,9 @@ class Batcher:
 
     Callers prepare their pictures in their own threads, those of many pictures on all cores. One thread computes.
     Whenever it is free it takes all that waits, up to `max_batch` items, and starts at once: when idle nobody waits for
-    company, and under load batches grow by themselves. No more than `max_queue` items wait, except that a single call
-    of any size may always wait on its own. When nobody has asked for `idle_s` seconds the model is unloaded; the next
+    company, and under load batches grow by themselves. Callers take turns: after each batch what is left of a longer
+    call goes behind all others. No more than `max_queue` items wait to be begun, except that a single call of any size
+    may always wait on its own. When nobody has asked for `idle_s` seconds the model is unloaded; the next
     call loads it again.
     """
 
@@ -62,7 +83,7 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """How many pictures and texts wait to be embedded."""
+        """How many pictures and texts wait, of calls that have not begun."""
         return self._waiting
 
     @property
@@ -115,7 +136,7 @@ class Batcher:
             self._embedder.close()
 
     def unload(self) -> None:
-        """Lets the model's memory go when what waits is done."""
+        """Lets the model's memory go, in its turn; whoever asks next loads it again."""
         self._submit(_Call(self._unload, ()))
 
     def _unload(self, _nothing: Sequence[Any] = ()) -> FloatArray:
@@ -145,48 +166,48 @@ class Batcher:
         return call.result.result()
 
     def _work(self) -> None:
-        while calls := self._next_calls():
-            self._answer(calls)
+        while parts := self._next_parts():
+            self._answer(parts)
+            with self._changed:
+                # Behind those who came meanwhile.
+                self._calls.extend(part.call for part in parts if not part.call.result.done())
 
-    def _next_calls(self) -> list[_Call]:
-        """The oldest call, and those right behind it that ask the same and fit in its batch; none: closed and empty."""
+    def _next_parts(self) -> list[_Part]:
+        """A batch: of the call whose turn it is, and of those behind it that ask the same; none: closed and empty."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._calls or self._closed, self._idle_s):
                 self._unload()
                 self._changed.wait_for(lambda: self._calls or self._closed)
-            taken: list[_Call] = []
-            size = 0
-            while self._calls and (
-                not taken
-                or (self._calls[0].compute == taken[0].compute and size + len(self._calls[0].items) <= self._max_batch)
-            ):
-                taken.append(self._calls.popleft())
-                size += len(taken[-1].items)
-            self._waiting -= size
-            return taken
+            parts: list[_Part] = []
+            room = self._max_batch
+            while self._calls and not (parts and (self._calls[0].compute != parts[0].call.compute or not room)):
+                call = self._calls.popleft()
+                if not call.begun:
+                    self._waiting -= len(call.items)
+                part = _Part(call, call.begun, min(call.begun + room, len(call.items)))
+                parts.append(part)
+                room -= len(part.items)
+                call.begun = part.stop
+            return parts
 
-    def _answer(self, calls: list[_Call]) -> None:
-        items = [item for call in calls for item in call.items]
+    def _answer(self, parts: list[_Part]) -> None:
+        items = [item for part in parts for item in part.items]
         try:
-            vectors = self._in_batches(calls[0].compute, items)
+            vectors = self._halving(parts[0].call.compute, items)
         except BaseException as error:
-            if len(calls) == 1:
-                calls[0].result.set_exception(error)
+            if len(parts) == 1:
+                parts[0].call.result.set_exception(error)
             else:  # one bad caller must not fail the others
-                for call in calls:
-                    self._answer([call])
+                for part in parts:
+                    self._answer([part])
             return
         start = 0
-        for call in calls:
-            stop = start + len(call.items)
-            call.result.set_result(vectors[start:stop].copy())
+        for part in parts:
+            stop = start + len(part.items)
+            part.call.vectors.append(vectors[start:stop].copy())
+            if part.is_last:
+                part.call.result.set_result(np.concatenate(part.call.vectors))
             start = stop
-
-    def _in_batches(self, compute: _Compute, items: Sequence[Any]) -> FloatArray:
-        if len(items) <= self._max_batch:
-            return self._halving(compute, items)
-        starts = range(0, len(items), self._max_batch)
-        return np.concatenate([self._halving(compute, items[start : start + self._max_batch]) for start in starts])
 
     def _halving(self, compute: _Compute, items: Sequence[Any]) -> FloatArray:
         """Computes in two halves, and those in halves, where the device's memory is too small for all at once."""

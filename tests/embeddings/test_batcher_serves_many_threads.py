@@ -124,6 +124,55 @@ def test_a_call_larger_than_a_batch_is_split(batcher: Batcher, widths: Widths) -
     assert widths.batches == [8, 8, 8, 8, 8, 8, 2]
 
 
+def test_a_long_call_lets_others_go_between_its_batches(
+    batcher: Batcher, widths: Widths, threads: ThreadPoolExecutor
+) -> None:
+    widths.gate.clear()
+    long = threads.submit(batcher.embed_texts, ["x" * i for i in range(20, 70)])
+    assert widths.started.wait(10)
+    other = threads.submit(batcher.embed_texts, ["y" * i for i in range(20, 30)])
+    until(lambda: batcher._waiting == 10)
+    picture_ = threads.submit(batcher.embed_images, [picture(3)])
+    until(lambda: batcher._waiting == 11)
+    widths.gate.set()
+    assert picture_.result(10)[0, 0] == 3
+    np.testing.assert_array_equal(other.result(10)[:, 0], np.arange(20, 30))
+    np.testing.assert_array_equal(long.result(10)[:, 0], np.arange(20, 70))
+    # After the long call's first batch the other's, then the picture.
+    assert widths.batches[:3] == [8, 8, 1]
+    assert sum(widths.batches) == 61
+    assert len(widths.batches) == 9
+
+
+def test_a_long_call_that_fails_midway_ends_there(
+    batcher: Batcher, widths: Widths, threads: ThreadPoolExecutor
+) -> None:
+    widths.gate.clear()
+    long = threads.submit(batcher.embed_texts, ["x" * i for i in range(50)])
+    assert widths.started.wait(10)
+    good = threads.submit(batcher.embed_texts, ["y" * 3])
+    until(lambda: batcher._waiting == 1)
+    widths.gate.set()
+    with pytest.raises(ValueError, match="unlucky"):
+        long.result(10)
+    assert good.result(10)[0, 0] == 3
+    assert batcher.embed_texts(["y" * 4])[0, 0] == 4
+    assert sum(widths.batches) == 8 + 1 + 1
+
+
+def test_while_a_long_call_is_under_way_others_may_wait(
+    batcher: Batcher, widths: Widths, threads: ThreadPoolExecutor
+) -> None:
+    widths.gate.clear()
+    long = threads.submit(batcher.embed_texts, ["x" * 3] * 50)
+    assert widths.started.wait(10)
+    others = [threads.submit(batcher.embed_texts, ["y"]) for _ in range(20)]
+    until(lambda: batcher.waiting == 20)
+    widths.gate.set()
+    assert [other.result(10)[0, 0] for other in others] == [1] * 20
+    assert long.result(10).shape == (50, 2)
+
+
 def test_pictures_and_texts_do_not_mix(batcher: Batcher, widths: Widths, threads: ThreadPoolExecutor) -> None:
     widths.gate.clear()
     first = threads.submit(batcher.embed_images, [picture(1)])
