@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from tempfile import TemporaryFile
 from types import TracebackType
@@ -150,22 +150,24 @@ class _Process:
         self.left = _RETIRE
         """Pictures until it is retired."""
         size = max(_FILE, 3 * max_pixels)
-        shared = _shared_file(size)
-        self._shared = mmap.mmap(shared, size)
-        ours, theirs = socket.socketpair()
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CODE, *map(str, (theirs.fileno(), shared, size, max_pixels))],
-            pass_fds=[theirs.fileno(), shared],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environment | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-            start_new_session=True,  # an interrupt at the terminal is for the service
-        )
-        os.close(shared)
-        theirs.close()
-        self._pipe = Connection(ours.detach())
+        with ExitStack() as own, ExitStack() as passed:
+            shared = _shared_file(size)
+            passed.callback(os.close, shared)
+            self._shared = mmap.mmap(shared, size)
+            own.callback(self._shared.close)
+            ours, theirs = (passed.enter_context(end) for end in socket.socketpair())
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _CODE, *map(str, (theirs.fileno(), shared, size, max_pixels))],
+                pass_fds=[theirs.fileno(), shared],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                start_new_session=True,  # an interrupt at the terminal is for the service
+            )
+            self._pipe = Connection(ours.detach())
+            own.pop_all()
 
     @property
     def alive(self) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -149,6 +150,22 @@ def test_a_decoder_has_no_secrets_of_the_environment(monkeypatch: pytest.MonkeyP
         decoders(png("discs", 1))
         [process] = children() - before
         assert b"secret" not in Path(f"/proc/{process}/environ").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted where the system lists them")
+def test_a_decoder_that_can_not_be_started_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def descriptors() -> list[str]:
+        return sorted(os.listdir("/proc/self/fd"))
+
+    with Decoders(1) as running:
+        before = descriptors()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "executable", "/nowhere/python")
+            for _ in range(3):
+                with pytest.raises(FileNotFoundError):
+                    running(png("discs", 1))
+        assert descriptors() == before
+        assert running(png("discs", 1)).image.mode == "RGB"
 
 
 def test_many_threads_share_few_decoders() -> None:
