@@ -31,6 +31,8 @@ Row = dict[str, Any]
 _apps, _inputs, _vectors, _concepts = schema.apps, schema.inputs, schema.vectors, schema.concepts
 _labels, _events, _models, _members = schema.labels, schema.label_events, schema.models, schema.model_concepts
 _versions, _evaluations, _thresholds = schema.model_versions, schema.evaluations, schema.thresholds
+_PATIENCE_S = 120.0
+"""For an app that is filled to be written on: what is there of it is worth more waiting than a request is."""
 _APART = "\n"
 """Between the name that an app will have and what it is filled from, while it is: no app's name has one."""
 _INPUT = tuple(column for column in _inputs.c if column.name != "app_id")
@@ -166,7 +168,7 @@ class Filling:
     def finish(self, name: str, *, seq: int, teach_from_feedback: bool) -> AppRecord:
         """From now on it is there. Raises AppExists."""
         values = {"name": name, "seq": seq, "teach_from_feedback": teach_from_feedback, "staged": False}
-        with self._database.write() as connection:
+        with self._database.write(_PATIENCE_S) as connection:
             _check_free(connection, name)
             query = update(_apps).where(_apps.c.id == self.app_id, STAGED).values(values).returning(*OWN)
             return record_of(connection.execute(query).one())
@@ -174,7 +176,7 @@ class Filling:
     @contextmanager
     def _writing(self, table: str) -> Iterator[Connection]:
         try:
-            with self._database.write() as connection:
+            with self._database.write(_PATIENCE_S) as connection:
                 yield connection
         except IntegrityError as error:
             raise BadArchive(f"the table {table} has a row twice") from error

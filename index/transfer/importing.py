@@ -1,8 +1,8 @@
 """An app from a whole export: as it was, to the last bit. Nothing of the archive is believed.
 
 The app is whole or not there: it is filled unseen, in short steps, and shown by the last of them. What is killed
-meanwhile goes on where it stopped when the same archive is imported again under the same name; what is refused or fails
-leaves nothing.
+meanwhile, or finds the database busy for too long, goes on where it stopped when the same archive is imported again
+under the same name; what is refused or fails leaves nothing.
 
 Memory: the largest file of the archive, one batch of rows, 16 bytes for each input, and the ids of concepts and models;
 a JSON document takes ten times its size while it is read, a predictor three times.
@@ -21,7 +21,7 @@ from ..blobs import Blobs
 from ..catalog import Catalog
 from ..catalog.transfers import Filling, KeyMap
 from ..deletion import Deletion
-from ..errors import BadArchive, BadVector, StorageFailed
+from ..errors import BadArchive, BadVector, StorageFailed, StoreBusy
 from ..intake import check_id, check_vectors
 from ..records import AppRecord
 from .exporting import image_name, predictor_name
@@ -53,8 +53,8 @@ def import_app(
 ) -> Imported:
     """Makes the app, with all that it had. progress is called with how many inputs are there, and of how many.
 
-    One import at a time. Raises AppExists or BadArchive, and then there is nothing of it; what is ended from outside
-    goes on when it is tried again.
+    One import at a time. Raises AppExists or BadArchive, and then there is nothing of it; what is ended from outside,
+    or by StoreBusy where others write for minutes, goes on when it is tried again.
     """
     manifest = manifest_of(archive, [record.recipe for record in catalog.apps.list()])
     name = manifest.name if name is None else check_id(name, "app name")
@@ -63,6 +63,8 @@ def import_app(
     )
     try:
         return _Import(catalog, blobs, archive, manifest, filling).run(name, progress)
+    except StoreBusy:
+        raise  # nothing is wrong with it, so it stays to be gone on with
     except Exception:
         # Where the disk takes no more there may be no room to delete either: then `doctor` does.
         with suppress(StorageFailed):

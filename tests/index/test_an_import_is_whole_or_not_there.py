@@ -3,7 +3,9 @@
 import io
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from archives import DIM, Parts, lived_in
+from held import held
 from sqlalchemy import event
 
 from tenshot import Store
 from tenshot.embeddings.batcher import Busy
-from tenshot.index.errors import AppExists, AppNotFound, BadArchive
+from tenshot.index.catalog import database, transfers
+from tenshot.index.errors import AppExists, AppNotFound, BadArchive, StoreBusy
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +163,34 @@ def test_a_name_that_is_taken_meanwhile_is_told_and_leaves_nothing(new: Store, t
     assert [record.name for record in new.apps()] == ["a"]
     assert new.catalog.transfers.staged() == {}
     assert new.app("a").inputs() == []
+
+
+def test_an_import_waits_longer_for_others_who_write_than_requests_do(
+    new: Store, tars: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_PATIENCE_S", 0.01)
+    with ExitStack() as writing:
+
+        def write(_done: int, _total: int) -> None:
+            writing.enter_context(held(new.path / "tenshot.db"))
+            with pytest.raises(StoreBusy):
+                new.create_app("b", "vectors", dim=DIM)
+            threading.Timer(0.5, writing.close).start()
+
+        assert new.import_app(io.BytesIO(tars[0]), "a", progress=write).added == 32
+
+
+def test_where_others_write_for_too_long_an_import_goes_on_later(
+    new: Store, tars: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as impatient, ExitStack() as writing:
+        impatient.setattr(transfers, "_PATIENCE_S", 0.01)
+        with pytest.raises(StoreBusy, match="another process is writing; try again"):
+            new.import_app(
+                io.BytesIO(tars[0]), "a", progress=lambda *_: writing.enter_context(held(new.path / "tenshot.db"))
+            )
+    assert new.apps() == []
+    assert new.import_app(io.BytesIO(tars[0]), "a").already_there == 32
 
 
 def test_one_import_at_a_time(new: Store, tars: list[bytes]) -> None:
