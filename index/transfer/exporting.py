@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -58,7 +59,7 @@ def export(catalog: Catalog, blobs: Blobs, app_id: str, format: ExportFormat) ->
 
     The database is read until the first file and not again, and what the rows name is kept from deletion until the
     last one, or until this is closed. A picture whose file is lost is left out, and a version whose predictor is.
-    Raises StorageFailed where there is no room for the rows.
+    Raises StorageFailed where there is no room for the rows, and NotSupported for a value that no import would take.
     """
     write: Mapping[ExportFormat, Callable[[SavedRows, Blobs], Iterator[Member]]] = {
         ExportFormat.FOLDER: _whole,
@@ -98,24 +99,27 @@ def _whole(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
     app, dim = rows.app, rows.app["dim"]
     files: dict[str, str] = {}
     counts: dict[str, int] = {}
+    numbers: Counter[str] = Counter()
 
-    def table(name: str, number: int, found: list[Row]) -> Member:
-        member = Member(f"{name}/{number:06d}.parquet", to_parquet(name, found, dim))
-        files[member.name] = hashlib.sha256(member.content).hexdigest()
-        counts[name] = counts.get(name, 0) + len(found)
-        return member
+    def table(name: str, found: list[Row]) -> Iterator[Member]:
+        for written, content in to_parquet(name, found, dim):
+            member = Member(f"{name}/{numbers[name]:06d}.parquet", content)
+            numbers[name] += 1
+            files[member.name] = hashlib.sha256(content).hexdigest()
+            counts[name] = counts.get(name, 0) + len(written)
+            yield member
 
     written: set[str] = set()
-    for number, (shard, _) in enumerate(rows.inputs()):
-        yield table(INPUTS, number, shard)
+    for shard, _ in rows.inputs():
+        yield from table(INPUTS, shard)
         for row in shard:
             if row["sha256"] and row["sha256"] not in written and (content := _picture(blobs, row)) is not None:
                 written.add(row["sha256"])
                 yield Member(image_name(row), content)
     for name in TABLES:
-        for number, part in enumerate(rows.table(name)):
+        for part in rows.table(name):
             found = [row for row in part if name != VERSIONS or _is_there(row, blobs)]
-            yield table(name, number, found)
+            yield from table(name, found)
             for row in found if name == VERSIONS else ():
                 if (sha256 := row["predictor_sha256"]) and sha256 not in written:
                     written.add(sha256)

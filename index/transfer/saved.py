@@ -1,13 +1,15 @@
 """The rows of an app, kept in a file while an export is read: whoever reads slowly holds no moment of the database."""
 
+import logging
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from ..catalog.transfers import AppRows
-from ..errors import StorageFailed
-from .tables import INPUTS, TABLES, Row
+from ..errors import NotSupported, StorageFailed
+from .tables import INPUTS, TABLES, Row, check_readable
 
+_log = logging.getLogger("tenshot.index")
 VERSIONS = "model_versions"
 _SHARD = 1024
 """Inputs at a time."""
@@ -30,15 +32,21 @@ class SavedRows:
     def fill(self, rows: AppRows, *, whole: bool) -> Iterator[None]:
         """A part at each step. whole: every table, and vectors; else inputs with their labels, and concepts.
 
-        Raises StorageFailed.
+        Raises StorageFailed, and NotSupported for what no import would take.
         """
         self.app = rows.app
         for shard in rows.inputs(_SHARD, vectors=whole):
-            self._save(INPUTS, (shard, {} if whole else rows.labels_of([row["key"] for row in shard])))
+            labels = {} if whole else rows.labels_of([row["key"] for row in shard])
+            if whole:
+                check_readable(INPUTS, shard)
+            self._save(INPUTS, (shard, labels))
             self.hashes.update(row["sha256"] for row in shard if row["sha256"])
             yield
         for name in TABLES if whole else ("concepts",):
             for part in rows.table(name, _ROWS):
+                if name == VERSIONS:
+                    part = [_without_large_evaluation(row) for row in part]
+                check_readable(name, part)
                 self._save(name, part)
                 if name == VERSIONS:
                     self.hashes.update(row["predictor_sha256"] for row in part if row["predictor_sha256"])
@@ -63,3 +71,13 @@ class SavedRows:
         for start in self._parts.get(table, ()):
             self._file.seek(start)
             yield pickle.load(self._file)
+
+
+def _without_large_evaluation(version: Row) -> Row:
+    """An evaluation of very many concepts can be made again where the app is imported."""
+    try:
+        check_readable(VERSIONS, [version])
+    except NotSupported as error:
+        _log.warning("an evaluation is left out of an export: %s", error)
+        return version | dict.fromkeys(("state", "result", "evaluated_at"))
+    return version

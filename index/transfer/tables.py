@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadArchive
+from ..errors import BadArchive, NotSupported
 from .pages import MOST_UNPACKED, check_pages
 from .plain import MOST_JSON, one_line, read_json
 
@@ -95,26 +95,75 @@ MOST_ROWS = 65_536
 _INPUTS, _ROWS = 256, 2048
 """Rows in memory at a time: inputs have vectors."""
 _LARGE_ROW = 1 << 20
+_MOST_WRITTEN = MOST_UNPACKED >> 3
+"""Bytes of the values of a file; one page of it may have all of them, since Arrow cuts none below 1,024 rows."""
 _TEXTS = ("text", "json", "bytes")
 _STORED = {"text": 6, "json": 6, "bytes": 6, "int": 2, "float": 5, "bool": 0, "moment": 2, "vector": 4}
 """Parquet's types: BOOLEAN, INT64, FLOAT, DOUBLE, BYTE_ARRAY."""
 _MOST_FOOTER, _MOST_LIST = 1 << 20, 10_000
 
 
-def to_parquet(table: str, rows: Sequence[Row], dim: int) -> bytes:
-    """A file of one table's rows. vector: bytes of (dim,) float32, in the file a list of as many floats."""
+def to_parquet(table: str, rows: Sequence[Row], dim: int) -> Iterator[tuple[Sequence[Row], bytes]]:
+    """Files of one table's rows, one at least, and which rows are in each: as many as `from_parquet` surely takes.
+
+    vector: bytes of (dim,) float32, in the file a list of as many floats.
+    """
+    kinds = _COLUMNS[table]
+    columns = {
+        name: [row[name] if kind != "json" or row[name] is None else _json(row[name]) for row in rows]
+        for name, kind in kinds.items()
+    }
+    sizes = [0] * len(rows)
+    for name, kind in kinds.items():
+        for place, value in enumerate(columns[name]):
+            sizes[place] += _size(value) if kind in _TEXTS else 4 * dim if kind == "vector" else 8
+    for start, stop in _cut(sizes):
+        yield rows[start:stop], _file(kinds, {name: values[start:stop] for name, values in columns.items()}, dim)
+
+
+def check_readable(table: str, rows: Iterable[Row]) -> None:
+    """Raises NotSupported for a JSON value of which an import would say that it is too much."""
+    for row in rows:
+        for name, kind in _COLUMNS[table].items():
+            if kind == "json" and row[name] is not None:
+                try:
+                    read_json(_json(row[name]).encode())
+                except BadArchive as error:
+                    raise NotSupported(f"{table}: {name} of {row.get('id')!r} can't be exported: {error}") from error
+
+
+def _file(kinds: Mapping[str, str], columns: Mapping[str, Sequence[Any]], dim: int) -> bytes:
     pa, parquet = _arrow()
     arrays, fields = [], []
-    for name, kind in _COLUMNS[table].items():
+    for name, kind in kinds.items():
         type = _type(kind, dim)
-        values = [row[name] for row in rows]
-        if kind == "json":
-            values = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
-        arrays.append(_vectors(values, dim) if kind == "vector" else pa.array(values, type=type))
+        arrays.append(_vectors(columns[name], dim) if kind == "vector" else pa.array(columns[name], type=type))
         fields.append(pa.field(name, type))
     out = io.BytesIO()
     parquet.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), out, compression="zstd")
     return out.getvalue()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _size(value: str | bytes | None) -> int:
+    """Bytes of it in a file, at most."""
+    if value is None:
+        return 0
+    return len(value) if isinstance(value, bytes) or value.isascii() else 4 * len(value)
+
+
+def _cut(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Where each file begins and ends."""
+    start = total = 0
+    for place, size in enumerate(sizes):
+        if total and total + size > _MOST_WRITTEN:
+            yield start, place
+            start, total = place, 0
+        total += size
+    yield start, len(sizes)
 
 
 def from_parquet(table: str, content: bytes, dim: int) -> Iterator[list[Row]]:

@@ -14,8 +14,9 @@ from pictures import png
 
 from tenshot import AddRequest, Store
 from tenshot.index.app import App
-from tenshot.index.errors import AppExists, BadArchive
+from tenshot.index.errors import AppExists, BadArchive, NotSupported
 from tenshot.index.records import Geo, InputChange, LabelSource
+from tenshot.index.transfer import pages, plain, tables
 from tenshot.index.transfer.tables import TABLES
 
 CONCEPTS = ("a", "b/c", "é")
@@ -233,3 +234,42 @@ def test_an_export_goes_over_what_another_left_behind(made: Path, tmp_path: Path
         old.app("drawn").export(out)
     with Store.open(tmp_path / "new") as new:
         assert new.import_app(out).added == 10
+
+
+def test_tables_are_cut_so_that_an_import_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With bounds of 64 KB a file."""
+    monkeypatch.setattr(tables, "MOST_UNPACKED", 1 << 16)
+    monkeypatch.setattr(pages, "MOST_UNPACKED", 1 << 16)
+    monkeypatch.setattr(tables, "_MOST_WRITTEN", 1 << 13, raising=False)
+    with Store.open(tmp_path / "old") as old:
+        app = old.create_app("a", "vectors", dim=512)
+        vectors = np.random.default_rng(0).normal(size=(120, 512))
+        app.add_vectors(vectors, metadata=[{"said": f"{i}é" * (200 if i % 40 else 2000)} for i in range(120)])
+        app.label(app.inputs()[0].id, {"x" * 200: True})
+        app.export(tmp_path / "out")
+        with Store.open(tmp_path / "new") as new:
+            assert new.import_app(tmp_path / "out").added == 120
+            assert told(new, "a") == told(old, "a")
+    assert len(list((tmp_path / "out" / "inputs").iterdir())) > 20
+
+
+def test_what_no_import_would_take_is_told_before_an_export_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Store.open(tmp_path / "old") as old:
+        app = old.create_app("a", "vectors", dim=4)
+        app.add_vectors(np.eye(4), ["p", "q", "r", "s"], [{"a": True}, {"b": True}, {"a": True}, {"b": True}])
+        app.create_model("m", ["a", "b"])
+        version = app.create_version("m")
+        app.evaluate_version("m", version.id)
+        with monkeypatch.context() as bounded:
+            bounded.setattr(plain, "MOST_JSON", 1000)
+            app.export(tmp_path / "out")
+        assert "an evaluation is left out of an export" in caplog.text
+        with Store.open(tmp_path / "new") as new:
+            new.import_app(tmp_path / "out")
+            assert new.app("a").evaluation("m", version.id) is None
+        app.update_many([InputChange("q", {"said": "é" * 600})])
+        monkeypatch.setattr(plain, "MOST_JSON", 1000)
+        with pytest.raises(NotSupported, match=r"inputs: metadata of 'q' can't be exported: .* 1212 bytes, more than"):
+            list(app.export_stream())
