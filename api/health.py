@@ -48,8 +48,7 @@ async def ready(request: Request) -> Json:
 async def metrics(request: Request) -> Response:
     """For Prometheus: requests and their parts, what waits, collections and where they lie, inputs, labels, memory."""
     instruments: Instruments = request.app.state.instruments
-    # It needs no key, so whoever reads it often must take no thread from others.
-    text = await to_thread.run_sync(instruments.text, limiter=request.app.state.metrics_thread)
+    text = await to_thread.run_sync(instruments.text, limiter=request.app.state.keyless_thread)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

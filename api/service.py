@@ -118,7 +118,8 @@ def create_service(
         service.state.settings = settings
         service.state.rates = Rates(settings.rate_limit)
         service.state.spare_threads = CapacityLimiter(2)
-        service.state.metrics_thread = CapacityLimiter(1)
+        # For what needs no key and takes a while: whoever asks for it without end keeps nobody else waiting.
+        service.state.keyless_thread = CapacityLimiter(1)
         # Parsing holds the interpreter's lock: two at once would only keep all others waiting for longer.
         service.state.parsing = CapacityLimiter(1)
         service.state.turns = Turns()
@@ -153,7 +154,8 @@ def create_service(
         title="tenshot",
         version=__version__,
         description="Custom concepts from about ten labelled images, in the wire format of Clarifai's v2 API.",
-        # `page` has one that asks nobody else for anything.
+        # `page` has one that asks nobody else for anything, and the document, which FastAPI makes in the event loop.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         # `Watch` has spans and measures of its own.

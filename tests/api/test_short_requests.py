@@ -3,11 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
+from tenshot.api.settings import Settings
 from tenshot.api.turns import Turns
 from tenshot.index.app import App
 from tenshot.index.errors import BadVector
@@ -124,3 +127,18 @@ def test_errors_of_short_requests_are_those_of_others(taught: Any) -> None:
     taught.call("POST", "/v2/models/nothing/outputs", {"inputs": [{"id": "x1"}]}, expect=(404, 21200))
     unknown = {"output": {"input": {"id": "nobody"}}}
     taught.call("POST", "/v2/searches", {"query": {"ands": [unknown]}}, expect=(404, 30102))
+
+
+def test_the_openapi_document_is_made_beside_the_event_loop(serving: Any, tmp_path: Path) -> None:
+    with serving(Settings(data=tmp_path)) as server:
+        made, threads = server.service.openapi, []
+
+        def noted() -> Any:
+            threads.append(threading.current_thread().name)
+            return made()
+
+        server.service.openapi = noted
+        documents = [httpx.get(f"{server.url}/openapi.json").json() for _ in range(2)]
+    assert documents == [made()] * 2
+    assert len(threads) == 1
+    assert "worker" in threads[0]
