@@ -17,8 +17,8 @@ from ..index.records import Crop, FloatArray, Input, Picture
 from .access import Caller
 from .answers import AskedOut, Json
 from .fetch import FetchError
-from .status import INPUT_VIDEO, INVALID_INPUT_REQUEST, WireError
-from .wire import ImageIn, InputIn
+from .status import INPUT_VIDEO, WireError
+from .wire import ImageIn, InputIn, check_some
 
 T = TypeVar("T")
 
@@ -43,8 +43,7 @@ class Asked:
 
     def __init__(self, caller: Caller, inputs: Sequence[InputIn], most: int) -> None:
         """most: as the type of the body has it. Raises WireError for no inputs."""
-        if not inputs:
-            raise WireError(INVALID_INPUT_REQUEST, f"a request has 1 to {most} inputs, not 0")
+        check_some(inputs, "inputs", most)
         self.inputs = inputs
         self.errors: dict[int, Exception] = {}
         self._caller = caller

@@ -12,7 +12,7 @@ from .answers import (
 )
 from .route import new_router
 from .status import INVALID_CONCEPT, INVALID_REQUEST, WireError
-from .wire import MOST_ITEMS, ConceptIn, ConceptSearchIn, ConceptsIn, PatchConceptsIn
+from .wire import ConceptIn, ConceptSearchIn, ConceptsIn, PatchConceptsIn, check_some
 
 router = new_router("/v2/concepts", "concepts")
 
@@ -66,8 +66,7 @@ def rename(body: PatchConceptsIn, caller: Writer) -> Json:
 
 
 def _checked(body: ConceptsIn) -> list[ConceptIn]:
-    if not 1 <= len(body.concepts) <= MOST_ITEMS:
-        raise WireError(INVALID_CONCEPT, f"a request has 1 to {MOST_ITEMS} concepts, not {len(body.concepts)}")
+    check_some(body.concepts, "concepts")
     return body.concepts
 
 

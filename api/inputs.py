@@ -23,7 +23,7 @@ from .status import (
     StatusOut,
     WireError,
 )
-from .wire import MOST_ITEMS, ConceptIn, DeleteIn, ImageIn, InputIn, InputsIn, PatchInputsIn
+from .wire import MOST_ITEMS, ConceptIn, DeleteIn, ImageIn, InputIn, InputsIn, PatchInputsIn, check_some
 
 router = new_router("/v2/inputs", "inputs")
 MOST_SECONDS = 60
@@ -171,7 +171,7 @@ def _request(one: InputIn, caller: Caller) -> AddRequest:
 
 def _store(body: InputsIn, caller: Caller) -> tuple[Mapping[int, Input], Mapping[int, Exception]]:
     """The inputs that are stored now, and why the others are not, by place."""
-    _check_count(len(body.inputs))
+    check_some(body.inputs, "inputs")
     requests: dict[int, AddRequest] = {}
     errors: dict[int, Exception] = {}
     for place, one in enumerate(body.inputs):
@@ -245,8 +245,3 @@ def _patch(one: InputIn, action: Action) -> Patch:
 
 def _url(one: InputIn) -> str:
     return (one.data.image and one.data.image.url) or "unknown"
-
-
-def _check_count(count: int) -> None:
-    if not 1 <= count <= MOST_ITEMS:
-        raise WireError(INVALID_INPUT_REQUEST, f"a request has 1 to {MOST_ITEMS} inputs, not {count}")

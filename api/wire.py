@@ -1,5 +1,6 @@
 """Request bodies of the wire, typed. Unknown fields are ignored, null means absent."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -56,7 +57,7 @@ TOO_MANY = {
     "apps": INVALID_REQUEST,
     "keys": INVALID_REQUEST,
 }
-"""What the wire says where a list of a request, by its name, is too long."""
+"""What the wire says where a list of a request, by its name, is empty or too long."""
 
 
 def at_most(most: int) -> Any:
@@ -67,6 +68,12 @@ def at_most(most: int) -> Any:
 def _listed(most: int = MOST_ITEMS, least: int = 1) -> Any:
     """A list that routes refuse where it has fewer than least, with a code of their own; the OpenAPI page tells it."""
     return Field(default_factory=list, max_length=most, fail_fast=True, json_schema_extra={"minItems": least})
+
+
+def check_some(items: Sequence[object], name: str, most: int = MOST_ITEMS) -> None:
+    """most: as the type of the list has it. Raises WireError where there are none."""
+    if not items:
+        raise WireError(TOO_MANY[name], f"a request has 1 to {most} {name}, not 0")
 
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]

@@ -27,7 +27,7 @@ from .outputs import Step, overall, step_of
 from .public import GENERAL, check_version, public_model
 from .route import new_router
 from .status import ID_TAKEN, WORKFLOW_BAD, WireError
-from .wire import MOST_IN_WORKFLOW, MOST_ITEMS, MOST_NODES, ResultsIn, WorkflowIn, WorkflowsIn
+from .wire import MOST_IN_WORKFLOW, MOST_NODES, ResultsIn, WorkflowIn, WorkflowsIn, check_some
 
 router = new_router("/v2", "workflows")
 
@@ -37,8 +37,7 @@ _PUBLIC = ("General", (WorkflowNode("general-concepts", GENERAL.id, GENERAL.vers
 @router.post("/workflows", response_model=WorkflowsAnswer)
 def create(body: WorkflowsIn, caller: Writer) -> Json:
     """Up to 128, of at most five nodes each: all of them or, where an id is taken, none."""
-    if not 1 <= len(body.workflows) <= MOST_ITEMS:
-        raise WireError(WORKFLOW_BAD, f"a request has 1 to {MOST_ITEMS} workflows, not {len(body.workflows)}")
+    check_some(body.workflows, "workflows")
     if any(one.id == _PUBLIC[0] for one in body.workflows):
         raise WireError(ID_TAKEN, f"the workflow {_PUBLIC[0]!r} is a public one")
     made = caller.app.create_workflows([(one.id, _nodes(caller, one)) for one in body.workflows])
@@ -114,8 +113,8 @@ def _general(caller: Caller) -> Workflow:
 
 def _nodes(caller: Caller, given: WorkflowIn) -> Sequence[WorkflowNode]:
     """Raises WireError, ModelNotFound or VersionNotFound."""
-    if not 1 <= len(given.nodes) <= MOST_NODES:
-        raise WireError(WORKFLOW_BAD, f"workflow {given.id!r} has {len(given.nodes)} nodes, not 1 to {MOST_NODES}")
+    if not given.nodes:
+        raise WireError(WORKFLOW_BAD, f"workflow {given.id!r} has 0 nodes, not 1 to {MOST_NODES}")
     nodes = []
     for place, node in enumerate(given.nodes):
         version = node.model.model_version.id
