@@ -87,8 +87,8 @@ def test_uploads_of_one_key_that_never_end_leave_slots_for_other_keys(live: Live
         body = {"inputs": [vector_input(0)]}
         headers = {"Authorization": f"Key {live.other}"}
         assert live.client.post("/v2/inputs", json=body, headers=headers).status_code == 200
-    # Long before a slow body's time would be over.
-    becomes(lambda: live.status(live.slow), 200)
+    # Long before a slow body's time would be over: milliseconds on an idle machine.
+    becomes(lambda: live.status(live.slow), 200, seconds=5)
 
 
 @pytest.mark.parametrize("path", SIGN_IN)
@@ -99,7 +99,7 @@ def test_sign_ins_that_never_end_take_nothing_from_keys_nor_from_pictures(live: 
             assert live.status(live.other) == 200
             assert live.status(None, "/page/main.js") == 200
             assert live.status(None, "/images/none/none") == 404
-    becomes(live.log_in, 401)
+    becomes(live.log_in, 401, seconds=5)
 
 
 @pytest.mark.parametrize(

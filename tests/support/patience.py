@@ -7,9 +7,9 @@ from typing import Any
 SECONDS = 15
 
 
-def becomes(found: Callable[[], Any], wanted: Any) -> None:
+def becomes(found: Callable[[], Any], wanted: Any, seconds: float = SECONDS) -> None:
     """Fails with what is found at last if that is never as wanted."""
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + seconds
     while (now := found()) != wanted and time.monotonic() < end:
         time.sleep(0.02)
     assert now == wanted
