@@ -6,6 +6,7 @@ had, and is replaced. It has no secrets of the environment, and limits on memory
 rights of its user.
 """
 
+import gc
 import json
 import mmap
 import os
@@ -244,8 +245,11 @@ def work(descriptor: int, shared_descriptor: int, size: int, max_pixels: int) ->
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe, shared = Connection(descriptor), mmap.mmap(shared_descriptor, size)
 
+    is_large = False
+
     def admit(pixels: int) -> None:
-        if pixels > LARGE:
+        nonlocal is_large
+        if is_large := pixels > LARGE:
             _send(pipe, [_ROOM, pixels])
             pipe.recv_bytes()
 
@@ -254,20 +258,23 @@ def work(descriptor: int, shared_descriptor: int, size: int, max_pixels: int) ->
             length, least_side, box, shrink = json.loads(pipe.recv_bytes())
         except EOFError:
             return
-        try:
-            decoded = open_image(
-                shared[:length],
-                max_pixels=max_pixels,
-                least_side=least_side,
-                box=box and tuple(box),
-                shrink=of_plain(shrink),
-                admit=admit,
-            )
-            pixels = decoded.image.tobytes()
-            shared[: len(pixels)] = pixels
-        except ImageError as error:
-            _send(pipe, [type(error).__name__, str(error)])
-        except MemoryError:
-            _send(pipe, [ImageTooLarge.__name__, "the picture needs too much memory"])
-        else:
-            _send(pipe, [*decoded.image.size, decoded.media_type])
+        is_large = False
+        options: dict[str, Any] = {"least_side": least_side, "box": box and tuple(box), "shrink": of_plain(shrink)}
+        answer = _decoded(shared, length, max_pixels=max_pixels, admit=admit, **options)
+        if is_large:
+            # Pillow's files and what they hold may be a cycle; the answer gives the room to others.
+            gc.collect()
+        _send(pipe, answer)
+
+
+def _decoded(shared: mmap.mmap, length: int, **options: Any) -> list[object]:
+    """What is answered: width, height and type of the pixels, which are in the shared memory; or why there are none."""
+    try:
+        decoded = open_image(shared[:length], **options)
+        pixels = decoded.image.tobytes()
+        shared[: len(pixels)] = pixels
+    except ImageError as error:
+        return [type(error).__name__, str(error)]
+    except MemoryError:
+        return [ImageTooLarge.__name__, "the picture needs too much memory"]
+    return [*decoded.image.size, decoded.media_type]

@@ -4,18 +4,22 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from decoding import children
+from pictures import png
 from PIL import Image
 from timm.data import create_transform
 
 from tenshot.embeddings import shrinking
 from tenshot.embeddings.colours import SHRINK, dominant_colours
 from tenshot.embeddings.decoders import Decoders, _Room
-from tenshot.embeddings.images import BadCrop, Box, open_image
+from tenshot.embeddings.images import BadCrop, Box, ImageError, open_image
 from tenshot.embeddings.pixels import Preprocessing
 from tenshot.embeddings.shrinking import LARGE, Resized, Within, as_plain, of_plain
 from tenshot.embeddings.thumbnails import thumbnail
@@ -137,3 +141,24 @@ def test_pictures_beyond_the_room_are_decoded_one_after_the_other() -> None:
         for thread in threads:
             thread.join(60)
     assert done == [(100, 65)] * 4
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read where the system tells it")
+def test_a_large_picture_leaves_nothing_in_its_decoder() -> None:
+    """Else those who decode next have less room than they were given."""
+    file = io.BytesIO()
+    Image.new("RGB", (5000, 5000), "teal").save(file, "PNG")
+    whole = file.getvalue()
+    with Decoders(1) as running:
+        running(png("discs", 1))
+        [decoder] = children()
+        before = _megabytes(decoder)
+        for content in (whole, whole + b"x", whole[:-5000]) * 3:
+            with suppress(ImageError):
+                running(content, shrink=SHRINK)
+            assert _megabytes(decoder) < before + 30
+
+
+def _megabytes(process: int) -> int:
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) // 1000
