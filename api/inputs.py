@@ -15,6 +15,7 @@ from .access import MOST_PER_PAGE, Caller, Paged, Reader, Writer
 from .answers import Answer, CountsAnswer, InputAnswer, InputOut, InputsAnswer, Json, answer, ok
 from .patch import Action, action_of, patched, patched_list
 from .route import new_router
+from .shares import while_connected
 from .status import (
     FAILURE,
     INVALID_INPUT_REQUEST,
@@ -48,7 +49,8 @@ async def add(
         waiting = [(caller.app.id, one.key) for one in pending]
         caller.pictures.submit(waiting)
         # In the loop, for threads are few: slow servers that one app names keep no other's request waiting.
-        await caller.pictures.wait_in_loop(waiting, caller.settings.wait_seconds if wait is None else wait)
+        seconds = caller.settings.wait_seconds if wait is None else wait
+        await while_connected(caller.request, caller.pictures.wait_in_loop(waiting, seconds))
     return await run_in_threadpool(_added, body, caller, stored, errors, [one.id for one in pending])
 
 

@@ -97,7 +97,7 @@ def test_requests_that_wait_for_silent_urls_keep_no_other_waiting(world: World, 
         assert {post.result() for post in posts} == {200 if kind.startswith("/v2/inputs") else 400}
 
 
-@pytest.mark.parametrize("kind", KINDS[1:])
+@pytest.mark.parametrize("kind", KINDS)
 def test_who_hangs_up_while_its_picture_is_fetched_gives_its_place_back(world: World, kind: str) -> None:
     path, body = _asked(kind, world.url)
     for _ in range(3):

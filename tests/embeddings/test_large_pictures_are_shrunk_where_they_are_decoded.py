@@ -149,9 +149,10 @@ def test_a_large_picture_leaves_nothing_in_its_decoder() -> None:
     file = io.BytesIO()
     Image.new("RGB", (5000, 5000), "teal").save(file, "PNG")
     whole = file.getvalue()
+    others = set(children())
     with Decoders(1) as running:
         running(png("discs", 1))
-        [decoder] = children()
+        [decoder] = set(children()) - others
         before = _megabytes(decoder)
         for content in (whole, whole + b"x", whole[:-5000]) * 3:
             with suppress(ImageError):
