@@ -159,7 +159,22 @@ def target() -> Iterator[Target]:
             app.create_model("bodies", ["a", "b"])
             admin, key = new_key(store.catalog, None).secret, new_key(store.catalog, app.id).secret
         with serving(data) as server:
-            yield Target(server.host, server.port, server.process.pid, admin, key)
+            fuzzed = Target(server.host, server.port, server.process.pid, admin, key)
+            _wake(fuzzed)
+            yield fuzzed
+
+
+def _wake(target: Target) -> None:
+    """What is imported when it is first wanted is no body's doing."""
+    picture = {"id": "x1"}
+    for path, body in (
+        ("/v2/models/bodies/outputs", {"inputs": [picture]}),
+        ("/v2/models/bodies/explanations", {"inputs": [picture]}),
+        ("/v2/searches", {"query": {"ands": [{"output": {"input": picture}}]}}),
+    ):
+        assert _counted(target, "POST", path, json.dumps(body).encode(), True) == "200"
+    for what in ("evaluation", "learning_curve", "suggestions", "doubts"):
+        assert _counted(target, "GET", f"/v2/models/bodies/{what}", b"", True) == "200"
 
 
 def fuzz(target: Target, requests: int, clients: int, largest: int, seed: int) -> Report:
