@@ -7,7 +7,7 @@ from pathlib import Path
 from archive_door import opened
 
 SEED = 1
-_FEW = 120
+_FEW = 48
 
 
 def test_no_mutated_export_breaks_a_route_or_leaves_anything(tmp_path: Path, long: bool) -> None:
