@@ -32,14 +32,14 @@ def _check_result(result: Mapping[str, Any]) -> None:
         for name in ("positives", "negatives"):
             _check_number(concept.get(name))
         for name in _SHARES:
-            _check_number(concept.get(name), or_none=True)
+            _check_number_or_none(concept, name)
         for name in _CURVES:
             curve = concept.get(name)
             if not isinstance(curve, dict):
                 raise ValueError(f"an evaluation has no curve {name}")
             for axis in ("x", "y", "thresholds"):
                 _check_numbers(_list(curve, axis))
-    _check_number(result.get("accuracy"), or_none=True)
+    _check_number_or_none(result, "accuracy")
     for matrix in ("confusion", "cooccurrence"):
         rows = _list(result, matrix)
         if len(rows) != len(concepts):
@@ -68,8 +68,14 @@ def _check_numbers(values: Any, length: int | None = None) -> None:
         _check_number(value)
 
 
-def _check_number(value: Any, *, or_none: bool = False) -> None:
-    if or_none and value is None:
-        return
+def _check_number_or_none(holder: Mapping[str, Any], name: str) -> None:
+    """There it must be: what shows an evaluation asks for it by name."""
+    if name not in holder:
+        raise ValueError(f"an evaluation has no {name}")
+    if holder[name] is not None:
+        _check_number(holder[name])
+
+
+def _check_number(value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or abs(value) > 1e15:
         raise ValueError(f"an evaluation has {str(value)[:100]!r} where a number should be")

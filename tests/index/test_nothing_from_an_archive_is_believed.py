@@ -16,7 +16,8 @@ from archives import DIM, Parts, bomb, hostile_npz, lived_in
 
 from tenshot import Store
 from tenshot.index.errors import BadArchive, InputNotFound
-from tenshot.index.records import InputStatus
+from tenshot.index.records import EvaluationState, InputStatus
+from tenshot.index.transfer.evaluations import check_evaluation
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +180,19 @@ def test_a_row_is_refused_with(new: Store, parts: Parts, table: str, column: str
     said = refused(new, parts)
     assert reason in said
     assert table in said
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ('{"concepts": [1]}', "is an object"),
+        ('{"concepts": [], "confusion": [], "cooccurrence": [], "judged": []}', "no accuracy"),
+        ('{"concepts": [{"concept_id": "a", "positives": 1, "negatives": 1}]}', "no precision"),
+    ],
+)
+def test_an_evaluation_that_can_not_be_shown_is_refused(result: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        check_evaluation(EvaluationState.DONE, json.loads(result))
 
 
 @pytest.mark.parametrize("table", ["inputs", "concepts", "labels", "models", "model_concepts", "thresholds", "spaces"])

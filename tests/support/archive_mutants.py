@@ -167,6 +167,8 @@ def _cell(parts: Parts, draw: random.Random) -> None:
         return
     table = parts.table(name)
     column = draw.choice(table.column_names)
+    if table.column_names.count(column) > 1:  # by a mutation before
+        return
     kind = table.schema.field(column).type
     row = draw.randrange(table.num_rows)
     values = VALUES
