@@ -18,7 +18,6 @@ from .public import PUBLIC, PUBLIC_IDS, PublicModel, check_version, public_model
 from .route import new_router
 from .status import INVALID_REQUEST, MODEL_BAD, WireError
 from .wire import (
-    MOST_ITEMS,
     ConceptIn,
     CreateModelIn,
     DeleteIn,
@@ -26,6 +25,7 @@ from .wire import (
     ModelSearchIn,
     OutputConfigIn,
     PatchModelsIn,
+    check_some,
 )
 
 router = new_router("/v2/models", "models")
@@ -61,8 +61,7 @@ def page(caller: Reader, page: Paged) -> Json:
 def change(body: PatchModelsIn, caller: Writer) -> Json:
     """Names, concepts and flags. action: merge, overwrite or remove (of concepts)."""
     action = action_of(body.action)
-    if not 1 <= len(body.models) <= MOST_ITEMS:
-        raise WireError(MODEL_BAD, f"a request has 1 to {MOST_ITEMS} models, not {len(body.models)}")
+    check_some(body.models, "models")
     changed = caller.app.patch_models([(_id(one), partial(_change, one, action=action)) for one in body.models])
     return ok(models=[shown(caller, one) for one in changed])
 

@@ -1,14 +1,20 @@
 """What a caller may ask for: each number and each text that sizes memory or work is checked here first."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import BadRequest
+from .records import FloatArray
 
 MAX_TEXT = 1000
 """Characters of a text to search by: SQL's patterns, encoders and logs are made for no longer ones."""
 
-LEAST_NORM = 1e-12
-"""Vectors shorter than this have no direction worth trusting."""
+_LEAST_NORM = 1e-12
+
+
+def has_direction(norms: FloatArray) -> NDArray[np.bool_]:
+    """(n,): which of vectors of these lengths, (n,), have a direction worth trusting: neither zero nor not finite."""
+    return np.isfinite(norms) & (norms > _LEAST_NORM)
 
 
 def check_text(value: object, what: str, most: int = MAX_TEXT) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ..embeddings.base import Recipe
+from .bounds import has_direction
 from .catalog import Catalog
-from .catalog.vectors import has_direction
 from .collection import Collection
 from .errors import StoreDamaged
 from .files import is_app_id
@@ -36,7 +36,7 @@ class Source:
     def vectors(self, after: int | None) -> Iterator[tuple[KeyArray, FloatArray]]:
         """Keys (m,) and vectors (m, dim), all or those of later changes; what has no direction is left out."""
         for keys, vectors in self._vectors.scan(self._app, self._workflow, after):
-            good = has_direction(vectors)
+            good = has_direction(np.linalg.norm(vectors, axis=1))
             self._left_out.update(keys[~good].tolist())
             yield keys[good], vectors[good]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..embeddings.base import Pixels
 from ..embeddings.images import ImageNotFound, ImageTooLarge, UnsupportedFormat, check_box
-from .bounds import LEAST_NORM
+from .bounds import has_direction
 from .errors import BadRequest, BadVector
 from .eye import Eye
 from .records import AddRequest, Crop, Failure, FloatArray, Geo, LabelSource
@@ -167,7 +167,7 @@ def check_vectors(vectors: object, dim: int, names: Sequence[str] | None = None)
         raise BadVector(f"vectors must have the shape (n, {dim}), not {array.shape}")
     with np.errstate(over="ignore"):
         norms = np.linalg.norm(array, axis=1)
-    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > LEAST_NORM)))
+    bad = np.flatnonzero(~has_direction(norms))
     if len(bad):
         # A direction all the same, where the numbers are within float32 and only the length is not.
         rows = array[bad].astype(np.float64)

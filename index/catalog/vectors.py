@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import delete, func, select
 
+from ..bounds import has_direction
 from ..records import FloatArray, KeyArray, PictureKey
 from . import schema
 from .database import Database, chunks
@@ -46,7 +46,7 @@ class Vectors:
                 f"input {row.id!r} of app {row.name!r}"
                 for rows in connection.execution_options(yield_per=4096).execute(query).partitions()
                 for row in rows
-                if not has_direction(np.frombuffer(row.vector, dtype="<f4")[None])[0]
+                if not has_direction(np.linalg.norm(np.frombuffer(row.vector, dtype="<f4")[None], axis=1))[0]
             ]
 
     def of_pictures(self, recipe: Mapping[str, Any], pictures: Iterable[PictureKey]) -> dict[PictureKey, FloatArray]:
@@ -118,10 +118,3 @@ class Vectors:
         """The number of the app's last change; 0 if the app is gone."""
         with self._database.read() as connection:
             return int(connection.execute(select(_apps.c.seq).where(_apps.c.id == app_id)).scalar_one_or_none() or 0)
-
-
-def has_direction(vectors: FloatArray) -> NDArray[np.bool_]:
-    """(n,): which of (n, dim) vectors are finite and not zero."""
-    norms = np.linalg.norm(vectors, axis=1)
-    good: NDArray[np.bool_] = np.isfinite(norms) & (norms > 1e-12)
-    return good

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bounds import LEAST_NORM
+from ..bounds import has_direction
 from ..errors import BadVector
 from ..records import FloatArray, KeyArray
 from . import bits, rescoring
@@ -33,7 +33,7 @@ def unit_rows(vectors: FloatArray, dim: int) -> FloatArray:
     unit = np.abs(norms - 1) < 1e-6
     if unit.all():
         return array
-    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > LEAST_NORM)))
+    bad = np.flatnonzero(~has_direction(norms))
     if len(bad):
         raise BadVector(f"vector {bad[0]} is zero or not finite")
     return np.where(unit, 1, 1 / norms).astype(np.float32)[:, None] * array
