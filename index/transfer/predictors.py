@@ -11,9 +11,8 @@ import numpy as np
 
 from ..errors import BadArchive
 from ..records import FloatArray
-from ..scoring.older import LargePart
-from ..scoring.predictor import Predictor, Summary
-from ..scoring.space import NEIGHBOURS, Space
+from ..scoring.predictor import Predictor
+from ..scoring.space import NEIGHBOURS
 from .plain import one_line
 
 _MOST_ARRAYS = 64
@@ -22,6 +21,11 @@ _LARGEST = 1e9
 """Of any number: so that no product of them is infinite."""
 _UNIT = 1.01
 _MOST_SHARPNESS = 100.0
+_WRONG = (
+    *(ValueError, LookupError, TypeError, ArithmeticError, OSError, EOFError, zipfile.BadZipFile),
+    *(RuntimeError, MemoryError),
+)
+"""What NumPy and zipfile raise for what is no .npz, or for more than there is room for."""
 
 
 def checked_predictor(content: bytes, dim: int, concept_ids: list[str]) -> Predictor:
@@ -41,125 +45,79 @@ def checked_predictor(content: bytes, dim: int, concept_ids: list[str]) -> Predi
         if not np.all((values >= 0) & (values <= 1)):
             raise ValueError("it predicts what is no probability")
         return predictor
-    except BadArchive:
-        raise
-    except (ValueError, KeyError, IndexError, TypeError, OSError, EOFError, OverflowError, zipfile.BadZipFile) as error:
+    except _WRONG as error:
         raise BadArchive(f"a predictor can't be used: {one_line(error)}") from error
-    except (RuntimeError, NotImplementedError, RecursionError, MemoryError) as error:
-        raise BadArchive(f"a predictor can't be read: {one_line(error)}") from error
 
 
 def _check_arrays(content: bytes, *, nested: bool) -> None:
-    """Whether each array is as large as its header says, and of numbers or texts."""
+    """Whether what is in it takes no more room than itself, and is of numbers or texts. Raises one of _WRONG."""
     with zipfile.ZipFile(io.BytesIO(content)) as file:
         members = file.infolist()
         if len(members) > _MOST_ARRAYS or len({member.filename for member in members}) < len(members):
             raise ValueError("it has too many arrays, or one twice")
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise ValueError("it is compressed")
         if sum(member.file_size for member in members) > len(content):
             raise ValueError("it is larger unpacked than packed")
-        for member in members:
-            if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-                raise ValueError(f"{member.filename[:100]!r} is compressed")
-            array = _array(file.read(member))
-            if member.filename == "known.npy":
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        for name, array in arrays.items():
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in _KINDS:
+                raise ValueError(f"{name[:100]!r} is no array of numbers or texts")
+            if name == "known":
                 if nested:
                     raise ValueError("it has predictors in predictors in predictors")
                 _check_arrays(array.tobytes(), nested=True)
-            elif array.dtype.kind == "f" and member.filename != "temperature.npy":
-                _check_numbers(array)
-
-
-def _array(data: bytes) -> Any:
-    stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError("it has an array of an unknown format")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(stream)
-    place, count = stream.tell(), 1
-    for length in shape:
-        count *= length
-    if dtype.kind not in _KINDS or min(shape, default=0) < 0 or count * dtype.itemsize != len(data) - place:
-        raise ValueError("it has an array that is not what its header says")
-    return np.frombuffer(data, dtype, offset=place) if count else np.empty(0, dtype)
-
-
-def _check_numbers(array: Any) -> None:
-    if not np.all(np.abs(array) <= _LARGEST):
-        raise ValueError("it has numbers that are too large, or none")
+            elif array.dtype.kind == "f" and name != "temperature" and not np.all(np.abs(array) <= _LARGEST):
+                raise ValueError("it has numbers that are too large, or none")
 
 
 def _check(predictor: Predictor, dim: int) -> None:
+    """Whether all has the shape that goes with the rest, and is where it should be. Raises ValueError."""
     n, c, m = len(predictor.keys), len(predictor.concept_ids), len(predictor.background_rows)
-    _check_space(predictor.space, dim)
-    _shape(predictor.keys, (n,), "i")
-    _shape(predictor.rows, (n, dim))
-    _shape(predictor.background_rows, (m, dim))
-    _shape(predictor.background_votes, (m, c))
-    _shape(predictor.low_confidence, (c,), "b")
-    for rows in (predictor.rows, predictor.background_rows):
-        _check_rows(rows)
-    _places(predictor.voters, len(predictor.voters), n)
-    _shape(predictor.votes, (len(predictor.voters), c))
-    if len(set(predictor.concept_ids)) < c or not 0 < predictor.sharpness <= _MOST_SHARPNESS:
-        raise ValueError("its concepts or its sharpness are wrong")
+    shapes: list[tuple[Any, tuple[int, ...], str]] = [
+        (predictor.space.mean, (dim,), "f"),
+        (predictor.keys, (n,), "i"),
+        (predictor.rows, (n, dim), "f"),
+        (predictor.votes, (len(predictor.voters), c), "f"),
+        (predictor.background_rows, (m, dim), "f"),
+        (predictor.background_votes, (m, c), "f"),
+        (predictor.low_confidence, (c,), "b"),
+    ]
+    places = [(predictor.voters, n)]
+    rows = [predictor.rows, predictor.background_rows]
+    if smoothing := predictor.space.smoothing:
+        r, s = len(smoothing.directions), len(smoothing.neighbours)
+        shapes += [(smoothing.directions, (r, dim), "f"), (smoothing.gains, (r,), "f")]
+        shapes += [(smoothing.neighbours, (s, dim), "f")]
+        rows.append(smoothing.neighbours)
+        if s <= NEIGHBOURS:
+            raise ValueError("it has too few neighbours to smooth by")
+    if predictor.texts is not None:
+        shapes.append((predictor.texts, (dim, c), "f"))
+    if large := predictor.large:
+        places += [(large.columns, c), (large.cached, n)]
+        shapes += [(large.prototypes, (dim, len(large.columns)), "f")]
+        shapes += [(large.neighbour_scale, (len(large.columns),), "f")]
+    if summary := predictor.summary:
+        shapes += [(summary.prototypes, (c, dim), "f"), (summary.curved, (c, m), "f"), (summary.share, (c,), "f")]
+        if not np.all((summary.share >= 0) & (summary.share <= 1)):
+            raise ValueError("it has shares that are none")
+    for array, shape, kind in [*shapes, *((array, (len(array),), "i") for array, _ in places)]:
+        if array.shape != shape or array.dtype.kind != kind:
+            raise ValueError(f"it has an array of shape {array.shape}, type {array.dtype}, not {shape}")
+    if any(np.any((array < 0) | (array >= end)) for array, end in places):
+        raise ValueError("it has numbers of rows or columns that are not there")
+    if any(np.any(np.linalg.norm(some, axis=1) > _UNIT) for some in rows):
+        raise ValueError("it has rows that are longer than 1")
+    if len(set(predictor.concept_ids)) < c or not 0 < predictor.space.power <= 1:
+        raise ValueError("its concepts or its power are wrong")
+    if not 0 < predictor.sharpness <= _MOST_SHARPNESS:
+        raise ValueError("its sharpness is wrong")
     if predictor.temperature is None:
         if len(predictor.curves) != c:
             raise ValueError("it has not a curve for each concept")
     elif not 0 <= predictor.temperature <= _LARGEST:
         raise ValueError("its temperature is wrong")
-    if predictor.texts is not None:
-        _shape(predictor.texts, (dim, c))
-    if predictor.large:
-        _check_large(predictor.large, n, c, dim)
-    if predictor.summary:
-        _check_summary(predictor.summary, c, m, dim)
-
-
-def _check_space(space: Space, dim: int) -> None:
-    _shape(space.mean, (dim,))
-    if not 0 < space.power <= 1:
-        raise ValueError("its power is wrong")
-    if smoothing := space.smoothing:
-        r = len(smoothing.directions)
-        _shape(smoothing.directions, (r, dim))
-        _shape(smoothing.gains, (r,))
-        _shape(smoothing.neighbours, (len(smoothing.neighbours), dim))
-        _check_rows(smoothing.neighbours)
-        if len(smoothing.neighbours) <= NEIGHBOURS:
-            raise ValueError("it has too few neighbours to smooth by")
-
-
-def _check_large(large: LargePart, n: int, c: int, dim: int) -> None:
-    columns, k = len(large.columns), len(large.cached)
-    _places(large.columns, columns, c)
-    _places(large.cached, k, n)
-    _shape(large.prototypes, (dim, columns))
-    _shape(large.neighbour_scale, (columns,))
-
-
-def _check_summary(summary: Summary, c: int, m: int, dim: int) -> None:
-    _shape(summary.prototypes, (c, dim))
-    _shape(summary.curved, (c, m))
-    _shape(summary.share, (c,))
-    if not np.all((summary.share >= 0) & (summary.share <= 1)):
-        raise ValueError("it has shares that are none")
-
-
-def _check_rows(rows: FloatArray) -> None:
-    if not np.all(np.linalg.norm(rows, axis=1) <= _UNIT):
-        raise ValueError("it has rows that are longer than 1")
-
-
-def _places(array: Any, length: int, end: int) -> None:
-    _shape(array, (length,), "i")
-    if np.any((array < 0) | (array >= end)):
-        raise ValueError("it has numbers of rows or columns that are not there")
-
-
-def _shape(array: Any, shape: tuple[int, ...], kind: str = "f") -> None:
-    if array.shape != shape or array.dtype.kind != kind:
-        raise ValueError(f"it has an array of shape {array.shape}, type {array.dtype}, not {shape}")
 
 
 def _probes(predictor: Predictor, dim: int) -> FloatArray:
