@@ -20,7 +20,7 @@ from .segments import sealing
 from .segments.bits import Slots
 from .segments.devices import Devices
 from .segments.gate import Gate
-from .segments.keeper import Current, Keeper, Source, newer
+from .segments.keeper import Current, Keeper, Source, filled, newer
 from .segments.planner import nearest
 from .segments.rows import unit_rows
 from .segments.sealing import Sizes
@@ -90,7 +90,7 @@ class Collection:
     def kind(self) -> str:
         """`exact`, or the codes in use: `flat`, `ivf-rabitq`, `ivf-pq`."""
         segments = self._current.state.segments
-        return segments[0].kind if segments else "exact"
+        return segments[0].codes.kind if segments else "exact"
 
     @property
     def tail(self) -> int:
@@ -110,7 +110,7 @@ class Collection:
             dead=state.rows.dead,
             tail=self.tail,
             mapped=len(state.rows.mapped),
-            code_bytes=sum(segment.nbytes for segment in state.segments),
+            code_bytes=sum(segment.codes.nbytes for segment in state.segments),
             gpu_bytes=resident.nbytes if resident and there else 0,
         )
 
@@ -216,9 +216,7 @@ class Collection:
             # Without a snapshot nobody asks for deletions any more.
             if len(source.removed(0)):
                 source.forget_removed(seq)
-            state = self._current.state
-            for keys, vectors in source.vectors(None):
-                state = state.upserted(keys, unit_rows(vectors, self.dim))
+            state = filled(self._current.state, source)
         with self._current.lock:
             self._publish(state, seq)
 

@@ -87,44 +87,36 @@ class Effort:
     seconds: float
     """Of one query with the first, 0 where there was nothing to choose from."""
 
+    # Kept, as a search with the same filter asks the same.
+    @lru_cache(1024)  # noqa: B019
     def usual_at(self, k: float) -> tuple[float, float]:
         """Usual and crowded for any k: between the measured ones by the logarithm of the rank; beyond all is usual."""
-        return _usual_at(self, k)
+        if k > _RANKS[-1]:
+            return -1.0, _NEVER
+        place, ranks = math.log(k), [math.log(rank) for rank in _RANKS]
+        return float(np.interp(place, ranks, self.usual)), float(np.interp(place, ranks, self.crowded))
 
+    @lru_cache(1024)  # noqa: B019
     def at(self, k: int) -> tuple[int, int] | None:
         """(probes, candidates) for any k: by the power law between the measured ones, beyond in proportion.
 
         None: look at all rows.
         """
-        return _effort_at(self, k)
+        if k <= _WIDTHS[0]:
+            return self.probes[0], self.candidates[0]
+        if len(self.probes) < len(_WIDTHS):
+            return None
+        part = math.log(k / _WIDTHS[0]) / math.log(_WIDTHS[1] / _WIDTHS[0])
+        if part <= 1:
+            return _between(self.probes, part), _between(self.candidates, part)
+        few, many = self.probes
+        probes = many * max(many / few, _LEAST_GROWTH) ** (part - 1)
+        return math.ceil(probes - 1e-9), math.ceil(self.candidates[1] * k / _WIDTHS[1])
 
     def for_more(self, times: float) -> "Effort":
         """Among so many times the rows: as many times as many stand before a neighbour by their estimates."""
         candidates = tuple(math.ceil(number * times) for number in self.candidates)
         return replace(self, candidates=candidates, rows=math.ceil(self.rows * times))
-
-
-@lru_cache(1024)
-def _usual_at(effort: Effort, k: float) -> tuple[float, float]:
-    """Kept, as a search with the same filter asks the same."""
-    if k > _RANKS[-1]:
-        return -1.0, _NEVER
-    place, ranks = math.log(k), [math.log(rank) for rank in _RANKS]
-    return float(np.interp(place, ranks, effort.usual)), float(np.interp(place, ranks, effort.crowded))
-
-
-@lru_cache(1024)
-def _effort_at(effort: Effort, k: int) -> tuple[int, int] | None:
-    if k <= _WIDTHS[0]:
-        return effort.probes[0], effort.candidates[0]
-    if len(effort.probes) < len(_WIDTHS):
-        return None
-    part = math.log(k / _WIDTHS[0]) / math.log(_WIDTHS[1] / _WIDTHS[0])
-    if part <= 1:
-        return _between(effort.probes, part), _between(effort.candidates, part)
-    few, many = effort.probes
-    probes = many * max(many / few, _LEAST_GROWTH) ** (part - 1)
-    return math.ceil(probes - 1e-9), math.ceil(effort.candidates[1] * k / _WIDTHS[1])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ candidates than asked for where some of the rows may not come, and the processor
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,7 +53,7 @@ class Devices:
         self._budget = settings.memory_bytes
         self._lock = threading.Lock()
         self._residents: dict[int, Resident] = {}
-        self._clock = 0
+        """Those that were used last come last."""
         if flat is None and self.count:
             flat = _gpu_flat(settings, self.count)
             self._budget = self._budget or self.count * _BUDGET
@@ -76,7 +76,7 @@ class Devices:
             if needed > self._budget:
                 return None
             while sum(one.nbytes for one in self._residents.values()) + needed > self._budget:
-                self._evict(min(self._residents.values(), key=lambda one: one.used))
+                self._evict(next(iter(self._residents.values())))
             resident = Resident(self, start, stop, needed)
             try:
                 resident.index = self._filled(rows, start, stop)
@@ -84,8 +84,6 @@ class Devices:
                 # What FAISS raises when memory runs out, whatever the budget says.
                 _log.warning("no room on the GPU, searching on the processor: %s", str(error).splitlines()[0])
                 return None
-            self._clock += 1
-            resident.used = self._clock
             self._residents[id(resident)] = resident
             return resident
 
@@ -95,15 +93,14 @@ class Devices:
             if resident.index is None:
                 resident.missed += 1
                 return None
-            self._clock += 1
-            resident.used = self._clock
+            self._residents[id(resident)] = self._residents.pop(id(resident))
             try:
                 scores, places = resident.index.search(queries, count)
+                return scores, places
             except RuntimeError as error:
                 _log.warning("a search failed on the GPU, going on on the processor: %s", str(error).splitlines()[0])
                 self._evict(resident)
                 return None
-            return scores, places
 
     def evict(self, resident: "Resident") -> None:
         """Gives the memory back."""
@@ -124,23 +121,11 @@ class Devices:
         if len(parts) == 1:
             return parts[0]
         faiss = faiss_on()
-        # Threads that ask the shards at once, and places that count through them.
+        # Threads that ask the shards at once, and places that count through them; it keeps the shards alive.
         shards = faiss.IndexShards(rows.dim, True, True)
         for part in parts:
             shards.add_shard(part)
-        return _Shards(shards, parts)
-
-
-@dataclass(frozen=True)
-class _Shards:
-    """FAISS's index over shards, with the shards, which it doesn't keep alive itself."""
-
-    index: Any
-    parts: Sequence[Any]
-
-    def search(self, queries: FloatArray, count: int) -> tuple[FloatArray, Slots]:
-        scores, places = self.index.search(queries, count)
-        return scores, places
+        return shards
 
 
 @dataclass(eq=False)
@@ -152,7 +137,6 @@ class Resident:
     stop: int
     nbytes: int
     index: Any = field(default=None, repr=False)
-    used: int = 0
     missed: int = 0
     """Searches since it was evicted."""
 

@@ -44,32 +44,31 @@ class Flat:
 
     @property
     def kind(self) -> str:
+        """For people: which codes these are."""
         return "flat"
 
     @property
     def nbytes(self) -> int:
+        """Memory of the codes, about."""
         return int(self.index.ntotal * self.index.code_size)
 
-    def search(self, queries: FloatArray, k: int, allowed: Bits | None, share: float, boost: Boost) -> Found | None:
-        """What is nearest by its codes. allowed: a bitmap of the places that may come. None: see `Effort.at`."""
-        effort = self.effort.at(k)
-        if effort is None:
-            return None
-        count = boost.more(effort[1], self.index.ntotal)
-        return Found(*_search(self.index, queries, count, allowed), np.zeros(len(queries), dtype=np.bool_))
-
-    def search_selected(
+    def search(
         self,
         queries: FloatArray,
         k: int,
-        allowed: Bits,
-        selection: Selection,
+        allowed: Bits | None,
+        selection: Selection | None,
         share: float,
         start: int,
         boost: Boost,
     ) -> Found | None:
-        """The same where a filter leaves such a share of the rows: farther ones, which codes tell less apart."""
-        return self.search(queries, max(k, min(int(k / share), _RANK)), allowed, 1.0, boost)
+        """What is nearest by its codes. None: see `Effort.at`. The arguments are those of `Lists.search`."""
+        # What a filter leaves is farther, and codes tell it less apart.
+        effort = self.effort.at(k if selection is None else max(k, min(int(k / share), _RANK)))
+        if effort is None:
+            return None
+        count = boost.more(effort[1], self.index.ntotal)
+        return Found(*_search(self.index, queries, count, allowed), np.zeros(len(queries), dtype=np.bool_))
 
     def leaves_evenly(self, selection: Selection, start: int) -> bool:
         """Whether it is cheap to search where a filter leaves few of the rows: never, since all codes are looked at."""

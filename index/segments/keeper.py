@@ -223,7 +223,8 @@ class Keeper:
     def _make_first(self, task: Task, state: State) -> None:
         segments = sealing.segments_after(state, task, self._taken, self._sizes, _threads())
         if segments is None:
-            self._replace(lambda now: sealing.without_segments(now, state.rows.size))
+            # Codes were no gain: nothing is tried before there are twice as many rows.
+            self._replace(lambda now: replace(now, segments=(), exact_until=2 * state.rows.size))
         else:
             self._replace(lambda now: sealing.with_first(now, segments), since=state)
             self._let_go(state, segments)
@@ -317,10 +318,8 @@ class Keeper:
         """Everything anew from SQL, while the old state serves."""
         assert self._snapshots
         assert self._source
-        seq, dim = self._source.seq(), self._current.state.rows.dim
-        fresh = State.empty(dim)
-        for keys, vectors in self._source.vectors(None):
-            fresh = fresh.upserted(keys, unit_rows(vectors, dim))
+        seq = self._source.seq()
+        fresh = filled(State.empty(self._current.state.rows.dim), self._source)
         with self._current.lock:
             fresh = newer(fresh, self._source, seq)
             now = self._current.state
@@ -335,9 +334,14 @@ class Keeper:
 
 def newer(state: State, source: Source, seq: int) -> State:
     """A state that holds what SQL did at a change's number, with what SQL holds now."""
-    for keys, vectors in source.vectors(seq):
+    return filled(state, source, seq).deleted(source.removed(seq))
+
+
+def filled(state: State, source: Source, after: int | None = None) -> State:
+    """A state with all vectors that SQL holds, or with those of later changes."""
+    for keys, vectors in source.vectors(after):
         state = state.upserted(keys, unit_rows(vectors, state.rows.dim))
-    return state.deleted(source.removed(seq))
+    return state
 
 
 def _threads() -> int:

@@ -1,9 +1,9 @@
 """Inverted lists (IVF) over a run of rows: a query looks into the lists whose centroids are nearest to it."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ class Lists:
         for made in _kinds(quantizer, number, rows, sample.start, sample.stop, threads):
             # A copy owns its centroids, so that they live as long as it does.
             index = faiss.clone_index(made)
-            found = sample.effort(_plain_search(index), probes)
+            found = sample.effort(partial(_search, index), probes)
             if found and (best is None or found.seconds < best[1].seconds):
                 best = index, found
         if best is None:
@@ -89,38 +89,37 @@ class Lists:
     def nbytes(self) -> int:
         return int(self.index.ntotal * (self.index.code_size + 8 + 4) + self.centroids.nbytes)
 
-    def search(self, queries: FloatArray, k: int, allowed: Bits | None, share: float, boost: Boost) -> Found | None:
+    def search(
+        self,
+        queries: FloatArray,
+        k: int,
+        allowed: Bits | None,
+        selection: Selection | None,
+        share: float,
+        start: int,
+        boost: Boost,
+    ) -> Found | None:
         """What the nearest lists hold. allowed: a bitmap of the places that may come, a share of them all.
 
-        None: see `Effort.at`.
+        selection: the same where a filter makes it; start: the slot of the first place. None: see `Effort.at`.
         """
+        if selection is not None and allowed is not None:
+            plan = selection.known((k, boost), self, lambda: self._plan(k, selection, share, start, boost))
+            return None if plan is None else self._planned(queries, plan, allowed, selection, start)
         effort, number = self.effort.at(k), self.index.nlist
         if effort is None:
             return None
         count = boost.more(effort[1], self.index.ntotal)
         probes = min(math.ceil(self._holding(effort) * boost.probes / share), number)
         if allowed is None:
-            found = self.index.search(queries, count, params=_probing(probes))
-            return Found(found[0], found[1], np.zeros(len(queries), dtype=np.bool_))
+            return Found(*_search(self.index, queries, count, probes), np.zeros(len(queries), dtype=np.bool_))
         estimates, places = self.index.search(queries, count, params=probing(probes, allowed))
         # Lists that deletions emptied tell nothing of what lies behind them.
         usual = min(count, effort[0] * self.index.ntotal // (2 * number)) if probes < number else 0
         return Found(estimates, places, _fewer(places, usual))
 
-    def search_selected(
-        self,
-        queries: FloatArray,
-        k: int,
-        allowed: Bits,
-        selection: Selection,
-        share: float,
-        start: int,
-        boost: Boost,
-    ) -> Found | None:
-        """The same where a filter leaves such a share of all rows, of every list or not."""
-        plan = selection.known((k, boost), self, lambda: self._plan(k, selection, share, start, boost))
-        if plan is None:
-            return None
+    def _planned(self, queries: FloatArray, plan: "_Plan", allowed: Bits, selection: Selection, start: int) -> Found:
+        """The same where a filter leaves a share of all rows, of every list or not."""
         sure = np.zeros(len(queries), dtype=np.bool_)
         if plan.parameters is None:
             return Found(*self._covering(queries, plan.probes, plan.wide, allowed, selection, start), sure)
@@ -275,12 +274,9 @@ def _fewer(places: Slots, number: int) -> NDArray[np.bool_]:
     return places[:, number - 1] < 0
 
 
-def _plain_search(index: Any) -> Any:
-    def search(queries: FloatArray, count: int, probes: int) -> Sequence[Any]:
-        found: Sequence[Any] = index.search(queries, count, params=_probing(probes))
-        return found
-
-    return search
+def _search(index: Any, queries: FloatArray, count: int, probes: int) -> tuple[FloatArray, Slots]:
+    estimates, places = index.search(queries, count, params=_probing(probes))
+    return estimates, places
 
 
 def _list_of(index: Any) -> NDArray[np.int32]:

@@ -153,37 +153,25 @@ def _asked_again(
 def _found(
     state: State, queries: FloatArray, k: int, selection: Selection | None, matching: int, boost: Boost
 ) -> Rescored | None:
-    """The best by so many times the usual effort.
+    """The best of what every segment proposes with so many times the usual effort, and of the tail.
 
     None where looking at every row is no more work, or where no segment knows how to find so many.
     """
     if not state.segments or k * boost.candidates * _CHEAPER > matching:
         return None
-    proposed = _proposed(state, queries, k, selection, matching, boost)
-    if proposed is None or sum(proposal.slots.shape[1] for proposal in proposed[0]) < k:
-        return None
-    # Also where a selector was given: some engines ignore it and don't say so.
-    return state.rows.best_proposed(queries, proposed[0], _allowed(state, selection), k, proposed[1])
-
-
-def _proposed(
-    state: State, queries: FloatArray, k: int, selection: Selection | None, matching: int, boost: Boost
-) -> tuple[list[Proposal], NDArray[np.bool_]] | None:
-    """By every segment, and of the tail; the queries (q,) for which a segment saw too little.
-
-    None where no segment knows how to find so many.
-    """
     rows, allowed = state.rows, _allowed(state, selection)
-    proposals, doubt = list[Proposal](), np.zeros(len(queries), dtype=np.bool_)
+    proposals = list[Proposal]()
     for segment in state.segments:
-        found = segment.candidates(queries, k, allowed, selection, matching / rows.size, boost)
-        if found is None:
+        proposal = segment.candidates(queries, k, allowed, selection, matching / rows.size, boost)
+        if proposal is None:
             return None
-        proposals.append(found[0])
-        doubt |= found[1]
+        proposals.append(proposal)
     if rows.size > state.sealed:
         proposals.append(_tail(state, queries))
-    return proposals, doubt
+    if sum(proposal.slots.shape[1] for proposal in proposals) < k:
+        return None
+    # Also where a selector was given: some engines ignore it and don't say so.
+    return rows.best_proposed(queries, proposals, allowed, k)
 
 
 def _allowed(state: State, selection: Selection | None) -> Bits | None:
@@ -202,7 +190,8 @@ def _tail(state: State, queries: FloatArray) -> Proposal:
 
 def _scanned(state: State, queries: FloatArray, k: int, selection: Selection | None) -> Iterator[Slots]:
     """For each query, slots with at least its k best rows, by looking at all."""
-    hidden = _hidden(state, selection)
+    allowed = _allowed(state, selection)
+    hidden = None if allowed is None else ~bits.mask(allowed, state.rows.size)
     step = max(_SCORES // state.rows.size, 1)
     for start in range(0, len(queries), step):
         for scores in _products(state, queries[start : start + step], 0):
@@ -215,12 +204,6 @@ def _products(state: State, queries: FloatArray, start: int) -> FloatArray:
     """(q, size - start), rounded as the layout has it."""
     blocks = [queries @ block.T for _, block in state.rows.blocks(start, state.rows.size)]
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
-
-
-def _hidden(state: State, selection: Selection | None) -> NDArray[np.bool_] | None:
-    """(size,): rows that may not be found; None where all may."""
-    allowed = _allowed(state, selection)
-    return None if allowed is None else ~bits.mask(allowed, state.rows.size)
 
 
 def _at_least_best(scores: FloatArray, k: int) -> Slots:

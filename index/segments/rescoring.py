@@ -37,6 +37,8 @@ class Proposal:
     """(q, c) of their scores, the best first."""
     complete: bool = False
     """Nothing was left out; else others like the last of them may have been."""
+    short: NDArray[np.bool_] | None = None
+    """(q,): for which too little was seen; None: for none."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,14 @@ class Rescored:
     exact: FloatArray
     """(q, c) of all that was proposed, -inf where it may not come."""
     proposals: Sequence[Proposal]
-    short: NDArray[np.bool_] | None = None
-    """(q,): for which too little was seen."""
 
     def doubt(self) -> NDArray[np.bool_]:
         """(q,): too little was seen, fewer than k came, or something that was left out may equal the last."""
         last = self.scores[:, -1:]
         doubt = np.asarray(last[:, 0] == -np.inf)
-        if self.short is not None:
-            doubt |= self.short
+        for proposal in self.proposals:
+            if proposal.short is not None:
+                doubt |= proposal.short
         for estimates, exact in self._incomplete():
             edge = estimates <= estimates[:, -1:] + np.float32(TIE)
             doubt |= (edge & (exact >= last - np.float32(TIE))).any(axis=1)
@@ -93,42 +94,7 @@ def prepare() -> None:
     _kernel()
 
 
-def scores(queries: FloatArray, mapped: FloatArray, buffer: FloatArray, slots: Slots) -> FloatArray:
-    """(q, c) inner products of queries (q, dim) with rows of slots (q, c), -inf where a slot is -1.
-
-    Rows lie in mapped (b, dim), those from slot b on in buffer.
-    """
-    return _rescored(queries, mapped, buffer, np.empty(0, dtype=np.int64), slots, None, 0)[2]
-
-
-def best(
-    queries: FloatArray, mapped: FloatArray, buffer: FloatArray, keys: KeyArray, slots: Slots, k: int
-) -> tuple[KeyArray, FloatArray]:
-    """Keys and scores (q, k) of the best of slots (q, c), best first, equal ones by key, then -1 and -inf.
-
-    keys: of each slot; c: at least k.
-    """
-    return _rescored(queries, mapped, buffer, keys, slots, None, k)[:2]
-
-
-def best_proposed(
-    queries: FloatArray,
-    mapped: FloatArray,
-    buffer: FloatArray,
-    keys: KeyArray,
-    proposals: Sequence[Proposal],
-    allowed: Bits | None,
-    k: int,
-    short: NDArray[np.bool_] | None = None,
-) -> Rescored:
-    """The same of proposed slots that are in the bitmap allowed."""
-    slots = proposals[0].slots
-    if len(proposals) > 1:
-        slots = np.concatenate([proposal.slots for proposal in proposals], axis=1)
-    return Rescored(*_rescored(queries, mapped, buffer, keys, slots, allowed, k), proposals, short)
-
-
-def _rescored(
+def rescored(
     queries: FloatArray,
     mapped: FloatArray,
     buffer: FloatArray,
@@ -137,7 +103,11 @@ def _rescored(
     allowed: Bits | None,
     k: int,
 ) -> tuple[KeyArray, FloatArray, FloatArray]:
-    """Keys and scores (q, k) of the best of slots (q, c) that are in allowed, and the exact scores (q, c) of all."""
+    """Keys and scores (q, k) of the best of slots (q, c), and exact scores (q, c) of all: inner products with queries.
+
+    Best first, equal scores by key, then -1 and -inf; which is also the score where a slot is -1, or not in the bitmap
+    allowed. Rows lie in mapped (b, dim), those from slot b on in buffer; keys: of each slot; k: 0, or at most c.
+    """
     kernel = _kernel()
     inserted = k if kernel is not None and k <= _INSERTED else 0
     found, values = (np.empty((len(slots), inserted), dtype=kind) for kind in (np.int64, np.float32))

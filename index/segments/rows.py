@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from ..bounds import has_direction
 from ..errors import BadVector
 from ..records import FloatArray, KeyArray
-from . import bits, rescoring
+from . import bits
 from .bits import Bits, Slots
-from .rescoring import Proposal, Rescored
+from .rescoring import Proposal, Rescored, rescored
 
 _MIN_CAPACITY = 256
 _CHUNK = 65_536
@@ -151,41 +151,30 @@ class Rows:
 
     def scores(self, queries: FloatArray, slots: Slots) -> FloatArray:
         """(q, c) exact inner products of queries (q, dim) with slots (q, c); -inf where a slot is -1."""
-        return rescoring.scores(queries, self.mapped, self._buffer, slots)
+        return rescored(queries, self.mapped, self._buffer, self._keys, slots, None, 0)[2]
 
     def best(self, queries: FloatArray, slots: Slots, k: int) -> tuple[KeyArray, FloatArray]:
         """Keys and exact scores (q, k) of the best of slots (q, c), best first, equal ones by key; c is at least k."""
-        return rescoring.best(queries, self.mapped, self._buffer, self._keys, slots, k)
+        return rescored(queries, self.mapped, self._buffer, self._keys, slots, None, k)[:2]
 
     def best_proposed(
-        self,
-        queries: FloatArray,
-        proposals: Sequence[Proposal],
-        allowed: Bits | None,
-        k: int,
-        short: NDArray[np.bool_] | None = None,
+        self, queries: FloatArray, proposals: Sequence[Proposal], allowed: Bits | None, k: int
     ) -> Rescored:
-        """The same of those proposed that are in allowed; short: the queries (q,) for which too little was seen."""
-        return rescoring.best_proposed(queries, self.mapped, self._buffer, self._keys, proposals, allowed, k, short)
+        """The same of those proposed that are in allowed."""
+        slots = proposals[0].slots
+        if len(proposals) > 1:
+            slots = np.concatenate([proposal.slots for proposal in proposals], axis=1)
+        return Rescored(*rescored(queries, self.mapped, self._buffer, self._keys, slots, allowed, k), proposals)
 
     def append(self, keys: KeyArray, vectors: FloatArray) -> "Rows":
         """With these rows behind the others."""
         start, end = self.size, self.size + len(keys)
-        rows = self._with_room(end) if end - len(self.mapped) > len(self._buffer) else self
-        border = len(self.mapped)
+        border, rows = len(self.mapped), self
+        if end - border > len(self._buffer):
+            rows = self._moved(self.mapped, max(end - border, 2 * (start - border), _MIN_CAPACITY))
         rows._buffer[start - border : end - border], rows._keys[start:end] = vectors, keys
         bits.add(rows._live, np.arange(start, end))
         return replace(rows, size=end, count=self.count + len(keys))
-
-    def _with_room(self, needed: int) -> "Rows":
-        border, used = len(self.mapped), self.size - len(self.mapped)
-        room = max(needed - border, 2 * used, _MIN_CAPACITY)
-        rows = self.empty(self.dim, border + room)
-        rows._keys[: self.size] = self.keys
-        rows._live[: len(self._live)] = self._live
-        buffer = rows._buffer[:room]
-        buffer[:used] = self._buffer[:used]
-        return replace(rows, mapped=self.mapped, _buffer=buffer, size=self.size, count=self.count)
 
     def without(self, slots: Slots) -> "Rows":
         """With the bits of these live slots off."""
@@ -195,11 +184,13 @@ class Rows:
 
     def on_file(self, mapped: FloatArray) -> "Rows":
         """The same rows, the first ones read from a file that holds them: vectors (b, dim)."""
-        behind = self.size - len(mapped)
-        buffer = np.empty((behind + _MIN_CAPACITY, self.dim), dtype=np.float32)
-        buffer[:behind] = self._buffer[len(mapped) - len(self.mapped) : self.size - len(self.mapped)]
-        keys = np.empty(len(mapped) + len(buffer), dtype=np.int64)
-        keys[: self.size] = self.keys
-        live = bits.zeros(len(keys))
-        live[: (self.size + 7) // 8] = self._live[: (self.size + 7) // 8]
+        return self._moved(mapped, self.size - len(mapped) + _MIN_CAPACITY)
+
+    def _moved(self, mapped: FloatArray, room: int) -> "Rows":
+        """The same rows, the first ones from there, in new buffers with room for so many of the others."""
+        border, before, size = len(mapped), len(self.mapped), self.size
+        buffer, live = np.empty((room, self.dim), dtype=np.float32), bits.zeros(border + room)
+        keys = np.empty(border + room, dtype=np.int64)
+        buffer[: size - border] = self._buffer[border - before : size - before]
+        keys[:size], live[: (size + 7) // 8] = self.keys, self._live[: (size + 7) // 8]
         return replace(self, mapped=mapped, _buffer=buffer, _keys=keys, _live=live)

@@ -151,8 +151,3 @@ def caught_up(before: State, after: State, fresh: State) -> State:
     new = after.rows.live_slots(before.rows.size)
     fresh = fresh.deleted(before.rows.keys[lost]).upserted(after.rows.keys[new], after.rows.take(new))
     return replace(fresh, seq=after.seq, writes=after.writes)
-
-
-def without_segments(state: State, tried: int) -> State:
-    """Codes over so many rows were no gain: nothing is tried before there are twice as many."""
-    return replace(state, segments=(), exact_until=2 * tried)

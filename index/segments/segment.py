@@ -3,11 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..records import FloatArray
 from .bits import Bits
-from .calibration import Boost, Effort, Found, Sample
+from .calibration import Boost, Effort, Sample
 from .devices import Resident
 from .flat import Flat
 from .lists import Lists
@@ -57,16 +56,6 @@ class Segment:
         """How its codes are searched."""
         return self.codes.effort
 
-    @property
-    def kind(self) -> str:
-        """For people: which codes it has."""
-        return self.codes.kind
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of the codes, about."""
-        return self.codes.nbytes
-
     def leaves_evenly(self, selection: Selection) -> bool:
         """Whether few rows that a filter leaves are found without reading them all: as many lie in every list."""
         return self.codes.leaves_evenly(selection, self.start)
@@ -79,22 +68,17 @@ class Segment:
         selection: Selection | None,
         share: float,
         boost: Boost,
-    ) -> tuple[Proposal, NDArray[np.bool_]] | None:
-        """Most of the k best slots of each query, and the queries (q,) that saw too little.
+    ) -> Proposal | None:
+        """Most of the k best slots of each query.
 
         allowed: a bitmap over all slots, only these are worth proposing, a share of them all in (0, 1]; selection: the
-        same where a filter makes it. None where the effort for such a k isn't
-        known.
+        same where a filter makes it. None where the effort for such a k isn't known.
         """
         if self.resident and (held := self.resident.candidates(queries, k, self.stop, share, boost.candidates)):
-            return Proposal(*held), np.zeros(len(queries), dtype=np.bool_)
+            return Proposal(*held)
         local = None if allowed is None else allowed[self.start // 8 : (self.stop + 7) // 8]
-        found: Found | None
-        if selection is None or local is None:
-            found = self.codes.search(queries, k, local, share, boost)
-        else:
-            found = self.codes.search_selected(queries, k, local, selection, share, self.start, boost)
+        found = self.codes.search(queries, k, local, selection, share, self.start, boost)
         if found is None:
             return None
         slots = np.where(found.places < 0, -1, found.places + self.start) if self.start else found.places
-        return Proposal(slots, found.estimates), found.short
+        return Proposal(slots, found.estimates, short=found.short)

@@ -26,8 +26,6 @@ class Selection:
     _known: dict[tuple[Hashable, int], tuple[ReferenceType[Any], object]] = field(
         default_factory=dict, repr=False, compare=False
     )
-    _within: dict[tuple[int, int], Slots] = field(default_factory=dict, repr=False, compare=False)
-    _probing: dict[tuple[int, int, int], Any] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def allowed(self) -> Bits:
@@ -42,22 +40,16 @@ class Selection:
 
     def within(self, start: int, stop: int) -> Slots:
         """Those from start to stop - 1."""
-        known = self._within.get((start, stop))
-        if known is None:
-            first, last = np.searchsorted(self.slots, (start, stop))
-            known = self._within[start, stop] = self.slots[first:last]
-        return known
+        first, last = np.searchsorted(self.slots, (start, stop))
+        return self.slots[first:last]
 
     def probing(self, start: int, stop: int, lists: int) -> Any:
         """FAISS's parameters of a search in so many lists that lets only these come, as places behind start.
 
         start: a multiple of 8. Kept, since to make them takes as long as a search; nobody changes them.
         """
-        known = self._probing.get((start, stop, lists))
-        if known is None:
-            allowed = self.allowed[start // 8 : (stop + 7) // 8]
-            known = self._probing[start, stop, lists] = probing(lists, allowed)
-        return known
+        local = slice(start // 8, (stop + 7) // 8)
+        return self.known((start, stop, lists), self, lambda: probing(lists, self.allowed[local]))
 
     def known(self, name: Hashable, owner: object, find: Callable[[], T]) -> T:
         """What find gives, worked out once for each owner."""

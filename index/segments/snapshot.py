@@ -23,7 +23,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from ..files import FILE_MODE, FOLDER_MODE, make_file, make_folder
+from ..files import FILE_MODE, FOLDER_MODE, make_file, make_folder, sync, write_new
 from ..records import FloatArray
 from .calibration import Effort
 from .flat import Flat
@@ -171,7 +171,9 @@ class Snapshots:
         draft.mkdir(FOLDER_MODE)
         try:
             self._append(name, start, rows, digest)
-            files = {"keys.i64": rows.keys.astype("<i8").tobytes(), "live.bits": _exact_bits(rows).tobytes()}
+            # Behind the last slot bits are zero.
+            live = np.packbits(rows.live_mask(), bitorder="little")
+            files = {"keys.i64": rows.keys.astype("<i8").tobytes(), "live.bits": live.tobytes()}
             meta: dict[str, Any] = {
                 "format": FORMAT,
                 "dim": self._dim,
@@ -193,11 +195,10 @@ class Snapshots:
                 # FAISS asks for no mode; a link to a file of an older snapshot has the mode that it was left with.
                 if path.stat().st_nlink == 1:
                     path.chmod(FILE_MODE)
-                _sync(path)
-            _sync(draft)
+            sync([*draft.iterdir(), draft])
             final = f"snap-{state.seq:020d}-{uuid4().hex[:8]}"
             os.rename(draft, self.folder / final)
-            _sync(self.folder)
+            sync([self.folder])
             self._point_to(final)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
@@ -272,7 +273,7 @@ class Snapshots:
 
     def _check_room(self, state: State, start: int) -> None:
         """Raises OSError where a snapshot, written from slot start on, would take the disk's last bytes."""
-        codes = sum(one.nbytes for one in state.segments if all(one is not known for known in self._segments))
+        codes = sum(one.codes.nbytes for one in state.segments if all(one is not known for known in self._segments))
         needed = 4 * self._dim * (state.rows.size - start) + 9 * state.rows.size + codes
         if shutil.disk_usage(self.folder).free < needed + _SPARE:
             raise OSError(errno.ENOSPC, f"a snapshot of {needed} bytes would leave less than {_SPARE} on the disk")
@@ -288,7 +289,7 @@ class Snapshots:
             faiss_on().write_index(segment.codes.index, str(draft / file))
             files[file] = {"bytes": (draft / file).stat().st_size, "sha256": _sha256(draft / file)}
         facts = {"start": segment.start, "stop": segment.stop, "trained_on": segment.trained_on}
-        return facts | {"kind": segment.kind, "effort": asdict(segment.effort), "codes": file}
+        return facts | {"kind": segment.codes.kind, "effort": asdict(segment.effort), "codes": file}
 
     def _read_segment(self, folder: Path, facts: dict[str, Any], size: int) -> Segment:
         faiss, start, stop = faiss_on(), int(facts["start"]), int(facts["stop"])
@@ -298,15 +299,15 @@ class Snapshots:
         if index.ntotal != stop - start or index.d != self._dim:
             raise DamagedSnapshot("codes and rows don't fit together")
         kind = Flat if facts["kind"] == "flat" else Lists
-        return Segment(start, stop, int(facts["trained_on"]), kind.of_index(index, _effort(facts["effort"])))
+        lists = {name: tuple(value) for name, value in facts["effort"].items() if isinstance(value, list)}
+        return Segment(start, stop, int(facts["trained_on"]), kind.of_index(index, Effort(**facts["effort"] | lists)))
 
     def _point_to(self, name: str) -> None:
         draft = self.folder / ".draft-current"
-        make_file(draft)
-        draft.write_text(name)
-        _sync(draft)
+        _remove(draft)
+        write_new(draft, name.encode())
         os.replace(draft, self.folder / "CURRENT")
-        _sync(self.folder)
+        sync([self.folder])
 
     def _sweep(self) -> None:
         """Old snapshots, what crashes left, and vectors that no snapshot needs."""
@@ -344,16 +345,6 @@ def _remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _effort(facts: dict[str, Any]) -> Effort:
-    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
-    return Effort(**fields)
-
-
-def _exact_bits(rows: Rows) -> Any:
-    """The live bits, with zeros behind the last slot."""
-    return np.packbits(rows.live_mask(), bitorder="little")
-
-
 def _map(path: Path, size: int, dim: int) -> FloatArray:
     if path.stat().st_size < size * dim * 4:
         raise DamagedSnapshot(f"{path.name} is too short")
@@ -365,12 +356,3 @@ def _map(path: Path, size: int, dim: int) -> FloatArray:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """What was written is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

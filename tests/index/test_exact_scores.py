@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenshot.index.segments import rescoring
+from tenshot.index.segments.rows import Rows
 
 
 @pytest.fixture(params=["compiled", "numpy"])
@@ -15,6 +16,12 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
         assert rescoring._kernel() is not None
     else:
         monkeypatch.setattr(rescoring, "_kernel", lambda: None)
+
+
+def held(rows: np.ndarray, border: int, keys: np.ndarray) -> Rows:
+    """All live, those below the border as of a file."""
+    live = np.packbits(np.ones(border, dtype=np.bool_), bitorder="little")
+    return Rows.of_file(rows[:border], keys[:border], live).append(keys[border:], rows[border:])
 
 
 @settings(max_examples=60)
@@ -29,10 +36,10 @@ def test_the_best_are_those_of_a_full_sort(seed: int, border: int, k: int) -> No
     width = rng.integers(min(k, 60), 61)
     slots = np.stack([rng.permutation(60)[:width] for _ in range(3)])
     slots[rng.random(slots.shape) < 0.2] = -1
-    exact = rescoring.scores(queries, rows[:border], rows[border:], slots)
+    exact = held(rows, border, keys).scores(queries, slots)
     there = np.where(slots < 0, -np.inf, np.einsum("qd,qcd->qc", queries, rows[slots]))
     np.testing.assert_allclose(exact, there, atol=1e-4)
-    found, values = rescoring.best(queries, rows[:border], rows[border:], keys, slots, k)
+    found, values = held(rows, border, keys).best(queries, slots, k)
     for row in range(3):
         order = sorted(np.flatnonzero(slots[row] >= 0), key=lambda at: (-exact[row, at], keys[slots[row, at]]))[:k]
         assert found[row, : len(order)].tolist() == [keys[slots[row, at]] for at in order]
@@ -70,11 +77,11 @@ def test_the_best_of_what_is_proposed_are_those_of_all_that_a_filter_leaves(
                 complete=bool(complete[part]),
             )
         )
-    best = rescoring.best_proposed(queries, rows[:70], rows[70:], keys, proposals, allowed, k)
+    best = held(rows, 70, keys).best_proposed(queries, proposals, allowed, k)
     found, values, doubt = best.keys, best.scores, best.doubt()
     slots = np.concatenate([one.slots for one in proposals], axis=1)
     left = np.where((slots >= 0) & np.unpackbits(allowed, bitorder="little")[slots].astype(bool), slots, -1)
-    surely = rescoring.best(queries, rows[:70], rows[70:], keys, left, k)
+    surely = held(rows, 70, keys).best(queries, left, k)
     assert found.tolist() == surely[0].tolist()
     assert values.tolist() == surely[1].tolist()
     for row in range(2):
@@ -82,7 +89,7 @@ def test_the_best_of_what_is_proposed_are_those_of_all_that_a_filter_leaves(
         for one in proposals:
             stop = start + one.slots.shape[1]
             there = left[row, start:stop][one.estimates[row] <= one.estimates[row, -1] + rescoring.TIE]
-            scores = rescoring.scores(queries[row : row + 1], rows[:70], rows[70:], there[None])
+            scores = held(rows, 70, keys).scores(queries[row : row + 1], there[None])
             others, start = others or (not one.complete and bool((scores >= last).any())), stop
         assert doubt[row] == (others or values[row, -1] == -np.inf)
 
@@ -94,7 +101,7 @@ def test_a_proposed_row_is_read_however_low_its_estimate_is() -> None:
     query = estimates.copy()
     query[0, 90] = 2
     proposal = rescoring.Proposal(np.arange(100)[None], estimates)
-    assert rescoring.best_proposed(query, rows[:0], rows, np.arange(100), [proposal], None, 5).keys[0, 0] == 90
+    assert held(rows, 0, np.arange(100)).best_proposed(query, [proposal], None, 5).keys[0, 0] == 90
 
 
 @pytest.mark.usefixtures("way")
@@ -105,7 +112,7 @@ def test_room_is_the_distance_to_what_was_left_out_in_errors_of_the_estimates() 
     estimates = np.array([[1.0, 0.7, 0.6, 0.5, 0.4]], dtype=np.float32)  # each wrong by 0.1
 
     def room(*proposals: rescoring.Proposal) -> float:
-        return float(rescoring.best_proposed(query, rows[:3], rows[3:], keys, proposals, None, 2).room()[0])
+        return float(held(rows, 3, keys).best_proposed(query, proposals, None, 2).room()[0])
 
     assert room(rescoring.Proposal(slots, estimates)) == pytest.approx((0.8 - 0.4) / 0.1, rel=1e-5)
     assert room(rescoring.Proposal(slots, estimates, complete=True)) == np.inf
@@ -124,7 +131,7 @@ def test_a_row_has_one_score_wherever_it_lies_and_whatever_is_asked_beside_it(di
     seen = set()
     for border in (0, 20, 50):
         for slots in (np.arange(50), rng.permutation(50), np.array([*equal, -1, 0]), equal[7:8]):
-            scores = rescoring.scores(queries, rows[:border], rows[border:], np.stack([slots, slots]))
+            scores = held(rows, border, np.arange(50)).scores(queries, np.stack([slots, slots]))
             seen |= set(scores[0, np.isin(slots, equal)].tolist())
     assert len(seen) == 1
 
@@ -134,4 +141,4 @@ def test_a_row_has_one_score_wherever_it_lies_and_whatever_is_asked_beside_it(di
 def test_a_slot_that_is_not_there_is_no_crash(slot: int) -> None:
     rows = np.ones((5, 4), dtype=np.float32)
     with pytest.raises(AssertionError):
-        rescoring.scores(rows[:1], rows[:2], rows[2:], np.array([[1, slot]]))
+        rescoring.rescored(rows[:1], rows[:2], rows[2:], np.arange(5), np.array([[1, slot]]), None, 0)
