@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Select, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import AppExists, BadArchive
-from ..records import AppRecord, KeyArray
+from ..records import BUILT_IN_MODEL, AppRecord, KeyArray
 from . import schema
 from .apps import OWN, STAGED, check_app, record_of
 from .database import Database, chunks
@@ -152,7 +152,7 @@ class Filling:
                 ids = {row["input"] for row in rows if row["input"] is not None}
                 inputs = self._input_keys(connection, sorted(ids))
                 if missing := ids - inputs.keys():
-                    raise BadArchive(f"{table}: there is no input {min(missing)!r}")
+                    raise BadArchive(f"there is no input {min(missing)!r}")
                 rows = [self._with_keys(connection, row, inputs) for row in rows]
             elif table == "workflows":
                 rows = [self._workflow_row(row) for row in rows]
@@ -180,6 +180,8 @@ class Filling:
                 yield connection
         except IntegrityError as error:
             raise BadArchive(f"the table {table} has a row twice") from error
+        except BadArchive as error:
+            raise BadArchive(f"{table}: {error}") from error
 
     def _input_keys(self, connection: Connection, ids: Sequence[str]) -> dict[str, int]:
         return {
@@ -191,10 +193,12 @@ class Filling:
         }
 
     def _key(self, connection: Connection, table: Any, id: str) -> int:
-        """Of a concept or a model, all of which are there by now."""
+        """Of a concept or a model, all of which are there by now. Raises BadArchive."""
         if (known := self._keys.get(table.name)) is None:
             query = select(table.c.id, table.c.key).where(table.c.app_id == self.app_id)
             known = self._keys[table.name] = {row.id: row.key for row in connection.execute(query)}
+        if id not in known:
+            raise BadArchive(f"there is no {id!r} among the {table.name}")
         return known[id]
 
     def _with_keys(self, connection: Connection, row: Row, inputs: Mapping[str, int]) -> Row:
@@ -202,10 +206,11 @@ class Filling:
         named = dict(row)
         if "concept" in row:
             named["concept_key"] = self._key(connection, _concepts, row["concept"])
-        if "position" in row:
-            named["model_key"] = self._key(connection, _models, row["model"])
-        elif "model" in row:
+        if "model" in row:
             named["model_id"] = row["model"]
+            # A threshold's may be the one that has no row.
+            if "position" in row or row["model"] != BUILT_IN_MODEL:
+                named["model_key"] = self._key(connection, _models, row["model"])
         if "input" in row:
             named["input_key"] = -abs(row["input_key"]) if row["input"] is None else inputs[row["input"]]
         return named
@@ -213,6 +218,8 @@ class Filling:
     def _add_version(self, connection: Connection, row: Row) -> None:
         """Under the same id, where no other app has it."""
         id = row["id"]
+        for concept in row["concept_ids"]:
+            self._key(connection, _concepts, concept)
         taken = connection.scalar(select(_versions.c.key).where(_versions.c.id == id)) is not None
         self._versions[id] = uuid4().hex if taken else id
         evaluation = {"state": row["state"], "result": row["result"], "created_at": row["evaluated_at"]}

@@ -2,7 +2,7 @@
 
 import os
 import tarfile
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -31,18 +31,14 @@ def write_folder(folder: Path, members: Members) -> None:
     with closing(members):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MANIFEST).unlink(missing_ok=True)
-        _write(folder, filter(None, members))
-
-
-def _write(folder: Path, members: Iterable[Member]) -> None:
-    for member in members:
-        path = folder / member.name
-        if _named_by_content(member.name) and path.is_file() and path.stat().st_size == len(member.content):
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name[:100]}.new")
-        draft.write_bytes(member.content)
-        os.replace(draft, path)
+        for member in filter(None, members):
+            path = folder / member.name
+            if _named_by_content(member.name) and path.is_file() and path.stat().st_size == len(member.content):
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = path.with_name(f".{path.name[:100]}.new")
+            draft.write_bytes(member.content)
+            os.replace(draft, path)
 
 
 def tar_stream(members: Members) -> Generator[bytes, None, None]:

@@ -28,8 +28,9 @@ from ..blobs import Blobs
 from ..catalog import Catalog
 from ..errors import NotFound, StorageFailed
 from .archive import FORMAT, MANIFEST, Member, Members
+from .columns import INPUTS, TABLES
 from .saved import VERSIONS, SavedRows
-from .tables import INPUTS, TABLES, Row, to_parquet
+from .tables import Row, to_parquet
 
 _log = logging.getLogger("tenshot.index")
 _SUFFIXES = {
@@ -96,34 +97,23 @@ def predictor_name(sha256: str) -> str:
 
 
 def _whole(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
-    app, dim = rows.app, rows.app["dim"]
-    files: dict[str, str] = {}
-    counts: dict[str, int] = {}
-    numbers: Counter[str] = Counter()
-
-    def table(name: str, found: list[Row]) -> Iterator[Member]:
-        for written, content in to_parquet(name, found, dim):
-            member = Member(f"{name}/{numbers[name]:06d}.parquet", content)
-            numbers[name] += 1
-            files[member.name] = hashlib.sha256(content).hexdigest()
-            counts[name] = counts.get(name, 0) + len(written)
-            yield member
-
+    app, files = rows.app, dict[str, str]()
+    counts, numbers = Counter[str](), Counter[str]()
     written: set[str] = set()
-    for shard, _ in rows.inputs():
-        yield from table(INPUTS, shard)
-        for row in shard:
-            if row["sha256"] and row["sha256"] not in written and (content := _picture(blobs, row)) is not None:
-                written.add(row["sha256"])
-                yield Member(image_name(row), content)
-    for name in TABLES:
-        for part in rows.table(name):
-            found = [row for row in part if name != VERSIONS or _is_there(row, blobs)]
-            yield from table(name, found)
-            for row in found if name == VERSIONS else ():
-                if (sha256 := row["predictor_sha256"]) and sha256 not in written:
+    for table in (INPUTS, *TABLES):
+        for part in rows.parts(table):
+            found = [row for row in part if table != VERSIONS or _is_there(row, blobs)]
+            for some, content in to_parquet(table, found, app["dim"]):
+                name = f"{table}/{numbers[table]:06d}.parquet"
+                files[name] = hashlib.sha256(content).hexdigest()
+                numbers[table] += 1
+                counts[table] += len(some)
+                yield Member(name, content)
+            for row in found:
+                sha256 = row.get("sha256") or row.get("predictor_sha256")
+                if sha256 and sha256 not in written and (blob := _content(blobs, sha256)) is not None:
                     written.add(sha256)
-                    yield Member(predictor_name(sha256), blobs.get(sha256))
+                    yield Member(predictor_name(sha256) if table == VERSIONS else image_name(row), blob)
     manifest = {
         "format": FORMAT,
         "export": uuid4().hex,
@@ -139,11 +129,11 @@ def _whole(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
 
 
 def _coco(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
-    concepts = [row for part in rows.table("concepts") for row in part]
+    concepts = [row for part in rows.parts("concepts") for row in part]
     numbers = {row["id"]: number for number, row in enumerate(concepts, 1)}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for row, labels, content in _pictures(rows, blobs):
+    for row, content in _pictures(rows, blobs):
         name = f"images/{_file(row)}"
         width, height = _size(content)
         image: dict[str, Any] = {
@@ -152,7 +142,7 @@ def _coco(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
             "width": width,
             "height": height,
             "date_captured": row["created_at"].isoformat(),
-            "neg_category_ids": [numbers[concept] for concept, value in labels.items() if not value],
+            "neg_category_ids": [numbers[concept] for concept, value in row["labels"].items() if not value],
             "input_id": row["id"],
         }
         for given in ("metadata", "crop"):
@@ -163,7 +153,7 @@ def _coco(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
         if row["longitude"] is not None:
             image["geo"] = [row["longitude"], row["latitude"]]
         images.append(image)
-        for concept, value in labels.items():
+        for concept, value in row["labels"].items():
             if value:
                 annotation = {"id": len(annotations) + 1, "image_id": image["id"], "category_id": numbers[concept]}
                 annotations.append(annotation)
@@ -175,8 +165,8 @@ def _coco(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
 
 
 def _imagefolder(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
-    for row, labels, content in _pictures(rows, blobs):
-        shown = [concept for concept, value in labels.items() if value]
+    for row, content in _pictures(rows, blobs):
+        shown = [concept for concept, value in row["labels"].items() if value]
         for folder in [f"{_plain(concept)}/" for concept in shown] or [""]:
             yield Member(folder + _file(row), content)
 
@@ -185,25 +175,25 @@ def _csv(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
     table = io.StringIO()
     lines = csv.writer(table)
     lines.writerow(["file", "id", "concept", "value"])
-    for row, labels, content in _pictures(rows, blobs):
+    for row, content in _pictures(rows, blobs):
         name = f"images/{_file(row)}"
-        for concept, value in labels.items() or [("", True)]:
+        for concept, value in row["labels"].items() or [("", True)]:
             lines.writerow([name, row["id"], concept, "yes" if value else "no"])
         yield Member(name, content)
     yield Member("labels.csv", table.getvalue().encode())
 
 
-def _pictures(rows: SavedRows, blobs: Blobs) -> Iterator[tuple[Row, Mapping[str, bool], bytes]]:
-    """Every input that has a picture, its labels, and the picture's file."""
-    for shard, labels in rows.inputs():
-        for row in shard:
-            if row["sha256"] and (content := _picture(blobs, row)) is not None:
-                yield row, labels.get(row["key"], {}), content
+def _pictures(rows: SavedRows, blobs: Blobs) -> Iterator[tuple[Row, bytes]]:
+    """Every input that has a picture, and the picture's file."""
+    for part in rows.parts(INPUTS):
+        for row in part:
+            if row["sha256"] and (content := _content(blobs, row["sha256"])) is not None:
+                yield row, content
 
 
-def _picture(blobs: Blobs, row: Row) -> bytes | None:
+def _content(blobs: Blobs, sha256: str) -> bytes | None:
     try:
-        return blobs.get(row["sha256"])
+        return blobs.get(sha256)
     except NotFound:
         return None  # lost; `doctor` tells which
 

@@ -11,7 +11,7 @@ a JSON document takes ten times its size while it is read, a predictor three tim
 import hashlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,12 +24,16 @@ from ..deletion import Deletion
 from ..errors import BadArchive, BadVector, StorageFailed, StoreBusy
 from ..intake import check_id, check_vectors
 from ..records import AppRecord
+from .columns import INPUTS, TABLES
 from .exporting import image_name, predictor_name
 from .manifest import Manifest, manifest_of
 from .predictors import checked_predictor
 from .rows import RowChecks
 from .source import Archive
-from .tables import INPUTS, TABLES, Row, from_parquet
+from .tables import Row, from_parquet
+
+Progress = Callable[[int, int], None]
+"""Is told how many inputs are there, and of how many."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,9 @@ class Imported:
 
 
 def import_app(
-    catalog: Catalog,
-    blobs: Blobs,
-    archive: Archive,
-    name: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    catalog: Catalog, blobs: Blobs, archive: Archive, name: str | None = None, progress: Progress | None = None
 ) -> Imported:
-    """Makes the app, with all that it had. progress is called with how many inputs are there, and of how many.
+    """Makes the app, with all that it had.
 
     One import at a time. Raises AppExists or BadArchive, and then there is nothing of it; what is ended from outside,
     or by StoreBusy where others write for minutes, goes on when it is tried again.
@@ -59,7 +59,7 @@ def import_app(
     manifest = manifest_of(archive, [record.recipe for record in catalog.apps.list()])
     name = manifest.name if name is None else check_id(name, "app name")
     filling = catalog.transfers.begin(
-        manifest.id, name, manifest.digest, recipe=manifest.recipe, created_at=manifest.created_at
+        manifest.id, name, archive.digest, recipe=manifest.recipe, created_at=manifest.created_at
     )
     try:
         return _Import(catalog, blobs, archive, manifest, filling).run(name, progress)
@@ -86,7 +86,7 @@ class _Import:
     def __post_init__(self) -> None:
         self.checks = RowChecks(self.manifest.dim, self.manifest.seq)
 
-    def run(self, name: str, progress: Callable[[int, int], None] | None) -> Imported:
+    def run(self, name: str, progress: Progress | None) -> Imported:
         old, new, added = self._inputs(progress)
         keys = KeyMap.of(old, new)
         # What was written of the others is little beside pictures, and written again.
@@ -101,7 +101,7 @@ class _Import:
         record = self.filling.finish(name, seq=self.manifest.seq, teach_from_feedback=self.manifest.teach_from_feedback)
         return Imported(record, added, len(old) - added, self.lost)
 
-    def _inputs(self, progress: Callable[[int, int], None] | None) -> "tuple[array[int], array[int], int]":
+    def _inputs(self, progress: Progress | None) -> "tuple[array[int], array[int], int]":
         """Their numbers where they come from, and here; how many were not there yet."""
         total = self.manifest.counts.get(INPUTS, 0)
         old, new, added = array("q"), array("q"), 0
@@ -123,9 +123,7 @@ class _Import:
     def _batches(self, table: str) -> Iterator[list[Row]]:
         """Checked rows, some at a time."""
         for file in self.manifest.files_of(table):
-            content = self.archive.read(file)
-            if hashlib.sha256(content).hexdigest() != self.manifest.files[file]:
-                raise BadArchive(f"{file} is not what was exported")
+            content = self.archive.read_exported(file, self.manifest.files[file])
             for batch in from_parquet(table, content, self.manifest.dim):
                 for row in batch:
                     self.checks.check(table, row)
@@ -139,7 +137,7 @@ class _Import:
         if not rows:
             return {}
         hashes = [row["sha256"] for row in rows if row["sha256"] is not None]
-        try:
+        with self._kept_or_deleted(hashes):
             types = [None if row["sha256"] is None or self._is_lost(row) else self._keep(row) for row in rows]
             with self.blobs.kept():
                 stored = []
@@ -150,16 +148,11 @@ class _Import:
                     sha256 = row["sha256"] if media_type else None
                     stored.append({**row, "sha256": sha256, "media_type": media_type})
                 return self.filling.add_inputs(stored)
-        except BaseException:
-            self.blobs.delete_unused(hashes, self.catalog.unused_blobs)
-            raise
 
     def _keep(self, row: Row) -> str:
         """The picture's type, when it is kept."""
-        name, sha256 = image_name(row), row["sha256"]
-        content = self.archive.read(name)
-        if hashlib.sha256(content).hexdigest() != sha256:
-            raise BadArchive(f"{name} is not what was exported")
+        name = image_name(row)
+        content = self.archive.read_exported(name, row["sha256"])
         try:
             media_type = sniffed_type(content)
         except ImageError as error:
@@ -173,14 +166,22 @@ class _Import:
             if sha256 is None:
                 self.filling.add("model_versions", [row], keys)
                 continue
-            content = self.archive.read(predictor_name(sha256))
-            if hashlib.sha256(content).hexdigest() != sha256:
-                raise BadArchive(f"{predictor_name(sha256)} is not what was exported")
+            content = self.archive.read_exported(predictor_name(sha256), sha256)
             predictor = checked_predictor(content, self.manifest.dim, row["concept_ids"])
             moved = replace(predictor, keys=keys(predictor.keys)).to_bytes()
-            with self.blobs.kept():
-                row["predictor_sha256"] = self.blobs.put(moved)
-                self.filling.add("model_versions", [row], keys)
+            new = hashlib.sha256(moved).hexdigest()
+            with self._kept_or_deleted([new]), self.blobs.kept():
+                self.blobs.put(moved)
+                self.filling.add("model_versions", [row | {"predictor_sha256": new}], keys)
+
+    @contextmanager
+    def _kept_or_deleted(self, hashes: Sequence[str]) -> Iterator[None]:
+        """Whatever fails meanwhile, what was put of these and is named by no row goes."""
+        try:
+            yield
+        except BaseException:
+            self.blobs.delete_unused(hashes, self.catalog.unused_blobs)
+            raise
 
 
 def _check_vectors(rows: Sequence[Row], dim: int) -> None:

@@ -12,13 +12,12 @@ from ..errors import BadArchive, BadRequest
 from ..files import is_app_id
 from ..intake import check_id
 from .archive import FORMAT
+from .columns import COLUMNS, HASH, SEQ, TRUTH, check_recipe, whole
 from .plain import one_line
 from .source import Archive
-from .tables import INPUTS, TABLES
-from .values import MOST_SEQ, check_hash, check_recipe, whole
 
 _FILE = re.compile(r"([a-z_]+)/[0-9]{6,9}\.parquet")
-_MOST_ROWS = 1 << 40
+_ROWS = whole(0, 1 << 40)
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,6 @@ class Manifest:
     """None: it names none that could be an app's."""
     name: str
     recipe: Mapping[str, Any]
-    dim: int
     seq: int
     teach_from_feedback: bool
     created_at: datetime
@@ -37,8 +35,10 @@ class Manifest:
     """Table -> rows."""
     files: Mapping[str, str]
     """Name -> SHA-256."""
-    digest: str
-    """SHA-256 of all this: the same for the same archive only."""
+
+    @property
+    def dim(self) -> int:
+        return int(self.recipe["dim"])
 
     def files_of(self, table: str) -> Sequence[str]:
         """In their order."""
@@ -52,22 +52,21 @@ def manifest_of(archive: Archive, recipes: Sequence[Mapping[str, Any]]) -> Manif
         raise BadArchive(f"{archive.path} has the format {content.get('format')!r}; this tenshot knows {FORMAT}")
     try:
         app, counts, files = content["app"], content["counts"], content["files"]
-        for part in (app, counts, files):
-            if not isinstance(part, dict):
-                raise ValueError("app, counts and files are objects")
-        _check_recipe(app["recipe"], app["dim"], recipes)
-        whole(0, MOST_SEQ)(app["seq"])
-        if not isinstance(app["teach_from_feedback"], bool):
-            raise ValueError("teach_from_feedback is true or false")
+        if not all(isinstance(part, dict) for part in (app, counts, files)):
+            raise ValueError("app, counts and files are objects")
+        _check_recipe(app["recipe"], recipes)
+        if app["dim"] != app["recipe"]["dim"]:
+            raise ValueError(f"the recipe is of {app['recipe']['dim']} dimensions, and the app of {app['dim']}")
+        for name, column in (("seq", SEQ), ("teach_from_feedback", TRUTH)):
+            column.check(app[name], name)
         for table, count in counts.items():
             _check_table(table)
-            whole(0, _MOST_ROWS)(count)
+            _ROWS.check(count, table)
         for name, sha256 in files.items():
-            matched = _FILE.fullmatch(name)
-            if not matched:
+            if not (matched := _FILE.fullmatch(name)):
                 raise ValueError(f"{name[:100]!r} is no file of a table")
             _check_table(matched[1])
-            check_hash(sha256)
+            HASH.check(sha256, name)
         created_at = datetime.fromisoformat(app["created_at"])
         if created_at.tzinfo is None or created_at.year < 1970:
             raise ValueError("created_at needs a time zone, and a year from 1970 on")
@@ -75,22 +74,20 @@ def manifest_of(archive: Archive, recipes: Sequence[Mapping[str, Any]]) -> Manif
             id=app["id"] if is_app_id(app["id"]) else None,
             name=check_id(app["name"], "app name"),
             recipe=app["recipe"],
-            dim=app["dim"],
             seq=app["seq"],
             teach_from_feedback=app["teach_from_feedback"],
             created_at=created_at.astimezone(UTC),
             counts=counts,
             files=files,
-            digest=archive.digest,
         )
     except (BadRequest, WorkflowError, KeyError, TypeError, ValueError, OverflowError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else one_line(error)
         raise BadArchive(f"the manifest of {archive.path} is wrong: {reason}") from error
 
 
-def _check_recipe(recipe: Any, dim: Any, recipes: Sequence[Mapping[str, Any]]) -> None:
+def _check_recipe(recipe: Any, recipes: Sequence[Mapping[str, Any]]) -> None:
     """A recipe says which weights are loaded, from where: it is one that this tenshot makes itself, or has made."""
-    check_recipe(recipe, dim)
+    check_recipe(recipe)
     workflow = recipe["workflow"]
     if recipe in recipes:
         return
@@ -99,12 +96,12 @@ def _check_recipe(recipe: Any, dim: Any, recipes: Sequence[Mapping[str, Any]]) -
             f"its base workflow {workflow[:200]!r} names a file or a repository: if you trust it, make any app with it "
             f"first"
         )
-    if recipe != (own := asdict(recipe_of(workflow, dim=dim))):
+    if recipe != (own := asdict(recipe_of(workflow, dim=recipe["dim"]))):
         raise ValueError(
             f"its base workflow {workflow!r} is not the one that is here, {own['model']}, {own['weights']}"
         )
 
 
 def _check_table(name: str) -> None:
-    if name != INPUTS and name not in TABLES:
+    if name not in COLUMNS:
         raise ValueError(f"there is no table {name[:100]!r}")

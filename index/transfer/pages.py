@@ -1,20 +1,21 @@
 """How much a Parquet file unpacks to, told before anything is: by its footer and the header of each page.
 
 Arrow makes room for what these claim, repeats a dictionary's value or a run as often as they say, and some footers end
-the process (a column whose statistics are not of its type). So they are read here first (Apache Parquet's
+the process (statistics or sizes that are not of their column's type). So they are read here first (Apache Parquet's
 `parquet.thrift`, in Thrift's compact protocol), and a file goes to Arrow only if all of its pages are of the kind that
-tenshot writes, and hold no more values than the file has rows.
+tenshot writes, and hold no more values than the file has rows. Nor is Arrow asked what a footer says of its columns:
+that alone ends the process for some.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import BadArchive
 
 MOST_UNPACKED = 1 << 29
 """Bytes of a file, and of all values that are read from it."""
+MOST_FOOTER = 1 << 20
 _MOST_PAGE = 1 << 27
-_MOST_FOOTER = 1 << 20
 _MAGIC = b"PAR1"
 _DATA, _DICTIONARY = 0, 2
 """Kinds of pages."""
@@ -22,6 +23,9 @@ _ENCODINGS = {0, 2, 8}
 """PLAIN, PLAIN_DICTIONARY and RLE_DICTIONARY."""
 _MOST_DEPTH = 10
 _WRITER = b"parquet-cpp-arrow"
+
+Struct = dict[int, Any]
+"""Fields by their numbers."""
 
 
 def check_pages(content: bytes, columns: Mapping[str, tuple[int, int]], most_rows: int) -> None:
@@ -31,157 +35,157 @@ def check_pages(content: bytes, columns: Mapping[str, tuple[int, int]], most_row
     """
     length = int.from_bytes(content[-8:-4], "little")
     start = len(content) - 8 - length
-    if content[:4] != _MAGIC or content[-4:] != _MAGIC or start < 4 or length > _MOST_FOOTER:
+    if content[:4] != _MAGIC or content[-4:] != _MAGIC or start < 4 or length > MOST_FOOTER:
         raise BadArchive("it is no Parquet file")
-    footer, _ = _struct(content, start, len(content) - 8)
-    groups = _structs(footer.get(4))
-    rows = [_whole(group.get(3)) for group in groups]
-    if sum(rows) != footer.get(3) or sum(rows) > most_rows:
-        raise BadArchive(f"it has {footer.get(3)} rows, not as many as its parts, or more than {most_rows}")
+    footer = _Headers(content, start, len(content) - 8).struct()
     # A version of another maker might mean other places; 8 is what an encrypted one has.
-    if not _bytes(footer.get(6)).startswith(_WRITER) or 8 in footer:
+    if not _field(footer, 6, bytes).startswith(_WRITER) or 8 in footer:
         raise BadArchive("it was not written by tenshot")
-    unpacked = 0
-    for group, count in zip(groups, rows, strict=True):
-        for chunk in _structs(group.get(1)):
-            unpacked += _unpacked(content, start, chunk, columns, count)
+    groups = [(_count(group, 3), _structs(group, 1)) for group in _structs(footer, 4)]
+    rows = _count(footer, 3)
+    if rows != sum(count for count, _ in groups) or rows > most_rows:
+        raise BadArchive(f"it has {rows} rows, not as many as its parts, or more than {most_rows}")
+    paths, unpacked = _paths(_structs(footer, 2)), 0
+    for count, chunks in groups:
+        if len(chunks) != len(paths):
+            raise BadArchive("a part of it has other columns than its schema")
+        for path, chunk in zip(paths, chunks, strict=True):
+            if path in columns:
+                unpacked += _unpacked(content, start, path, chunk, *columns[path], count)
     if unpacked > MOST_UNPACKED:
         raise BadArchive(f"it unpacks to {unpacked} bytes, more than {MOST_UNPACKED}")
 
 
-def _unpacked(
-    content: bytes, footer: int, chunk: dict[int, Any], columns: Mapping[str, tuple[int, int]], rows: int
-) -> int:
-    """Bytes of all pages of a column chunk; footer: where that begins."""
-    column = chunk.get(3)
-    if not isinstance(column, dict) or chunk.keys() & {1, 8, 9}:
+def _paths(schema: Sequence[Struct]) -> list[str]:
+    """Of its columns, in the order of their chunks: Arrow doesn't go by the paths that these name themselves."""
+    paths, parents = list[str](), list[list[Any]]()
+    for element in schema[1:]:
+        parents.append([_field(element, 4, bytes).decode(errors="replace"), _count(element, 5) if 5 in element else 0])
+        if parents[-1][1] == 0:
+            paths.append(".".join(name for name, _ in parents))
+        while parents and parents[-1][1] == 0:
+            parents.pop()
+            if parents:
+                parents[-1][1] -= 1
+    return paths
+
+
+def _unpacked(content: bytes, footer: int, path: str, chunk: Struct, kind: int, values_of_row: int, rows: int) -> int:
+    """Bytes of all pages of a column's chunk; footer: where that begins."""
+    if chunk.keys() & {1, 8, 9}:
         raise BadArchive("a column is elsewhere, or encrypted")
-    path = b".".join(_bytes(part) for part in _list(column.get(3))).decode(errors="replace")
-    if path not in columns:
-        return 0
-    kind, values_of_row = columns[path]
-    place, packed, values = (_whole(column.get(field)) for field in (9, 7, 5))
-    if 0 < (dictionary := _whole(column.get(11, 0))) < place:
+    column = _field(chunk, 3, dict)
+    place, packed, values = (_count(column, field) for field in (9, 7, 5))
+    if 11 in column and 0 < (dictionary := _count(column, 11)) < place:
         place = dictionary
-    if column.get(1) != kind or not 4 <= place <= place + packed <= footer or values > values_of_row * rows:
+    if column.get(1) != kind or not 4 <= place <= place + packed <= footer:
         raise BadArchive(f"the column {path} is not where its footer says, or not what")
-    unpacked, counted = _pages(content, place, place + packed)
-    if counted > values_of_row * rows:
-        raise BadArchive(f"the column {path} has {counted} values, more than it has rows for")
+    unpacked, counted = _pages(_Headers(content, place, place + packed))
+    if max(values, counted) > values_of_row * rows:
+        raise BadArchive(f"the column {path} has {max(values, counted)} values, more than it has rows for")
     return unpacked
 
 
-def _pages(content: bytes, place: int, end: int) -> tuple[int, int]:
+def _pages(headers: "_Headers") -> tuple[int, int]:
     """Bytes of some pages, one behind the other, and how many values their data pages have."""
     unpacked = values = 0
-    while place < end:
-        header, place = _struct(content, place, end)
-        kind, size, packed = (_whole(header.get(field)) for field in (1, 2, 3))
-        page = header.get(5 if kind == _DATA else 7)
-        if kind not in (_DATA, _DICTIONARY) or not isinstance(page, dict):
+    while headers.place < headers.end:
+        header = headers.struct()
+        kind, size, packed = (_count(header, field) for field in (1, 2, 3))
+        if kind not in (_DATA, _DICTIONARY):
             raise BadArchive("it has pages that tenshot doesn't write")
-        count, encoding = _whole(page.get(1)), page.get(2)
-        if size > _MOST_PAGE or packed > end - place:
+        page = _field(header, 5 if kind == _DATA else 7, dict)
+        count, encoding = _count(page, 1), page.get(2)
+        if size > _MOST_PAGE:
             raise BadArchive(f"a page claims {size} bytes in {packed}")
         # A dictionary's values have four bytes at least.
         if encoding not in _ENCODINGS or (kind == _DICTIONARY and (encoding == 8 or 4 * count > size)):
             raise BadArchive("a page is encoded as tenshot doesn't")
+        headers.take(packed)
         values += count if kind == _DATA else 0
         unpacked += size
-        place += packed
     return unpacked, values
 
 
-def _whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise BadArchive("its headers lack a number")
+def _field(struct: Struct, number: int, kind: type) -> Any:
+    """Raises BadArchive for one that is not there, or of another type."""
+    value = struct.get(number)
+    if type(value) is not kind:
+        raise BadArchive("its headers lack a number, a text or a list")
     return value
 
 
-def _bytes(value: Any) -> bytes:
-    if not isinstance(value, bytes):
-        raise BadArchive("its headers lack a text")
+def _count(struct: Struct, number: int) -> int:
+    value: int = _field(struct, number, int)
+    if value < 0:
+        raise BadArchive("its headers have a number below zero")
     return value
 
 
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise BadArchive("its headers lack a list")
-    return value
-
-
-def _structs(value: Any) -> list[dict[int, Any]]:
-    if not all(isinstance(one, dict) for one in _list(value)):
+def _structs(struct: Struct, number: int) -> list[Struct]:
+    items: list[Struct] = _field(struct, number, list)
+    if not all(isinstance(item, dict) for item in items):
         raise BadArchive("its headers have a list of something else")
-    return _list(value)
+    return items
 
 
-def _struct(content: bytes, place: int, end: int, depth: int = 0) -> tuple[dict[int, Any], int]:
-    """The fields of a struct by their numbers, and where it ends."""
-    fields: dict[int, Any] = {}
-    field = 0
-    while True:
-        head, place = _byte(content, place, end)
-        if head == 0:
-            return fields, place
-        if head >> 4:
-            field += head >> 4
-        else:
-            field, place = _zigzag(content, place, end)
-        if (kind := head & 0xF) in (1, 2):  # true, false
-            fields[field] = kind == 1
-        else:
-            fields[field], place = _value(content, place, end, kind, depth + 1)
+class _Headers:
+    """What stands between two places of a file, read one behind the other. All raise BadArchive."""
 
+    def __init__(self, content: bytes, place: int, end: int) -> None:
+        self._content, self.place, self.end = content, place, end
 
-def _value(content: bytes, place: int, end: int, kind: int, depth: int) -> tuple[Any, int]:
-    if depth > _MOST_DEPTH:
-        raise BadArchive("its headers are too deep")
-    match kind:
-        case 1 | 2 | 3:  # in a list, truth has a byte
-            return _byte(content, place, end)
-        case 4 | 5 | 6:
-            return _zigzag(content, place, end)
-        case 7:
-            return None, place + 8
-        case 8:
-            length, place = _varint(content, place, end)
-            if length > end - place:
-                raise BadArchive("its headers are cut off")
-            return content[place : place + length], place + length
-        case 9 | 10:
-            head, place = _byte(content, place, end)
-            length = head >> 4
-            if length == 15:
-                length, place = _varint(content, place, end)
-            if length > end - place:
-                raise BadArchive("its headers are cut off")
-            items = []
-            for _ in range(length):
-                item, place = _value(content, place, end, head & 0xF, depth + 1)
-                items.append(item)
-            return items, place
-        case 12:
-            return _struct(content, place, end, depth)
-    raise BadArchive("its headers have what none has")
+    def take(self, length: int) -> bytes:
+        start = self.place
+        if length > self.end - start:
+            raise BadArchive("it is cut off, or its headers are")
+        self.place += length
+        return self._content[start : self.place]
 
+    def struct(self, depth: int = 0) -> Struct:
+        fields: Struct = {}
+        field = 0
+        while head := self._byte():
+            field = field + (head >> 4) if head >> 4 else self._zigzag()
+            kind = head & 0xF
+            # Truth stands in the head itself.
+            fields[field] = kind == 1 if kind in (1, 2) else self._value(kind, depth + 1)
+        return fields
 
-def _zigzag(content: bytes, place: int, end: int) -> tuple[int, int]:
-    number, place = _varint(content, place, end)
-    return (number >> 1) ^ -(number & 1), place
+    def _value(self, kind: int, depth: int) -> Any:
+        if depth > _MOST_DEPTH:
+            raise BadArchive("its headers are too deep")
+        match kind:
+            case 1 | 2 | 3:  # in a list, truth has a byte
+                return self._byte()
+            case 4 | 5 | 6:
+                return self._zigzag()
+            case 7:
+                return self.take(8)
+            case 8:
+                return self.take(self._varint())
+            case 9 | 10:
+                head = self._byte()
+                length = head >> 4 if head >> 4 < 15 else self._varint()
+                if length > self.end - self.place:
+                    raise BadArchive("its headers are cut off")
+                return [self._value(head & 0xF, depth + 1) for _ in range(length)]
+            case 12:
+                return self.struct(depth)
+        raise BadArchive("its headers have what none has")
 
+    def _byte(self) -> int:
+        return self.take(1)[0]
 
-def _varint(content: bytes, place: int, end: int) -> tuple[int, int]:
-    number = 0
-    for shift in range(0, 70, 7):
-        byte, place = _byte(content, place, end)
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, place
-    raise BadArchive("its headers have a number without an end")
+    def _zigzag(self) -> int:
+        number = self._varint()
+        return (number >> 1) ^ -(number & 1)
 
-
-def _byte(content: bytes, place: int, end: int) -> tuple[int, int]:
-    if place >= end:
-        raise BadArchive("its headers are cut off")
-    return content[place], place + 1
+    def _varint(self) -> int:
+        number = 0
+        for shift in range(0, 70, 7):
+            byte = self._byte()
+            number |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return number
+        raise BadArchive("its headers have a number without an end")

@@ -2,12 +2,13 @@
 
 import logging
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, Any
+from collections.abc import Iterator, Sequence
+from typing import IO
 
 from ..catalog.transfers import AppRows
 from ..errors import NotSupported, StorageFailed
-from .tables import INPUTS, TABLES, Row, check_readable
+from .columns import INPUTS, TABLES
+from .tables import Row, check_readable
 
 _log = logging.getLogger("tenshot.index")
 VERSIONS = "model_versions"
@@ -30,17 +31,19 @@ class SavedRows:
         """Of the pictures and predictors that it names."""
 
     def fill(self, rows: AppRows, *, whole: bool) -> Iterator[None]:
-        """A part at each step. whole: every table, and vectors; else inputs with their labels, and concepts.
+        """A part at each step. whole: every table, and vectors; else concepts, and inputs with their `labels`, which
+        are concept id -> yes or no.
 
         Raises StorageFailed, and NotSupported for what no import would take.
         """
         self.app = rows.app
         for shard in rows.inputs(_SHARD, vectors=whole):
-            labels = {} if whole else rows.labels_of([row["key"] for row in shard])
             if whole:
                 check_readable(INPUTS, shard)
-            self._save(INPUTS, (shard, labels))
-            self.hashes.update(row["sha256"] for row in shard if row["sha256"])
+            else:
+                labels = rows.labels_of([row["key"] for row in shard])
+                shard = [row | {"labels": labels.get(row["key"], {})} for row in shard]
+            self._save(INPUTS, shard)
             yield
         for name in TABLES if whole else ("concepts",):
             for part in rows.table(name, _ROWS):
@@ -48,29 +51,22 @@ class SavedRows:
                     part = [_without_large_evaluation(row) for row in part]
                 check_readable(name, part)
                 self._save(name, part)
-                if name == VERSIONS:
-                    self.hashes.update(row["predictor_sha256"] for row in part if row["predictor_sha256"])
                 yield
 
-    def inputs(self) -> Iterator[tuple[list[Row], Mapping[int, Mapping[str, bool]]]]:
-        """In the order of their making, and labels by input key: concept id -> yes or no."""
-        yield from self._load(INPUTS)
+    def parts(self, table: str) -> Iterator[list[Row]]:
+        """Its rows, in the order of their making."""
+        for start in self._parts.get(table, ()):
+            self._file.seek(start)
+            yield pickle.load(self._file)
 
-    def table(self, name: str) -> Iterator[list[Row]]:
-        yield from self._load(name)
-
-    def _save(self, table: str, part: Sequence[Any]) -> None:
+    def _save(self, table: str, part: Sequence[Row]) -> None:
+        self.hashes.update(filter(None, (row.get("sha256") or row.get("predictor_sha256") for row in part)))
         self._parts.setdefault(table, []).append(self._file.tell())
         try:
             pickle.dump(part, self._file, pickle.HIGHEST_PROTOCOL)
             self._file.flush()
         except OSError as error:
             raise StorageFailed(f"there is no room for an export: {error.strerror or error}") from error
-
-    def _load(self, table: str) -> Iterator[Any]:
-        for start in self._parts.get(table, ()):
-            self._file.seek(start)
-            yield pickle.load(self._file)
 
 
 def _without_large_evaluation(version: Row) -> Row:

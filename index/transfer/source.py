@@ -8,7 +8,6 @@ import hashlib
 import os
 import tarfile
 from pathlib import Path, PurePosixPath
-from types import TracebackType
 from typing import IO, Any, Self
 
 from ..errors import BadArchive
@@ -16,7 +15,7 @@ from ..files import open_regular
 from .archive import MANIFEST
 from .plain import one_line, read_json
 
-MOST_FILE = 1 << 29
+_MOST_FILE = 1 << 29
 """Bytes of a table, a picture or a predictor."""
 _MOST_MANIFEST = 1 << 24
 _MOST_HEADER = 1 << 16
@@ -34,14 +33,13 @@ class Archive:
     def __init__(self, source: Path | IO[bytes]) -> None:
         """source: where it lies, or an opened tar that can seek. Raises BadArchive for what is not whole."""
         self.path = source if isinstance(source, Path) else Path("the tar")
-        self._tar: IO[bytes] | None = None
+        self._tar: IO[bytes] | None = None if isinstance(source, Path) else source
         self._own = isinstance(source, Path)
-        self._members: dict[str, tuple[int, int]] = {}
         try:
-            if not isinstance(source, Path) or not source.is_dir():
-                self._tar = open_regular(source) if isinstance(source, Path) else source
-                self._members = _members(self._tar)
-            content = self.read(MANIFEST, _MOST_MANIFEST)
+            if isinstance(source, Path) and not source.is_dir():
+                self._tar = open_regular(source)
+            self._members = _members(self._tar) if self._tar else {}
+            content = self._read(MANIFEST, _MOST_MANIFEST)
             self.digest = hashlib.sha256(content).hexdigest()
             """SHA-256 of the manifest, which names every table by its own: of two archives of one digest all rows are
             the same, and so are all pictures, which the rows name by theirs."""
@@ -49,35 +47,36 @@ class Archive:
             if not isinstance(self.manifest, dict):
                 raise BadArchive(f"{MANIFEST} is no manifest")
         except (BadArchive, OSError, ValueError) as error:
-            self.close()
+            self._close()
             raise BadArchive(f"{self.path} is no whole export of tenshot: {one_line(error)}") from error
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def __exit__(self, *_: object) -> None:
+        self._close()
 
     def __contains__(self, name: str) -> bool:
         return name in self._members if self._tar else os.path.lexists(self.path / name)
 
-    def read(self, name: str, most: int = MOST_FILE) -> bytes:
-        """Raises BadArchive for a file that isn't there, is none, or has more bytes."""
+    def read_exported(self, name: str, sha256: str) -> bytes:
+        """What was exported as a file. Raises BadArchive where it isn't there, is none, too long, or other content."""
+        content = self._read(name, _MOST_FILE)
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise BadArchive(f"{name} is not what was exported")
+        return content
+
+    def _read(self, name: str, most: int) -> bytes:
         if self._tar is None:
-            return _read(open_inside(self.path, name), name, most)
+            with open_inside(self.path, name) as file:
+                return _content(file, name, os.fstat(file.fileno()).st_size, most)
         if name not in self._members:
             raise BadArchive(f"it has no {name}")
         place, size = self._members[name]
-        _check_size(name, size, most)
         self._tar.seek(place)
-        content = self._tar.read(size)
-        if len(content) != size:
-            raise BadArchive(f"{name} is cut off")
-        return content
+        return _content(self._tar, name, size, most)
 
-    def close(self) -> None:
+    def _close(self) -> None:
         if self._tar and self._own:
             self._tar.close()
 
@@ -90,7 +89,7 @@ def is_archive(path: Path) -> bool:
         with open_regular(path) as file:
             tarfile.TarInfo.frombuf(file.read(_BLOCK), "utf-8", "surrogateescape")
             return True
-    except (OSError, BadArchive, tarfile.TarError):
+    except (OSError, tarfile.TarError):
         return False
 
 
@@ -102,8 +101,7 @@ def is_inside(folder: Path, path: Path) -> bool:
 def open_inside(folder: Path, name: str) -> IO[bytes]:
     """A regular file below a folder, wherever links lead to. Raises BadArchive."""
     try:
-        parts = PurePosixPath(name).parts
-        if not parts or ".." in parts or parts[0] == "/" or not is_inside(folder, folder / name):
+        if not _stays_inside(name) or not is_inside(folder, folder / name):
             raise BadArchive(f"{name!r} is outside of the archive")
         return open_regular(folder / name)
     except OSError as error:
@@ -112,21 +110,22 @@ def open_inside(folder: Path, name: str) -> IO[bytes]:
         raise BadArchive(f"can't read {name!r}: {error}") from error
 
 
-def _read(file: IO[bytes], name: str, most: int) -> bytes:
-    with file:
-        _check_size(name, os.fstat(file.fileno()).st_size, most)
-        try:
-            content = file.read(most + 1)
-        except OSError as error:
-            raise BadArchive(f"can't read {name}: {error}") from error
-    # It may have grown meanwhile.
-    _check_size(name, len(content), most)
-    return content
+def _stays_inside(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return bool(parts) and ".." not in parts and parts[0] != "/"
 
 
-def _check_size(name: str, size: int, most: int) -> None:
+def _content(file: IO[bytes], name: str, size: int, most: int) -> bytes:
+    """So many bytes of a file from where it is. Raises BadArchive."""
     if size > most:
         raise BadArchive(f"{name} has {size} bytes, more than {most}")
+    try:
+        content = file.read(size)
+    except OSError as error:
+        raise BadArchive(f"can't read {name}: {error}") from error
+    if len(content) != size:
+        raise BadArchive(f"{name} is cut off")
+    return content
 
 
 def _members(tar: IO[bytes]) -> dict[str, tuple[int, int]]:
@@ -149,8 +148,7 @@ def _members(tar: IO[bytes]) -> dict[str, tuple[int, int]]:
         if info.type in _EXTENDED:
             _check_extended(tar.read(size) if size <= _MOST_HEADER else None)
         elif info.type in _FILES:
-            parts = PurePosixPath(name).parts
-            if not parts or ".." in parts or parts[0] == "/":
+            if not _stays_inside(name):
                 raise BadArchive(f"{name!r} is outside of the archive")
             if name in members:
                 raise BadArchive(f"{name!r} is in it twice")

@@ -17,7 +17,7 @@ from tenshot.index.app import App
 from tenshot.index.errors import AppExists, BadArchive, NotSupported
 from tenshot.index.records import Geo, InputChange, LabelSource
 from tenshot.index.transfer import pages, plain, tables
-from tenshot.index.transfer.tables import TABLES
+from tenshot.index.transfer.columns import TABLES
 
 CONCEPTS = ("a", "b/c", "é")
 steps = st.lists(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from archives import DIM, Parts, bomb, hostile_npz, lived_in
@@ -259,6 +260,20 @@ def test_a_predictor_is_refused_with(new: Store, parts: Parts, case: str) -> Non
     assert "predictor" in refused(new, parts)
 
 
+@pytest.mark.parametrize(("column", "value"), [("model", "unheard of"), ("concept_ids", '["a", "b"]')])
+def test_a_version_that_is_refused_leaves_no_predictor(new: Store, parts: Parts, column: str, value: str) -> None:
+    """SQL tells that there is no such model, and no concept `b`, when the predictor is there already."""
+    name = "model_versions/000000.parquet"
+    row = next(row for row, one in enumerate(parts.table(name)["predictor_sha256"].to_pylist()) if one)
+    parts.set_cell(name, row, column, value)
+    if column == "concept_ids":
+        naming = dict.fromkeys(("labels", "label_events", "model_concepts", "thresholds"), "concept")
+        for table, its_concept in (naming | {"concepts": "id"}).items():
+            rows = parts.table(f"{table}/000000.parquet")
+            parts.set_table(f"{table}/000000.parquet", rows.filter(pc.not_equal(rows[its_concept], "b")))
+    assert "model_versions: there is no" in refused(new, parts)
+
+
 class Always:
     """In the place of a random draw."""
 
@@ -325,6 +340,18 @@ def test_a_footer_that_ends_the_process_in_arrow_never_gets_there(new: Store, pa
         changed += 1
         place = content.find(b"\x15\x0c\x19", place + 1)
     assert changed >= 3
+    parts.tables[name] = bytes(content)
+    assert "labels" in refused(new, parts)
+
+
+def test_a_column_is_looked_at_whatever_path_its_pages_are_said_to_have(new: Store, parts: Parts) -> None:
+    """Arrow goes by the order: texts under another path, said to be floats, would be read all the same."""
+    name = "labels/000000.parquet"
+    content = bytearray(parts.tables[name])
+    # ColumnMetaData has its type, its encodings, and then its path: field 3, a list of one text.
+    path = content.index(b"\x19\x18\x07concept", len(content) - 8 - int.from_bytes(content[-8:-4], "little"))
+    content[path + 3 : path + 10] = b"another"
+    content[content.rindex(b"\x15\x0c\x19", 0, path) + 1] = 0x08
     parts.tables[name] = bytes(content)
     assert "labels" in refused(new, parts)
 
