@@ -356,6 +356,8 @@ def _predictor(parts: Parts, draw: random.Random) -> None:
             made = hostile_npz(arrays, draw)
         case _:
             key = draw.choice(list(arrays))
+            if not isinstance(arrays[key], np.ndarray):  # by a mutation before
+                return
             arrays[key] = _changed_array(arrays[key], draw)
             out = io.BytesIO()
             np.savez(out, **arrays)
