@@ -27,6 +27,7 @@ _EXPANSION = 0.5
 _SAME = 0.999
 """A neighbour this near is the image itself, or a copy."""
 _CHUNK = 1024
+_CACHED = 64
 _REMEMBERED = 1024
 """Vectors that were asked about alone are asked about again, after each label: so many keep their prepared row."""
 
@@ -56,6 +57,18 @@ def in_chunks(
     if 0 < len(rows) <= _CHUNK:
         return do(rows)
     return np.concatenate([nothing, *(do(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK))])
+
+
+def _product(rows: NDArray[Number], matrix: FloatArray) -> NDArray[Number]:
+    """rows @ matrix, with the precision of the rows."""
+    if rows.dtype == matrix.dtype:
+        return np.asarray(rows @ matrix)
+    product = np.empty((len(rows), matrix.shape[1]), dtype=rows.dtype)
+    # So few columns at a time that what is widened stays in the processor's cache.
+    for start in range(0, matrix.shape[1], _CACHED):
+        columns = slice(start, start + _CACHED)
+        product[:, columns] = rows @ matrix[:, columns].astype(rows.dtype)
+    return product
 
 
 @dataclass(frozen=True)
@@ -93,7 +106,8 @@ class Smoothing:
 
     def damp(self, rows: FloatArray | NDArray[np.float64]) -> FloatArray:
         """(n, dim) unit length."""
-        return unit(np.asarray(rows + (rows @ self.directions.T * self.gains) @ self.directions, dtype=np.float32))
+        along = _product(rows, self.directions.T) * self.gains.astype(rows.dtype)
+        return unit(np.asarray(rows + _product(along, self.directions), dtype=np.float32))
 
     def smooth(self, rows: FloatArray) -> FloatArray:
         """(n, dim) unit length of prepared rows (n, dim); rows of zeros stay zeros."""
@@ -104,16 +118,27 @@ class Smoothing:
         return in_chunks(lambda some: self._smooth(some.astype(np.float64)), rows, rows[:0])
 
     def _smooth(self, some: FloatArray | NDArray[np.float64]) -> FloatArray:
-        rows: NDArray[np.floating[Any]] = self.damp(some).astype(some.dtype, copy=False)
-        near = rows @ self.neighbours.T
+        damped = self.damp(some)
+        rows: NDArray[np.floating[Any]] = damped.astype(some.dtype, copy=False)
+        neighbours = self._candidates(damped) if rows.dtype == np.float64 else self.neighbours
+        near = _product(rows, neighbours.T)
         near[near > _SAME] = 0
         # What the first that is left out has is taken off all, so that rounding at the edge doesn't matter.
         far = np.partition(near, -NEIGHBOURS - 1, axis=1)[:, [-NEIGHBOURS - 1]]
         weights = np.maximum(near - np.maximum(far, 0), 0)
         weights /= np.maximum(weights.sum(axis=1, keepdims=True), _TINY)
         near_any = np.flatnonzero(weights.any(axis=0))
-        drawn = weights[:, near_any] @ self.neighbours[near_any]
+        drawn = weights[:, near_any] @ neighbours[near_any]
         return unit(np.asarray(rows + _EXPANSION * drawn, dtype=np.float32))
+
+    def _candidates(self, rows: FloatArray) -> FloatArray:
+        """(k, dim): the neighbours that single precision can't tell from the nearest of a few damped rows (n, dim)."""
+        if len(rows) * NEIGHBOURS > len(self.neighbours):
+            return self.neighbours
+        near = rows @ self.neighbours.T
+        counted = np.where(near > _SAME - _TINY, 0, near)
+        edge = np.partition(counted, -NEIGHBOURS - 1, axis=1)[:, [-NEIGHBOURS - 1]]
+        return self.neighbours[(near >= edge - _TINY).any(axis=0)]
 
 
 @dataclass(frozen=True)
