@@ -210,7 +210,7 @@ class Teacher:
             taught.scorer.read(texts)
             taught.texts = texts
         if pending or read or taught.predictor is None:
-            taught.predictor = taught.scorer.predictor()
+            taught.predictor = taught.scorer.predictor().after(taught.predictor)
         return taught.predictor
 
     def _taught(self, epoch: _Epoch, model: Model) -> _Taught:

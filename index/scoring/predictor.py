@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,9 +130,8 @@ class Predictor:
         neighbours = prototype.copy()
         if self.summary:
             prototype, neighbours = self.summary.parts(prepared, near, self.sharpness)
-        rows, votes = self._counted
-        if len(rows):
-            cosines = prepared @ rows.T
+        cosines, votes = self._cosines(prepared), self._counted[1]
+        if cosines.size:
             linear = linear_part(cosines, self.sharpness) @ votes
             prototype += linear
             neighbours += similarity_kernel(cosines, self.sharpness) @ votes - linear
@@ -162,11 +161,11 @@ class Predictor:
         return _column(self.positive, column)
 
     @cached_property
-    def _counted(self) -> tuple[FloatArray, Array | csc_array]:
-        """Rows (k, dim) whose votes count one by one, whoever else is labelled, and what they give, (k, C)."""
+    def _counted(self) -> tuple[NDArray[np.int64], Array | csc_array]:
+        """Numbers (k,) of the rows whose votes count one by one, and what they give, (k, C)."""
         voters, votes = self.voters, self.votes
         if self.summary and self.summary.share.min() == 1:
-            return self.rows[:0], np.empty((0, len(self.concept_ids)))
+            return voters[:0], np.empty((0, len(self.concept_ids)))
         if self.summary:
             votes = csc_array(votes) @ diags_array(1 - self.summary.share, format="csc")
             votes.eliminate_zeros()
@@ -175,8 +174,34 @@ class Predictor:
         if isinstance(votes, csc_array) and votes.shape[0] * votes.shape[1] <= _DENSE:
             # A plain product is faster than looking for zeros.
             votes = votes.toarray()
-        in_order = np.array_equal(voters, np.arange(len(self.rows)))
-        return (self.rows if in_order else self.rows[voters]), votes
+        return voters, votes
+
+    @cached_property
+    def _side_by_side(self) -> FloatArray:
+        """(k, dim): the rows whose votes count."""
+        voters = self._counted[0]
+        return self.rows if np.array_equal(voters, np.arange(len(self.rows))) else self.rows[voters]
+
+    def after(self, last: "Predictor | None") -> Self:
+        """Itself. last: what it takes the place of, whose copy of the rows is used again where the same ones vote."""
+        # Of one space, so of one matrix, whose rows stay where they are.
+        copied = vars(last).get("_side_by_side") if last and last.space is self.space else None
+        if last and copied is not None and np.array_equal(self._counted[0], last._counted[0]):
+            vars(self)["_side_by_side"] = copied
+        if last and self.known:
+            self.known.after(last.known)
+        return self
+
+    def _cosines(self, prepared: FloatArray) -> FloatArray:
+        """(q, k) with the rows whose votes count."""
+        if len(prepared) != 1:
+            return prepared @ self._side_by_side.T
+        # Each by itself, where it lies: to copy so many takes longer, and a product of all at once rounds a row's
+        # cosine in one way or another by its place, which a restart changes.
+        voters, (vector,) = self._counted[0], prepared
+        if len(self.rows) <= 2 * len(voters):
+            return np.asarray(np.vecdot(self.rows, vector)[None, voters])
+        return np.asarray(np.vecdot(self._side_by_side, vector)[None])
 
     @cached_property
     def taught(self) -> NDArray[np.bool_]:
@@ -194,9 +219,9 @@ class Predictor:
         scores = similarity_kernel(near, self.sharpness) @ self.background_votes
         if self.summary:
             scores += sum(self.summary.parts(prepared, near, self.sharpness))
-        rows, votes = self._counted
-        if len(rows):
-            scores += similarity_kernel(prepared @ rows.T, self.sharpness) @ votes
+        cosines, votes = self._cosines(prepared), self._counted[1]
+        if cosines.size:
+            scores += similarity_kernel(cosines, self.sharpness) @ votes
         if self.large:
             scores[:, self.large.columns] += sum(self.large.parts(prepared))
         return np.asarray(scores)

@@ -59,7 +59,7 @@ def in_chunks(
     return np.concatenate([nothing, *(do(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK))])
 
 
-def _product(rows: NDArray[Number], matrix: FloatArray) -> NDArray[Number]:
+def _product(rows: NDArray[np.floating[Any]], matrix: FloatArray) -> NDArray[np.floating[Any]]:
     """rows @ matrix, with the precision of the rows."""
     if rows.dtype == matrix.dtype:
         return np.asarray(rows @ matrix)

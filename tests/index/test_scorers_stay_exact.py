@@ -5,7 +5,7 @@ import pytest
 from worlds import FORMS, World, world
 
 from tenshot.index.scoring.predictor import Predictor
-from tenshot.index.scoring.scorer import Scorer
+from tenshot.index.scoring.scorer import Scorer, scorer_of
 from tenshot.index.scoring.space import unit
 
 TOLERANCE = 1e-4
@@ -67,6 +67,22 @@ def test_the_order_of_labels_does_not_matter(form: str) -> None:
     wanted = _values(place.scorer(labels, form), place)
     np.testing.assert_allclose(_values(place.scorer(backwards, form), place), wanted, atol=1e-7)
     np.testing.assert_allclose(_values(one_by_one, place), wanted, atol=TOLERANCE)
+
+
+def test_a_vector_alone_is_judged_the_same_to_the_bit_wherever_the_rows_that_vote_lie(form: str) -> None:
+    """Among none but them, behind a few others, or among many."""
+    place = world(dim=256)
+    labels, queries = place.labels(10), place.vectors[150:170, None]
+    labels["c3"].popitem()
+    keys = sorted({key for given in labels.values() for key in given})
+    each = []
+    for first in (keys, [*range(150, 163), *keys[::-1]], range(len(place.vectors))[::-1]):
+        examples = place.examples()
+        examples.rows(first)
+        predictor = scorer_of(examples, list(labels), labels, **FORMS[form]).predictor()
+        each.append(np.concatenate([predictor.scores(predictor.space.prepare(query)) for query in queries]))
+    np.testing.assert_array_equal(each[1], each[0])
+    np.testing.assert_array_equal(each[2], each[0])
 
 
 def test_predicting_changes_nothing_and_many_equal_one_by_one(form: str) -> None:
@@ -206,6 +222,23 @@ def test_the_large_form_is_exact_too(form: str, large: World) -> None:
     if form != "independent":
         right = values.argmax(axis=1) == large.truth[held_out]
     assert right.mean() > 0.9
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_predictor_takes_over_the_rows_of_the_one_before_only_while_the_same_ones_vote(
+    form: str, large: World
+) -> None:
+    labels = {"c0": {key: bool(large.truth[key] == 0) for key in range(1100)}, "c1": dict.fromkeys(range(3, 30), True)}
+    scorer, query, shared = large.scorer(labels, form), large.vectors[[1399]], set()
+    last = scorer.predictor()
+    for key in range(1100, 1140):
+        last.values(query)
+        scorer.set(key, "c0", bool(large.truth[key] == 0))
+        predictor = scorer.predictor().after(last)
+        shared.add(np.array_equal(predictor.voters, last.voters))
+        np.testing.assert_array_equal(predictor.values(query), scorer.predictor().values(query))
+        last = predictor
+    assert shared == {True, False}
 
 
 def test_a_few_yes_labels_among_very_many_noes_are_believed() -> None:
