@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ class Votes:
     text: FloatArray | None = None
     """(dim,): what the name adds to the score, of a raw vector."""
 
-    @property
+    @cached_property
     def voters(self) -> tuple[NDArray[np.int64], Array]:
         """Rows and votes of those that vote."""
         voting = np.flatnonzero(self.votes)
@@ -77,7 +78,8 @@ def calibrated(
     """
     alone = sorted(scores.keys() & set(union or ())) if background else []
     scores = {**scores, **_stand_ins(examples, alone, background)}
-    yes, no = ([key for key in sorted(scores) if labels[key] is side] for side in (True, False))
+    keys = sorted(scores)
+    yes, no = [key for key in keys if labels[key]], [key for key in keys if not labels[key]]
     return fit_logistic(
         np.array([scores[key] for key in yes]),
         np.array([scores[key] for key in no]),
@@ -186,8 +188,8 @@ class ConceptScorer:
         return lambda: scores
 
     def _scores(self) -> dict[int, float]:
-        scores = self._ridge.leave_one_out()[:, 0]
-        return {key: float(scores[slot]) for key, slot in self._slot.items()}
+        scores = self._ridge.leave_one_out()[list(self._slot.values()), 0]
+        return dict(zip(self._slot, scores.tolist(), strict=True))
 
     def background_leave_one_out(self) -> dict[int, float]:
         """Input key -> score by the others, for each background image that has no label of its own."""

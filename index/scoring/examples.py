@@ -127,12 +127,12 @@ class Examples:
         """(n,): the row of each key; unknown ones are fetched and prepared."""
         keys = list(keys)
         with self._lock:
-            new = [key for key in dict.fromkeys(keys) if key not in self._row]
+            new = sorted(set(keys).difference(self._row))
         # Prepared without the lock: of very many that takes long, and other models are asked meanwhile.
         prepared = self._prepared(np.array(new, dtype=np.int64)) if new else self._matrix[:0]
         with self._lock:
             self._append(new, prepared)
-            return np.fromiter((self._row[key] for key in keys), dtype=np.int64, count=len(keys))
+            return np.fromiter(map(self._row.__getitem__, keys), dtype=np.int64, count=len(keys))
 
     def vectors(self, keys: Iterable[int]) -> FloatArray:
         """(n, dim): the prepared vector of each key."""
