@@ -1,6 +1,5 @@
 """One joint model of concepts of which every image shows exactly one (scoring recipe, section 3)."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -149,47 +148,88 @@ class Jury:
     """Numbers of the concepts that one of them shows."""
 
 
-class ExclusiveFit(ABC):
-    """Kernel ridge regression on images that teach something, in one space with one kernel."""
+class KernelFit:
+    """Kernel ridge regression by a kernel matrix of all inputs, which answers as a `LandmarkFit` does."""
 
-    def __init__(self, examples: Examples, sharpness: float, labels: ExclusiveLabels) -> None:
+    def __init__(self, examples: Examples, keys: Sequence[int], targets: FloatArray, sharpness: float) -> None:
+        self._examples = examples
+        self._sharpness = sharpness
+        self.slot = {key: slot for slot, key in enumerate(keys)}
+        vectors = examples.vectors(keys)
+        self._ridge = KernelRidge(
+            similarity_kernel(vectors @ vectors.T, sharpness), LABEL_NOISE, targets.astype(np.float64)
+        )
+        self._rows = np.pad(examples.rows(keys), (0, self._ridge.capacity - len(keys)), constant_values=-1)
+
+    @property
+    def voters(self) -> tuple[NDArray[np.int64], Array]:
+        """Rows (n,) of the examples, and their votes (n, T)."""
+        slots = np.flatnonzero(self._rows >= 0)
+        return self._rows[slots], self._ridge.alpha[slots]
+
+    def judged(self, keys: Iterable[int]) -> Array:
+        """(n, T): what the others predict."""
+        return self._ridge.leave_one_out()[[self.slot[key] for key in keys]]
+
+    def leave_one_out(self, keys: Iterable[int]) -> Later:
+        """The same; it takes no long here."""
+        scores = self.judged(keys)
+        return lambda: scores
+
+    def set(self, key: int, target: Array | None, group: int = 0) -> None:
+        """Takes in, changes or (None) forgets what is taught of one input."""
+        slot = self.slot.get(key)
+        if slot is None and target is not None:
+            self.slot[key] = self._add(key, target)
+        elif slot is not None and target is None:
+            self._ridge.remove(slot)
+            self._rows[slot] = -1
+            del self.slot[key]
+        elif slot is not None and target is not None:
+            self._ridge.retarget(slot, target)
+
+    def _add(self, key: int, target: Array) -> int:
+        row = self._examples.rows([key])[0]
+        vector = self._examples.matrix[row]
+        taken = np.flatnonzero(self._rows >= 0)
+        column = np.zeros(self._ridge.capacity)
+        column[taken] = similarity_kernel(self._examples.matrix[self._rows[taken]] @ vector, self._sharpness)
+        slot = self._ridge.add(column, float(similarity_kernel(vector @ vector, self._sharpness)), target)
+        if grown := self._ridge.capacity - len(self._rows):
+            self._rows = np.pad(self._rows, (0, grown), constant_values=-1)
+        self._rows[slot] = row
+        return slot
+
+
+class ExclusiveFit:
+    """The regression on some of the inputs in one space with one kernel, in the form that is right for so many."""
+
+    kernel: KernelFit | LandmarkFit
+
+    def __init__(self, examples: Examples, sharpness: float, labels: ExclusiveLabels, taught: Collection[int]) -> None:
         self.examples = examples
         self.sharpness = sharpness
+        self.changed: set[int] = set()
+        """Keys that may have other labels since, or that may be taught now or no more."""
         self._labels = labels
         self._text: TextPrior | None = None
         self._temperature: Temperature | None = None
+        self._build(taught, LANDMARKS)
 
-    @property
-    @abstractmethod
-    def keys(self) -> Collection[int]:
-        """Inputs that are taught."""
-
-    @property
-    @abstractmethod
-    def voters(self) -> tuple[NDArray[np.int64], Array]:
-        """Rows (k,) of the examples, and their votes (k, C + 1)."""
-
-    @abstractmethod
-    def judged(self, jury: Sequence[int]) -> Array:
-        """(n, C + 1) scores by the others, of those that choose."""
-
-    @abstractmethod
-    def leave_one_out(self, keys: Sequence[int]) -> Later:
-        """The same of any that are taught."""
-
-    @abstractmethod
-    def _set(self, key: int, target: Array | None) -> None:
-        """Takes in, changes or (None) forgets one image."""
-
-    def set(self, key: int) -> None:
-        """The labels of an input have changed; it may teach nothing any more."""
-        self._set(key, self._labels.targets([key])[0].astype(np.float64) if self._labels.teaches(key) else None)
-        self._temperature = None
-
-    def drop(self, key: int) -> None:
-        """Forgets one image."""
-        self._set(key, None)
-        self._temperature = None
+    def follow(self, taught: Collection[int]) -> None:
+        """Takes in what has changed; these are the inputs that are taught now."""
+        keys, large = self.kernel.slot.keys(), isinstance(self.kernel, LandmarkFit)
+        most, few = (FEW_LEFT, max(FEW, len(keys) // 16)) if large else (LANDMARKS, FEW)
+        changed = sorted(key for key in self.changed if key in keys or key in taught)
+        self.changed.clear()
+        # More changes than a few are cheaper to take in by one fresh solution.
+        if len(changed) > few or (len(taught) > most) is not large:
+            self._build(taught, most)
+        else:
+            for key in changed:
+                target = self._labels.targets([key])[0].astype(np.float64) if key in taught else None
+                self.kernel.set(key, target, self._labels.group(key))
+                self._temperature = None
 
     def read(self, text: TextPrior | None) -> None:
         """The names of the concepts say this."""
@@ -200,130 +240,21 @@ class ExclusiveFit(ABC):
         """Fitted on the jury, for these concepts; its loss says how well this space and kernel suit the labels."""
         if self._temperature is None:
             self._temperature = temperature(
-                centred(self.judged(jury.keys), columns),
+                centred(self.kernel.judged(jury.keys), columns),
                 _chosen(jury.targets, columns).astype(np.float64),
                 None if self._text is None else self._text.of(jury.keys),
             )
         return self._temperature
 
-    def like(self, other: "ExclusiveFit") -> bool:
-        """Whether both have the same space and kernel."""
-        return self.examples is other.examples and self.sharpness == other.sharpness
-
-
-class SmallFit(ExclusiveFit):
-    """By a kernel matrix of all of them."""
-
-    few = FEW
-    """More changes than this are cheaper to take in by one fresh solution."""
-
-    def __init__(self, examples: Examples, sharpness: float, labels: ExclusiveLabels, keys: Sequence[int]) -> None:
-        super().__init__(examples, sharpness, labels)
-        self._slot = {key: slot for slot, key in enumerate(keys)}
-        vectors = examples.vectors(keys)
-        targets = labels.targets(keys).astype(np.float64)
-        self._ridge = KernelRidge(similarity_kernel(vectors @ vectors.T, sharpness), LABEL_NOISE, targets)
-        self._rows = np.pad(examples.rows(keys), (0, self._ridge.capacity - len(keys)), constant_values=-1)
-
-    @property
-    def keys(self) -> Collection[int]:
-        return self._slot.keys()
-
-    @property
-    def voters(self) -> tuple[NDArray[np.int64], Array]:
-        slots = np.flatnonzero(self._rows >= 0)
-        return self._rows[slots], self._ridge.alpha[slots]
-
-    def judged(self, jury: Sequence[int]) -> Array:
-        return self._ridge.leave_one_out()[[self._slot[key] for key in jury]]
-
-    def leave_one_out(self, keys: Sequence[int]) -> Later:
-        scores = self.judged(keys)
-        return lambda: scores
-
-    def _set(self, key: int, target: Array | None) -> None:
-        slot = self._slot.get(key)
-        if slot is None and target is not None:
-            self._slot[key] = self._add(key, target)
-        elif slot is not None and target is None:
-            self._ridge.remove(slot)
-            self._rows[slot] = -1
-            del self._slot[key]
-        elif slot is not None and target is not None:
-            self._ridge.retarget(slot, target)
-
-    def _add(self, key: int, target: Array) -> int:
-        row = self.examples.rows([key])[0]
-        vector = self.examples.matrix[row]
-        taken = np.flatnonzero(self._rows >= 0)
-        column = np.zeros(self._ridge.capacity)
-        column[taken] = similarity_kernel(self.examples.matrix[self._rows[taken]] @ vector, self.sharpness)
-        slot = self._ridge.add(column, float(similarity_kernel(vector @ vector, self.sharpness)), target)
-        if grown := self._ridge.capacity - len(self._rows):
-            self._rows = np.pad(self._rows, (0, grown), constant_values=-1)
-        self._rows[slot] = row
-        return slot
-
-
-class LargeFit(ExclusiveFit):
-    """By landmarks, for more images than a kernel matrix should hold."""
-
-    def __init__(self, examples: Examples, sharpness: float, labels: ExclusiveLabels, keys: Sequence[int]) -> None:
-        super().__init__(examples, sharpness, labels)
-        groups = [labels.group(key) for key in keys]
-        self._fit = LandmarkFit(examples, keys, labels.targets(keys), groups, jury=JURY, sharpness=sharpness)
-
-    @property
-    def keys(self) -> Collection[int]:
-        return self._fit.slot.keys()
-
-    @property
-    def few(self) -> int:
-        """More changes than this are cheaper to take in by one fresh solution."""
-        return max(FEW, len(self.keys) // 16)
-
-    @property
-    def voters(self) -> tuple[NDArray[np.int64], Array]:
-        return self._fit.voters
-
-    def judged(self, jury: Sequence[int]) -> Array:
-        return self._fit.judged(jury)
-
-    def leave_one_out(self, keys: Sequence[int]) -> Later:
-        return self._fit.leave_one_out(keys)
-
-    def _set(self, key: int, target: Array | None) -> None:
-        self._fit.set(key, target, self._labels.group(key))
-
-
-class Whole:
-    """A fit of all images that teach something, in the form that is right for so many of them."""
-
-    fit: SmallFit | LargeFit
-
-    def __init__(
-        self, examples: Examples, sharpness: float, labels: ExclusiveLabels, teaching: Collection[int]
-    ) -> None:
-        self.changed: set[int] = set()
-        """Keys whose labels have changed since."""
-        self._build(examples, sharpness, labels, teaching, most=LANDMARKS)
-
-    def follow(self, labels: ExclusiveLabels, teaching: Collection[int]) -> None:
-        """Takes in what has changed."""
-        most = FEW_LEFT if isinstance(self.fit, LargeFit) else LANDMARKS
-        changed = sorted(key for key in self.changed if key in self.fit.keys or key in teaching)
-        if len(changed) > self.fit.few or (len(teaching) > most) is not isinstance(self.fit, LargeFit):
-            self._build(self.fit.examples, self.fit.sharpness, labels, teaching, most)
-        else:
-            for key in changed:
-                self.fit.set(key)
-        self.changed.clear()
-
-    def _build(
-        self, examples: Examples, sharpness: float, labels: ExclusiveLabels, teaching: Collection[int], most: int
-    ) -> None:
+    def _build(self, taught: Collection[int], most: int) -> None:
         # In the order of keys, so that the same labels give the same numbers whatever order they came in.
-        self.fit = (LargeFit if len(teaching) > most else SmallFit)(examples, sharpness, labels, sorted(teaching))
+        keys, self._temperature = sorted(taught), None
+        targets = self._labels.targets(keys)
+        if len(keys) <= most:
+            self.kernel = KernelFit(self.examples, keys, targets, self.sharpness)
+        else:
+            groups = [self._labels.group(key) for key in keys]
+            self.kernel = LandmarkFit(self.examples, keys, targets, groups, jury=JURY, sharpness=self.sharpness)
 
 
 class ExclusiveScorer:
@@ -342,9 +273,10 @@ class ExclusiveScorer:
         self._sample = Sample(self._teaching, JURY)
         self._changed: set[int] = set()
         self._jury = Jury([], self._labels.targets([]), self._labels.active([]))
-        self._fits: list[SmallFit] = []
+        self._fits: list[ExclusiveFit] = []
         """Of the jury alone, one for each setting."""
-        self._wholes: list[Whole] = []
+        self._wholes: list[ExclusiveFit] = []
+        """Of all that teach: the last two that were wanted, for two that suit the labels alike may take turns."""
         self._text: TextPrior | None = None
         self._columns: dict[int, tuple[NDArray[np.int64], Array]] = {}
         self._columns_of: Examples | None = None
@@ -363,7 +295,7 @@ class ExclusiveScorer:
         columns = self._labels.competing(self._text)
         signs = self._signs(fit.examples, columns)
         keys, rows = fit.examples.all()
-        voters, votes = fit.voters
+        voters, votes = fit.kernel.voters
         # In the order of keys: after a restart the same sums are made.
         order = np.argsort(keys[voters])
         return Predictor(
@@ -387,8 +319,8 @@ class ExclusiveScorer:
     def leave_one_out(self, keys: KeyArray) -> Later:
         predictor, (fit, _) = self.predictor(), self._refresh()
         columns = self._labels.competing(self._text)
-        taught = np.array([key in fit.keys for key in keys.tolist()], dtype=np.bool_)
-        left_out = fit.leave_one_out(keys[taught].tolist())
+        taught = np.array([key in fit.kernel.slot for key in keys.tolist()], dtype=np.bool_)
+        left_out = fit.kernel.leave_one_out(keys[taught].tolist())
 
         def judged() -> Array:
             scores = np.empty((len(keys), len(predictor.concept_ids)))
@@ -409,7 +341,7 @@ class ExclusiveScorer:
                 self._columns[column] = examples.rows(said), np.where(values, 1.0, -1.0)
         return [self._columns[column] for column in columns.tolist()]
 
-    def _refresh(self) -> tuple[SmallFit | LargeFit, Temperature]:
+    def _refresh(self) -> tuple[ExclusiveFit, Temperature]:
         """The fit that suits the labels best, all changes taken in, and its temperature."""
         if not self._fits or self._changed:
             self._jury = self._take_in()
@@ -423,48 +355,34 @@ class ExclusiveScorer:
         whole.read(self._text)
         return whole, whole.temperature(self._jury, self._labels.competing(self._text))
 
-    def _whole(self, best: SmallFit) -> SmallFit | LargeFit:
-        """Of all that teach, in the same space with the same kernel.
-
-        The one before it is kept, and follows when it is wanted again: two that suit the labels alike may take turns.
-        """
-        whole = next((whole for whole in self._wholes if whole.fit.like(best)), None)
-        if whole:
-            self._wholes.remove(whole)
-            whole.follow(self._labels, self._teaching)
-        else:
-            whole = Whole(best.examples, best.sharpness, self._labels, self._teaching)
-        self._wholes = [*self._wholes[-1:], whole]
-        return whole.fit
+    def _whole(self, best: ExclusiveFit) -> ExclusiveFit:
+        """Of all that teach, in the same space with the same kernel."""
+        like = [w for w in self._wholes if w.examples is best.examples and w.sharpness == best.sharpness]
+        [whole] = like or [ExclusiveFit(best.examples, best.sharpness, self._labels, self._teaching)]
+        whole.follow(self._teaching)
+        self._wholes = [*[other for other in self._wholes if other is not whole][-1:], whole]
+        return whole
 
     def _take_in(self) -> Jury:
         changed = sorted(self._changed)
         self._changed.clear()
+        moved = set(changed)
         for key in changed:
             teaches = self._labels.teaches(key)
-            self._sample.set(key, 0 if teaches else None)
+            moved.update(*self._sample.set(key, 0 if teaches else None))
             if teaches:
                 self._teaching[key] = 0
             else:
                 self._teaching.pop(key, None)
         jury = self._sample.chosen
-        if self._fits:
-            self._fits = [self._follow(fit, changed, jury) for fit in self._fits]
-        else:
-            self._fits = [SmallFit(examples, sharpness, self._labels, jury) for examples, sharpness in self._settings]
+        members = set(jury)
+        for fit in self._fits:
+            fit.changed |= moved
+            fit.follow(members)
+        if not self._fits:
+            self._fits = [ExclusiveFit(space, sharpness, self._labels, jury) for space, sharpness in self._settings]
         for whole in self._wholes:
             whole.changed.update(changed)
-        if self._jury.keys == jury and not set(changed) & set(jury):
+        if self._jury.keys == jury and members.isdisjoint(changed):
             return self._jury
         return Jury(jury, self._labels.targets(jury), self._labels.active(jury))
-
-    def _follow(self, fit: SmallFit, changes: Collection[int], jury: Sequence[int]) -> SmallFit:
-        """The fit of this jury, from one that does not know the changes."""
-        members, taught = set(jury), set(fit.keys)
-        changed = sorted((set(changes) & (taught | members)) | (taught ^ members))
-        if len(changed) > FEW:
-            # In the order of keys, so that the same labels give the same numbers whatever order they came in.
-            return SmallFit(fit.examples, fit.sharpness, self._labels, jury)
-        for key in changed:
-            (fit.set if key in members else fit.drop)(key)
-        return fit

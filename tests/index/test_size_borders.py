@@ -38,7 +38,7 @@ def parts_of(scorer: Scorer) -> list[object]:
     if isinstance(scorer, OpenSetScorer):
         return [scorer._any, *parts_of(scorer._which)]
     assert isinstance(scorer, ExclusiveScorer)
-    return [whole.fit for whole in scorer._wholes]
+    return [whole.kernel for whole in scorer._wholes]
 
 
 @pytest.mark.parametrize("form", FORMS)
