@@ -37,10 +37,6 @@ class ExclusiveLabels:
             for key, value in labels.get(concept, {}).items():
                 self.set(key, concept, value)
 
-    def __len__(self) -> int:
-        """How many inputs have a label."""
-        return len(self._by_key)
-
     def set(self, key: int, concept_id: str, value: bool | None) -> None:
         labels = self._by_key.setdefault(key, {})
         self._positives[concept_id] += (value is True) - (labels.get(concept_id) is True)

@@ -256,6 +256,11 @@ class Predictor:
     def to_bytes(self) -> bytes:
         """An .npz without pickles: what a model version keeps, so that its predictions never change."""
         out = io.BytesIO()
+        optional: dict[str, Any] = {} if self.texts is None else {"texts": self.texts}
+        if self.known:
+            optional["known"] = np.frombuffer(self.known.to_bytes(), dtype=np.uint8)
+        for name, part in (("smoothing", self.space.smoothing), ("summary", self.summary)):
+            optional |= {f"{name}_{field}": array for field, array in vars(part).items()} if part else {}
         np.savez(
             out,
             mean=self.space.mean,
@@ -273,22 +278,10 @@ class Predictor:
             low_confidence=self.low_confidence,
             **(sparse_arrays("votes", self.votes) if isinstance(self.votes, csc_array) else {"votes": self.votes}),
             **sparse_arrays("positive", self.positive),
-            **_smoothing_arrays(self.space.smoothing),
             **(self.large.arrays() if self.large else {}),
-            **self._known_arrays(),
-            **self._text_arrays(),
-            **self._summary_arrays(),
+            **optional,
         )
         return out.getvalue()
-
-    def _known_arrays(self) -> dict[str, Any]:
-        return {"known": np.frombuffer(self.known.to_bytes(), dtype=np.uint8)} if self.known else {}
-
-    def _text_arrays(self) -> dict[str, Any]:
-        return {} if self.texts is None else {"texts": self.texts}
-
-    def _summary_arrays(self) -> dict[str, Any]:
-        return {f"summary_{name}": array for name, array in vars(self.summary).items()} if self.summary else {}
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Predictor":
@@ -330,10 +323,6 @@ def sparse_columns(columns: Sequence[tuple[NDArray[np.int64], Array]], rows: int
     values = np.concatenate([np.empty(0), *(values for _, values in columns)])
     starts = np.cumsum([0, *(len(numbers) for numbers, _ in columns)])
     return csc_array((values, numbers, starts), shape=(rows, len(columns)))
-
-
-def _smoothing_arrays(smoothing: Smoothing | None) -> dict[str, Any]:
-    return {f"smoothing_{name}": array for name, array in vars(smoothing).items()} if smoothing else {}
 
 
 def _smoothing(a: dict[str, Any]) -> Smoothing | None:

@@ -109,13 +109,12 @@ class Smoothing:
         along = _product(rows, self.directions.T) * self.gains.astype(rows.dtype)
         return unit(np.asarray(rows + _product(along, self.directions), dtype=np.float32))
 
-    def smooth(self, rows: FloatArray) -> FloatArray:
-        """(n, dim) unit length of prepared rows (n, dim); rows of zeros stay zeros."""
-        return in_chunks(self._smooth, rows, rows[:0])
+    def smooth(self, rows: FloatArray, precision: type[np.floating[Any]] = np.float32) -> FloatArray:
+        """(n, dim) unit length of prepared rows (n, dim); rows of zeros stay zeros.
 
-    def smooth_alone(self, rows: FloatArray) -> FloatArray:
-        """The same, but a row comes out the same whatever rows are beside it: sums in double precision are rounded."""
-        return in_chunks(lambda some: self._smooth(some.astype(np.float64)), rows, rows[:0])
+        precision: of the sums; with double precision a row comes out the same whatever rows are beside it.
+        """
+        return in_chunks(lambda some: self._smooth(some.astype(precision, copy=False)), rows, rows[:0])
 
     def _smooth(self, some: FloatArray | NDArray[np.float64]) -> FloatArray:
         damped = self.damp(some)
@@ -183,7 +182,7 @@ class Space:
     def prepare_alone(self, vectors: FloatArray) -> FloatArray:
         """The same, and to the bit, whatever is prepared beside it."""
         rows = self.plain._prepared(vectors)
-        return self.smoothing.smooth_alone(rows) if self.smoothing else rows
+        return self.smoothing.smooth(rows, np.float64) if self.smoothing else rows
 
     def _prepared(self, vectors: FloatArray) -> FloatArray:
         centred = power_transform(vectors, self.power) - self.mean
