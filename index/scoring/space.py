@@ -27,7 +27,6 @@ _EXPANSION = 0.5
 _SAME = 0.999
 """A neighbour this near is the image itself, or a copy."""
 _CHUNK = 1024
-_CACHED = 64
 _REMEMBERED = 1024
 """Vectors that were asked about alone are asked about again, after each label: so many keep their prepared row."""
 
@@ -57,18 +56,6 @@ def in_chunks(
     if 0 < len(rows) <= _CHUNK:
         return do(rows)
     return np.concatenate([nothing, *(do(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK))])
-
-
-def _product(rows: NDArray[np.floating[Any]], matrix: FloatArray) -> NDArray[np.floating[Any]]:
-    """rows @ matrix, with the precision of the rows."""
-    if rows.dtype == matrix.dtype:
-        return np.asarray(rows @ matrix)
-    product = np.empty((len(rows), matrix.shape[1]), dtype=rows.dtype)
-    # So few columns at a time that what is widened stays in the processor's cache.
-    for start in range(0, matrix.shape[1], _CACHED):
-        columns = slice(start, start + _CACHED)
-        product[:, columns] = rows @ matrix[:, columns].astype(rows.dtype)
-    return product
 
 
 @dataclass(frozen=True)
@@ -106,8 +93,8 @@ class Smoothing:
 
     def damp(self, rows: FloatArray | NDArray[np.float64]) -> FloatArray:
         """(n, dim) unit length."""
-        along = _product(rows, self.directions.T) * self.gains.astype(rows.dtype)
-        return unit(np.asarray(rows + _product(along, self.directions), dtype=np.float32))
+        directions: NDArray[np.floating[Any]] = self.directions.astype(rows.dtype, copy=False)
+        return unit(np.asarray(rows + (rows @ directions.T * self.gains) @ directions, dtype=np.float32))
 
     def smooth(self, rows: FloatArray, precision: type[np.floating[Any]] = np.float32) -> FloatArray:
         """(n, dim) unit length of prepared rows (n, dim); rows of zeros stay zeros.
@@ -120,7 +107,7 @@ class Smoothing:
         damped = self.damp(some)
         rows: NDArray[np.floating[Any]] = damped.astype(some.dtype, copy=False)
         neighbours = self._candidates(damped) if rows.dtype == np.float64 else self.neighbours
-        near = _product(rows, neighbours.T)
+        near = rows @ neighbours.T
         near[near > _SAME] = 0
         # What the first that is left out has is taken off all, so that rounding at the edge doesn't matter.
         far = np.partition(near, -NEIGHBOURS - 1, axis=1)[:, [-NEIGHBOURS - 1]]

@@ -70,3 +70,17 @@ def test_a_vector_asked_about_again_gives_the_same_row_which_nobody_can_change(s
         first[0, 0] = 1
     np.testing.assert_array_equal(space.prepare(PLACE.vectors[:1].copy()), first)
     assert not np.array_equal(space.plain.prepare(PLACE.vectors[:1]), first)
+
+
+@pytest.mark.parametrize("copies", [0, 3, 30])
+def test_a_labelled_row_is_prepared_the_same_to_the_bit_alone_among_a_few_and_among_many(copies: int) -> None:
+    """Copies of it in the sample, more than its neighbours are, count as itself."""
+    vectors = np.random.default_rng(1).normal(size=(600, 256)).astype(np.float32)
+    vectors[1 : 1 + copies] = vectors[400 : 400 + copies] = vectors[0]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    space = Space.fit(vectors, 1.0).smoothed(vectors[:400])
+    together = space.prepare_alone(vectors)
+    for size in (1, 7):
+        parts = [space.prepare_alone(vectors[i : i + size]) for i in range(0, len(vectors), size)]
+        np.testing.assert_array_equal(np.concatenate(parts), together)
+    np.testing.assert_allclose(space.prepare(vectors), together, atol=1e-6)
