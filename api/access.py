@@ -14,14 +14,14 @@ from starlette.datastructures import URL
 from ..embeddings.images import ImageError
 from ..index.app import App
 from ..index.errors import AppNotFound
-from ..index.records import Concept, Input, KeyRecord
+from ..index.records import Concept, EvaluationRequest, Input, KeyRecord, PendingInput
 from ..index.store import Store
 from .answers import InputOut, input_out, picture_url
 from .fetch import Fetcher, FetchError, too_late
 from .gate import KEY, TAKE
 from .headers import RATE
 from .keys import READ, WRITE, MissingScope, require
-from .queue import InputRef, Queue, VersionRef
+from .queue import Queue
 from .settings import Settings
 from .shares import SharedThreads, Threads, while_connected
 from .status import INPUT_BAD, INPUT_TOO_LARGE, WireError
@@ -67,8 +67,8 @@ class Caller:
 
     app: App
     store: Store
-    pictures: Queue[InputRef]
-    evaluations: Queue[VersionRef]
+    pictures: Queue[PendingInput]
+    evaluations: Queue[EvaluationRequest]
     settings: Settings
     request: Request
     fetcher: Fetcher

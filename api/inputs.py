@@ -1,5 +1,6 @@
 """Inputs: the pictures of an app (contract, section 5)."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated
@@ -9,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ..embeddings.images import ImageError
 from ..index.errors import BadRequest, InputNotFound, TenshotError
-from ..index.records import AddRequest, AddResult, Input, InputChange, InputStatus, Patch
+from ..index.records import AddRequest, AddResult, Input, InputChange, InputStatus, Patch, PendingInput
 from . import status
 from .access import MOST_PER_PAGE, Caller, Paged, Reader, Writer
 from .answers import Answer, CountsAnswer, InputAnswer, InputOut, InputsAnswer, Json, answer, ok
@@ -46,12 +47,19 @@ async def add(
     stored, errors = await run_in_threadpool(_store, body, caller)
     pending = [one for one in stored.values() if one.status is InputStatus.PENDING]
     if pending:
-        waiting = [(caller.app.id, one.key) for one in pending]
-        caller.pictures.submit(waiting)
-        # In the loop, for threads are few: slow servers that one app names keep no other's request waiting.
+        caller.pictures.wake()
         seconds = caller.settings.wait_seconds if wait is None else wait
-        await while_connected(caller.request, caller.pictures.wait_in_loop(waiting, seconds))
+        await while_connected(caller.request, _wait_for_pictures(caller, pending, seconds))
     return await run_in_threadpool(_added, body, caller, stored, errors, [one.id for one in pending])
+
+
+async def _wait_for_pictures(caller: Caller, pending: Sequence[Input], seconds: float) -> None:
+    # In the loop, for threads are few: slow servers that one app names keep no other's request waiting.
+    with caller.pictures.watch(PendingInput(caller.app.id, one.id, one.key, one.url or "") for one in pending) as tried:
+        # Some may have been tried before they were watched.
+        left = await run_in_threadpool(caller.app.pending_keys, [one.key for one in pending])
+        if waiting := [asyncio.wrap_future(future) for one, future in tried.items() if one.key in left]:
+            await asyncio.wait(waiting, timeout=seconds)
 
 
 @router.get("", response_model=InputsAnswer)

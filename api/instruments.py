@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,7 +22,6 @@ from prometheus_client.registry import Collector
 from ..index.collection import CollectionFacts
 from ..index.segments.snapshot import SavedFacts
 from ..index.store import Store
-from .queue import Queue
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _COLLECTION = {
@@ -33,6 +32,14 @@ _COLLECTION = {
     "code_bytes": "memory of codes and lists",
     "gpu_bytes": "memory on GPUs",
 }
+
+
+class Line(Protocol):
+    """Where work waits."""
+
+    @property
+    def depth(self) -> int:
+        """How much is under way or waits."""
 
 
 def metrics_label(app_id: str) -> str:
@@ -70,7 +77,7 @@ class Instruments:
         self._by_route: dict[tuple[str, str, int], Histogram] = {}
         self._by_stage: dict[str, Histogram] = {}
 
-    def watch(self, store: Store, queues: Mapping[str, Queue[object]], most: int) -> None:
+    def watch(self, store: Store, queues: Mapping[str, Line], most: int) -> None:
         """Adds what the store holds; called once, when it is open."""
         self._registry.register(_Holdings(store, queues))
         self._most.set(most)
@@ -94,7 +101,7 @@ class Instruments:
 class _Holdings(Collector):
     """Asked when somebody reads the metrics, not before."""
 
-    def __init__(self, store: Store, queues: Mapping[str, Queue[object]]) -> None:
+    def __init__(self, store: Store, queues: Mapping[str, Line]) -> None:
         self._store = store
         self._queues = queues
 

@@ -51,10 +51,10 @@ from .headers import EXPOSED, SECURE, Headers
 from .instruments import Instruments
 from .keys import SESSION
 from .paths import PlainPaths
-from .queue import evaluations_queue, pictures_queue
+from .queue import Queue, evaluations_queue, pictures_queue
 from .rates import Rates, Throttled
 from .settings import Settings
-from .shares import Threads
+from .shares import SharedThreads, Threads
 from .sign_in import SignIn
 from .status import (
     BAD_ENCODING,
@@ -133,10 +133,10 @@ def create_service(
         service.state.evaluations = evaluations_queue(opened)
         service.state.exports = transfers.Exports()
         service.state.threads = Threads()
-        queues: dict[str, Any] = {
+        queues: dict[str, Queue[Any] | SharedThreads] = {
             "pictures": service.state.pictures,
             "evaluations": service.state.evaluations,
-            **service.state.threads.queues(),
+            **service.state.threads.by_name(),
         }
         instruments.watch(opened, queues, settings.max_requests)
         service.state.instruments = instruments

@@ -63,8 +63,8 @@ def inputs(id: str, version_id: str, caller: Reader, page: Paged) -> Json:
 def evaluate(id: str, version_id: str, _body: Body, caller: Writer) -> Json:
     """Asks for an evaluation by leave-one-out; GET has it when it is made."""
     model, version = caller.app.model(id), caller.app.version(id, version_id)
-    asked_at = caller.app.request_evaluation(id, version_id)
-    caller.evaluations.submit([(caller.app.id, id, version_id, asked_at)])
+    caller.app.request_evaluation(id, version_id)
+    caller.evaluations.wake()
     queued = StoredEvaluation(EvaluationState.QUEUED, None)
     return ok(model_version=_with_metrics(caller, model, version, queued))
 

@@ -278,10 +278,9 @@ class Library:
         """Ids of the inputs that wait for their picture, oldest first."""
         return [id for _, id, _ in self._catalog.inputs.pending(self.id)]
 
-    def pending_input(self, key: int) -> Input | None:
-        """The input of this key, while it waits for its picture."""
-        found = self._catalog.inputs.by_key(np.array([key], dtype=np.int64)).get(key)
-        return found if found is not None and found.status is InputStatus.PENDING else None
+    def pending_keys(self, keys: Sequence[int]) -> set[int]:
+        """Those of the keys whose inputs wait for their picture."""
+        return self._catalog.inputs.pending_keys(keys)
 
     def arrived(self, id: str, picture: Picture, *, key: int | None = None) -> None:
         """The picture of a pending input: it becomes ready, or failed if the picture can't be used.

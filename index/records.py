@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -119,6 +119,15 @@ class AddRequest:
     vector: ArrayLike | None = None
     """(dim,) for `vectors` apps, or where the embedding was made elsewhere."""
     source: LabelSource = LabelSource.USER
+
+
+class PendingInput(NamedTuple):
+    """An input that waits for its picture. Its id may be another input's by the time that the picture is there."""
+
+    app_id: str
+    id: str
+    key: int
+    url: str
 
 
 @dataclass(frozen=True)
@@ -462,6 +471,15 @@ class EvaluationState(StrEnum):
     QUEUED = "queued"
     DONE = "done"
     FAILED = "failed"
+
+
+class EvaluationRequest(NamedTuple):
+    """That a version of a model is to be evaluated. Asked for again, it is another one."""
+
+    app_id: str
+    model_id: str
+    version_id: str
+    asked_at: datetime
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from . import schema
 from .database import Database
 
 _apps = schema.apps
-_VISIBLE = ~(_apps.c.staged | _apps.c.deleted)
+VISIBLE = ~(_apps.c.staged | _apps.c.deleted)
 STAGED = _apps.c.staged & ~_apps.c.deleted
 """An import is still filling it."""
-HIDDEN = select(_apps.c.id).where(~_VISIBLE)
+HIDDEN = select(_apps.c.id).where(~VISIBLE)
 """The ids of apps that an import is still filling, or that are being deleted: what they hold counts nowhere."""
-_SEEN = select(_apps.c.id).where(_apps.c.id == bindparam("app"), _VISIBLE)
+_SEEN = select(_apps.c.id).where(_apps.c.id == bindparam("app"), VISIBLE)
 OWN = tuple(_apps.c[field.name] for field in fields(AppRecord))
 """The columns of a record."""
 _UNKNOWN = {"workflow": "unknown", "model": "vectors", "weights": "none", "nonnegative": None}
@@ -57,14 +57,14 @@ class Apps:
     def _first(self, columns: Iterable[Column[str]], wanted: str) -> AppRecord:
         with self._database.read() as connection:
             for column in columns:
-                row = connection.execute(select(*OWN).where(column == wanted, _VISIBLE)).one_or_none()
+                row = connection.execute(select(*OWN).where(column == wanted, VISIBLE)).one_or_none()
                 if row:
                     return record_of(row)
         raise AppNotFound(f"no app {wanted!r}")
 
     def update(self, id: str, *, teach_from_feedback: bool) -> AppRecord:
         """Raises AppNotFound."""
-        wanted = (_apps.c.id == id, _VISIBLE)
+        wanted = (_apps.c.id == id, VISIBLE)
         query = update(_apps).where(*wanted).values(teach_from_feedback=teach_from_feedback).returning(*OWN)
         with self._database.write() as connection:
             row = connection.execute(query).one_or_none()
@@ -74,7 +74,7 @@ class Apps:
 
     def list(self) -> "builtins.list[AppRecord]":
         """Oldest first."""
-        query = select(*OWN).where(_VISIBLE).order_by(_apps.c.created_at, _apps.c.id)
+        query = select(*OWN).where(VISIBLE).order_by(_apps.c.created_at, _apps.c.id)
         with self._database.read() as connection:
             return [record_of(row) for row in connection.execute(query)]
 

@@ -1,18 +1,27 @@
 """Evaluations of model versions in SQL: asked for, done or failed."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
 from ..errors import VersionNotFound
-from ..records import EvaluationState, StoredEvaluation
+from ..records import EvaluationRequest, EvaluationState, StoredEvaluation
 from . import schema
 from .apps import HIDDEN
 from .database import Database
+from .tries import put_off
 
 _evaluations, _versions, _models = schema.evaluations, schema.model_versions, schema.models
+_QUEUED = (
+    select(_models.c.app_id, _models.c.id, _versions.c.id, _evaluations.c.created_at)
+    .join(_versions, _versions.c.model_key == _models.c.key)
+    .join(_evaluations, _evaluations.c.version_key == _versions.c.key)
+    .where(_evaluations.c.state == EvaluationState.QUEUED.value, _models.c.app_id.not_in(HIDDEN))
+    .order_by(_evaluations.c.created_at)
+)
 
 
 class Evaluations:
@@ -46,13 +55,8 @@ class Evaluations:
         """
         with self._database.write() as connection:
             key = _key(connection, app_id, model_id, version_id)
-            waits = (
-                _evaluations.c.version_key == key,
-                _evaluations.c.state == EvaluationState.QUEUED.value,
-                _evaluations.c.created_at == asked_at,
-            )
             values = {"state": state.value, "result": result}
-            return connection.execute(update(_evaluations).where(*waits).values(values)).rowcount == 1
+            return connection.execute(update(_evaluations).where(_waits(key, asked_at)).values(values)).rowcount == 1
 
     def get(self, app_id: str, model_id: str, version_id: str) -> StoredEvaluation | None:
         """None where nobody asked for one. Raises VersionNotFound."""
@@ -62,17 +66,39 @@ class Evaluations:
             row = connection.execute(query).one_or_none()
         return None if row is None else StoredEvaluation(EvaluationState(row.state), row.result, row.created_at)
 
-    def queued(self) -> list[tuple[str, str, str, datetime]]:
-        """(app id, model id, version id, when it was asked for) of those that are still to be made."""
-        query = (
-            select(_models.c.app_id, _models.c.id, _versions.c.id, _evaluations.c.created_at)
-            .join(_versions, _versions.c.model_key == _models.c.key)
-            .join(_evaluations, _evaluations.c.version_key == _versions.c.key)
-            .where(_evaluations.c.state == EvaluationState.QUEUED.value, _models.c.app_id.not_in(HIDDEN))
-            .order_by(_evaluations.c.created_at)
-        )
+    def queued(self) -> list[EvaluationRequest]:
+        """Those that are still to be made, oldest first."""
         with self._database.read() as connection:
-            return [(app, model, version, asked_at) for app, model, version, asked_at in connection.execute(query)]
+            return [EvaluationRequest(*row) for row in connection.execute(_QUEUED)]
+
+    def due(self, besides: Collection[EvaluationRequest], after: str = "") -> list[EvaluationRequest]:
+        """Those of them that may be tried now, besides these; by app, in turn from `after`."""
+        query = _QUEUED.where(_evaluations.c.due <= time.time())
+        with self._database.read() as connection:
+            found = [one for row in connection.execute(query) if (one := EvaluationRequest(*row)) not in besides]
+        return sorted(found, key=lambda one: (one.app_id <= after, one.app_id))
+
+    def waiting(self) -> int:
+        """How many are still to be made."""
+        return len(self.queued())
+
+    def put_off(self, one: EvaluationRequest, delays: Sequence[float], reason: str) -> None:
+        """After a try that failed: see `tries`. After the last delay it has failed, for this reason.
+
+        Raises VersionNotFound.
+        """
+        with self._database.write() as connection:
+            key = _key(connection, one.app_id, one.model_id, one.version_id)
+            row = _waits(key, one.asked_at)
+            if not put_off(connection, _evaluations, row, delays):
+                values = {"state": EvaluationState.FAILED.value, "result": {"reason": reason}}
+                connection.execute(update(_evaluations).where(row).values(values))
+
+
+def _waits(key: int, asked_at: datetime) -> ColumnElement[bool]:
+    """That what was asked for at that moment is still to be made."""
+    is_queued = _evaluations.c.state == EvaluationState.QUEUED.value
+    return and_(_evaluations.c.version_key == key, is_queued, _evaluations.c.created_at == asked_at)
 
 
 def _key(connection: Connection, app_id: str, model_id: str, version_id: str) -> int:

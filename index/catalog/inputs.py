@@ -1,12 +1,28 @@
 """Inputs in SQL, with their vectors and labels."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, Select, Update, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    Row,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import InputExists, InputNotFound
@@ -22,12 +38,14 @@ from ..records import (
     LabelSource,
     NewInput,
     Patch,
+    PendingInput,
     Where,
 )
 from . import schema
-from .apps import HIDDEN
+from .apps import HIDDEN, VISIBLE
 from .database import Database, chunks
 from .labels import Change, labels_of, log_forgotten, take_seq, write_labels
+from .tries import put_off
 from .where import condition
 
 T = TypeVar("T")
@@ -52,6 +70,32 @@ _WEIGHED = _NAMED.with_only_columns(
     *(_inputs.c.key, _inputs.c.id, _inputs.c.sha256),
     select(func.count()).where(schema.labels.c.input_key == _inputs.c.key).scalar_subquery().label("labels"),
 )
+_later = _inputs.alias()
+
+
+def _is_pending(table: FromClause) -> ColumnElement[bool]:
+    # The word stands in the statement, so that SQLite knows which index is of these alone.
+    return table.c.status == bindparam("pending", InputStatus.PENDING.value, literal_execute=True)
+
+
+_FIRST = (
+    select(_later.c.key)
+    .where(_later.c.app_id == _apps.c.id, _is_pending(_later), _later.c.due <= bindparam("now"))
+    .where(_later.c.key.not_in(bindparam("besides", expanding=True)), _later.c.url.is_not(None))
+    .order_by(_later.c.due, _later.c.key)
+    .limit(1)
+)
+_DUE = tuple(
+    select(_inputs.c.app_id, _inputs.c.id, _inputs.c.key, _inputs.c.url)
+    .join_from(_apps, _inputs, _inputs.c.key == _FIRST.scalar_subquery())
+    .where(VISIBLE, side)
+    .order_by(_apps.c.id)
+    .limit(bindparam("room", type_=Integer))
+    for side in (_apps.c.id > bindparam("after"), _apps.c.id <= bindparam("after"))
+)
+"""Of the apps behind one in their order, and of the others."""
+_STILL = select(_inputs.c.key).where(_inputs.c.key.in_(bindparam("keys", expanding=True)), _is_pending(_inputs))
+_WAITING = select(func.count()).where(_is_pending(_inputs), _inputs.c.app_id.not_in(HIDDEN))
 _DELETE = delete(_inputs).where(_inputs.c.key.in_(bindparam("keys", expanding=True)))
 
 
@@ -129,6 +173,35 @@ class Inputs:
         with self._database.read() as connection:
             return [(app, id, key) for app, id, key in connection.execute(query.order_by(_inputs.c.key))]
 
+    def due(self, besides: Collection[PendingInput], after: str = "") -> list[PendingInput]:
+        """What waits for its picture and may be tried now, besides these: the first of each app, in turn from `after`.
+
+        Of one app more than these are of, so that there is one with none of them, if any is.
+        """
+        values = {"now": time.time(), "besides": [one.key for one in besides], "after": after}
+        found: list[PendingInput] = []
+        with self._database.read() as connection:
+            for query in _DUE:
+                if (room := len(besides) + 1 - len(found)) > 0:
+                    found += [PendingInput(*row) for row in connection.execute(query, {**values, "room": room})]
+        return found
+
+    def pending_keys(self, keys: Sequence[int]) -> set[int]:
+        """Those of the keys whose inputs wait for their pictures."""
+        with self._database.read() as connection:
+            return {key for chunk in chunks(keys) for key in connection.scalars(_STILL, {"keys": chunk})}
+
+    def waiting(self) -> int:
+        """How many wait for their pictures."""
+        with self._database.read() as connection:
+            return connection.scalar(_WAITING) or 0
+
+    def put_off(self, one: PendingInput, delays: Sequence[float], reason: str) -> None:
+        """After a try that failed: see `tries`. After the last delay it has failed, for this reason."""
+        with self._database.write() as connection:
+            if not put_off(connection, _inputs, and_(_inputs.c.key == one.key, _is_pending(_inputs)), delays):
+                connection.execute(_failing(one.app_id, one.key, Failure.FETCH, reason))
+
     def complete(self, app_id: str, key: int, arrived: NewInput) -> bool:
         """The picture of a pending input is there: it is ready. False if this row doesn't wait any more.
 
@@ -152,10 +225,8 @@ class Inputs:
 
     def fail(self, app_id: str, key: int, failure: Failure, reason: str) -> bool:
         """The picture of a pending input can't be used. False if this row doesn't wait any more."""
-        values = {"failure": failure.value, "status_reason": reason, "modified_at": datetime.now(UTC)}
-        query = _settle(app_id, key).values(values | {"status": InputStatus.FAILED.value})
         with self._database.write() as connection:
-            return connection.execute(query).rowcount == 1
+            return connection.execute(_failing(app_id, key, failure, reason)).rowcount == 1
 
     def taken_ids(self, app_id: str, ids: Sequence[str]) -> set[str]:
         """Those of the ids that exist."""
@@ -367,6 +438,11 @@ def _settle(app_id: str, key: int) -> Update:
     return update(_inputs).where(
         _inputs.c.app_id == app_id, _inputs.c.key == key, _inputs.c.status == InputStatus.PENDING.value
     )
+
+
+def _failing(app_id: str, key: int, failure: Failure, reason: str) -> Update:
+    values = {"failure": failure.value, "status_reason": reason, "modified_at": datetime.now(UTC)}
+    return _settle(app_id, key).values(values | {"status": InputStatus.FAILED.value})
 
 
 def _row(app_id: str, one: NewInput, seq: int, now: datetime) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -63,6 +64,17 @@ def _concept(**options: Any) -> Column[int]:
     key = ForeignKey("concepts.key", ondelete="CASCADE")
     return Column("concept_key", Key, key, autoincrement=False, index=True, **options)
 
+
+def _tries() -> tuple[Column[int], Column[float]]:
+    """How often work on a row failed, and when it may be tried again, in seconds since 1970."""
+    # Numbers, for a zero takes no byte in SQLite.
+    return (
+        Column("attempts", Integer, nullable=False, server_default="0"),
+        Column("due", Float, nullable=False, server_default="0"),
+    )
+
+
+_PENDING = text("status = 'pending'")
 
 apps = Table(
     "apps",
@@ -118,11 +130,14 @@ inputs = Table(
     Column("latitude", Float),
     Column("created_at", Moment, nullable=False),
     Column("modified_at", Moment, nullable=False),
+    *_tries(),
     UniqueConstraint("app_id", "id"),
     Index(None, "app_id", "key"),
     Index(None, "app_id", "seq"),
     Index(None, "app_id", "url"),
     Index(None, "status", "key"),
+    # Of those alone that wait for their pictures.
+    Index(None, "app_id", "due", "key", sqlite_where=_PENDING, postgresql_where=_PENDING),
     # A key is never used again, so that what is remembered by key can't come to mean another input.
     sqlite_autoincrement=True,
 )
@@ -273,6 +288,7 @@ evaluations = Table(
     Column("state", Text, nullable=False),
     Column("result", Json),
     Column("created_at", Moment, nullable=False),
+    *_tries(),
 )
 
 workflows = Table(

@@ -35,7 +35,7 @@ _PATIENCE_S = 120.0
 """For an app that is filled to be written on: what is there of it is worth more waiting than a request is."""
 _APART = "\n"
 """Between the name that an app will have and what it is filled from, while it is: no app's name has one."""
-_INPUT = tuple(column for column in _inputs.c if column.name != "app_id")
+_INPUT = tuple(column for column in _inputs.c if column.name not in ("app_id", "attempts", "due"))
 
 
 @dataclass(frozen=True)

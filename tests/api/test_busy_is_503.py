@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backlog import Backlog, Task
 from held import held
+from patience import becomes
 from vectors import vector_input
 
 from tenshot.api import queue
@@ -73,31 +75,30 @@ def test_where_a_later_part_of_a_request_can_not_be_stored_each_item_says_whethe
 def test_work_that_finds_the_database_busy_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "_BUSY_S", 0.001)
     tries: list[str] = []
-    done = threading.Event()
+    backlog = Backlog("a")
 
-    def work(thing: str) -> None:
-        tries.append(thing)
+    def work(task: Task) -> None:
+        tries.append(task.name)
         if len(tries) < 3:
             raise StoreBusy("others write")
-        done.set()
+        backlog.done(task)
 
-    things = Queue(work, threads=1, name="test")
-    things.submit(["a"])
-    assert done.wait(60)
-    things.wait(["a"], 60)
-    assert tries == ["a"] * 3
+    things = Queue(backlog, work, threads=1, name="test")
+    becomes(lambda: things.depth, 0)
     things.close()
+    assert tries == ["a"] * 3
+    assert not backlog.failures
 
 
 def test_a_queue_that_is_closed_tries_nothing_again() -> None:
     tried = threading.Event()
 
-    def work(_thing: str) -> None:
+    def work(_task: Task) -> None:
         tried.set()
         raise StoreBusy("others write")
 
-    things = Queue(work, threads=1, name="test")
-    things.submit(["a"])
+    backlog = Backlog("a")
+    things = Queue(backlog, work, threads=1, name="test")
     assert tried.wait(60)
     things.close()
-    assert things.depth == 0
+    assert (things.depth, backlog.failures) == (1, [])

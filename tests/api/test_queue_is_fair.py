@@ -1,105 +1,180 @@
-"""Work in the background: everything once, each share in its turn, and at the end only what was begun."""
+"""Work in the background: everything once, each app in its turn, and at the end only what was begun."""
 
+import asyncio
 import threading
-import time
-from collections.abc import Callable
+from concurrent.futures import wait
+
+import pytest
+from backlog import Backlog, Task
+from patience import becomes
 
 from tenshot.api.queue import Queue
+from tenshot.api.shares import SharedThreads
+from tenshot.index.errors import StoreClosed
+
+SECONDS = 60
 
 
 class Worker:
     """Notes what is begun; things with a dot wait until the gate is open."""
 
-    def __init__(self) -> None:
+    def __init__(self, backlog: Backlog) -> None:
+        self.backlog = backlog
         self.begun: list[str] = []
         self.gate = threading.Event()
         self._started = threading.Semaphore(0)
 
-    def __call__(self, thing: str) -> None:
-        self.begun.append(thing)
+    def __call__(self, task: Task) -> None:
+        self.begun.append(task.name)
         self._started.release()
-        if thing.endswith("."):
-            self.gate.wait(10)
+        if task.name.endswith("."):
+            assert self.gate.wait(SECONDS)
+        self.backlog.done(task)
 
     def until(self, count: int) -> None:
         for _ in range(count):
-            assert self._started.acquire(timeout=10)
+            assert self._started.acquire(timeout=SECONDS)
 
 
-def _queue(work: Callable[[str], None], threads: int) -> Queue[str]:
-    return Queue(work, threads, "test", share=lambda thing: thing[0])
-
-
-def test_however_much_one_share_has_the_others_turn_comes() -> None:
-    worker = Worker()
-    queue = _queue(worker, threads=2)
+def test_however_much_one_app_has_the_others_turn_comes() -> None:
     greedy = ["a1.", "a2."] + [f"a{i}" for i in range(3, 100)]
-    queue.submit(greedy)
+    backlog = Backlog(*greedy)
+    worker = Worker(backlog)
+    queue = Queue(backlog, worker, threads=2, name="test")
     worker.until(2)
-    queue.submit(["b1", "c1", "b2"])
+    backlog.add("b1", "c1", "b2")
     worker.gate.set()
-    queue.wait([*greedy, "b1", "b2", "c1"], 10)
+    becomes(lambda: queue.depth, 0)
     queue.close()
     assert sorted(worker.begun) == sorted([*greedy, "b1", "b2", "c1"])
-    # Three shares and two threads: each has begun something among the first few.
+    # Three apps and two threads: each has begun something among the first few.
     assert {"b1", "c1"} <= set(worker.begun[2:7])
     assert "b2" in worker.begun[2:11]
 
 
 def test_what_is_under_way_is_not_done_twice() -> None:
-    worker = Worker()
-    queue = _queue(worker, threads=1)
+    backlog = Backlog("a.", "b")
+    worker = Worker(backlog)
+    queue = Queue(backlog, worker, threads=3, name="test")
+    worker.until(2)
     for _ in range(5):
-        queue.submit(["a.", "b"])
+        queue.wake()
     worker.gate.set()
-    queue.wait(["a.", "b"], 10)
-    queue.submit(["b"])
-    queue.wait(["b"], 10)
+    becomes(lambda: queue.depth, 0)
+    backlog.add("b")
+    queue.wake()
+    worker.until(1)
     queue.close()
-    assert worker.begun == ["a.", "b", "b"]
+    assert sorted(worker.begun) == ["a.", "b", "b"]
 
 
 def test_closing_finishes_what_was_begun_and_nobody_waits_for_the_rest() -> None:
-    worker = Worker()
-    queue = _queue(worker, threads=1)
-    queue.submit(["a."] + [f"b{i}" for i in range(50)])
+    backlog = Backlog("a.", *(f"b{i}" for i in range(50)))
+    worker = Worker(backlog)
+    queue = Queue(backlog, worker, threads=1, name="test")
     worker.until(1)
-    closing = threading.Thread(target=queue.close)
-    closing.start()
-    time.sleep(0.3)
-    worker.gate.set()
-    closing.join(10)
-    start = time.monotonic()
-    queue.wait([f"b{i}" for i in range(50)], 10)
-    assert time.monotonic() - start < 5
+    with queue.watch(backlog.tasks) as tried:
+        closing = threading.Thread(target=queue.close)
+        closing.start()
+        becomes(queue._closing.is_set, True)
+        worker.gate.set()
+        closing.join(SECONDS)
+        assert not wait(tried.values(), SECONDS).not_done
     assert worker.begun == ["a."]
+    assert queue.depth == 50
 
 
 def test_a_thing_that_fails_stops_nothing() -> None:
-    done = []
+    backlog = Backlog("a1", "a2")
 
-    def work(thing: str) -> None:
-        if thing == "a1":
+    def work(task: Task) -> None:
+        if task.name == "a1":
             raise RuntimeError("no")
-        done.append(thing)
+        backlog.done(task)
 
-    queue = _queue(work, threads=1)
-    queue.submit(["a1", "a2"])
-    queue.wait(["a1", "a2"], 10)
+    queue = Queue(backlog, work, threads=1, name="test")
+    becomes(lambda: queue.depth, 0)
     queue.close()
-    assert done == ["a2"]
+    assert backlog.failures == ["a1"] * 4
 
 
-def test_what_nobody_wants_any_more_is_not_begun_and_nobody_waits_for_it() -> None:
-    worker = Worker()
-    queue = _queue(worker, threads=1)
-    queue.submit(["a.", "a1", "b1", "b2"])
+def test_one_app_can_not_take_all_threads() -> None:
+    backlog = Backlog(*(f"a{i}." for i in range(20)))
+    worker = Worker(backlog)
+    queue = Queue(backlog, worker, threads=3, name="test", most_per_app=2)
+    worker.until(2)
+    backlog.add("b1")
+    queue.wake()
     worker.until(1)
-    for thing in ("a.", "a1", "b1", "c1"):
-        queue.withdraw(thing)
-    queue.wait(["a1", "b1"], 10)
-    assert queue.depth == 2
+    assert worker.begun == ["a0.", "a1.", "b1"]
     worker.gate.set()
-    queue.wait(["a.", "b2"], 10)
     queue.close()
-    assert worker.begun == ["a.", "b2"]
+
+
+def test_who_watches_a_thing_learns_that_it_was_tried_and_is_forgotten() -> None:
+    backlog = Backlog("a.", "b.")
+    worker = Worker(backlog)
+    queue = Queue(backlog, worker, threads=1, name="test")
+    a, b = backlog.tasks
+    with queue.watch([a, b]) as tried:
+        worker.until(1)
+        assert not tried[a].done()
+        worker.gate.set()
+        assert not wait(tried.values(), SECONDS).not_done
+    with queue.watch([Task("z", "never")]):
+        pass
+    assert not queue._watched
+    queue.close()
+
+
+def test_threads_for_requests_take_apps_in_turn_and_forget_who_leaves() -> None:
+    shared = SharedThreads("test", threads=2, most_per_app=1)
+    begun: list[str] = []
+    gate = threading.Event()
+
+    def work(name: str) -> str:
+        begun.append(name)
+        if name.endswith("."):
+            assert gate.wait(SECONDS)
+        return name
+
+    def run(name: str) -> asyncio.Task[str]:
+        return asyncio.get_running_loop().create_task(shared.run(name[0], lambda: work(name)))
+
+    async def ask() -> list[str]:
+        asked = [run(name) for name in ("a1.", "a2", "a3", "a4", "b1.", "b2", "c1")]
+        while len(begun) < 2:
+            await asyncio.sleep(0.001)
+        assert (begun, shared.depth) == (["a1.", "b1."], 7)
+        asked.pop(1).cancel()
+        await asyncio.sleep(0)
+        assert shared.depth == 6
+        gate.set()
+        return await asyncio.gather(*asked)
+
+    assert asyncio.run(ask()) == ["a1.", "a3", "a4", "b1.", "b2", "c1"]
+    assert "a2" not in begun
+    assert begun.index("c1") < begun.index("a4")  # which had turns before
+    shared.close()
+    assert (shared.depth, shared._waiting) == (0, {})
+
+
+def test_who_waits_for_a_thread_when_the_service_closes_is_told() -> None:
+    shared = SharedThreads("test", threads=1, most_per_app=1)
+    gate, begun = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert gate.wait(SECONDS)
+
+    async def ask() -> None:
+        first, second = (asyncio.get_running_loop().create_task(shared.run("a", work)) for _ in range(2))
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
+        gate.set()
+        shared.close()
+        await first
+        with pytest.raises(StoreClosed, match="the service is closing"):
+            await second
+
+    asyncio.run(ask())

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pictures import png
@@ -12,9 +13,9 @@ from pictures import png
 from tenshot import Store
 from tenshot.api import queue
 from tenshot.api.fetch import FetchError
-from tenshot.api.queue import Queue, evaluations_queue, pictures_queue
+from tenshot.api.queue import evaluations_queue, pictures_queue
 from tenshot.index.app import App
-from tenshot.index.records import AddRequest, EvaluationState, Failure, Input, InputStatus
+from tenshot.index.records import AddRequest, EvaluationState, Failure, Input, InputStatus, PendingInput
 
 SLOW, QUICK = "http://pictures.example/slow", "http://pictures.example/quick"
 PICTURES = {SLOW: png("discs", 1), QUICK: png("stripes", 2)}
@@ -22,7 +23,11 @@ SECONDS = 60
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """Where work that fails is tried again at once."""
+    monkeypatch.setattr(queue, "_DELAYS_S", (0.001, 0.001, 0.001))
+    monkeypatch.setattr(queue, "_LOOK_S", 0.001)
+    monkeypatch.setattr(queue, "_BUSY_S", 0.001)
     with Store.open(tmp_path / "data") as opened:
         yield opened
 
@@ -66,11 +71,12 @@ def test_what_a_deleted_input_waited_for_is_not_given_to_the_next_one_of_its_id(
     web = Web(pictures)
     app = store.create_app("a", workflow, dim=8 if workflow == "vectors" else None)
     fetching = pictures_queue(store, web.fetch)
-    fetching.submit([(app.id, _add(app, SLOW).key)])
+    _add(app, SLOW)
+    fetching.wake()
     assert web.begun.wait(SECONDS)
     app.delete("x")
     second = _add(app, QUICK)
-    fetching.submit([(app.id, second.key)])
+    fetching.wake()
     web.gate.set()
     _until(lambda: app.input("x").status is not InputStatus.PENDING and fetching.depth == 0)
     fetching.close()
@@ -98,10 +104,12 @@ def test_an_evaluation_that_is_asked_again_while_it_is_made_is_made_again(
 
     monkeypatch.setattr(store.catalog.evaluations, "settle", settle_late)
     evaluating = evaluations_queue(store)
-    evaluating.submit([(app.id, "m", version, app.request_evaluation("m", version))])
+    app.request_evaluation("m", version)
+    evaluating.wake()
     assert done.wait(SECONDS)
     # The result is kept, and the work not over yet.
-    evaluating.submit([(app.id, "m", version, app.request_evaluation("m", version))])
+    app.request_evaluation("m", version)
+    evaluating.wake()
     gate.set()
     _until(lambda: evaluating.depth == 0)
     evaluating.close()
@@ -127,7 +135,6 @@ def test_the_result_for_an_earlier_request_is_not_kept_for_a_later_one(store: St
 def test_a_picture_that_something_unexpected_keeps_away_is_tried_again_and_then_failed_clearly(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(queue, "_DELAYS_S", (0.001, 0.001, 0.001))
     app = store.create_app("a", "vectors", dim=4)
     tries: list[str] = []
 
@@ -136,7 +143,8 @@ def test_a_picture_that_something_unexpected_keeps_away_is_tried_again_and_then_
         raise RuntimeError("nobody meant this")
 
     fetching = pictures_queue(store, fetch)
-    fetching.submit([(app.id, _add(app, QUICK).key)])
+    _add(app, QUICK)
+    fetching.wake()
     _until(lambda: fetching.depth == 0)
     fetching.close()
     stored = app.input("x")
@@ -149,7 +157,6 @@ def test_a_picture_that_something_unexpected_keeps_away_is_tried_again_and_then_
 def test_an_evaluation_that_fails_unexpectedly_does_not_stay_queued(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "_DELAYS_S", (0.001,))
     app, version = _with_version(store)
 
     def evaluate(_model: str) -> None:
@@ -157,7 +164,8 @@ def test_an_evaluation_that_fails_unexpectedly_does_not_stay_queued(
 
     monkeypatch.setattr(app, "evaluate", evaluate)
     evaluating = evaluations_queue(store)
-    evaluating.submit([(app.id, "m", version, app.request_evaluation("m", version))])
+    app.request_evaluation("m", version)
+    evaluating.wake()
     _until(lambda: evaluating.depth == 0)
     evaluating.close()
     stored = app.evaluation("m", version)
@@ -168,60 +176,93 @@ def test_an_evaluation_that_fails_unexpectedly_does_not_stay_queued(
     )
 
 
-def test_what_failed_once_is_done_by_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "_DELAYS_S", (0.001,))
+def test_what_failed_once_is_done_by_the_next_try(store: Store) -> None:
+    app = store.create_app("a", "vectors", dim=4)
     tries: list[str] = []
 
-    def work(thing: str) -> None:
-        tries.append(thing)
+    def fetch(url: str) -> bytes:
+        tries.append(url)
         if len(tries) == 1:
             raise RuntimeError("once")
+        raise FetchError("nothing there")
 
-    things = Queue(work, 1, "test", give_up=lambda _: pytest.fail("it was done"))
-    things.submit(["a"])
-    _until(lambda: things.depth == 0)
-    things.close()
-    assert tries == ["a", "a"]
+    _add(app, QUICK)
+    fetching = pictures_queue(store, fetch)
+    _until(lambda: fetching.depth == 0)
+    fetching.close()
+    assert tries == [QUICK] * 2
+    assert app.input("x").status_reason == "nothing there"
 
 
-def test_giving_up_that_fails_too_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "_DELAYS_S", (0.001,))
-    given_up: list[str] = []
+def test_what_nobody_told_the_queue_of_is_done_too(store: Store) -> None:
+    """As the pending inputs of an app that is imported."""
+    app = store.create_app("a", "vectors", dim=4)
+    fetching = pictures_queue(store, Web().fetch)
+    _add(app, QUICK)
+    _until(lambda: fetching.depth == 0)
+    fetching.close()
+    assert app.input("x").status is InputStatus.FAILED
 
-    def work(_thing: str) -> None:
+
+def test_giving_up_that_fails_too_is_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = store.create_app("a", "vectors", dim=4)
+    put_off, given_up = store.catalog.inputs.put_off, []
+
+    def fetch(_url: str) -> bytes:
         raise RuntimeError("always")
 
-    def give_up(thing: str) -> None:
-        given_up.append(thing)
+    def put_off_late(*arguments: Any) -> None:
+        given_up.append(arguments)
         if len(given_up) < 3:
             raise RuntimeError("no room for it either")
+        put_off(*arguments)
 
-    things = Queue(work, 1, "test", give_up=give_up)
-    things.submit(["a"])
-    _until(lambda: things.depth == 0)
-    things.close()
-    assert given_up == ["a"] * 3
+    monkeypatch.setattr(store.catalog.inputs, "put_off", put_off_late)
+    _add(app, QUICK)
+    fetching = pictures_queue(store, fetch)
+    _until(lambda: fetching.depth == 0)
+    fetching.close()
+    assert app.input("x").status is InputStatus.FAILED
 
 
-def test_one_share_can_not_take_all_threads() -> None:
-    begun: list[str] = []
-    gate, other = threading.Event(), threading.Event()
+def test_how_often_it_was_tried_and_when_it_is_due_survive_a_restart(tmp_path: Path) -> None:
+    delays = (0.0, 0.0, 60.0)
+    for starts in range(5):
+        with Store.open(tmp_path / "data") as store:
+            app = store.app("a") if starts else store.create_app("a", "vectors", dim=4)
+            one = _add(app, QUICK) if not starts else app.input("x")
+            due = store.catalog.inputs.due([])
+            if starts < 3:
+                assert [pending.key for pending in due] == [one.key]
+            else:
+                assert due == []  # for a minute
+            store.catalog.inputs.put_off(PendingInput(app.id, one.id, one.key, QUICK), delays, "in vain")
+            assert app.input("x").status is (InputStatus.PENDING if starts < 3 else InputStatus.FAILED)
+            assert app.input("x").status_reason == (None if starts < 3 else "in vain")
 
-    def work(thing: str) -> None:
-        begun.append(thing)
-        if thing == "b1":
-            other.set()
-        else:
-            gate.wait(SECONDS)
 
-    things = Queue(work, 3, "test", share=lambda thing: thing[0], most_per_share=2)
-    things.submit([f"a{i}" for i in range(20)])
-    _until(lambda: len(begun) == 2)
-    things.submit(["b1"])
-    assert other.wait(SECONDS)
-    assert begun == ["a0", "a1", "b1"]
-    gate.set()
-    things.close()
+def test_what_is_due_is_the_first_of_each_app_in_turn_besides_what_is_under_way(store: Store) -> None:
+    inputs = store.catalog.inputs
+    apps = [store.create_app(f"app {i}", "vectors", dim=4) for i in range(4)]
+    for app in apps:
+        for _ in app.add_many([AddRequest(id=f"x{i}", url=f"{QUICK}{i}") for i in range(2)], later=True):
+            pass
+    a, b, c, d = sorted(app.id for app in apps)
+    under_way: list[PendingInput] = []
+    after = ""
+    for wanted in [(a, "x0"), (b, "x0"), (c, "x0"), (d, "x0"), (a, "x1"), (b, "x1")]:
+        due = inputs.due(under_way, after)
+        assert len(due) <= len(under_way) + 1
+        assert (due[0].app_id, due[0].id) == wanted
+        under_way.append(due[0])
+        after = due[0].app_id
+    assert {(one.app_id, one.id) for one in inputs.due(under_way, "")} == {(c, "x1"), (d, "x1")}
+    inputs.put_off(under_way[0], [60], "why")
+    assert inputs.due([])[0].id == "x1"
+    assert inputs.waiting() == 8
+    store.delete_app(a)
+    assert inputs.due([])[0].app_id == b
+    assert inputs.waiting() == 6
 
 
 def _with_version(store: Store) -> tuple[App, str]:

@@ -90,7 +90,7 @@ APP_CALLS: dict[str, Callable[[App], Any]] = {
     "patch_many": lambda app: app.patch_many([("x0", lambda one: InputChange(one.id, metadata={}))]),
     "patch_models": lambda app: app.patch_models([("m", lambda _: ModelChange("n"))]),
     "pending": lambda app: app.pending(),
-    "pending_input": lambda app: app.pending_input(1),
+    "pending_keys": lambda app: app.pending_keys([1]),
     "picture": lambda app: app.picture("x0"),
     "picture_by_hash": lambda app: app.picture_by_hash(HASH),
     "predict": lambda app: app.predict(PICTURE),

@@ -167,7 +167,7 @@ def test_who_changes_an_answer_changes_no_other_answer(taught: App) -> None:
         "inputs": taught.inputs,
         "inputs_by_id": lambda: taught.inputs_by_id(["x0"]),
         "more inputs_by_id": lambda: taught.inputs_by_id(["x0", "x1"]),
-        "pending_input": lambda: taught.pending_input(key),
+        "pending_keys": lambda: taught.pending_keys([key]),
         "rank_inputs": lambda: taught.rank_inputs([Term(vector=row[0])], 60),
         "nearest_inputs": lambda: taught.nearest_inputs(row, 60),
         "search": lambda: taught.search(vector=row[0]),
