@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 
 from ..embeddings.base import WorkflowError
 from ..embeddings.batcher import BatcherClosed, Busy
+from ..embeddings.decoders import NoDecoder
 from ..embeddings.images import BadCrop, ImageError, ImageNotFound, ImageTooLarge, UnsupportedFormat
 from ..index import errors
 from .fetch import BadUrl, FetchError, TooLarge
@@ -87,7 +88,7 @@ NOT_INDEXED = Status(400, 43004, "Input is not indexed yet")
 TOO_LARGE = Status(413, 40033, "Request is too large")
 SERVER_FAULT = Status(500, 98004, "Internal server error")
 NOT_READY = Status(503, 98004, "Not ready")
-BUSY = Status(503, 98004, "The database is busy")
+BUSY = Status(503, 98004, "The server is busy")
 STORAGE_FAILED = Status(507, 98004, "Insufficient storage")
 
 # Looked up by walking an error's class order, so a line for a family serves its members.
@@ -95,6 +96,7 @@ _TABLE: dict[type[Exception], Status] = {
     BadKey: KEY_NOT_FOUND,
     MissingScope: SCOPE,
     Busy: THROTTLED,
+    NoDecoder: BUSY,
     Throttled: THROTTLED,
     BatcherClosed: THROTTLED,
     WorkflowError: INVALID_REQUEST,

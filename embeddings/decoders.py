@@ -25,6 +25,7 @@ from typing import Any, Self
 
 from PIL import Image
 
+from .batcher import Busy
 from .images import MAX_PIXELS, Box, Decoded, ImageError, ImageTooLarge, UndecodableImage, open_image, sniffed_type
 from .shrinking import LARGE, Shrink, as_plain, of_plain
 
@@ -43,6 +44,10 @@ _ROOM = "room"
 """What a process asks for, with a number of pixels, before it decodes a large picture."""
 _CODE = "import sys; from tenshot.embeddings.decoders import work; work(*map(int, sys.argv[1:]))"
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
+
+
+class NoDecoder(Busy):
+    """The machine has no room for another process now."""
 
 
 class Decoders:
@@ -77,7 +82,7 @@ class Decoders:
     def __call__(
         self, source: bytes, /, *, least_side: int | None = None, box: Box | None = None, shrink: Shrink | None = None
     ) -> Decoded:
-        """Raises ImageError."""
+        """Raises ImageError, or NoDecoder."""
         sniffed_type(source)  # what is no picture needs no process
         if len(source) > _FILE:
             raise ImageTooLarge(f"the picture's file is larger than {_FILE >> 20} MB")
@@ -89,7 +94,7 @@ class Decoders:
             if process and not process.alive:
                 process.end()
                 process = None
-            process = process or _Process(self._max_pixels)
+            process = process or self._started()
             decoded = process.decode(source, [least_side, box, as_plain(shrink)], self._room, self._seconds)
             healthy = True
         except ImageError:
@@ -103,6 +108,12 @@ class Decoders:
                 process = None
             self._free.put(process)
         return decoded
+
+    def _started(self) -> "_Process":
+        try:
+            return _Process(self._max_pixels)
+        except OSError as error:
+            raise NoDecoder(f"no decoder for pictures can be started: {error.strerror or error}; try again") from error
 
     def close(self) -> None:
         """When the pictures under way are done. Nothing can be decoded afterwards."""

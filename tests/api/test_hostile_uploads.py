@@ -3,6 +3,7 @@
 import base64
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,3 +75,23 @@ def test_a_dying_decoder_costs_the_service_nothing(seeing: Any) -> None:
             os.kill(decoder, signal.SIGSEGV)
             while decoder in children():
                 time.sleep(0.01)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks for processes in /proc")
+def test_where_no_decoder_can_be_started_the_server_says_to_come_again(
+    seeing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"inputs": [upload(png("discs", 90))]}
+    before = seeing.get("/v2/inputs/status").json()["counts"]
+    for decoder in children():
+        os.kill(decoder, signal.SIGKILL)
+        while decoder in children():
+            time.sleep(0.01)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/nowhere/python")
+        for path in ("/v2/inputs", "/v2/models/color/outputs"):
+            refused = seeing.post(path, json=body)
+            assert (refused.status_code, refused.headers.get("retry-after")) == (503, "1"), refused.text
+            assert "no decoder for pictures can be started" in refused.json()["status"]["details"]
+    assert seeing.get("/v2/inputs/status").json()["counts"] == before
+    assert seeing.post("/v2/inputs", json=body).status_code == 200

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pictures import draw, png
 
+from tenshot.embeddings.batcher import Busy
 from tenshot.embeddings.decoders import Decoders
 from tenshot.embeddings.images import (
     ImageError,
@@ -162,7 +163,7 @@ def test_a_decoder_that_can_not_be_started_leaves_nothing_open(monkeypatch: pyte
         with monkeypatch.context() as patch:
             patch.setattr(sys, "executable", "/nowhere/python")
             for _ in range(3):
-                with pytest.raises(FileNotFoundError):
+                with pytest.raises(Busy, match="no decoder for pictures can be started: No such file or directory"):
                     running(png("discs", 1))
         assert descriptors() == before
         assert running(png("discs", 1)).image.mode == "RGB"
