@@ -1,7 +1,8 @@
 """Apps in SQL: made, found, changed; `deletions` deletes them."""
 
 import builtins
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
@@ -89,6 +90,14 @@ def check_app(connection: Connection, app_id: str) -> None:
     """Inside the caller's transaction. Raises AppNotFound, for another process may have deleted the app."""
     if connection.scalar(_SEEN, {"app": app_id}) is None:
         raise deleted(app_id)
+
+
+@contextmanager
+def writing(database: Database, app_id: str) -> Iterator[Connection]:
+    """`Database.write` for what an app has. Raises AppNotFound."""
+    with database.write() as connection:
+        check_app(connection, app_id)
+        yield connection
 
 
 def deleted(app_id: str) -> AppNotFound:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, f
 from ..errors import BadRequest
 from ..records import ChangeState, Crop, Failure, FloatArray, InputStatus, WorkflowChange
 from . import schema
-from .apps import HIDDEN, check_app
+from .apps import HIDDEN, writing
 from .database import Database
 
 _apps, _inputs, _vectors, _changes = schema.apps, schema.inputs, schema.vectors, schema.workflow_changes
@@ -27,8 +27,7 @@ class Changes:
         """Raises BadRequest where one is under way, or where inputs have no picture to embed again; AppNotFound."""
         # Or they would count as progress of this one.
         self.forget(app_id)
-        with self._database.write() as connection:
-            check_app(connection, app_id)
+        with writing(self._database, app_id) as connection:
             if connection.execute(_latest(app_id, ChangeState.RUNNING)).one_or_none():
                 raise BadRequest("the base workflow is being changed already; cancel that first")
             bare = select(func.count()).where(*_ready(app_id), _inputs.c.sha256.is_(None))

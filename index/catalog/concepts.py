@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from ..errors import ConceptExists, ConceptNotFound
 from ..records import Concept
 from . import schema
-from .apps import check_app
+from .apps import writing
 from .database import Database, chunks
 
 _concepts = schema.concepts
@@ -30,8 +30,7 @@ class Concepts:
         now = datetime.now(UTC)
         rows = [{"app_id": app_id, "id": id, "name": name, "created_at": now} for id, name in concepts]
         try:
-            with self._database.write() as connection:
-                check_app(connection, app_id)
+            with writing(self._database, app_id) as connection:
                 if rows:
                     connection.execute(insert(_concepts), rows)
         except IntegrityError as error:
@@ -79,7 +78,7 @@ class Concepts:
     def rename(self, app_id: str, concepts: Sequence[tuple[str, str]]) -> list[Concept]:
         """(id, name) each. Raises ConceptNotFound, and then renames none."""
         renamed = []
-        with self._database.write() as connection:
+        with writing(self._database, app_id) as connection:
             for id, name in concepts:
                 query = (
                     update(_concepts)

@@ -218,7 +218,8 @@ def _own_errors() -> Iterator[None]:
         extended = getattr(cause, "sqlite_errorcode", 0)
         code = extended & 0xFF
         if extended == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY or getattr(cause, "sqlstate", None) == _NO_SUCH_KEY:
-            # Who writes a row has looked up all that it names but the app, which another process may have deleted.
+            # Who writes a row has looked up all that it names, and in PostgreSQL another process may since have deleted
+            # the app with all of it.
             raise AppNotFound("the app has been deleted") from error
         if code in _DISK:
             raise StorageFailed(f"the database can't be written: {cause}") from error

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, 
 from ..errors import VersionNotFound
 from ..records import EvaluationRequest, EvaluationState, StoredEvaluation
 from . import schema
-from .apps import HIDDEN
+from .apps import HIDDEN, writing
 from .database import Database
 from .tries import put_off
 
@@ -32,7 +32,7 @@ class Evaluations:
         self, app_id: str, model_id: str, version_id: str, state: EvaluationState, result: Mapping[str, Any] | None
     ) -> datetime:
         """In the place of what was there; the moment, by which a request is known. Raises VersionNotFound."""
-        with self._database.write() as connection:
+        with writing(self._database, app_id) as connection:
             key = _key(connection, app_id, model_id, version_id)
             connection.execute(delete(_evaluations).where(_evaluations.c.version_key == key))
             now = datetime.now(UTC)

@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 
 from ..records import Feedback
 from . import schema
-from .apps import check_app
+from .apps import writing
 from .database import Database
 
 _feedback = schema.feedback
@@ -26,8 +26,7 @@ class FeedbackLog:
             "body": dict(body),
             "created_at": datetime.now(UTC),
         }
-        with self._database.write() as connection:
-            check_app(connection, app_id)
+        with writing(self._database, app_id) as connection:
             connection.execute(insert(_feedback).values(row))
 
     def page(self, app_id: str, offset: int, limit: int) -> list[Feedback]:

@@ -126,7 +126,7 @@ class Inputs:
                 ]
                 if vectors:
                     connection.execute(insert(_vectors), vectors)
-                for source in dict.fromkeys(one.source for one in new):
+                for source in dict.fromkeys(one.source for one in new if one.concepts):
                     write_labels(
                         connection,
                         app_id,

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Connection, Text, bindparam, delete, func, in
 from ..errors import InputNotFound
 from ..records import InputStatus, KeyArray, LabelSource
 from . import schema
-from .apps import deleted
+from .apps import check_app, deleted
 from .concepts import concept_keys
 from .database import Database, chunks
 
@@ -155,13 +155,15 @@ def set_labels(
 def write_labels(
     connection: Connection, app_id: str, changes: Iterable[Change], source: LabelSource, present: Present
 ) -> None:
-    """Inside the caller's transaction; present: what the inputs have. Of several changes of a label the last counts."""
+    """Inside the caller's transaction; present: what the inputs have. Of several changes of a label the last counts.
+
+    Raises AppNotFound, also where nothing changes.
+    """
     last = {(key, concept): value for key, concept, value in changes}
-    if not last:
-        return
-    concepts = concept_keys(connection, app_id, (concept for _, concept in last))
+    concepts = concept_keys(connection, app_id, (concept for _, concept in last)) if last else {}
     changed = {pair: value for pair, value in last.items() if present.get(pair) is not value}
     if not changed:
+        check_app(connection, app_id)
         return
     seq, now = take_seq(connection, app_id), datetime.now(UTC)
     stamp = {"app_id": app_id, "source": source.value, "created_at": now, "seq": seq}

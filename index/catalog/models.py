@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from ..errors import ModelExists, ModelNotFound
 from ..records import Model, ModelPatch
 from . import schema
-from .apps import check_app
+from .apps import writing
 from .concepts import concept_keys
 from .database import Database, chunks
 from .versions import add_head
@@ -57,8 +57,7 @@ class Models:
         )
         row = {name: value for name, value in vars(model).items() if name != "concept_ids"} | {"app_id": app_id}
         try:
-            with self._database.write() as connection:
-                check_app(connection, app_id)
+            with writing(self._database, app_id) as connection:
                 key = connection.execute(insert(_models).values(row).returning(_models.c.key)).scalar_one()
                 _set_members(connection, app_id, key, concept_ids)
                 add_head(connection, key)
@@ -85,7 +84,7 @@ class Models:
 
         Raises ModelNotFound, and whatever a patch raises.
         """
-        with self._database.write() as connection:
+        with writing(self._database, app_id) as connection:
             for id, patch in patches:
                 row = _row(connection, app_id, id, _LOCKED)
                 change = dict(vars(patch(_records(connection, [row])[0])))
@@ -101,7 +100,7 @@ class Models:
         """Deletes models with versions and thresholds; None: all. The ids that there were, the predictors' hashes."""
         deleted: list[str] = []
         hashes: set[str] = set()
-        with self._database.write() as connection:
+        with writing(self._database, app_id) as connection:
             for chunk in [None] if ids is None else chunks(ids):
                 wanted = _models.c.app_id == app_id
                 if chunk is not None:

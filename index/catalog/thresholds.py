@@ -6,6 +6,7 @@ from sqlalchemy import delete, insert, select
 
 from ..errors import ConceptNotFound
 from . import schema
+from .apps import writing
 from .concepts import known_keys
 from .database import Database
 
@@ -34,7 +35,7 @@ class Thresholds:
 
         Raises ConceptNotFound.
         """
-        with self._database.write() as connection:
+        with writing(self._database, app_id) as connection:
             keys = known_keys(connection, app_id, list(thresholds))
             for concept, value in thresholds.items():
                 if concept not in keys:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, select, up
 from ..errors import ModelNotFound, VersionNotFound
 from ..records import ModelVersion
 from . import schema
+from .apps import writing
 from .database import Database
 
 _models, _versions, _changes = schema.models, schema.model_versions, schema.workflow_changes
@@ -43,7 +44,7 @@ class Versions:
             created_at=datetime.now(UTC),
             thresholds=dict(thresholds),
         )
-        with self._database.write() as connection:
+        with writing(self._database, app_id) as connection:
             # Not before the change of base workflow that it comes after, whatever the clock says.
             changed = connection.scalar(select(func.max(_changes.c.finished_at)).where(_changes.c.app_id == app_id))
             record = replace(record, created_at=max(record.created_at, changed or record.created_at))
@@ -76,7 +77,7 @@ class Versions:
 
         Raises VersionNotFound.
         """
-        with self._database.write() as connection:
+        with writing(self._database, app_id) as connection:
             row = _row(connection, app_id, model_id, id)
             connection.execute(delete(_versions).where(_versions.c.key == row.key))
             left = select(func.count()).where(_versions.c.model_key == row.model_key)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from ..errors import WorkflowExists, WorkflowNotFound
 from ..records import Workflow, WorkflowNode
 from . import schema
-from .apps import check_app
+from .apps import writing
 from .database import Database
 
 _workflows = schema.workflows
@@ -34,8 +34,7 @@ class Workflows:
             for one in made
         ]
         try:
-            with self._database.write() as connection:
-                check_app(connection, app_id)
+            with writing(self._database, app_id) as connection:
                 if rows:
                     connection.execute(insert(_workflows), rows)
         except IntegrityError as error:
@@ -60,7 +59,7 @@ class Workflows:
     def delete(self, app_id: str, id: str) -> None:
         """Raises WorkflowNotFound."""
         query = delete(_workflows).where(_workflows.c.app_id == app_id, _workflows.c.id == id)
-        with self._database.write() as connection:
+        with writing(self._database, app_id) as connection:
             if not connection.execute(query).rowcount:
                 raise WorkflowNotFound(f"no workflow {id!r}")
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 from transactions import transactions
 
 from tenshot import Store
 from tenshot.index import deletion
 from tenshot.index.app import App
 from tenshot.index.blobs import Blobs
+from tenshot.index.catalog import schema
 from tenshot.index.errors import AppNotFound, NotFound
 from tenshot.index.records import InputChange, WorkflowNode
 from tenshot.index.store import delete_app_record, open_catalog
@@ -99,6 +101,40 @@ def test_a_deleted_app_is_gone_for_all_before_its_rows_are(full: Store) -> None:
     assert [record.name for record in full.apps()] == ["other", "big"]
 
 
+WRITES: dict[str, Callable[[App], object]] = {
+    "vectors": lambda app: app.add_vectors([[1] * 4]),
+    "a label": lambda app: app.label("a", {"c": False}),
+    "a label that is there": lambda app: app.label("a", {"c": True}),
+    "metadata": lambda app: app.update_many([InputChange("a", {"n": 1})]),
+    "nothing": lambda app: app.update_many([InputChange("a")]),
+    "a name": lambda app: app.rename_concepts([("c", "new")]),
+    "a model's concepts": lambda app: app.update_model("m", concepts=[]),
+    "no model": lambda app: app.delete_models("m"),
+    "a version": lambda app: app.create_version("m", untaught=True),
+    "no version": lambda app: app.delete_version("m", app.versions("m")[0].id),
+    "an evaluation": lambda app: app.request_evaluation("m", app.versions("m")[0].id),
+    "a threshold": lambda app: app.set_thresholds({"c": 0.4}, "m"),
+    "no workflow": lambda app: app.delete_workflow("w"),
+    "feedback": lambda app: app.keep_feedback("model", {"id": "m"}, {"x": 1}),
+}
+
+
+def test_while_the_rows_of_a_deleted_app_go_nobody_writes_to_them(store: Store) -> None:
+    app = store.create_app("mine", "vectors", dim=4)
+    app.add_vectors([[1] * 4], ["a"], [{"c": True}])
+    app.create_model("m", ["c"])
+    app.create_workflows([("w", [WorkflowNode("n", "m")])])
+    with store.catalog._database.write() as connection:  # as the first step of a deletion by another process
+        connection.execute(update(schema.apps).values(deleted=True))
+    told = []
+    for name, call in WRITES.items():
+        try:
+            call(app)
+        except AppNotFound:
+            told.append(name)
+    assert told == list(WRITES)
+
+
 CALLS: dict[str, Callable[[App], object]] = {
     "vectors": lambda app: app.add_vectors([[1] * 4]),
     "labels": lambda app: app.label("a", {"new": True}),
@@ -143,6 +179,7 @@ def test_a_small_app_goes_in_one_transaction(store: Store) -> None:
 CHILD = """
 import os, sys
 from tenshot.index.blobs import Blobs
+from tenshot.index.catalog import schema
 from tenshot.index.store import delete_app_record, open_catalog
 
 class Ending(Blobs):
