@@ -200,13 +200,13 @@ def create_service(
 def _expected() -> list[type[Exception]]:
     """Roots of the errors that a route may raise. Registered, so that they are answered inside the middlewares."""
     from ..embeddings.base import WorkflowError
-    from ..embeddings.batcher import BatcherClosed, Busy
+    from ..embeddings.batcher import Busy
     from ..embeddings.images import ImageError
     from ..index.errors import TenshotError
     from .fetch import FetchError
     from .keys import BadKey, MissingScope
 
-    return [TenshotError, ImageError, WorkflowError, Busy, BatcherClosed, FetchError, BadKey, MissingScope, Throttled]
+    return [TenshotError, ImageError, WorkflowError, Busy, FetchError, BadKey, MissingScope, Throttled]
 
 
 async def _error(_request: Request, error: Exception) -> Json:

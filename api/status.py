@@ -6,7 +6,7 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from ..embeddings.base import WorkflowError
-from ..embeddings.batcher import BatcherClosed, Busy
+from ..embeddings.batcher import Busy
 from ..embeddings.decoders import NoDecoder
 from ..embeddings.images import BadCrop, ImageError, ImageNotFound, ImageTooLarge, UnsupportedFormat
 from ..index import errors
@@ -98,7 +98,6 @@ _TABLE: dict[type[Exception], Status] = {
     Busy: THROTTLED,
     NoDecoder: BUSY,
     Throttled: THROTTLED,
-    BatcherClosed: THROTTLED,
     WorkflowError: INVALID_REQUEST,
     FetchError: INPUT_FAILED,
     BadUrl: INPUT_URL,

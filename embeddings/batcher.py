@@ -65,8 +65,18 @@ class Batcher:
     call loads it again.
     """
 
-    def __init__(self, embedder: Embedder, *, max_batch: int = 32, max_queue: int = 1024, idle_s: float = 1800) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        *,
+        max_batch: int = 32,
+        max_queue: int = 1024,
+        idle_s: float = 1800,
+        closed: type[Exception] = BatcherClosed,
+    ) -> None:
+        """closed: what callers get after close()."""
         self._embedder = embedder
+        self._closed_error = closed
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._idle_s = idle_s
@@ -153,7 +163,7 @@ class Batcher:
 
     def _check_room(self, count: int) -> None:
         if self._closed:
-            raise BatcherClosed(f"the embedder of workflow {self.recipe.workflow!r} is closed")
+            raise self._closed_error(f"the embedder of workflow {self.recipe.workflow!r} is closed")
         if self._waiting and self._waiting + count > self._max_queue:
             raise Busy(f"{self._waiting} pictures or texts wait already; try again later")
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 import numpy as np
 
 from ..embeddings.base import Recipe
-from ..embeddings.batcher import BatcherClosed, Busy
+from ..embeddings.batcher import Busy
 from .catalog import Catalog
 from .catalog.changes import Changes
 from .errors import StorageFailed, StoreBusy, StoreClosed
@@ -70,7 +70,7 @@ class Reembedding:
                     self._forget()
                     return
                 failures = 0
-            except (Busy, BatcherClosed, StoreBusy):
+            except (Busy, StoreBusy):
                 self._stopping.wait(_RETRY_S)  # those who wait for an answer go first
             except StoreClosed:
                 return  # who opens the app next goes on with it

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from ..embeddings.base import Recipe, WorkflowError
-from ..embeddings.batcher import Batcher, BatcherClosed, Busy
+from ..embeddings.batcher import Batcher, Busy
 from ..embeddings.images import Opener, open_image
 from ..embeddings.workflows import open_embedder, recipe_of
 from .app import App
@@ -219,7 +219,7 @@ class Store:
                 embedder = self._embedder_of(recipe)
                 if embedder.least_side is not None:
                     embedder.embed_images([Image.new("RGB", (embedder.least_side, embedder.least_side))])
-            except (WorkflowError, StoreClosed, BatcherClosed, Busy) as error:
+            except (WorkflowError, StoreClosed, Busy) as error:
                 _log.warning("the base workflow of app %s is not ready: %s", name, error)
         for id in self.catalog.changes.running():
             try:
@@ -322,7 +322,7 @@ class Store:
         return self._collections.open(record)
 
     def _embedder_of(self, recipe: Recipe) -> Batcher:
-        return self._embedders.get(recipe, lambda: Batcher(open_embedder(recipe)))
+        return self._embedders.get(recipe, lambda: Batcher(open_embedder(recipe), closed=StoreClosed))
 
     def _check_open(self) -> None:
         if self._closed:

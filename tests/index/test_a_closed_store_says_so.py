@@ -220,6 +220,14 @@ def test_what_is_being_searched_when_the_store_closes_is_never_found_empty(tmp_p
     assert wrong == []
 
 
+def test_who_has_come_as_far_as_the_model_when_the_store_closes_is_told_so(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        eye = store.create_app("a", "general-fast").eye()
+        embedder, pixels = eye.embedder, eye.look(PICTURE)
+    with pytest.raises(StoreClosed, match="the embedder of workflow 'general-fast' is closed"):
+        embedder.embed_pixels([pixels])
+
+
 def test_a_write_that_is_under_way_is_finished_before_the_folder_is_given_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
