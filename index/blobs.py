@@ -54,6 +54,8 @@ class Blobs:
         self._thread = threading.local()
         self._pinning = threading.Lock()
         self._pins: list[Pin] = []
+        self._failed: set[str] = set()
+        """What was to be deleted and could not be."""
 
     def __contains__(self, sha256: str) -> bool:
         return is_sha256(sha256) and self._path(sha256).exists()
@@ -163,13 +165,18 @@ class Blobs:
         return self._locked(fcntl.LOCK_SH)
 
     def delete_unused(self, hashes: Iterable[str], unused: Unused) -> None:
-        """Deletes those that no record names; unused tells which. Unknown ones don't matter, pinned ones wait."""
-        if not (hashes := self._free(list(hashes), unused)):
+        """Deletes those that no record names; unused tells which. Unknown ones don't matter, pinned ones wait.
+
+        What can't be deleted now is deleted by the next call, or by `repair`.
+        """
+        if not (hashes := self._free([*hashes, *tuple(self._failed)], unused)):
             return
+        self._failed.update(hashes)
         with self._locked(fcntl.LOCK_EX):
             for sha256 in filter(is_sha256, unused(hashes)):
                 for path in (self._path(sha256), self._thumbnail_path(sha256)):
                     self._remove(path)
+        self._failed.difference_update(hashes)
 
     @contextmanager
     def pinned(self) -> Iterator[Pin]:

@@ -19,6 +19,16 @@ def blobs(tmp_path: Path) -> Blobs:
     return Blobs(tmp_path / "data" / "blobs")
 
 
+def test_what_could_not_be_deleted_is_deleted_by_the_next_call(blobs: Blobs) -> None:
+    first, second, used = blobs.put_many([b"first", b"second", b"used"])
+    (blobs.folder / "turn").mkdir()
+    with pytest.raises(StorageFailed, match="the pictures can't be locked"):
+        blobs.delete_unused([first, used], lambda hashes: hashes)
+    (blobs.folder / "turn").rmdir()
+    blobs.delete_unused([second], lambda hashes: set(hashes) - {used})
+    assert list(blobs.hashes()) == [used]
+
+
 @pytest.mark.parametrize("name", [*NO_HASHES, "an absolute path"])
 def test_what_is_no_hash_names_nothing(blobs: Blobs, tmp_path: Path, name: str) -> None:
     precious = tmp_path / "precious"
