@@ -8,6 +8,10 @@ from .records import FloatArray
 
 MAX_TEXT = 1000
 """Characters of a text to search by: SQL's patterns, encoders and logs are made for no longer ones."""
+MOST_JSON = 1 << 25
+"""Bytes of one JSON document that is kept, as a text: what is larger no import would take."""
+MOST_CONTAINERS = 1 << 20
+"""Brackets and braces that open in it: each may be an object in memory."""
 
 _LEAST_NORM = 1e-12
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..embeddings.base import Pixels
 from ..embeddings.images import ImageNotFound, ImageTooLarge, UnsupportedFormat, check_box
-from .bounds import has_direction
+from .bounds import MOST_CONTAINERS, MOST_JSON, has_direction
 from .errors import BadRequest, BadVector
 from .eye import Eye
 from .records import AddRequest, Crop, Failure, FloatArray, Geo, LabelSource
@@ -116,10 +116,15 @@ def check_url(url: str | None) -> None:
 
 def _check_json(value: object, what: str) -> None:
     try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
         # Encoded too: a lone surrogate is a text that no answer could carry.
-        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        size = len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise BadRequest(f"{what} must be plain JSON: {error}") from error
+    if size > MOST_JSON:
+        raise BadRequest(f"{what} must be at most {MOST_JSON:,} bytes of JSON, not {size:,}")
+    if text.count("[") + text.count("{") > MOST_CONTAINERS:
+        raise BadRequest(f"{what} must have at most {MOST_CONTAINERS:,} lists and objects")
     # Deeper ones could be stored, but not be written by everything that reads them again.
     level: list[Any] = [value]
     depth = 0

@@ -3,21 +3,18 @@
 import json
 from typing import Any
 
+from ..bounds import MOST_CONTAINERS, MOST_JSON
 from ..errors import BadArchive
-
-MOST_JSON = 1 << 25
-"""Bytes of one document: parsed, it takes at most some ten times as much."""
-_MOST_CONTAINERS = 1 << 20
 
 
 def read_json(content: str | bytes) -> Any:
-    """Raises BadArchive for what is no JSON, or too much of it."""
+    """Raises BadArchive for what is no JSON, or too much of it: parsed, it takes at most some ten times as much."""
     if len(content) > MOST_JSON:
         raise BadArchive(f"a JSON document has {len(content)} bytes, more than {MOST_JSON}")
     try:
         text = content if isinstance(content, str) else content.decode()
-        if text.count("[") + text.count("{") > _MOST_CONTAINERS:
-            raise BadArchive(f"a JSON document has more than {_MOST_CONTAINERS} lists and objects")
+        if text.count("[") + text.count("{") > MOST_CONTAINERS:
+            raise BadArchive(f"a JSON document has more than {MOST_CONTAINERS} lists and objects")
         return json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise BadArchive(f"it has no JSON where there should be: {error}") from error

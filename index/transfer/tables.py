@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..bounds import MOST_JSON
 from ..errors import BadArchive, NotSupported
 from .columns import COLUMNS, INPUTS, Column
 from .pages import MOST_FOOTER, MOST_UNPACKED, check_pages
-from .plain import MOST_JSON, one_line, read_json
+from .plain import one_line, read_json
 
 Row = dict[str, Any]
 

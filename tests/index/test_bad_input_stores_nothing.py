@@ -11,6 +11,7 @@ from tenshot import Store
 from tenshot.embeddings.base import WorkflowError
 from tenshot.embeddings.images import ImageError
 from tenshot.index.app import App
+from tenshot.index.bounds import MOST_CONTAINERS, MOST_JSON
 from tenshot.index.errors import (
     AppExists,
     AppNotFound,
@@ -29,6 +30,7 @@ from tenshot.index.errors import (
     TenshotError,
     VersionNotFound,
 )
+from tenshot.index.records import InputChange
 
 ROW = np.eye(8)[:1]
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
@@ -49,6 +51,21 @@ CALLS: list[tuple[Callable[[App], Any], type[Exception]]] = [
     (lambda app: app.add_vectors(ROW, metadata=[{"when": object()}]), BadRequest),
     (lambda app: app.add_vectors(ROW, metadata=[{"n": float("nan")}]), BadRequest),
     (lambda app: app.add_vectors(ROW, metadata=[{"n": json.loads("[" * 101 + "]" * 101)}]), BadRequest),
+    # What no import of the app would take.
+    (lambda app: app.add_vectors(ROW, metadata=[{"n": "x" * MOST_JSON}]), BadRequest),
+    (lambda app: app.add_vectors(ROW, metadata=[{"n": [[]] * MOST_CONTAINERS}]), BadRequest),
+    (lambda app: app.update_many([InputChange("x0", regions=[{"n": "x" * MOST_JSON}])]), BadRequest),
+    (lambda app: app.update_many([InputChange("x0", regions=[{}] * MOST_CONTAINERS)]), BadRequest),
+    (
+        lambda app: app.patch_many(
+            [
+                ("x0", lambda x: InputChange(x.id, {"a": "x" * (MOST_JSON // 2), **(x.metadata or {})})),
+                ("x0", lambda x: InputChange(x.id, {"b": "x" * (MOST_JSON // 2), **(x.metadata or {})})),
+            ]
+        ),
+        BadRequest,
+    ),
+    (lambda app: app.keep_feedback("model", {}, {"n": "x" * MOST_JSON}), BadRequest),
     (lambda app: app.add_vectors(ROW, metadata=["text"]), BadRequest),  # type: ignore[list-item]
     (lambda app: app.add(PNG), ImageError),
     (lambda app: app.add(b""), ImageError),
