@@ -15,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from sqlalchemy import Connection, Select, insert, or_, select, update
+from sqlalchemy import Connection, Select, Text, cast, func, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import AppExists, BadArchive
@@ -36,6 +36,15 @@ _PATIENCE_S = 120.0
 _APART = "\n"
 """Between the name that an app will have and what it is filled from, while it is: no app's name has one."""
 _INPUT = tuple(column for column in _inputs.c if column.name not in ("app_id", "attempts", "due"))
+
+_JSON_SIZE = sum(
+    (func.coalesce(func.length(cast(column, Text)), 0) for column in (_inputs.c.metadata, _inputs.c.regions)),
+    literal(0),
+)
+_KEYS = 10_000
+"""Of inputs that are listed at a time."""
+_MOST_JSON = 1 << 24
+"""Characters of the inputs that are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -247,16 +256,30 @@ class AppRows:
         self.app: Row = dict(connection.execute(select(_apps).where(_apps.c.id == app_id)).one()._mapping)
 
     def inputs(self, many: int, *, vectors: bool = True) -> Iterator[list[Row]]:
-        """So many at a time, in the order of their making; `vector` is bytes of float32, or None.
+        """So many at a time, fewer of large ones, in the order of their making; `vector` is bytes of float32, or None.
 
         vectors: whether they are wanted; else there is no `vector`.
         """
-        mine = (_inputs.c.app_id == self._app_id,)
-        if not vectors:
-            return self._rows(select(*_INPUT).where(*mine).order_by(_inputs.c.key), many)
-        own = (_vectors.c.input_key == _inputs.c.key) & (_vectors.c.workflow == self.app["recipe"]["workflow"])
-        query = select(*_INPUT, _vectors.c.vector).join(_vectors, own, isouter=True)
-        return self._rows(query.where(*mine).order_by(_inputs.c.key), many)
+        query = select(*_INPUT)
+        if vectors:
+            own = (_vectors.c.input_key == _inputs.c.key) & (_vectors.c.workflow == self.app["recipe"]["workflow"])
+            query = query.add_columns(_vectors.c.vector).join(_vectors, own, isouter=True)
+        query = query.where(_inputs.c.app_id == self._app_id).order_by(_inputs.c.key)
+        for first, last in self._stretches(many):
+            yield from self._rows(query.where(_inputs.c.key.between(first, last)), many)
+
+    def _stretches(self, many: int) -> Iterator[tuple[int, int]]:
+        """First and last keys of so many inputs, or of fewer with much JSON: each takes memory when it is read."""
+        query = select(_inputs.c.key, _JSON_SIZE).where(_inputs.c.app_id == self._app_id).order_by(_inputs.c.key)
+        first = last = count = total = 0
+        for key, size in self._connection.execution_options(yield_per=_KEYS).execute(query):
+            if count and (count == many or total + size > _MOST_JSON):
+                yield first, last
+                count = total = 0
+            first, last = key if not count else first, key
+            count, total = count + 1, total + size
+        if count:
+            yield first, last
 
     def labels_of(self, keys: Sequence[int]) -> dict[int, dict[str, bool]]:
         """Input key -> concept id -> yes or no."""

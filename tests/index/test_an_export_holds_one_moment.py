@@ -13,6 +13,7 @@ from pictures import png
 from tenshot import Store
 from tenshot.index.app import App
 from tenshot.index.blobs import Blobs
+from tenshot.index.catalog import transfers
 from tenshot.index.errors import StorageFailed
 from tenshot.index.transfer.exporting import ExportFormat
 
@@ -192,3 +193,16 @@ def test_a_full_disk_is_an_error_that_says_so(app: App, monkeypatch: pytest.Monk
     monkeypatch.setattr(app._blobs, "folder", Path("/proc"))
     with pytest.raises(StorageFailed, match="can't be locked"):
         next(app.export_stream())
+
+
+def test_inputs_with_much_json_are_read_a_few_at_a_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfers, "_MOST_JSON", 1000)
+    app = store.create_app("sizes", "vectors", dim=2)
+    sizes = [10, 10, 900, 500, 2000, 10, 0, 0, 0, 0]
+    app.add_vectors(
+        [[1, 0]] * len(sizes), [f"x{i}" for i in range(len(sizes))], metadata=[{"t": "x" * n} for n in sizes]
+    )
+    for vectors in (True, False):
+        with store.catalog.transfers.reading(app.id) as rows:
+            parts = [[row["id"] for row in part] for part in rows.inputs(4, vectors=vectors)]
+        assert parts == [["x0", "x1", "x2"], ["x3"], ["x4"], ["x5", "x6", "x7", "x8"], ["x9"]]
