@@ -189,7 +189,8 @@ class Blobs:
         with self._pinning:
             self._pins.append(pin)
         try:
-            with self._pinned_for_others():
+            # Other processes can tell by this; it ends with the process.
+            with self._flock(_PINS, fcntl.LOCK_SH):
                 yield pin
         finally:
             with self._pinning:
@@ -220,22 +221,11 @@ class Blobs:
         _log.warning("an export is being read: `tenshot doctor --repair` deletes %d pictures later", len(hashes))
         return []
 
-    @contextmanager
-    def _pinned_for_others(self) -> Iterator[None]:
-        """While this is held other processes can tell that something is pinned; it ends with the process."""
-        with ExitStack() as held:
-            try:
-                make_folder(self.folder)
-                held.enter_context(_flock(self.folder / _PINS, fcntl.LOCK_SH))
-            except OSError as error:
-                raise StorageFailed(f"the pictures can't be locked: {error.strerror or error}") from error
-            yield
-
     def _others_pin(self) -> bool:
         if not (self.folder / _PINS).exists():
             return False
         try:
-            with _flock(self.folder / _PINS, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with self._flock(_PINS, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 return False
         except BlockingIOError:
             return True
@@ -248,15 +238,31 @@ class Blobs:
             yield
             return
         with self._lease.writing(), ExitStack() as held:
-            try:
-                make_folder(self.folder)
-                # Who waits to delete has the turn meanwhile, so that others who keep can't go on overtaking.
-                with _flock(self.folder / "turn", fcntl.LOCK_EX):
-                    held.enter_context(_flock(self.folder / "lock", kind))
-            except OSError as error:
-                raise StorageFailed(f"the pictures can't be locked: {error.strerror or error}") from error
+            # Who waits to delete has the turn meanwhile, so that others who keep can't go on overtaking.
+            with self._flock("turn", fcntl.LOCK_EX):
+                held.enter_context(self._flock("lock", kind))
             self._thread.holds = True
             held.callback(setattr, self._thread, "holds", False)
+            yield
+
+    @contextmanager
+    def _flock(self, name: str, kind: int) -> Iterator[None]:
+        """Holds a lock on a file; each holder opens it anew, so threads wait for each other as processes do.
+
+        Raises StorageFailed, and BlockingIOError where it should not wait.
+        """
+        with ExitStack() as held:
+            try:
+                make_folder(self.folder)
+                descriptor = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+                held.callback(os.close, descriptor)
+                fcntl.flock(descriptor, kind)
+            except BlockingIOError:
+                raise
+            except OSError as error:
+                raise StorageFailed(f"the pictures can't be locked: {error.strerror or error}") from error
+            # Closing is not enough: a child that was forked meanwhile has it open still.
+            held.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)
             yield
 
     def _path(self, sha256: str) -> Path:
@@ -304,16 +310,3 @@ def _holds(path: Path, data: bytes) -> bool:
             return os.fstat(file.fileno()).st_size == len(data) and file.read() == data
     except FileNotFoundError:
         return False
-
-
-@contextmanager
-def _flock(path: Path, kind: int) -> Iterator[None]:
-    """Holds a lock on a file; each holder has opened it anew, so threads wait for each other as processes do."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    try:
-        fcntl.flock(descriptor, kind)
-        yield
-    finally:
-        # Closing is not enough: a child that was forked meanwhile has it open still.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
