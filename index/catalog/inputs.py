@@ -70,7 +70,7 @@ _WEIGHED = _NAMED.with_only_columns(
     *(_inputs.c.key, _inputs.c.id, _inputs.c.sha256),
     select(func.count()).where(schema.labels.c.input_key == _inputs.c.key).scalar_subquery().label("labels"),
 )
-_later = _inputs.alias()
+_candidates = _inputs.alias()
 
 
 def _is_pending(table: FromClause) -> ColumnElement[bool]:
@@ -79,10 +79,10 @@ def _is_pending(table: FromClause) -> ColumnElement[bool]:
 
 
 _FIRST = (
-    select(_later.c.key)
-    .where(_later.c.app_id == _apps.c.id, _is_pending(_later), _later.c.due <= bindparam("now"))
-    .where(_later.c.key.not_in(bindparam("besides", expanding=True)), _later.c.url.is_not(None))
-    .order_by(_later.c.due, _later.c.key)
+    select(_candidates.c.key)
+    .where(_candidates.c.app_id == _apps.c.id, _is_pending(_candidates), _candidates.c.due <= bindparam("now"))
+    .where(_candidates.c.key.not_in(bindparam("besides", expanding=True)), _candidates.c.url.is_not(None))
+    .order_by(_candidates.c.due, _candidates.c.key)
     .limit(1)
 )
 _DUE = tuple(
