@@ -13,6 +13,7 @@ from starlette.datastructures import URL
 
 from ..embeddings.images import ImageError
 from ..index.app import App
+from ..index.app.state import AppState
 from ..index.errors import AppNotFound
 from ..index.records import Concept, EvaluationRequest, Input, KeyRecord, PendingInput
 from ..index.store import Store
@@ -75,6 +76,11 @@ class Caller:
     threads: Threads
     is_admin: bool = False
     """Whether the key is an admin key, which opened the app that the path names."""
+
+    @cached_property
+    def state(self) -> AppState:
+        """What the app was when it was first asked: all that one answer says must come from one state."""
+        return self.app.state()
 
     @cached_property
     def base_url(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from ..embeddings.base import Recipe
 from ..embeddings.images import ImageError, crop
 from ..embeddings.parallel import side_by_side
 from ..embeddings.shrinking import Shrink
+from ..index.app import embedding
 from ..index.errors import TenshotError
 from ..index.records import Crop, FloatArray, Input, Picture
 from .access import Caller
@@ -69,33 +71,33 @@ class Asked:
 
     def classes(self, recipe: Recipe) -> Mapping[int, FloatArray]:
         """(C,) probabilities of the classes of a base workflow, of the pictures that can be used."""
-        app = self._caller.app
-        return self._made(self._untried({}), lambda pictures, crops: app.classify_each(pictures, crops, recipe))
+        classify = partial(embedding.classify_each, self._caller.state, recipe=recipe)
+        return self._made(self._untried({}), classify)
 
     def vectors(self) -> Mapping[int, FloatArray]:
         """(dim,) in the app's base workflow, of those that can be used. All pictures go through it at once."""
-        app, pictures = self._caller.app, []
+        state, pictures = self._caller.state, []
         self._take_stored([place for place in self._untried(self._vectors) if self.inputs[place].is_whole])
         for place in self._untried(self._vectors):
             one = self.inputs[place]
             with self._noting(place):
                 if one.data.embeddings:
-                    [self._vectors[place]] = app.check_vectors([one.data.embeddings[0].vector])
+                    [self._vectors[place]] = embedding.check_vectors(state, [one.data.embeddings[0].vector])
                 else:
                     pictures.append(place)
         if pictures:
-            self._vectors |= self._made(pictures, app.embed_each)
+            self._vectors |= self._made(pictures, partial(embedding.embed_each, state))
         return {place: self._vectors[place] for place in self._untried({}) if place in self._vectors}
 
     def _take_stored(self, places: Sequence[int]) -> None:
         """Vectors that the app has: all at once, or, where one is missing, each with its own error."""
-        app = self._caller.app
+        state = self._caller.state
         try:
-            self._vectors |= zip(places, app.vectors([self._ids[place] for place in places]), strict=True)
+            self._vectors |= zip(places, embedding.vectors(state, [self._ids[place] for place in places]), strict=True)
         except TenshotError:
             for place in places:
                 with self._noting(place):
-                    [self._vectors[place]] = app.vectors([self._ids[place]])
+                    [self._vectors[place]] = embedding.vectors(state, [self._ids[place]])
 
     def _inputs(self) -> Mapping[str, Input]:
         """The stored inputs among them, looked up once."""
@@ -133,7 +135,7 @@ class Asked:
     def _image(self, place: int, shrink: Shrink) -> Image:
         picture, box = self._look(place)
         if isinstance(picture, bytes):
-            return self._caller.app.eye().opener(picture, box=box, shrink=shrink).image
+            return self._caller.state.resources.opener(picture, box=box, shrink=shrink).image
         return crop(picture, box) if box else picture
 
     def _look(self, place: int) -> tuple[bytes | Image, Crop | None]:
@@ -150,7 +152,7 @@ class Asked:
         stored = app.input(one.id or "")
         file = app.picture(stored.id)
         if box and stored.crop:
-            return app.eye().opener(file, box=stored.crop).image, box
+            return self._caller.state.resources.opener(file, box=stored.crop).image, box
         return file, box or stored.crop
 
     def _untried(self, done: Mapping[int, object]) -> list[int]:

@@ -7,6 +7,8 @@ from uuid import uuid4
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from ..index.app import predictors
+from ..index.app.prediction import explain_vector
 from ..index.records import Explanation, FloatArray, Model
 from . import status
 from .access import Caller, Reader
@@ -71,9 +73,9 @@ async def _explain_pictures(caller: Caller, id: str, version_id: str | None, bod
 
 def _model(caller: Caller, id: str, version_id: str | None) -> Model:
     """Raises ModelNotFound or VersionNotFound."""
-    model = caller.app.model(id)
+    model = predictors.model(caller.state, id)
     if version_id is not None:
-        caller.app.version(id, version_id)
+        predictors.version(caller.state, id, version_id)
     return model
 
 
@@ -87,7 +89,8 @@ def _explain(caller: Caller, id: str, version_id: str | None, body: ExplainIn) -
     now = datetime.now(UTC)
 
     def of(vector: FloatArray) -> list[Explanation]:
-        return caller.app.explain_vector(
+        return explain_vector(
+            caller.state,
             vector,
             None if wanted is None else sorted(wanted),
             model,

@@ -44,7 +44,7 @@ def on_search(body: FeedbackIn, caller: Writer) -> Json:
 
 def _keep(caller: Caller, about: dict[str, Any], body: FeedbackIn) -> Json:
     model_id, version_id = about["model_id"], about.get("version_id")
-    if public := public_model(caller.app, model_id):
+    if public := public_model(caller.state, model_id):
         check_version(public, version_id)
     else:
         shown_version(caller, caller.app.model(model_id), version_id)

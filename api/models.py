@@ -136,7 +136,7 @@ def shown(caller: Caller, model: Model, version_id: str | None = None) -> ModelO
 
 
 def _one(caller: Caller, id: str, version_id: str | None = None) -> ModelOut:
-    if public := public_model(caller.app, id):
+    if public := public_model(caller.state, id):
         check_version(public, version_id)
         return public_out(public)
     return shown(caller, caller.app.model(id), version_id)

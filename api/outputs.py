@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..embeddings.batcher import Batcher
 from ..embeddings.colours import SHRINK
 from ..embeddings.zero_shot import zero_shot
+from ..index.app import predictors
 from ..index.records import FloatArray, Model
 from . import status
 from .access import Caller, Reader
@@ -46,7 +47,7 @@ def _is_short(id: str, body: PredictIn, caller: Caller) -> bool:
     """Few vectors in memory, by a taught model that has nothing to work in: over sooner than threads are changed."""
     if not caller.reads_at_once or len(body.inputs) > _FEW or not all(one.is_at_hand for one in body.inputs):
         return False
-    return public_model(caller.app, id) is None and caller.app.is_ready(id)
+    return public_model(caller.state, id) is None and predictors.is_ready(caller.state, id)
 
 
 @router.post("/{id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
@@ -108,10 +109,10 @@ def selected(
 
 def step_of(caller: Caller, id: str, version_id: str | None, config: OutputConfigIn, *, alone: bool = True) -> "Step":
     """Raises ModelNotFound, VersionNotFound or WireError."""
-    if public := public_model(caller.app, id):
+    if public := public_model(caller.state, id):
         check_version(public, version_id)
         return Step(public, None, public_out(public), config, alone)
-    model = caller.app.model(id)
+    model = predictors.model(caller.state, id)
     version = shown_version(caller, model, version_id)
     return Step(model, version_id, model_out(model, version, None, caller.app.id), config, alone)
 
@@ -156,7 +157,7 @@ class Step:
         if self.model is COLOUR:
             return asked.seen(colours_out, SHRINK)
         words = [concept.key for concept in self.config.select_concepts or () if concept.key]
-        embedder = classifier(caller.store, caller.app, words)
+        embedder = classifier(caller.store, caller.state, words)
         classes, values = _classified(embedder, asked, words)
         names = {name: name for name in classes}
         wanted = self._selected(classes, names) if values else None
@@ -171,7 +172,7 @@ class Step:
         vectors = asked.vectors()
         if not vectors:
             return {}
-        scores = caller.app.scores(np.stack(list(vectors.values())), model, self.version_id)
+        scores = predictors.scores(caller.state, np.stack(list(vectors.values())), model, self.version_id)
         return {
             place: {"concepts": self._concepts(scores.concept_ids, row, decided, wanted, names, caller.app.id)}
             for place, row, decided in zip(vectors, scores.values, scores.decisions, strict=True)

@@ -10,7 +10,8 @@ from PIL.Image import Image
 from ..embeddings.batcher import Batcher
 from ..embeddings.colours import dominant_colours
 from ..embeddings.workflows import DEFAULT
-from ..index.app import App
+from ..index.app.predictors import has_model
+from ..index.app.state import AppState
 from ..index.errors import ModelNotFound
 from ..index.records import FloatArray
 from ..index.store import Store
@@ -39,10 +40,10 @@ PUBLIC: Sequence[PublicModel] = (GENERAL, EMBEDDING, COLOUR)
 PUBLIC_IDS = {model.id for model in PUBLIC}
 
 
-def public_model(app: App, id: str) -> PublicModel | None:
+def public_model(state: AppState, id: str) -> PublicModel | None:
     """By id; or by name, where the app has no model of its own under it."""
     found = next((model for model in PUBLIC if id in (model.id, model.name)), None)
-    return None if found and found.name == id and app.has_model(id) else found
+    return None if found and found.name == id and has_model(state, id) else found
 
 
 def check_version(model: PublicModel, version_id: str | None) -> None:
@@ -69,9 +70,9 @@ def public_out(model: PublicModel) -> ModelOut:
     }
 
 
-def classifier(store: Store, app: App, words: Sequence[str]) -> Batcher:
+def classifier(store: Store, state: AppState, words: Sequence[str]) -> Batcher:
     """What names pictures: the app's base workflow, by its classes or by words that are asked for; else the default."""
-    embedder = app.base_workflow()
+    embedder = state.embedder
     return embedder if embedder.classes or (words and embedder.has_text) else store.embedder(DEFAULT)
 
 

@@ -7,6 +7,8 @@ from uuid import uuid4
 from starlette.concurrency import run_in_threadpool
 
 from ..embeddings.images import ImageError
+from ..index.app import embedding
+from ..index.app.search import concept_for, rank_inputs
 from ..index.ranking import Term
 from ..index.records import Input
 from .access import MOST_PER_PAGE, Caller, Page, Reader, page_of
@@ -32,7 +34,11 @@ def _is_short(body: SearchIn, caller: Caller) -> bool:
 
     That is over sooner than threads are changed.
     """
-    if not caller.reads_at_once or len(body.query.ands) != 1 or caller.app.tail * caller.app.dim > _SHORT_SCAN:
+    if (
+        not caller.reads_at_once
+        or len(body.query.ands) != 1
+        or caller.state.collection.tail * caller.state.dim > _SHORT_SCAN
+    ):
         return False
     return _is_near(body.query.ands[0]) and _page(body).end <= MOST_PER_PAGE
 
@@ -50,7 +56,7 @@ async def _with_others(body: SearchIn, caller: Caller) -> Json:
     """A short one, together with those that come at the same time."""
     page, turns = _page(body), caller.request.app.state.turns
     [term], _ = _asked(body, caller)
-    found = await turns.nearest(caller.app, term.vector, page.end)
+    found = await turns.nearest(caller.state, term.vector, page.end)
     return _hits(caller, found[page.start :])
 
 
@@ -69,7 +75,7 @@ async def search(body: SearchIn, caller: Reader) -> Json:
 def _search(body: SearchIn, caller: Caller) -> Json:
     page = _page(body)
     terms, where = _asked(body, caller)
-    return _hits(caller, caller.app.rank_inputs(terms, page.per_page, where, offset=page.start))
+    return _hits(caller, rank_inputs(caller.state, terms, page.per_page, where, offset=page.start))
 
 
 def _page(body: SearchIn) -> Page:
@@ -114,19 +120,19 @@ def _near(caller: Caller, id: str | None, data: DataIn, *, negate: bool) -> Term
     image = data.image
     if image is not None and (image.base64 is not None or image.url is not None):
         try:
-            [vector] = caller.app.embed([image.file()], [image.crop])
+            [vector] = embedding.embed(caller.state, [image.file()], [image.crop])
         except (ImageError, FetchError) as error:
             raise WireError(INVALID_SEARCH, str(error)) from error
-    elif data.text is not None and (named := caller.app.concept_for(data.text.raw)):
+    elif data.text is not None and (named := concept_for(caller.state, data.text.raw)):
         return Term(concept=named, negate=negate)
     elif data.text is not None:
-        vector = caller.app.embed_text(data.text.raw)
+        vector = embedding.embed_text(caller.state, data.text.raw)
     elif data.embeddings:
-        vector = caller.app.check_vectors([data.embeddings[0].vector])[0]
+        vector = embedding.check_vectors(caller.state, [data.embeddings[0].vector])[0]
     elif id and image is not None and image.crop is not None:
-        [vector] = caller.app.embed([caller.app.picture(id)], [image.crop])
+        [vector] = embedding.embed(caller.state, [caller.app.picture(id)], [image.crop])
     elif id:
-        [vector] = caller.app.vectors([id])
+        [vector] = embedding.vectors(caller.state, [id])
     else:
         raise WireError(INVALID_SEARCH, "a search by likeness needs an image, words or the id of an input")
     return Term(vector=vector, negate=negate)
@@ -140,12 +146,12 @@ def _predicted(caller: Caller, concepts: list[ConceptIn], *, negate: bool) -> li
 
 def _term(caller: Caller, concept: ConceptIn, *, negate: bool) -> Term:
     """A concept of the app, else one that the base workflow has words for. An unknown one matches nothing."""
-    id, app = _resolved(caller, concept), caller.app
+    id, state = _resolved(caller, concept), caller.state
     if id not in caller.names():
         word = (concept.name or id).casefold()
-        embedder = app.base_workflow()
+        embedder = state.embedder
         if embedder.has_text and (not embedder.classes or word in {one.casefold() for one in embedder.classes}):
-            return Term(vector=app.embed_text(word), negate=negate)
+            return Term(vector=embedding.embed_text(state, word), negate=negate)
     return Term(concept=id, negate=negate)
 
 

@@ -4,7 +4,8 @@ import asyncio
 
 import numpy as np
 
-from ..index.app import App
+from ..index.app.search import nearest_inputs
+from ..index.app.state import AppState
 from ..index.records import FloatArray, Input
 
 Found = list[tuple[Input, float]]
@@ -17,23 +18,23 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._asked: dict[App, list[tuple[FloatArray, int, asyncio.Future[Found]]]] = {}
+        self._asked: dict[AppState, list[tuple[FloatArray, int, asyncio.Future[Found]]]] = {}
 
-    async def nearest(self, app: App, vector: FloatArray, k: int) -> Found:
+    async def nearest(self, state: AppState, vector: FloatArray, k: int) -> Found:
         """The k inputs nearest to a vector (dim,), with scores in [0, 1]."""
         loop = asyncio.get_running_loop()
         if not self._asked:
             # After all requests that have arrived by now.
             loop.call_soon(self._answer)
         future: asyncio.Future[Found] = loop.create_future()
-        self._asked.setdefault(app, []).append((vector, k, future))
+        self._asked.setdefault(state, []).append((vector, k, future))
         return await future
 
     def _answer(self) -> None:
         asked, self._asked = self._asked, {}
-        for app, group in asked.items():
+        for state, group in asked.items():
             try:
-                found = app.nearest_inputs(np.stack([vector for vector, _, _ in group]), max(k for _, k, _ in group))
+                found = nearest_inputs(state, np.stack([vector for vector, _, _ in group]), max(k for _, k, _ in group))
             except Exception as error:
                 for _, _, future in group:
                     if not future.done():

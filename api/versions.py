@@ -30,7 +30,7 @@ def freeze(id: str, body: VersionIn, caller: Writer) -> Json:
 @router.get("", response_model=VersionsAnswer)
 def page(id: str, caller: Reader, page: Paged) -> Json:
     """Newest first."""
-    if public := public_model(caller.app, id):
+    if public := public_model(caller.state, id):
         return ok(model_versions=[public_out(public)["model_version"]] if page.page == 1 else [])
     model = caller.app.model(id)
     return ok(model_versions=[_shown(caller, model, one) for one in caller.app.versions(id, page.page, page.per_page)])
@@ -39,7 +39,7 @@ def page(id: str, caller: Reader, page: Paged) -> Json:
 @router.get("/{version_id}", response_model=VersionAnswer)
 def get(id: str, version_id: str, caller: Reader) -> Json:
     """With its metrics, where they were asked for."""
-    if public := public_model(caller.app, id):
+    if public := public_model(caller.state, id):
         check_version(public, version_id)
         return ok(model_version=public_out(public)["model_version"])
     return ok(model_version=_shown(caller, caller.app.model(id), caller.app.version(id, version_id)))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ..embeddings.workflows import listed
+from ..index.app import predictors
 from ..index.errors import ModelNotFound
 from ..index.records import Workflow, WorkflowNode
 from . import status
@@ -118,10 +119,10 @@ def _nodes(caller: Caller, given: WorkflowIn) -> Sequence[WorkflowNode]:
     nodes = []
     for place, node in enumerate(given.nodes):
         version = node.model.model_version.id
-        if public := public_model(caller.app, node.model.id):
+        if public := public_model(caller.state, node.model.id):
             check_version(public, version)
         else:
-            shown_version(caller, caller.app.model(node.model.id), version)
+            shown_version(caller, predictors.model(caller.state, node.model.id), version)
         nodes.append(WorkflowNode(node.id or f"node-{place}", node.model.id, version))
     return nodes
 
@@ -134,9 +135,9 @@ def _version(caller: Caller, node: WorkflowNode) -> str:
     """The version that answers for a node; `deleted` where its model is gone."""
     if node.version_id:
         return node.version_id
-    if public := public_model(caller.app, node.model_id):
+    if public := public_model(caller.state, node.model_id):
         return public.version_id
     try:
-        return shown_version(caller, caller.app.model(node.model_id), None).id
+        return shown_version(caller, predictors.model(caller.state, node.model_id), None).id
     except ModelNotFound:
         return "deleted"

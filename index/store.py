@@ -19,6 +19,7 @@ from ..embeddings.batcher import Batcher, Busy
 from ..embeddings.images import Opener, open_image
 from ..embeddings.workflows import open_embedder, recipe_of
 from .app import App
+from .app.state import Resources
 from .backup import BLOBS
 from .backup_manifest import DATABASE
 from .blobs import Blobs
@@ -107,8 +108,6 @@ class Store:
         self.catalog = catalog
         self._folder_lock = lock
         self._blobs = blobs
-        self._opener = opener
-        self._cache = VectorCache(cached_vectors)
         self._importing = threading.Lock()
         self._closing = threading.Lock()
         collections = collections or CollectionSettings()
@@ -117,6 +116,9 @@ class Store:
         self._collections.sweep(record.id for record in catalog.apps.list())
         self._apps: Shelf[str, App] = Shelf(App.close)
         self._embedders: Shelf[Recipe, Batcher] = Shelf(Batcher.close)
+        self._resources = Resources(
+            catalog, blobs, self._collection_of, self._embedder_of, opener, VectorCache(cached_vectors)
+        )
         self._closed = False
         self._purge = Purge(catalog, blobs)
         self._purge.begin()
@@ -298,18 +300,7 @@ class Store:
         self._collections.delete(id)
 
     def _open_app(self, id: str) -> App:
-        app = self._apps.get(
-            id,
-            lambda: App(
-                self.catalog.apps.get(id),
-                self.catalog,
-                self._blobs,
-                self._collection_of,
-                self._embedder_of,
-                self._opener,
-                self._cache,
-            ),
-        )
+        app = self._apps.get(id, lambda: App(self.catalog.apps.get(id), self._resources))
         app.load()
         return app
 

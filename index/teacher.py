@@ -79,6 +79,8 @@ class Teacher:
         self._epoch: _Epoch | None = None
         self._next: _Epoch | None = None
         self._background_lost = False
+        self.kept_space: SpaceRecord | None = None
+        """The snapshot that SQL has."""
 
     @property
     def space(self) -> SpaceRecord | None:
@@ -87,6 +89,7 @@ class Teacher:
 
     def resume(self, record: SpaceRecord) -> None:
         """Goes on with a snapshot from an earlier run."""
+        self.kept_space = record
         self._publish(self._epoch_of(record))
 
     def concept_ids(self) -> list[str]:

@@ -48,8 +48,8 @@ def vector_set(options: Context, source: str, rows: int, dim: int, queries: int,
         raise typer.BadParameter(f"--vectors knows easy, hard, pictures and app:NAME, not {source!r}")
     with Store.open(options.data, database_url=options.database_url) as store:
         app = store.app(name)
-        if len(app._collection) < 10 * queries:
-            fail(f"{source} has {len(app._collection)} vectors; {queries} queries take at least {10 * queries}")
+        if len(app.state().collection) < 10 * queries:
+            fail(f"{source} has {len(app.state().collection)} vectors; {queries} queries take at least {10 * queries}")
         return of_app(app, queries)
 
 
@@ -113,8 +113,8 @@ def random_crops(pictures: Sequence[Found], count: int) -> list[Found]:
 
 def of_app(app: "App", queries: int) -> VectorSet:
     """An app's vectors; some of them are taken out to be the queries."""
-    keys = app._collection.keys()
-    rows = np.random.default_rng(0).permutation(app._collection.get(keys))
+    keys = app.state().collection.keys()
+    rows = np.random.default_rng(0).permutation(app.state().collection.get(keys))
     count = len(rows) - queries
     near = rows[:count] @ rows[0]
     cluster = np.argsort(np.argsort(-near)) * 100 // max(count, 1)

@@ -51,7 +51,7 @@ def test_where_a_later_part_of_a_request_can_not_be_stored_each_item_says_whethe
     taught: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are stored 32 at a time."""
-    add, calls = taught.app._catalog.inputs.add, []
+    add, calls = taught.app.state().catalog.inputs.add, []
 
     def add_once(*arguments: Any) -> Any:
         calls.append(arguments)
@@ -59,7 +59,7 @@ def test_where_a_later_part_of_a_request_can_not_be_stored_each_item_says_whethe
             raise StoreBusy("others are writing; try again")
         return add(*arguments)
 
-    monkeypatch.setattr(taught.app._catalog.inputs, "add", add_once)
+    monkeypatch.setattr(taught.app.state().catalog.inputs, "add", add_once)
     body = {"inputs": [vector_input(i % 8, id=f"new{i}") for i in range(80)]}
     items = taught.call("POST", "/v2/inputs", body, (207, 10010))["inputs"]
     assert [one["id"] for one in items] == [f"new{i}" for i in range(80)]

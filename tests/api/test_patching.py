@@ -169,7 +169,7 @@ def test_a_patch_beside_a_deletion_finds_the_input_or_says_that_there_is_none(ta
 
 
 def test_a_patch_that_is_refused_costs_nobody_else_anything(taught: Any) -> None:
-    memory = taught.app._memory
+    memory = taught.app.state()
     for wrong in ({"concepts": [{"value": 1}]}, {"metadata": {"x": "y" * 1_000_001}}):
         body = {
             "action": "merge",
@@ -178,4 +178,4 @@ def test_a_patch_that_is_refused_costs_nobody_else_anything(taught: Any) -> None
         assert taught.client.patch("/v2/inputs", json=body).status_code == 400
     assert "new" not in (taught.app.input("x0").metadata or {})
     # What is remembered is not read again: nothing was half done.
-    assert taught.app._up_to_date() is memory
+    assert taught.app.state() is memory

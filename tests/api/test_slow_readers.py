@@ -56,7 +56,7 @@ class Reader:
     @property
     def is_exported(self) -> bool:
         """Whether some export still holds anything."""
-        return bool(self.app._blobs._pins)
+        return bool(self.app.state().blobs._pins)
 
     def until_no_export(self, seconds: float) -> None:
         """None holds anything by then."""

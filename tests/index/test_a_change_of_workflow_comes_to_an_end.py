@@ -13,10 +13,10 @@ from pictures import png
 from tenshot import Store
 from tenshot.embeddings.workflows import recipe_of
 from tenshot.index import reembedding
-from tenshot.index.app import App
+from tenshot.index.app import App, embedding
+from tenshot.index.app.state import AppState, Current
 from tenshot.index.errors import StoreBusy
 from tenshot.index.records import AddRequest, AppRecord, ChangeState, InputStatus
-from tenshot.index.sight import Sight
 
 OLD, NEW = "general", "general-fast"
 COUNT = 12
@@ -40,7 +40,7 @@ def birds(store: Store, monkeypatch: pytest.MonkeyPatch) -> App:
 
 def lose(app: App, *ids: str) -> None:
     for id in ids:
-        app._blobs._path(known(app.input(id).sha256)).unlink()
+        app.state().blobs._path(known(app.input(id).sha256)).unlink()
 
 
 def test_a_lost_picture_fails_its_input_and_no_other(birds: App) -> None:
@@ -56,7 +56,7 @@ def test_a_lost_picture_fails_its_input_and_no_other(birds: App) -> None:
     others = [f"x{i}" for i in range(COUNT) if i != 3]
     assert [one.id for one in birds.inputs(status=InputStatus.READY)] == others
     assert {hit.input_id for hit in birds.search(input_id="x0", k=COUNT)} == set(others)
-    keys = {key for labels in birds._teacher.labels_of(["discs", "stripes"]).values() for key in labels}
+    keys = {key for labels in birds.state().teacher.labels_of(["discs", "stripes"]).values() for key in labels}
     assert lost.key not in keys
     assert birds.predict_input("x0")[0].concept_id == "discs"
 
@@ -94,29 +94,29 @@ def test_where_many_are_lost_everything_stays_as_it_was(birds: App) -> None:
 def test_a_picture_that_could_not_be_opened_for_a_moment_is_not_lost(
     birds: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked_at, calls = birds._looked_at, []
+    looked_at, calls = embedding.looked_at, []
 
-    def once(recipe: Any, pictures: Sequence[Any]) -> Any:
-        looks, lost = looked_at(recipe, pictures)
+    def once(state: AppState, recipe: Any, pictures: Sequence[Any]) -> Any:
+        looks, lost = looked_at(state, recipe, pictures)
         if not calls:
             calls.append(1)
             lost = dict.fromkeys(list(looks)[:1], "its decoder was killed")
             looks = {key: look for key, look in looks.items() if key not in lost}
         return looks, lost
 
-    monkeypatch.setattr(birds, "_looked_at", once)
+    monkeypatch.setattr(embedding, "looked_at", once)
     change = birds.change_workflow(NEW, wait=True)
     assert (change.state, change.failure, change.done) == (ChangeState.DONE, None, COUNT)
 
 
 def test_one_without_a_worker_is_taken_up_again(birds: App) -> None:
-    begun = birds._catalog.changes.begin(birds.id, asdict(recipe_of(NEW)))
+    begun = birds.state().catalog.changes.begin(birds.id, asdict(recipe_of(NEW)))
     change = birds.change_workflow(NEW, wait=True)
     assert (change.key, change.state) == (begun.key, ChangeState.DONE)
 
 
 def test_an_unexpected_error_is_tried_again(birds: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    missing, left = birds._catalog.changes.missing, [1, 2, 3]
+    missing, left = birds.state().catalog.changes.missing, [1, 2, 3]
 
     def sometimes(*asked: Any) -> Any:
         if left:
@@ -124,7 +124,7 @@ def test_an_unexpected_error_is_tried_again(birds: App, monkeypatch: pytest.Monk
             raise RuntimeError("out of luck")
         return missing(*asked)
 
-    monkeypatch.setattr(birds._catalog.changes, "missing", sometimes)
+    monkeypatch.setattr(birds.state().catalog.changes, "missing", sometimes)
     assert birds.change_workflow(NEW, wait=True).state is ChangeState.DONE
 
 
@@ -132,7 +132,7 @@ def test_an_error_that_stays_is_told(birds: App, monkeypatch: pytest.MonkeyPatch
     def never(*_: Any) -> Any:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(birds, "_looked_at", never)
+    monkeypatch.setattr(embedding, "looked_at", never)
     change = birds.change_workflow(NEW, wait=True)
     assert (change.state, change.failure) == (ChangeState.FAILED, "RuntimeError: out of luck")
     monkeypatch.undo()
@@ -140,15 +140,15 @@ def test_an_error_that_stays_is_told(birds: App, monkeypatch: pytest.MonkeyPatch
 
 
 def test_memory_and_sql_switch_together_or_not_at_all(birds: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    remembered, seen = Sight._remembered, []
+    load, seen = Current.load, []
 
-    def busy_at_first(app: App, record: AppRecord) -> Any:
+    def busy_at_first(current: Current, record: AppRecord) -> Any:
         if not seen:
-            seen.append((app._catalog.apps.get(app.id).recipe["workflow"], app.recipe.workflow))
+            seen.append((current.catalog.apps.get(current.id).recipe["workflow"], current.recipe.workflow))
             raise StoreBusy("others write")
-        return remembered(app, record)
+        return load(current, record)
 
-    monkeypatch.setattr(Sight, "_remembered", busy_at_first)
+    monkeypatch.setattr(Current, "load", busy_at_first)
     change = birds.change_workflow(NEW, wait=True)
     assert seen == [(OLD, OLD)]
     assert (change.state, birds.recipe.workflow) == (ChangeState.DONE, NEW)
@@ -157,14 +157,14 @@ def test_memory_and_sql_switch_together_or_not_at_all(birds: App, monkeypatch: p
 
 
 def test_inputs_are_passed_through_by_key(birds: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    missing, asked = birds._catalog.changes.missing, []
+    missing, asked = birds.state().catalog.changes.missing, []
 
     def noted(app_id: str, workflow: str, most: int, after: int = 0) -> Any:
         found = missing(app_id, workflow, most, after)
         asked.append((after, [key for key, _, _ in found]))
         return found
 
-    monkeypatch.setattr(birds._catalog.changes, "missing", noted)
+    monkeypatch.setattr(birds.state().catalog.changes, "missing", noted)
     birds.change_workflow(NEW, wait=True)
     filled = [(after, keys) for after, keys in asked if keys]
     assert [len(keys) for _, keys in filled] == [4, 4, 4]

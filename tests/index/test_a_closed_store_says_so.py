@@ -104,6 +104,7 @@ APP_CALLS: dict[str, Callable[[App], Any]] = {
     "search": lambda app: app.search(vector=ROW),
     "search_vectors": lambda app: app.search_vectors(ROWS),
     "set_thresholds": lambda app: app.set_thresholds({"a": 0.4}),
+    "state": lambda app: app.state(),
     "suggest": lambda app: app.suggest(),
     "tail": lambda app: app.tail,
     "thresholds": lambda app: app.thresholds(),
@@ -135,9 +136,13 @@ STORE_CALLS: dict[str, Callable[[Store], Any]] = {
 }
 
 
+FACTS = {"open", "close", "rest", "in_memory", "used_at", "id", "name", "created_at", "recipe", "dim"}
+"""What is told whether a thing is closed or not."""
+
+
 def _public(kind: type) -> set[str]:
     """What may be asked of a thing that was opened."""
-    return {name for name in dir(kind) if not name.startswith("_")} - {"open", "close", "rest", "in_memory", "used_at"}
+    return {name for name in dir(kind) if not name.startswith("_")} - FACTS
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int]]:

@@ -115,7 +115,7 @@ def test_of_two_exports_the_last_one_lets_go(app: App, store: Store) -> None:
 
 
 def test_what_it_does_not_name_is_deleted_at_once_and_what_is_added_again_stays(app: App, store: Store) -> None:
-    blobs = app._blobs
+    blobs = app.state().blobs
     blocks, _ = begun(app)
     later = blobs.put(b"added later")
     blobs.delete_unused([later], store.catalog.unused_blobs)
@@ -190,7 +190,7 @@ def test_the_log_of_the_database_does_not_grow_while_an_export_is_read(store: St
 
 
 def test_a_full_disk_is_an_error_that_says_so(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app._blobs, "folder", Path("/proc"))
+    monkeypatch.setattr(app.state().blobs, "folder", Path("/proc"))
     with pytest.raises(StorageFailed, match="can't be locked"):
         next(app.export_stream())
 

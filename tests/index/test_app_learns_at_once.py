@@ -242,13 +242,13 @@ def test_a_label_of_numpys_that_changes_nothing_writes_nothing(app: App) -> None
     assert result.input
     for stored in (*app.inputs(), result.input):
         assert all(type(value) is bool for value in stored.concepts.values())
-    before = app._catalog.labels.seq(app.id)
+    before = app.state().catalog.labels.seq(app.id)
     for value in (yes, True):
         app.label("x", {"a": value, "b": no})
         app.update_many([InputChange("y", concepts={"a": value})])
-    assert app._catalog.labels.seq(app.id) == before
+    assert app.state().catalog.labels.seq(app.id) == before
     app.label("x", {"b": yes})
-    assert app._catalog.labels.seq(app.id) == before + 1
+    assert app.state().catalog.labels.seq(app.id) == before + 1
 
 
 @pytest.mark.parametrize("flags", [(False, False), (True, False), (True, True)], ids=["independent", "open", "closed"])

@@ -144,9 +144,9 @@ CALLS: dict[str, Callable[[App], object]] = {
     "a version": lambda app: app.create_version("m", untaught=True),
     "a workflow": lambda app: app.create_workflows([("new", [WorkflowNode("n", "m")])]),
     "feedback": lambda app: app.keep_feedback("model", {"id": "m"}, {"x": 1}),
-    "a key": lambda app: app._catalog.keys.add("k", "hash", app.id, "", ["All"]),
+    "a key": lambda app: app.state().catalog.keys.add("k", "hash", app.id, "", ["All"]),
     "an export": lambda app: b"".join(app.export_stream()),
-    "another base workflow": lambda app: app._catalog.changes.begin(app.id, {"workflow": "general", "dim": 8}),
+    "another base workflow": lambda app: app.state().catalog.changes.begin(app.id, {"workflow": "general", "dim": 8}),
 }
 
 

@@ -10,7 +10,6 @@ from weakref import ReferenceType, ref
 
 import numpy as np
 import pytest
-from known import known
 
 from tenshot import Store
 from tenshot.index.app import App
@@ -65,7 +64,7 @@ def test_an_app_that_was_let_go_is_as_it_was_for_who_holds_it(store: Store) -> N
         app.add_vectors(queries[:1], [f"new {again}"], [{"b": True}])
         app.rest()
         app.label("x", {"b": False})
-        assert app._teacher.labels_of(["b"])["b"][app.input("x").key] is False
+        assert app.state().teacher.labels_of(["b"])["b"][app.input("x").key] is False
         app.rest()
         app.delete(f"new {again}")
         assert len(app.search(vector=ROWS[0])) == 4
@@ -119,7 +118,7 @@ def test_what_an_app_had_in_memory_is_free_at_once(store: Store) -> None:
     for model in (None, "m"):
         app.predict_vectors(ROWS[:1], model)
     app.search(concept="a")
-    memory = known(app._memory)
+    memory = app.state()
     left: list[ReferenceType[Any]] = [
         ref(memory),
         ref(memory.collection),

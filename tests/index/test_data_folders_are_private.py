@@ -38,7 +38,7 @@ def test_what_is_made_is_private(tmp_path: Path) -> None:
         clouds = Clouds()
         for _ in range(2):
             app.add_vectors(clouds.draw(1000)[0], concepts=[{"yes": i < 5} for i in range(1000)])
-            app._collection.wait()
+            app.state().collection.wait()
         app.create_model("m", ["yes"])
         app.create_version("m")
         blobs = Blobs(folder / "blobs")

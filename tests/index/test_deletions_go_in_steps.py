@@ -38,7 +38,7 @@ def test_an_id_that_is_named_twice_is_deleted_once(full: App) -> None:
 
 def test_what_is_added_while_all_is_deleted_stays(full: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs, "_IDS", 100)
-    listed = full._catalog.inputs.all_ids(full.id)
+    listed = full.state().catalog.inputs.all_ids(full.id)
     ids = next(listed)
     full.add_vectors([[1] * 8], ["new"])
     ids += [id for part in listed for id in part]

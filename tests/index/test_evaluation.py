@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from known import known
 from sklearn import metrics
 
-from tenshot.index import evaluation, review
-from tenshot.index.app import App
+from tenshot.index import evaluation
+from tenshot.index.app import App, quality
 from tenshot.index.evaluation import (
     average_precision,
     choose_threshold,
@@ -149,7 +149,7 @@ def test_matrices_of_many_concepts_are_counted_exactly_and_without_integer_produ
 
 
 def test_inputs_one_by_one_are_fewer_where_concepts_are_many(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(review, "_JUDGED_VALUES", 12)
+    monkeypatch.setattr(quality, "_JUDGED_VALUES", 12)
     rng = np.random.default_rng(0)
     app.add_vectors(rng.normal(size=(30, 8)), None, [{f"c{i % 6}": True} for i in range(30)])
     evaluated = app.evaluate()

@@ -74,7 +74,7 @@ def test_an_app_equals_sql_after_an_interrupt_at_any_line_of_a_write(tmp_path: P
                 stored = {one.id: one for one in app.inputs(per_page=10_000)}
                 [found] = app.search_vectors(clouds.draw(1)[0], k=10_000).ids
                 assert sorted(found) == sorted(stored)
-                taught = app._teacher.labels_of(["c", "d", "e"])
+                taught = app.state().teacher.labels_of(["c", "d", "e"])
                 for concept, labels in taught.items():
                     wanted = {one.key: one.concepts[concept] for one in stored.values() if concept in one.concepts}
                     assert dict(labels) == wanted

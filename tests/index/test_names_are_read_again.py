@@ -65,7 +65,7 @@ def mine(store: Store) -> App:
 
 
 def names_of(app: App, letters: Letters) -> Names:
-    return Names(app.id, RECIPE, app._catalog, lambda _: letters)  # type: ignore[arg-type, return-value]
+    return Names(app.id, RECIPE, app.state().catalog, lambda _: letters)  # type: ignore[arg-type, return-value]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_more_names_than_a_queue_has_room_for_are_read(mine: App, letters: Lette
     for thread in waiting:
         thread.start()
     assert letters.asked.wait(10)
-    names = Names(mine.id, RECIPE, mine._catalog, lambda _: batcher)
+    names = Names(mine.id, RECIPE, mine.state().catalog, lambda _: batcher)
     threading.Timer(0.1, letters.going_on.set).start()
     many = [f"concept {number}" for number in range(170)]
     try:
@@ -116,7 +116,7 @@ def test_what_was_read_before_the_queue_was_full_counts(mine: App, letters: Lett
 
 
 def test_a_concept_renamed_while_its_old_name_is_read_gets_the_new_one(mine: App, letters: Letters) -> None:
-    names = mine._teacher.names = names_of(mine, letters)
+    names = mine.state().teacher.names = names_of(mine, letters)
     letters.going_on.clear()
     reading = threading.Thread(target=names.said, args=(["owl"],))
     reading.start()

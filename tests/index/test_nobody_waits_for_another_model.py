@@ -31,8 +31,8 @@ class Held:
 
 
 def hold(app: App, wanted: Callable[[KeyArray], bool]) -> Held:
-    held = Held(app._collection, wanted)
-    app._collection.present = held.present  # type: ignore[method-assign]
+    held = Held(app.state().collection, wanted)
+    app.state().collection.present = held.present  # type: ignore[method-assign]
     return held
 
 
@@ -81,7 +81,7 @@ def test_a_model_predicts_and_is_labelled_while_it_is_evaluated(taught: App) -> 
     taught.label("x59", {"d": False})
     taught.create_model("m", list("abcd"))
     taught.predict_vectors(np.eye(8)[:1], "m")
-    [key] = taught._teacher.labelled_keys(["d"])
+    [key] = taught.state().teacher.labelled_keys(["d"])
     held = hold(taught, lambda keys: key in keys)
 
     def another() -> None:

@@ -194,9 +194,9 @@ def test_who_changes_an_answer_changes_no_other_answer(taught: App) -> None:
         "explain": lambda: taught.explain(vector=row[0]),
         "suggest": taught.suggest,
         "doubts": lambda: taught.doubts(limit=1),
-        "apps": lambda: taught._catalog.apps.list(),
-        "all inputs": lambda: taught._catalog.input_counts(),
-        "all labels": lambda: taught._catalog.label_counts(),
+        "apps": lambda: taught.state().catalog.apps.list(),
+        "all inputs": lambda: taught.state().catalog.input_counts(),
+        "all labels": lambda: taught.state().catalog.label_counts(),
     }
     for _ in range(2):  # what is remembered is asked for by the second
         before = {name: deepcopy(ask()) for name, ask in answers.items()}

@@ -105,11 +105,11 @@ def test_a_filter_judges_only_what_it_lets_through(large: App, monkeypatch: pyte
 
 def test_values_follow_a_vector_that_is_replaced_and_rows_that_are_moved_together(large: App) -> None:
     check(large)
-    keys = large._collection.keys()
-    large._collection.upsert(keys[-1:], np.eye(8)[:1])
+    keys = large.state().collection.keys()
+    large.state().collection.upsert(keys[-1:], np.eye(8)[:1])
     check(large)
     large.delete([f"z{i}" for i in range(0, COUNT, 2)])
-    large._collection.wait()
+    large.state().collection.wait()
     check(large)
 
 

@@ -112,6 +112,6 @@ def test_a_chosen_threshold_takes_in_what_it_was_chosen_for_in_single_precision(
 
 def test_what_an_evaluation_says_of_a_threshold_is_what_it_does(taught: App) -> None:
     """Leave-one-out values are those of predictions, to the bit of their precision."""
-    keys = taught._teacher.labelled_keys("abc")
-    _, values = taught._teacher.leave_one_out(taught.model("all"), keys)
+    keys = taught.state().teacher.labelled_keys("abc")
+    _, values = taught.state().teacher.leave_one_out(taught.model("all"), keys)
     assert np.array_equal(values, values.astype(np.float32))

@@ -102,6 +102,6 @@ def test_a_version_frozen_after_the_clock_was_set_back_is_as_good_as_any(store: 
     with store.catalog._database.write() as connection:
         row = change | {"created_at": moment, "finished_at": moment}
         connection.execute(insert(schema.workflow_changes).values(row))
-    taught._changes = store.catalog.changes.done(taught.id)
+    taught.rest()
     version = taught.create_version(model)
     assert taught.predict_vectors(QUERIES, model, version=version.id).values.shape == (5, 3)

@@ -7,6 +7,7 @@ import pytest
 
 from tenshot import Store
 from tenshot.index.app import App
+from tenshot.index.app.predictors import predictor_of
 from tenshot.index.scoring.predictor import Predictor
 
 FROZEN = sorted((Path(__file__).parent / "frozen").glob("*.npz"))
@@ -41,21 +42,21 @@ def test_a_version_holds_the_model_s_labelled_inputs_alone(taught: App, flags: t
     taught.create_model("m", list("abc"), mutually_exclusive=flags[0], closed_environment=flags[1])
     taught.delete(["x4", "y7"])
     version = taught.create_version("m")
-    frozen = taught._frozen(version.predictor_sha256 or "")
+    frozen = taught.state().frozen(version.predictor_sha256 or "")
     labelled = {f"x{i}" for i in range(60) if i % 20 < 5} - {"x4"}
     for part in filter(None, [frozen, frozen.known]):
-        assert set(taught._ids(part.keys).values()) == labelled
+        assert set(taught.state().catalog.inputs.ids(part.keys).values()) == labelled
         assert len(part.keys) == len(part.rows) == len(labelled)
 
 
 def test_repairing_a_folder_slims_the_versions_of_older_releases(store: Store, taught: App) -> None:
     crowded(taught)
     taught.create_model("m", list("abc"))
-    predictor = taught._predictor(taught.model("m"))
-    fat = taught._blobs.put(predictor.to_bytes())
+    predictor = predictor_of(taught.state(), taught.model("m"))
+    fat = taught.state().blobs.put(predictor.to_bytes())
     version = taught.create_version("m")
     assert version.predictor_sha256
-    taught._catalog.versions.replace_predictor(version.predictor_sha256, fat)
+    taught.state().catalog.versions.replace_predictor(version.predictor_sha256, fat)
     path, queries = store.path, np.random.default_rng(1).normal(size=(5, 8))
     before = taught.predict_vectors(queries, "m", version=version.id).values
     store.close()
@@ -64,7 +65,7 @@ def test_repairing_a_folder_slims_the_versions_of_older_releases(store: Store, t
         app = again.app("mine")
         slim = app.version("m", version.id).predictor_sha256
         assert slim not in (None, fat)
-        assert fat not in app._blobs
+        assert fat not in app.state().blobs
         np.testing.assert_allclose(app.predict_vectors(queries, "m", version=version.id).values, before, atol=1e-6)
         again_slim = again.examine(repair=True)
         assert again_slim.problems == []

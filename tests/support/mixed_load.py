@@ -151,11 +151,11 @@ def faults(store: Store, app: App) -> Iterator[str]:
     """What nothing may ever leave behind, wherever it was killed."""
     checked = examine(store.catalog, store._blobs, read_all=True)
     yield from checked.problems
-    keys = app._collection.keys()
+    keys = app.state().collection.keys()
     if keys.tolist() != store.catalog.vectors.keys(app.id, "vectors").tolist():
         yield "the collection is not what SQL holds"
-    ids = app._ids(keys)
-    for key, row in zip(keys.tolist(), app._collection.get(keys), strict=True):
+    ids = app.state().catalog.inputs.ids(keys)
+    for key, row in zip(keys.tolist(), app.state().collection.get(keys), strict=True):
         if not np.allclose(row, vector(ids[key]), atol=1e-6):
             yield f"{ids[key]} has another vector"
     for model in app.models(per_page=100_000):

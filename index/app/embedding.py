@@ -1,0 +1,134 @@
+"""From pictures, words and stored inputs to vectors of an app's base workflow."""
+
+import errno
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ...embeddings.base import Pixels, Recipe, WorkflowError
+from ...embeddings.batcher import Batcher
+from ...embeddings.images import ImageError
+from ...embeddings.parallel import side_by_side
+from ..bounds import check_text
+from ..errors import InputNotFound, InputNotReady, NotFound, NotSupported
+from ..intake import check_vectors as checked
+from ..records import Crop, FloatArray, InputStatus, Picture
+from ..reembedding import Embedded, StoredKey
+from .state import AppState
+
+
+def embed(state: AppState, images: Sequence[Picture], crops: Sequence[Crop | None] | None = None) -> FloatArray:
+    """(n, dim) float32 unit vectors of pictures. Raises ImageError, or NotSupported in a `vectors` app."""
+    vectors = embed_each(state, images, crops or [None] * len(images))
+    for vector in vectors:
+        if isinstance(vector, Exception):
+            raise vector
+    return np.array(vectors, dtype=np.float32).reshape(-1, state.dim)
+
+
+def embed_each(
+    state: AppState, images: Sequence[Picture], crops: Sequence[Crop | None]
+) -> list[FloatArray | Exception]:
+    """As `embed`, but a picture that can't be used gives its error in its place and stops none of the others."""
+    try:
+        return list(state.eye().embed_each(list(zip(images, crops, strict=True))))
+    except WorkflowError as error:
+        return [NotSupported(str(error)) for _ in images]
+
+
+def classify_each(
+    state: AppState, images: Sequence[Picture], crops: Sequence[Crop | None], recipe: Recipe
+) -> list[FloatArray | Exception]:
+    """(C,) probabilities of the classes that a base workflow has of its own, be it this app's or not; errors as in
+    `embed_each`.
+    """
+    return list(state.eye(recipe).classify_each(list(zip(images, crops, strict=True))))
+
+
+def base_workflow(state: AppState) -> Batcher:
+    """The opened model that this app sees with."""
+    return state.embedder
+
+
+def check_vectors(state: AppState, vectors: object) -> FloatArray:
+    """(n, dim) float32 of unit length, as this app would use them. Raises BadVector."""
+    return checked(vectors, state.dim)
+
+
+def has_text(state: AppState) -> bool:
+    """Whether the base workflow understands words."""
+    return state.embedder.has_text
+
+
+def embed_text(state: AppState, text: str) -> FloatArray:
+    """(dim,) unit vector of words, at most 1,000 characters. Raises BadRequest; NotSupported without words."""
+    check_text(text, "a text to search by")
+    try:
+        [vector] = state.embedder.embed_texts([text])
+    except WorkflowError as error:
+        raise NotSupported(str(error)) from error
+    return np.asarray(vector, dtype=np.float32)
+
+
+def vectors(state: AppState, ids: Sequence[str]) -> FloatArray:
+    """(n, dim) float32 unit vectors of inputs. Raises InputNotFound or InputNotReady."""
+    records = state.catalog.inputs.get(state.id, list(ids))
+    state.wait_until_found(records.values())
+    for id in ids:
+        if id not in records:
+            raise no_input(id)
+        if (record := records[id]).status is not InputStatus.READY:
+            raise InputNotReady(f"input {id!r} is {record.status.value}: {record.status_reason or 'wait'}")
+    keys = np.array([records[id].key for id in ids], dtype=np.int64)
+    present, rows = state.collection.present(keys)
+    if len(present) < len(keys):  # one was deleted meanwhile
+        raise no_input(next(id for id in ids if records[id].key not in present))
+    return rows
+
+
+def embed_stored(state: AppState, recipe: Recipe, pictures: Sequence[StoredKey], *, keep: bool = False) -> Embedded:
+    """Under any base workflow, without embedding again what some app has embedded.
+
+    keep: in memory, for the next who asks; for vectors that nothing stores.
+    """
+    eye = state.eye(recipe)
+    known = eye.known((sha256, box) for _, sha256, box in pictures)
+    vectors = {key: known[sha256, box] for key, sha256, box in pictures if (sha256, box) in known}
+    looks, lost = looked_at(state, recipe, [picture for picture in pictures if picture[0] not in vectors])
+    rows: Iterable[FloatArray] = eye.embedder.see_pixels(list(looks.values())) if looks else ()
+    named = {key: (sha256, box) for key, sha256, box in pictures}
+    for key, row in zip(looks, rows, strict=True):
+        if not np.isfinite(row).all():
+            lost[key] = "the model gave numbers that are not finite"
+            continue
+        vectors[key] = row[: recipe.dim]
+        if keep:
+            eye.cache.put(recipe, named[key], row)
+    return vectors, lost
+
+
+def looked_at(
+    state: AppState, recipe: Recipe, pictures: Sequence[StoredKey]
+) -> tuple[dict[int, Pixels], dict[int, str]]:
+    """What the base workflow looks at by input key, and why there is nothing to look at for the others."""
+    eye = state.eye(recipe)
+
+    def look(picture: StoredKey) -> Pixels | str:
+        try:
+            return eye.look(state.blobs.get(picture[1]), picture[2])
+        except NotFound:
+            return "the picture is lost"
+        except ImageError as error:
+            return str(error)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return "the disk can't read the picture"
+
+    looks = dict(zip([key for key, _, _ in pictures], side_by_side(look, pictures), strict=True))
+    lost = {key: look for key, look in looks.items() if isinstance(look, str)}
+    return {key: look for key, look in looks.items() if not isinstance(look, str)}, lost
+
+
+def no_input(id: str) -> InputNotFound:
+    return InputNotFound(f"no input {id!r}")
