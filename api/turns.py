@@ -4,7 +4,7 @@ import asyncio
 
 import numpy as np
 
-from ..index.app.search import nearest_inputs
+from ..index.app import search
 from ..index.app.state import AppState
 from ..index.records import FloatArray, Input
 
@@ -34,7 +34,9 @@ class Turns:
         asked, self._asked = self._asked, {}
         for state, group in asked.items():
             try:
-                found = nearest_inputs(state, np.stack([vector for vector, _, _ in group]), max(k for _, k, _ in group))
+                found = search.nearest_inputs(
+                    state, np.stack([vector for vector, _, _ in group]), max(k for _, k, _ in group)
+                )
             except Exception as error:
                 for _, _, future in group:
                     if not future.done():

@@ -4,15 +4,17 @@ import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
+from tenshot.api import searches
 from tenshot.api.settings import Settings
 from tenshot.api.turns import Turns
-from tenshot.index.app import App
+from tenshot.index.app import predictors, search
 from tenshot.index.errors import BadVector
 from tenshot.index.ranking import Term
 
@@ -20,27 +22,27 @@ NEAR_X3 = {"output": {"input": {"id": "x3"}}}
 
 
 @pytest.fixture
-def where(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
-    """Watches a method of apps: the names of the threads on which it is called from now on."""
+def where(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType, str], list[str]]:
+    """Watches a function of a module: the names of the threads on which it is called from now on."""
 
-    def watch(method: str) -> list[str]:
+    def watch(module: ModuleType, function: str) -> list[str]:
         threads: list[str] = []
-        original = getattr(App, method)
+        original = getattr(module, function)
 
         def noted(*given: Any, **options: Any) -> Any:
             threads.append("pool" if "worker" in threading.current_thread().name else "loop")
             return original(*given, **options)
 
-        monkeypatch.setattr(App, method, noted)
+        monkeypatch.setattr(module, function, noted)
         return threads
 
     return watch
 
 
 def test_a_prediction_works_new_labels_in_on_a_thread_and_is_short_from_then_on(
-    taught: Any, where: Callable[[str], list[str]]
+    taught: Any, where: Callable[[ModuleType, str], list[str]]
 ) -> None:
-    threads = where("scores")
+    threads = where(predictors, "scores")
 
     def predict() -> dict[str, float]:
         body = {"inputs": [{"id": "x25"}]}
@@ -61,10 +63,10 @@ def test_a_prediction_works_new_labels_in_on_a_thread_and_is_short_from_then_on(
     "inputs", [[{"id": f"x{i}"} for i in range(20)], [{"data": {"embeddings": [{"vector": [1.0] * 8}]}}]]
 )
 def test_many_inputs_are_no_short_prediction_and_a_vector_is_one(
-    taught: Any, where: Callable[[str], list[str]], inputs: list[Any]
+    taught: Any, where: Callable[[ModuleType, str], list[str]], inputs: list[Any]
 ) -> None:
     taught.call("POST", "/v2/models/abc/outputs", {"inputs": [{"id": "x1"}]})
-    threads = where("scores")
+    threads = where(predictors, "scores")
     taught.call("POST", "/v2/models/abc/outputs", {"inputs": inputs})
     assert threads == ["loop" if len(inputs) == 1 else "pool"]
 
@@ -84,26 +86,26 @@ def test_many_inputs_are_no_short_prediction_and_a_vector_is_one(
     ],
 )
 def test_only_a_search_for_what_is_near_is_short(
-    taught: Any, where: Callable[[str], list[str]], terms: list[Any], expected: str
+    taught: Any, where: Callable[[ModuleType, str], list[str]], terms: list[Any], expected: str
 ) -> None:
-    together, alone = where("nearest_inputs"), where("rank_inputs")
+    together, alone = where(search, "nearest_inputs"), where(searches, "rank_inputs")
     taught.call("POST", "/v2/searches", {"query": {"ands": terms}})
     assert (together, alone) == ((["loop"], []) if expected == "loop" else ([], ["pool"]))
 
 
 def test_searches_that_come_at_once_are_answered_together_each_as_if_alone(
-    taught: Any, where: Callable[[str], list[str]]
+    taught: Any, where: Callable[[ModuleType, str], list[str]]
 ) -> None:
-    app, calls = taught.app, where("nearest_inputs")
+    app, calls = taught.app, where(search, "nearest_inputs")
     vectors = app.vectors([f"x{i}" for i in range(12)])
     alone = [app.rank_inputs([Term(vector=vector)], k) for k, vector in enumerate(vectors, 1)]
 
     async def all_at_once() -> list[Any]:
         turns = Turns()
-        asked = [asyncio.ensure_future(turns.nearest(app, vector, k)) for k, vector in enumerate(vectors, 1)]
+        asked = [asyncio.ensure_future(turns.nearest(app.state(), vector, k)) for k, vector in enumerate(vectors, 1)]
         asked[4].cancel()
         found = await asyncio.gather(*asked, return_exceptions=True)
-        assert await turns.nearest(app, vectors[0], 1) == alone[0]
+        assert await turns.nearest(app.state(), vectors[0], 1) == alone[0]
         return found
 
     found = asyncio.run(all_at_once())
@@ -116,7 +118,9 @@ def test_where_a_search_fails_all_that_came_with_it_are_told(taught: Any) -> Non
     async def wrong() -> list[Any]:
         turns = Turns()
         nothing = np.zeros(8, dtype=np.float32)
-        return await asyncio.gather(*(turns.nearest(taught.app, nothing, 3) for _ in range(2)), return_exceptions=True)
+        return await asyncio.gather(
+            *(turns.nearest(taught.app.state(), nothing, 3) for _ in range(2)), return_exceptions=True
+        )
 
     assert [type(error) for error in asyncio.run(wrong())] == [BadVector, BadVector]
 

@@ -14,7 +14,8 @@ from tenshot import Store
 from tenshot.api import queue
 from tenshot.api.fetch import FetchError
 from tenshot.api.queue import evaluations_queue, pictures_queue
-from tenshot.index.app import App
+from tenshot.index.app import App, quality
+from tenshot.index.app.state import AppState
 from tenshot.index.records import AddRequest, EvaluationState, Failure, Input, InputStatus, PendingInput
 
 SLOW, QUICK = "http://pictures.example/slow", "http://pictures.example/quick"
@@ -159,10 +160,10 @@ def test_an_evaluation_that_fails_unexpectedly_does_not_stay_queued(
 ) -> None:
     app, version = _with_version(store)
 
-    def evaluate(_model: str) -> None:
+    def evaluate(_state: AppState, _model: str) -> None:
         raise RuntimeError("nobody meant this")
 
-    monkeypatch.setattr(app, "evaluate", evaluate)
+    monkeypatch.setattr(quality, "evaluate", evaluate)
     evaluating = evaluations_queue(store)
     app.request_evaluation("m", version)
     evaluating.wake()

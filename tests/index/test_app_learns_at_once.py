@@ -218,9 +218,9 @@ def test_an_input_that_is_deleted_while_its_vector_is_asked_for_is_not_found(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app.add_vectors(np.eye(8)[:2], ["x", "y"])
-    before = app.inputs_by_id(["x", "y"])
+    catalog, before = app.state().catalog, app.inputs_by_id(["x", "y"])
     app.delete("y")
-    monkeypatch.setattr(app, "inputs_by_id", lambda _: before)
+    monkeypatch.setattr(catalog.inputs, "get", lambda *_: before)
     with pytest.raises(InputNotFound, match="no input 'y'"):
         app.vectors(["x", "y"])
 
