@@ -10,14 +10,44 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .index.errors import TenshotError as TenshotError
+    from .embeddings.images import ImageError as ImageError
+    from .errors import TenshotError as TenshotError
+    from .index.app import App as App
+    from .index.errors import AlreadyExists as AlreadyExists
+    from .index.errors import BadRequest as BadRequest
+    from .index.errors import NotFound as NotFound
+    from .index.errors import NotSupported as NotSupported
     from .index.records import AddRequest as AddRequest
     from .index.store import Store as Store
 
 __version__ = "0.1.0"
 
-_FACE = {"Store": ".index.store", "AddRequest": ".index.records", "TenshotError": ".index.errors"}
-__all__ = ["AddRequest", "Store", "TenshotError"]
+_FACE = {
+    "AddRequest": ".index.records",
+    "AlreadyExists": ".index.errors",
+    "App": ".index.app",
+    "BadRequest": ".index.errors",
+    "ImageError": ".embeddings.images",
+    "NotFound": ".index.errors",
+    "NotSupported": ".index.errors",
+    "Store": ".index.store",
+    "TenshotError": ".errors",
+}
+__all__ = [
+    "AddRequest",
+    "AlreadyExists",
+    "App",
+    "BadRequest",
+    "ImageError",
+    "NotFound",
+    "NotSupported",
+    "Store",
+    "TenshotError",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

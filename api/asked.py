@@ -10,7 +10,8 @@ from PIL.Image import Image
 from starlette.concurrency import run_in_threadpool
 
 from ..embeddings.base import Recipe
-from ..embeddings.images import ImageError, crop
+from ..embeddings.batcher import Busy
+from ..embeddings.images import crop
 from ..embeddings.parallel import side_by_side
 from ..embeddings.shrinking import Shrink
 from ..index.app import embedding
@@ -18,7 +19,6 @@ from ..index.errors import TenshotError
 from ..index.records import Crop, FloatArray, Input, Picture
 from .access import Caller
 from .answers import AskedOut, Json
-from .fetch import FetchError
 from .status import INPUT_VIDEO, WireError
 from .wire import ImageIn, InputIn, check_some
 
@@ -162,5 +162,7 @@ class Asked:
     def _noting(self, place: int) -> Iterator[None]:
         try:
             yield
-        except (WireError, ImageError, FetchError, TenshotError) as error:
+        except Busy:
+            raise
+        except TenshotError as error:
             self.errors[place] = error

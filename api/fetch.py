@@ -21,6 +21,7 @@ import httpx2
 
 from .. import __version__
 from ..embeddings.images import sniffed_type
+from ..errors import TenshotError
 from .addresses import Allowed, Resolve, is_host, is_public, resolve
 from .network import Forbidden, GuardedNetwork
 
@@ -45,7 +46,7 @@ _FAILURES = (
 )
 
 
-class FetchError(Exception):
+class FetchError(TenshotError):
     """A URL that gives no picture; the message is fit for a user."""
 
 

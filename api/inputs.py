@@ -8,7 +8,6 @@ from typing import Annotated
 from fastapi import Query
 from starlette.concurrency import run_in_threadpool
 
-from ..embeddings.images import ImageError
 from ..index.errors import BadRequest, InputNotFound, TenshotError
 from ..index.records import AddRequest, AddResult, Input, InputChange, InputStatus, Patch, PendingInput
 from . import status
@@ -185,7 +184,7 @@ def _store(body: InputsIn, caller: Caller) -> tuple[Mapping[int, Input], Mapping
     for place, one in enumerate(body.inputs):
         try:
             requests[place] = _request(one, caller)
-        except (WireError, ImageError, TenshotError) as error:
+        except TenshotError as error:
             errors[place] = error
     results = dict(zip(requests, _results(caller, list(requests.values())), strict=True))
     errors |= {place: result.error for place, result in results.items() if result.error}

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..errors import TenshotError
 from ..index.catalog import Catalog
 from ..index.records import KeyRecord
 
@@ -17,7 +18,7 @@ SCOPES = (ALL, READ, WRITE)
 """All includes the others; Write includes Read."""
 
 
-class BadKey(Exception):
+class BadKey(TenshotError):
     """No key was given, or nobody knows it, or it was revoked."""
 
     def __init__(self, message: str, *, malformed: bool = False) -> None:
@@ -25,7 +26,7 @@ class BadKey(Exception):
         self.malformed = malformed
 
 
-class MissingScope(Exception):
+class MissingScope(TenshotError):
     """The key may not do that."""
 
 

@@ -9,8 +9,10 @@ from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
+from ..errors import TenshotError
 
-class Throttled(Exception):
+
+class Throttled(TenshotError):
     """A key asked more often than it may."""
 
     def __init__(self, message: str, seconds: int) -> None:

@@ -19,6 +19,7 @@ from starlette.routing import Match
 from .. import __version__
 from ..embeddings.decoders import Decoders
 from ..embeddings.images import Opener, open_image
+from ..errors import TenshotError
 from ..index.collections import CollectionSettings
 from ..index.segments.devices import DeviceSettings
 from ..index.store import Store
@@ -166,14 +167,14 @@ def create_service(
             RequestValidationError: _invalid,
             HTTPException: _http_error,
             WireError: _wire_error,
+            # Registered, so that it is answered inside the middlewares.
+            TenshotError: _error,
             UnicodeEncodeError: _not_unicode,
             ClientDisconnect: _gone,
             Exception: _error,
         },
     )
     service.state.sign_in = SignIn()
-    for kind in _expected():
-        service.add_exception_handler(kind, _error)
     # The last one is the first that a request meets.
     service.add_middleware(
         Gate,
@@ -195,18 +196,6 @@ def create_service(
     service.add_middleware(Headers)
     service.add_middleware(Delivery, seconds=settings.answer_seconds)
     return service
-
-
-def _expected() -> list[type[Exception]]:
-    """Roots of the errors that a route may raise. Registered, so that they are answered inside the middlewares."""
-    from ..embeddings.base import WorkflowError
-    from ..embeddings.batcher import Busy
-    from ..embeddings.images import ImageError
-    from ..index.errors import TenshotError
-    from .fetch import FetchError
-    from .keys import BadKey, MissingScope
-
-    return [TenshotError, ImageError, WorkflowError, Busy, FetchError, BadKey, MissingScope, Throttled]
 
 
 async def _error(_request: Request, error: Exception) -> Json:

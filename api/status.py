@@ -9,6 +9,7 @@ from ..embeddings.base import WorkflowError
 from ..embeddings.batcher import Busy
 from ..embeddings.decoders import NoDecoder
 from ..embeddings.images import BadCrop, ImageError, ImageNotFound, ImageTooLarge, UnsupportedFormat
+from ..errors import TenshotError
 from ..index import errors
 from .fetch import BadUrl, FetchError, TooLarge
 from .keys import BadKey, MissingScope
@@ -136,7 +137,7 @@ def status_of(error: Exception) -> Status | None:
     return next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), None)
 
 
-class WireError(Exception):
+class WireError(TenshotError):
     """A request that breaks the wire's own rules."""
 
     def __init__(self, status: Status, details: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from ..errors import TenshotError
 from .shrinking import Shrink
 
 FloatArray = NDArray[np.float32]
@@ -16,7 +17,7 @@ Pixels = NDArray[np.uint8]
 """(3, height, width): a picture as a model looks at it, of that model's size."""
 
 
-class WorkflowError(Exception):
+class WorkflowError(TenshotError):
     """A base workflow is unknown, or can't be opened or used; the message says which file and what works instead."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL.Image import Image
 
+from ..errors import TenshotError
 from .base import Embedder, FloatArray, Pixels, Recipe
 from .parallel import side_by_side
 from .shrinking import Shrink
@@ -19,11 +20,11 @@ _log = logging.getLogger("tenshot.embeddings")
 _Compute = Callable[[Sequence[Any]], FloatArray]
 
 
-class Busy(Exception):
+class Busy(TenshotError):
     """More is waiting than can be embedded soon; try again later."""
 
 
-class BatcherClosed(Exception):
+class BatcherClosed(TenshotError):
     """Asked to embed after close()."""
 
 

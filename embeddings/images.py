@@ -26,6 +26,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from ..errors import TenshotError
 from .shrinking import Shrink, shrunk
 
 ImageSource = str | PathLike[str] | bytes | Image.Image
@@ -35,7 +36,7 @@ Box = tuple[float, float, float, float]
 MAX_PIXELS = 100_000_000
 
 
-class ImageError(Exception):
+class ImageError(TenshotError):
     """A picture that can't be used. The message is one line, fit for a user."""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ..embeddings.base import Pixels, WorkflowError
-from ..embeddings.images import ImageError
+from ..embeddings.batcher import Busy
 from ..embeddings.parallel import side_by_side
 from ..embeddings.stages import stage
 from .errors import BadVector, DuplicateUrl, InputExists, NotSupported, TenshotError
@@ -28,10 +28,12 @@ class Batch:
                 return blind
             try:
                 return prepare(request, dim, eye, later=later)
-            except (TenshotError, ImageError) as error:
-                return error
             except WorkflowError as error:
                 return NotSupported(str(error))
+            except Busy:
+                raise
+            except TenshotError as error:
+                return error
 
         with stage("decode"):
             outcomes = dict(enumerate(side_by_side(prepared, requests)))

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from ..embeddings.base import Recipe
-from ..embeddings.batcher import Batcher, Busy
+from ..embeddings.base import Recipe, WorkflowError
+from ..embeddings.batcher import Batcher, BatcherClosed, Busy
 from ..embeddings.workflows import VECTORS
 from ..embeddings.zero_shot import NAMES_AT_ONCE, embed_names
 from .catalog import Catalog
@@ -81,12 +81,12 @@ class Names:
         try:
             for start in range(0, len(new), NAMES_AT_ONCE):
                 self._keep(self._embedded(new[start : start + NAMES_AT_ONCE]))
-        except TenshotError:
-            raise
         except Busy as error:
             _log.info("names of concepts are read later: %s", error)
             self._retry_at = time.monotonic() + _BUSY_S
         except Exception as error:  # a model that can't be loaded now, or whatever else it raises
+            if isinstance(error, TenshotError) and not isinstance(error, WorkflowError | BatcherClosed):
+                raise
             _log.warning("names of concepts say nothing for now: %s", error or type(error).__name__)
             self._retry_at = time.monotonic() + _RETRY_S
         directions = self._directions

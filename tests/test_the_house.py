@@ -3,14 +3,18 @@
 import doctest
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import tenshot
+from tenshot import errors
+from tenshot.embeddings.images import open_image
 
 ROOT = Path(__file__).parents[1]
 MODULES = [
@@ -52,7 +56,26 @@ def test_the_version_is_the_packages() -> None:
     assert tenshot.__version__ == project["project"]["version"]
 
 
-def test_the_face_names_what_the_readme_uses() -> None:
-    assert {tenshot.Store.__name__, tenshot.AddRequest.__name__, tenshot.TenshotError.__name__} == set(tenshot.__all__)
+def test_the_face_has_what_it_names_and_shows_it() -> None:
+    assert [getattr(tenshot, name).__name__ for name in tenshot.__all__] == tenshot.__all__
+    assert set(tenshot.__all__) <= set(dir(tenshot))
     with pytest.raises(AttributeError, match="has no attribute 'Shop'"):
         _ = tenshot.Shop
+
+
+def test_one_root_catches_every_error_that_is_raised_on_purpose_and_one_page_draws_them() -> None:
+    for name in ("index.store", "api.service", "api.status"):
+        importlib.import_module(f"tenshot.{name}")
+    drawn = re.findall(r"^[│ ├└─]*── (\w+)", errors.__doc__ or "", re.MULTILINE)
+    assert sorted(drawn) == sorted(error.__name__ for error in _below(errors.TenshotError))
+
+
+def test_a_picture_that_can_not_be_used_is_an_error_of_tenshot() -> None:
+    with pytest.raises(tenshot.TenshotError):
+        open_image(b"no picture")
+
+
+def _below(error: type[Exception]) -> Iterator[type[Exception]]:
+    for kind in error.__subclasses__():
+        yield kind
+        yield from _below(kind)

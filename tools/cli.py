@@ -91,9 +91,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _line(error: Exception) -> str | None:
     """What a user is told; None for what nobody expected."""
-    from ..embeddings.base import WorkflowError
-    from ..embeddings.batcher import Busy
-    from ..embeddings.images import ImageError
     from ..index.errors import AppNotFound, StoreInUse, TenshotError
 
     match error:
@@ -101,7 +98,7 @@ def _line(error: Exception) -> str | None:
             return f"{error}; if it is a server, use its HTTP API (http://127.0.0.1:8000/docs), or stop it first"
         case AppNotFound():
             return f"{error}; `tenshot apps list` shows the apps, `tenshot apps create` makes one"
-        case TenshotError() | ImageError() | WorkflowError() | Busy():
+        case TenshotError():
             return str(error)
         case OSError(filename=str() | os.PathLike() as file):
             return f"{file}: {error.strerror}"
