@@ -97,16 +97,21 @@ JSON_TEXTS = [
 ]
 
 
+_LEFT_UNREADABLE = (pa.ArrowException, OSError, ValueError, AttributeError, TypeError, MemoryError)
+"""Raised where an earlier change has left what can't be changed again."""
+
+
 def mutant(base: Parts, draw: random.Random) -> bytes:
     """A tar with one to three things wrong, or with none that matters."""
     parts = deepcopy(base)
     for _ in range(draw.choice((1, 1, 1, 2, 3))):
-        with suppress(
-            pa.ArrowException, OSError, ValueError, AttributeError
-        ):  # what an earlier change left can't be changed again
+        with suppress(*_LEFT_UNREADABLE):
             _pick(_MUTATIONS, draw)(parts, draw)
     tar = parts.tar()
-    return _pick(_TAR_MUTATIONS, draw)(tar, draw) if draw.random() < 0.12 else tar
+    if draw.random() < 0.12:
+        with suppress(*_LEFT_UNREADABLE):
+            tar = _pick(_TAR_MUTATIONS, draw)(tar, draw)
+    return tar
 
 
 def _pick(weighted: dict[Callable[..., Any], int], draw: random.Random) -> Callable[..., Any]:
