@@ -41,6 +41,7 @@ TenshotError
 │   └── BadCrop
 ├── WorkflowError            a base workflow is unknown, or can't be opened or used (`embeddings/base.py`)
 ├── Busy                     more is waiting than can be embedded soon: trying again helps (`embeddings/batcher.py`)
+│   └── NoDecoder            no process could be started to open a picture (`embeddings/decoders.py`)
 ├── BatcherClosed            asked to embed after the model was closed (`embeddings/batcher.py`)
 ├── FetchError               a picture by URL can't be had (`api/fetch.py`)
 │   ├── BadUrl
