@@ -6,6 +6,7 @@ from concurrent.futures import wait
 
 import pytest
 from backlog import Backlog, Task
+from loops import run
 from patience import becomes
 
 from tenshot.api.queue import Queue
@@ -138,11 +139,11 @@ def test_threads_for_requests_take_apps_in_turn_and_forget_who_leaves() -> None:
             assert gate.wait(SECONDS)
         return name
 
-    def run(name: str) -> asyncio.Task[str]:
+    def begin(name: str) -> asyncio.Task[str]:
         return asyncio.get_running_loop().create_task(shared.run(name[0], lambda: work(name)))
 
     async def ask() -> list[str]:
-        asked = [run(name) for name in ("a1.", "a2", "a3", "a4", "b1.", "b2", "c1")]
+        asked = [begin(name) for name in ("a1.", "a2", "a3", "a4", "b1.", "b2", "c1")]
         while len(begun) < 2:
             await asyncio.sleep(0.001)
         assert (begun, shared.depth) == (["a1.", "b1."], 7)
@@ -152,7 +153,7 @@ def test_threads_for_requests_take_apps_in_turn_and_forget_who_leaves() -> None:
         gate.set()
         return await asyncio.gather(*asked)
 
-    assert asyncio.run(ask()) == ["a1.", "a3", "a4", "b1.", "b2", "c1"]
+    assert run(ask()) == ["a1.", "a3", "a4", "b1.", "b2", "c1"]
     assert "a2" not in begun
     assert begun.index("c1") < begun.index("a4")  # which had turns before
     shared.close()
@@ -177,4 +178,4 @@ def test_who_waits_for_a_thread_when_the_service_closes_is_told() -> None:
         with pytest.raises(StoreClosed, match="the service is closing"):
             await second
 
-    asyncio.run(ask())
+    run(ask())

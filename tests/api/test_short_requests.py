@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from loops import run
 
 from tenshot.api import searches
 from tenshot.api.settings import Settings
@@ -108,7 +109,7 @@ def test_searches_that_come_at_once_are_answered_together_each_as_if_alone(
         assert await turns.nearest(app.state(), vectors[0], 1) == alone[0]
         return found
 
-    found = asyncio.run(all_at_once())
+    found = run(all_at_once())
     assert len(calls) == 2
     assert isinstance(found[4], asyncio.CancelledError)
     assert found[:4] + found[5:] == alone[:4] + alone[5:]
@@ -122,7 +123,7 @@ def test_where_a_search_fails_all_that_came_with_it_are_told(taught: Any) -> Non
             *(turns.nearest(taught.app.state(), nothing, 3) for _ in range(2)), return_exceptions=True
         )
 
-    assert [type(error) for error in asyncio.run(wrong())] == [BadVector, BadVector]
+    assert [type(error) for error in run(wrong())] == [BadVector, BadVector]
 
 
 def test_errors_of_short_requests_are_those_of_others(taught: Any) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from loops import run
 from patience import becomes
 from vectors import vector_input
 
@@ -209,6 +210,6 @@ def test_a_connection_that_says_nothing_whole_is_closed(
     with serving(Settings(data=tmp_path)) as server:
         address = urlsplit(server.url)
         for part in (b"", b"GET /healthz HTTP/1.1\r\nHost:", b"\r\n"):
-            assert asyncio.run(said(part)) == b""
+            assert run(said(part)) == b""
         for part in (b"\r\n", b"GET /"):
-            assert asyncio.run(said(whole, part)).count(b"HTTP/1.1 200") == 1
+            assert run(said(whole, part)).count(b"HTTP/1.1 200") == 1
