@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import pytest
 import uvicorn
-from playwright.sync_api import APIResponse, Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import APIResponse, Browser, BrowserContext, Locator, Page, Route, expect, sync_playwright
 from threadpoolctl import threadpool_limits
 
 from tenshot import Store
@@ -53,6 +53,12 @@ class Opened:
     def go(self, view: str) -> Page:
         self.page.goto(f"{self.server.url}/#/{view}")
         return self.page
+
+    def first_cell(self) -> Locator:
+        """The first picture of a grid, when it is there: until then its place is empty, and a click does nothing."""
+        cell = self.page.get_by_role("gridcell").first
+        expect(cell).to_have_attribute("aria-busy", "false")
+        return cell
 
     def excuse(self, text: str) -> None:
         """What the browser reports as an error by itself, though the page deals with it."""

@@ -68,8 +68,9 @@ def test_signing_in_and_dialogs_have_none_either(
     alone.goto(server.url)
     alone.get_by_label("API key").wait_for()
     assert wrong(alone) == []
-    page = tab(taught).go("library")
-    page.get_by_role("gridcell").first.dblclick()
+    library = tab(taught)
+    page = library.go("library")
+    library.first_cell().dblclick()
     page.locator(".neighbour").first.wait_for()
     assert wrong(page) == []
     page.keyboard.press("Escape")

@@ -87,7 +87,7 @@ def test_filters_chosen_while_the_library_reloads_stay(tab: Callable[..., Any], 
     opened = tab(app)
     page = opened.page
     expect(page.get_by_text("12 pictures", exact=True)).to_be_visible()
-    page.get_by_role("gridcell").first.click()
+    opened.first_cell().click()
     page.get_by_role("button", name="Delete", exact=True).click()
     held = opened.hold(r"/inputs\?.*page=", first=1, answered=True)
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()

@@ -83,7 +83,7 @@ def test_words_find_pictures_and_a_closer_look_says_why(tab: Callable[..., Any],
     page.keyboard.type("a tractor")
     page.keyboard.press("Enter")
     cells = page.get_by_role("grid", name="Found").get_by_role("gridcell")
-    expect(cells.first).to_be_visible()
+    expect(cells.first).to_have_attribute("aria-busy", "false")
     cells.first.dblclick()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("The nearest labelled pictures, and their share of the vote:").first).to_be_visible()

@@ -124,15 +124,15 @@ def test_many_are_selected_by_keys_shift_and_dragging_and_labelled_in_one_step(
 
 
 def test_a_tap_selects_and_the_bar_opens_it(tab: Callable[..., Any], taught: App) -> None:
-    page = tab(taught, has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844}).page
-    cells = page.get_by_role("grid", name="Pictures").get_by_role("gridcell")
-    cells.first.tap()
+    library = tab(taught, has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844})
+    page, cell = library.page, library.first_cell()
+    cell.tap()
     selected = page.get_by_role("toolbar", name="Selected pictures")
     expect(selected).to_contain_text("1 picture")
     selected.get_by_role("button", name="Open").tap()
     expect(page.get_by_role("dialog")).to_contain_text("What the model sees")
     page.get_by_role("button", name="Close").tap()
-    cells.first.tap()
+    cell.tap()
     expect(selected).to_be_hidden()
 
 

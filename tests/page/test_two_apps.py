@@ -181,7 +181,7 @@ def test_a_sign_in_link_works_where_somebody_is_signed_in(
     app = vectors()
     tab = opened()
     page = tab.sign_in(new_key(server.store.catalog, app.id).secret)
-    page.get_by_role("gridcell").first.click()
+    tab.first_cell().click()
     page.get_by_role("button", name="Open").click()
     expect(page.get_by_role("dialog")).to_be_visible()
     page.goto(f"{server.url}/#token={server.service.state.sign_in.issue()}")
