@@ -93,13 +93,12 @@ class Tenant:
         return document
 
 
-@pytest.fixture
-def tenant_of(server: Server, request: pytest.FixtureRequest) -> Iterator[Callable[..., Tenant]]:
+@contextmanager
+def _tenants(server: Server, prefix: str) -> Iterator[Callable[..., Tenant]]:
     clients = []
 
     def make(workflow: str = "vectors", dim: int | None = 8, scopes: tuple[str, ...] = ("All",)) -> Tenant:
-        name = f"{request.node.name}-{len(clients)}"
-        app = server.store.create_app(name, workflow, dim=dim)
+        app = server.store.create_app(f"{prefix}-{len(clients)}", workflow, dim=dim)
         key = new_key(server.store.catalog, app.id, scopes=scopes).secret
         clients.append(server.client(key))
         return Tenant(app, key, clients[-1])
@@ -107,6 +106,12 @@ def tenant_of(server: Server, request: pytest.FixtureRequest) -> Iterator[Callab
     yield make
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def tenant_of(server: Server, request: pytest.FixtureRequest) -> Iterator[Callable[..., Tenant]]:
+    with _tenants(server, request.node.name) as make:
+        yield make
 
 
 @pytest.fixture
@@ -118,6 +123,17 @@ def tenant(tenant_of: Callable[..., Tenant]) -> Tenant:
 @pytest.fixture
 def taught(tenant: Tenant) -> Tenant:
     """x0..x29 round three directions; two of each ten labelled a, b, c; a model `abc` of the three."""
+    return _teach(tenant)
+
+
+@pytest.fixture(scope="module")
+def unchanged(server: Server, request: pytest.FixtureRequest) -> Iterator[Tenant]:
+    """The same, for all tests of a file, which leave it as it is."""
+    with _tenants(server, request.path.stem) as make:
+        yield _teach(make())
+
+
+def _teach(tenant: Tenant) -> Tenant:
     rng = np.random.default_rng(0)
     rows = np.repeat(np.eye(8)[:3], 10, axis=0) + 0.1 * rng.normal(size=(30, 8))
     inputs = [

@@ -91,12 +91,23 @@ def _of(routes: list[Route]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("route", routes, ids=str)
 
 
-@pytest.fixture
-def asked(server: Any, taught: Any) -> Iterator["Asked"]:
-    nodes = [{"id": "one", "model": {"id": "abc"}}, {"id": "two", "model": {"id": "abc"}}]
-    taught.call("POST", "/v2/workflows", {"workflows": [{"id": "both", "nodes": nodes}]})
+@pytest.fixture(scope="module")
+def asked(server: Any, unchanged: Any) -> Iterator["Asked"]:
     with server.client(server.admin) as admin:
-        yield Asked(taught, admin)
+        yield _asked(unchanged, admin)
+
+
+@pytest.fixture
+def changed(server: Any, taught: Any) -> Iterator["Asked"]:
+    """For a test that may change something."""
+    with server.client(server.admin) as admin:
+        yield _asked(taught, admin)
+
+
+def _asked(tenant: Any, admin: httpx.Client) -> "Asked":
+    nodes = [{"id": "one", "model": {"id": "abc"}}, {"id": "two", "model": {"id": "abc"}}]
+    tenant.call("POST", "/v2/workflows", {"workflows": [{"id": "both", "nodes": nodes}]})
+    return Asked(tenant, admin)
 
 
 @dataclass(frozen=True)
@@ -164,7 +175,7 @@ def test_a_missing_key_is_named(asked: Asked, route: Route) -> None:
 
 
 @_of(WITH_BODY)
-def test_an_empty_body_is_an_empty_object(asked: Asked, route: Route) -> None:
+def test_an_empty_body_is_an_empty_object(changed: Asked, route: Route) -> None:
     """The answer is the same, whatever it is."""
 
     def status(answer: httpx.Response) -> Any:
@@ -173,7 +184,7 @@ def test_an_empty_body_is_an_empty_object(asked: Asked, route: Route) -> None:
 
     if route.path.endswith("/versions"):
         pytest.skip("an empty body freezes a version, each time another one")
-    assert status(asked.send(route, content=b"")) == status(asked.send(route, json={}))
+    assert status(changed.send(route, content=b"")) == status(changed.send(route, json={}))
 
 
 @_of([route for route in ROUTES if "{" in route.path])
@@ -209,7 +220,7 @@ def test_a_page_far_past_the_end_is_empty_and_a_page_that_is_none_is_refused(ask
         asked.refused(asked.send(route, f"{path}?{query}"), 400, 11100)
 
 
-@_of(ROUTES)
+@_of(list({route.path: route for route in ROUTES}.values()))
 def test_other_methods_are_not_allowed(asked: Asked, route: Route) -> None:
     before = asked.state()
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - {one.upper() for one in DOCUMENT["paths"][route.path]}:

@@ -132,7 +132,7 @@ def test_it_serves_all_the_while_and_new_inputs_come_along(store: Store, birds: 
 
 
 def test_killed_in_the_middle_it_goes_on_where_it_was(tmp_path: Path) -> None:
-    count = 160
+    count = 96
     with Store.open(tmp_path / "killed") as store:
         filled(store, count)
     command = [sys.executable, "-c", CHILD, str(tmp_path / "killed")]
