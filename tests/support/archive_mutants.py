@@ -97,7 +97,7 @@ JSON_TEXTS = [
 ]
 
 
-_LEFT_UNREADABLE = (pa.ArrowException, OSError, ValueError, AttributeError, TypeError, MemoryError)
+_LEFT_UNREADABLE = (pa.ArrowException, tarfile.TarError, OSError, ValueError, AttributeError, TypeError, MemoryError)
 """Raised where an earlier change has left what can't be changed again."""
 
 
