@@ -4,6 +4,7 @@ An .npz of tenshot's is not compressed, so its arrays take as much room as its b
 """
 
 import io
+import tokenize
 import zipfile
 from typing import Any
 
@@ -23,7 +24,7 @@ _UNIT = 1.01
 _MOST_SHARPNESS = 100.0
 _WRONG = (
     *(ValueError, LookupError, TypeError, ArithmeticError, OSError, EOFError, zipfile.BadZipFile),
-    *(RuntimeError, MemoryError),
+    *(RuntimeError, MemoryError, SyntaxError, tokenize.TokenError),
 )
 """What NumPy and zipfile raise for what is no .npz, or for more than there is room for."""
 

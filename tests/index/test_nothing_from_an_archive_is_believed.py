@@ -4,6 +4,7 @@ import io
 import json
 import os
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,19 @@ def test_an_npz_is_looked_at_before_it_is_unpacked(new: Store, parts: Parts, kin
     with np.load(io.BytesIO(parts.files[name])) as stored:
         made = hostile_npz(dict(stored), Always(kind))  # type: ignore[arg-type]
     parts.replace_file(name, made)
+    assert "predictor" in refused(new, parts)
+
+
+def test_a_predictor_with_an_array_whose_header_has_no_end_is_refused(new: Store, parts: Parts) -> None:
+    """NumPy reads it as it did Python 2's, by a tokenizer, which has an error of its own."""
+    name = next(name for name in parts.files if name.startswith("predictors/"))
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(parts.files[name])) as stored, zipfile.ZipFile(out, "w") as changed:
+        for member in stored.namelist():
+            content = stored.read(member)
+            # The last of the spaces that fill the header up.
+            changed.writestr(member, content.replace(b" \n", b"(\n", 1) if member == "rows.npy" else content)
+    parts.replace_file(name, out.getvalue())
     assert "predictor" in refused(new, parts)
 
 
