@@ -15,15 +15,13 @@ from .embedding import vectors as vectors_of
 from .predictors import model as model_named
 from .predictors import scores
 from .predictors import version as version_named
-from .quality import evaluated, labels_of
+from .quality import MOST, evaluated, labels_of
 from .state import AppState
 
 CURRENT = "labels"
 """Stands for the labels of this moment where a version is asked for."""
 _COMPARED = 5000
 """Inputs that two versions are compared on, where none are named."""
-_MOST = 1000
-"""Items in one answer."""
 
 
 def compare(
@@ -41,7 +39,7 @@ def compare(
     judged on the same labelled inputs, each by the version's labels without its own. Raises VersionNotFound,
     InputNotFound or InputNotReady.
     """
-    check_count(n, "n", _MOST)
+    check_count(n, "n", MOST)
     after = None if after == CURRENT else after
     record = model_named(state, model)
     versions = [version_named(state, model, before), version_named(state, model, after) if after else None]

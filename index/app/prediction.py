@@ -107,9 +107,10 @@ def query_vector(
     text: str | None = None,
     vector: object = None,
     input_id: str | None = None,
+    concept: str | None = None,
 ) -> FloatArray | None:
-    """(dim,) of the one thing that is given; None where nothing is. Raises BadRequest for several."""
-    if sum(given is not None for given in (image, text, vector, input_id)) > 1:
+    """(dim,) of the one thing that is asked about; None for a concept, or nothing. Raises BadRequest for several."""
+    if sum(part is not None for part in (image, text, vector, input_id, concept)) > 1:
         raise BadRequest("give one of image, text, vector, input_id and concept, not several")
     rows: Sequence[FloatArray] = []
     if image is not None:

@@ -25,7 +25,7 @@ from .state import AppState, Current
 _JUDGED, _JUDGED_VALUES = 1000, 100_000
 """Inputs of an evaluation that are kept one by one, and their values for all concepts: with 100 concepts 1,000, with
 2,000 concepts 50."""
-_MOST = 1000
+MOST = 1000
 """Items in one answer."""
 _MOST_DRAWS = 100
 
@@ -46,13 +46,13 @@ def evaluate(
 def evaluate_version(state: AppState, model: str, version: str) -> Evaluation:
     """The same with the labels that the version was frozen with, and kept with it; see `evaluation`."""
     try:
-        found = _evaluated_version(state, model, version)
+        result = _evaluated_version(state, model, version)
     except Exception as error:
         reason = {"reason": str(error)}
         state.catalog.evaluations.set(state.id, model, version, EvaluationState.FAILED, reason)
         raise
-    state.catalog.evaluations.set(state.id, model, version, EvaluationState.DONE, asdict(found))
-    return found
+    state.catalog.evaluations.set(state.id, model, version, EvaluationState.DONE, asdict(result))
+    return result
 
 
 def request_evaluation(state: AppState, model: str, version: str) -> datetime:
@@ -69,13 +69,13 @@ def evaluate_requested(state: AppState, model: str, version: str, asked_at: date
     if stored is None or (stored.state, stored.created_at) != (EvaluationState.QUEUED, asked_at):
         return
     try:
-        found = _evaluated_version(state, model, version)
+        result = _evaluated_version(state, model, version)
     except (StoreBusy, StorageFailed, StoreClosed):
         raise
     except TenshotError as error:
         evaluation_failed(state, model, version, asked_at, str(error))
     else:
-        state.catalog.evaluations.settle(state.id, model, version, asked_at, EvaluationState.DONE, asdict(found))
+        state.catalog.evaluations.settle(state.id, model, version, asked_at, EvaluationState.DONE, asdict(result))
 
 
 def evaluation_failed(state: AppState, model: str, version: str, asked_at: datetime, reason: str) -> None:
@@ -123,20 +123,20 @@ def doubts(
 ) -> list[Doubt]:
     """At most n labels whose leave-one-out probability of being right is below the limit, least probable first."""
     model = model_of(state, model)
-    check_count(n, "n", _MOST)
+    check_count(n, "n", MOST)
     if not 0 < limit <= 1:
         raise BadRequest(f"the limit is a probability above 0, not {limit}")
     labels = state.teacher.labels_of(model.concept_ids)
     keys, concepts, probabilities, truth = _judged(model, labels, state.teacher.leave_one_out)
-    found = doubt.doubtful_labels(probabilities, truth, limit)
-    names = state.catalog.inputs.ids(keys[found.rows[:n]])
+    doubtful = doubt.doubtful_labels(probabilities, truth, limit)
+    names = state.catalog.inputs.ids(keys[doubtful.rows[:n]])
     return [
         Doubt(names[key], concepts[column], bool(truth[row, column] > 0), probability, instead)
         for row, column, probability, instead in zip(
-            found.rows[:n].tolist(),
-            found.columns.tolist(),
-            found.probabilities.tolist(),
-            doubt.names(found.instead, concepts),
+            doubtful.rows[:n].tolist(),
+            doubtful.columns.tolist(),
+            doubtful.probabilities.tolist(),
+            doubt.names(doubtful.instead, concepts),
             strict=False,
         )
         if (key := int(keys[row])) in names
@@ -199,8 +199,8 @@ def _judged(
 
 def _keys_of(labels: Mapping[str, Mapping[int, bool]]) -> KeyArray:
     """(n,) ascending."""
-    given = [np.fromiter(one, dtype=np.int64, count=len(one)) for one in labels.values()]
-    return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *given]))
+    keys = [np.fromiter(of_concept, dtype=np.int64, count=len(of_concept)) for of_concept in labels.values()]
+    return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *keys]))
 
 
 def _truth(concepts: Sequence[str], keys: KeyArray, labels: Mapping[str, Mapping[int, bool]]) -> NDArray[np.int8]:

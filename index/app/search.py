@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from ...embeddings.stages import stage
 from ..bounds import check_count
-from ..errors import BadRequest
 from ..intake import check_vectors
 from ..ranking import Ranking, Term
 from ..ranking import rank as rank_keys
@@ -40,11 +39,9 @@ def search(
     With none of these, the inputs that `where` matches, in the order in which they were added, with score 1.
     """
     check_count(k, "k")
-    if concept is not None and any(given is not None for given in (image, text, vector, input_id)):
-        raise BadRequest("give one of image, text, vector, input_id and concept, not several")
     if text is not None and (named := concept_for(state, text)):
         return rank(state, [Term(concept=named)], k, where)
-    query = query_vector(state, image=image, crop=crop, text=text, vector=vector, input_id=input_id)
+    query = query_vector(state, image=image, crop=crop, text=text, vector=vector, input_id=input_id, concept=concept)
     if query is None:
         return rank(state, [] if concept is None else [Term(concept=concept)], k, where)
     matches = search_vectors(state, query[None], k, where)

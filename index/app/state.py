@@ -52,7 +52,6 @@ class Resources:
 class AppState:
     """All that predictions, searches and judgements are made of."""
 
-    id: str
     record: AppRecord
     recipe: Recipe
     resources: Resources
@@ -67,6 +66,10 @@ class AppState:
     writers: threading.RLock
     """Held by who writes the app, whatever its state."""
     probabilities: Probabilities = field(default_factory=Probabilities)
+
+    @property
+    def id(self) -> str:
+        return self.record.id
 
     @property
     def dim(self) -> int:
@@ -170,7 +173,6 @@ class Current:
         collection = self.resources.collections(record)
         names = Names(self.id, recipe, catalog, self.resources.embedders)
         return AppState(
-            id=self.id,
             record=record,
             recipe=recipe,
             resources=self.resources,

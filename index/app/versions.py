@@ -4,7 +4,8 @@ from ..errors import BadRequest, NothingToLearn
 from ..records import BUILT_IN_MODEL, Model, ModelVersion
 from ..scoring.predictor import Predictor
 from .pages import offset
-from .predictors import advice, check_seen_alike, model, predictor_of, version
+from .predictors import advice, check_seen_alike, predictor_of, version
+from .predictors import model as model_named
 from .state import AppState, Current
 
 
@@ -14,36 +15,36 @@ def create_version(app: Current, model_id: str, *, like: str | None = None, unta
     like: goes back to an earlier frozen version instead, by a new one that predicts the same. untaught: where there
     is nothing to learn, makes a version that stands for the attempt, and follows the labels.
     """
-    found = model(app.take(), model_id)
-    if found.id == BUILT_IN_MODEL:
+    model = model_named(app.take(), model_id)
+    if model.id == BUILT_IN_MODEL:
         raise BadRequest("the built-in model follows the labels; make a model of its concepts to freeze it")
-    if not found.concept_ids:
+    if not model.concept_ids:
         raise NothingToLearn(f"model {model_id!r} has no concepts: give it some, then label inputs")
     if like is not None:
-        return _go_back(app, found, like)
+        return _go_back(app, model, like)
     with app.writers:
         # Under the lock, so that the labels, their sequence number and the predictor belong to one moment.
         state = app.take()
         seq = app.catalog.labels.seq(app.id)
-        predictor = predictor_of(state, found)
-        usable = bool(predictor.taught.any()) and not (found.mutually_exclusive and len(found.concept_ids) < 2)
+        predictor = predictor_of(state, model)
+        usable = bool(predictor.taught.any()) and not (model.mutually_exclusive and len(model.concept_ids) < 2)
         if not usable and not untaught:
-            raise NothingToLearn(f"model {model_id!r} {_missing(state, found, predictor)}")
+            raise NothingToLearn(f"model {model_id!r} {_missing(state, model, predictor)}")
         with app.blobs.kept():
             return app.catalog.versions.add(
                 app.id,
                 model_id,
                 label_seq=seq,
                 predictor_sha256=app.blobs.put(predictor.slim().to_bytes()) if usable else None,
-                concept_ids=predictor.concept_ids if usable else found.concept_ids,
-                input_count=len(state.teacher.labelled_keys(found.concept_ids)),
+                concept_ids=predictor.concept_ids if usable else model.concept_ids,
+                input_count=len(state.teacher.labelled_keys(model.concept_ids)),
                 thresholds=state.thresholds.get(model_id, {}),
             )
 
 
 def versions(app: Current, model_id: str, page: int = 1, per_page: int = 100) -> list[ModelVersion]:
     """One page, newest first."""
-    return app.catalog.versions.page(app.id, model(app.take(), model_id).id, *offset(page, per_page))
+    return app.catalog.versions.page(app.id, model_named(app.take(), model_id).id, *offset(page, per_page))
 
 
 def delete_version(app: Current, model_id: str, version_id: str) -> None:
