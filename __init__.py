@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .embeddings.images import ImageError as ImageError
+    from .embeddings.pictures.images import ImageError as ImageError
     from .errors import TenshotError as TenshotError
     from .index.app import App as App
     from .index.errors import AlreadyExists as AlreadyExists
@@ -27,7 +27,7 @@ _FACE = {
     "AlreadyExists": ".index.errors",
     "App": ".index.app",
     "BadRequest": ".index.errors",
-    "ImageError": ".embeddings.images",
+    "ImageError": ".embeddings.pictures.images",
     "NotFound": ".index.errors",
     "NotSupported": ".index.errors",
     "Store": ".index.store",

@@ -1,6 +1,7 @@
 """What can go wrong, as one tree: `except TenshotError` catches all that is raised on purpose.
 
-Each error is defined where its fact is known. The service maps them to wire statuses in one table (`api/status.py`).
+Each error is defined where its fact is known. The service maps them to wire statuses in one table
+(`api/wire/status.py`).
 
 TenshotError
 ├── NotFound                 something named does not exist
@@ -31,7 +32,7 @@ TenshotError
 │   └── NoDatabase           there is no database of tenshot where it is looked for
 ├── StorageFailed            the disk is full or can't be written: nothing was changed
 ├── StoreClosed              used after close()
-├── ImageError               a picture that can't be used (`embeddings/images.py`)
+├── ImageError               a picture that can't be used (`embeddings/pictures/images.py`)
 │   ├── ImageNotFound
 │   ├── UnsupportedFormat
 │   ├── UndecodableImage
@@ -39,19 +40,23 @@ TenshotError
 │   ├── EmptyImage
 │   ├── ImageTooLarge
 │   └── BadCrop
-├── WorkflowError            a base workflow is unknown, or can't be opened or used (`embeddings/base.py`)
-├── Busy                     more is waiting than can be embedded soon: trying again helps (`embeddings/batcher.py`)
-│   └── NoDecoder            no process could be started to open a picture (`embeddings/decoders.py`)
-├── BatcherClosed            asked to embed after the model was closed (`embeddings/batcher.py`)
-├── FetchError               a picture by URL can't be had (`api/fetch.py`)
+├── WorkflowError            a base workflow is unknown, or can't be opened or used (`embeddings/base/embedder.py`)
+├── Busy                     more is waiting than can be embedded soon: trying again helps
+│   └── NoDecoder            no process could be started to open a picture (`embeddings/pictures/decoders.py`)
+├── BatcherClosed            asked to embed after the model was closed (`embeddings/base/batcher.py`)
+├── FetchError               a picture by URL can't be had (`api/fetching/fetch.py`)
 │   ├── BadUrl
 │   └── TooLarge
-├── BadKey                   no such API key (`api/keys.py`)
-├── MissingScope             an API key that doesn't open this (`api/keys.py`)
-├── Throttled                a key's rate is used up: trying later helps (`api/rates.py`)
-└── WireError                a request that breaks the wire's own rules (`api/status.py`)
+├── BadKey                   no such API key (`api/auth/keys.py`)
+├── MissingScope             an API key that doesn't open this (`api/auth/keys.py`)
+├── Throttled                a key's rate is used up: trying later helps (`api/auth/rate_limit.py`)
+└── WireError                a request that breaks the wire's own rules (`api/wire/status.py`)
 """
 
 
 class TenshotError(Exception):
     """Root of everything that tenshot raises on purpose. The message is one line, fit for a user."""
+
+
+class Busy(TenshotError):
+    """More is waiting than can be done soon; try again later."""

@@ -11,15 +11,15 @@ from ipaddress import ip_address
 import uvicorn
 from threadpoolctl import threadpool_limits
 
-from ..index.files import exposure
-from .handover import Handover
-from .keys import first_admin_key
-from .logs import set_up_logs
-from .protocol import Connection
+from ..index.storage.files import exposure
+from .auth.handover import Handover
+from .auth.keys import first_admin_key
+from .auth.sign_in import TOKEN_SECONDS, SignIn
+from .middleware.connections import Connection
+from .observability.logs import set_up_logs
+from .observability.tracing import exporting
 from .service import create_service, opened_store
 from .settings import Settings
-from .sign_in import TOKEN_SECONDS, SignIn
-from .tracing import exporting
 
 _log = logging.getLogger("tenshot.api")
 

@@ -17,13 +17,26 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from .. import __version__
-from ..embeddings.decoders import Decoders
-from ..embeddings.images import Opener, open_image
+from ..embeddings.pictures.decoders import Decoders
+from ..embeddings.pictures.images import Opener, open_image
 from ..errors import TenshotError
-from ..index.collections import CollectionSettings
-from ..index.segments.devices import DeviceSettings
 from ..index.store import Store
-from . import (
+from ..index.vectors.factory import CollectionSettings
+from ..index.vectors.segments.devices import DeviceSettings
+from .auth.keys import SESSION
+from .auth.rate_limit import Rates, Throttled
+from .auth.sign_in import SignIn
+from .fetching.fetch import Fetcher
+from .middleware.admission import Gate
+from .middleware.bodies import BodyLimits, UnreadBodies
+from .middleware.delivery import Delivery
+from .middleware.normalise_paths import PlainPaths
+from .middleware.request_log import Watch
+from .middleware.security_headers import EXPOSED, SECURE, Headers
+from .observability.prometheus import Instruments
+from .observability.request_id import HEADER, request_id
+from .observability.tracing import Tracing
+from .resources import (
     apps,
     base_workflows,
     concepts,
@@ -32,32 +45,20 @@ from . import (
     feedback,
     health,
     inputs,
+    legacy_tokens,
     models,
     outputs,
     page,
     searches,
     session,
     suggestions,
-    tokens,
     transfers,
     versions,
     workflows,
 )
-from .answers import Json, refusal
-from .bodies import BodyLimits, UnreadBodies
-from .delivery import Delivery
-from .fetch import Fetcher
-from .gate import Gate
-from .headers import EXPOSED, SECURE, Headers
-from .instruments import Instruments
-from .keys import SESSION
-from .paths import PlainPaths
-from .queue import Queue, evaluations_queue, pictures_queue
-from .rates import Rates, Throttled
 from .settings import Settings
-from .shares import SharedThreads, Threads
-from .sign_in import SignIn
-from .status import (
+from .wire.responses import Json, refusal
+from .wire.status import (
     BAD_ENCODING,
     BAD_FORMAT,
     BAD_METHOD,
@@ -68,15 +69,14 @@ from .status import (
     WireError,
     status_of,
 )
-from .tracing import Tracing
-from .trail import HEADER, request_id
-from .turns import Turns
-from .watch import Watch
+from .work.coalescing import Turns
+from .work.queue import Queue, evaluations_queue, pictures_queue
+from .work.thread_shares import SharedThreads, Threads
 
 _log = logging.getLogger("tenshot.api")
 # Routes are tried in this order: what is asked most comes first, and feedback before ids could take its place.
 _RESOURCES = (
-    *(outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, tokens, health),
+    *(outputs, searches, feedback, inputs, models, versions, concepts, workflows, apps, legacy_tokens, health),
     *(suggestions, explanations, evaluations, base_workflows, transfers, session, page),
 )
 _BY_HTTP = {404: NOT_FOUND, 405: BAD_METHOD, 413: TOO_LARGE, 415: BAD_ENCODING, 429: THROTTLED}

@@ -7,8 +7,8 @@ from limits import parse_many
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ..embeddings.images import MAX_PIXELS
-from ..index.vector_cache import MOST
+from ..embeddings.pictures.images import MAX_PIXELS
+from ..index.ingest.vector_cache import MOST
 
 
 class Settings(BaseSettings):

@@ -7,10 +7,10 @@ from importlib.util import find_spec
 
 from typing_extensions import TypedDict
 
-from . import hub
-from .base import Embedder, Recipe, WorkflowError
+from .base.embedder import Embedder, Recipe, WorkflowError
 from .catalogue import ALIASES, CATALOGUE, DEFAULT, VECTORS, Workflow
-from .vectors import VectorsEmbedder
+from .models import downloads
+from .models.vectors import VectorsEmbedder
 
 __all__ = [
     "CATALOGUE",
@@ -114,7 +114,7 @@ def availability(entry: Workflow) -> Availability:
     if entry.source is None:
         words = all(find_spec(module) for module in entry.text_needs)
         return Availability(True, "works offline here" if words else f"works offline here{_WORDS_LATER}")
-    if hub.is_cached(entry.source):
+    if downloads.is_cached(entry.source):
         return Availability(True, "works offline here, downloaded")
     return Availability(False, f"downloads about {entry.download_mb} MB on first use")
 
@@ -140,11 +140,11 @@ def _listed(entry: Workflow, here: Availability) -> ListedWorkflow:
 
 def _describe(workflow_id: str) -> Recipe:
     if workflow_id.startswith("timm:"):
-        from . import timm
+        from .models import timm
 
         return timm.describe(workflow_id.removeprefix(timm.PREFIX))
     if workflow_id.startswith("open_clip:"):
-        from . import openclip
+        from .models import openclip
 
         return openclip.describe(workflow_id.removeprefix(openclip.PREFIX))
     entry = workflow(workflow_id)
@@ -156,9 +156,9 @@ def _open(recipe: Recipe) -> Embedder:
     if recipe.model == VECTORS:
         return VectorsEmbedder(recipe)
     if recipe.model.startswith("timm:"):
-        from .timm import TimmEmbedder
+        from .models.timm import TimmEmbedder
 
         return TimmEmbedder(recipe)
-    from .openclip import OpenClipEmbedder
+    from .models.openclip import OpenClipEmbedder
 
     return OpenClipEmbedder(recipe)

@@ -14,32 +14,33 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 from PIL import Image
 
-from ..embeddings.base import Recipe, WorkflowError
-from ..embeddings.batcher import Batcher, Busy
-from ..embeddings.images import Opener, open_image
+from ..embeddings.base.batcher import Batcher
+from ..embeddings.base.embedder import Recipe, WorkflowError
+from ..embeddings.pictures.images import Opener, open_image
 from ..embeddings.workflows import open_embedder, recipe_of
+from ..errors import Busy
 from .app import App
 from .app.state import Resources
-from .backup import BLOBS
-from .backup_manifest import DATABASE
-from .blobs import Blobs
 from .catalog import Catalog, misread
-from .collection import Collection, CollectionFacts
-from .collections import Collections, CollectionSettings
-from .deletion import Deletion, Purge
 from .errors import NoDatabase, StorageFailed, StoreClosed, StoreDamaged, StoreInUse, TenshotError
-from .files import FILE_MODE, is_app_id, make_file, make_folder
-from .intake import check_id
+from .ingest.validation import check_id
+from .ingest.vector_cache import MOST, VectorCache
+from .ops.backup import BLOBS
+from .ops.backup_manifest import DATABASE
+from .ops.deletion import Deletion, Purge
+from .ops.repair import Findings, examine
+from .ops.repair import repair as repair_folder
 from .records import AppRecord
-from .repair import Findings, examine
-from .repair import repair as repair_folder
-from .segments import rescoring
-from .segments.native import check_faiss, give_back_memory
-from .segments.snapshot import SavedFacts
-from .shelf import Shelf
+from .resource_cache import Shelf
+from .storage.blobs import Blobs
+from .storage.files import FILE_MODE, is_app_id, make_file, make_folder
 from .transfer.importing import Imported, import_app
 from .transfer.source import Archive
-from .vector_cache import MOST, VectorCache
+from .vectors.collection import Collection, CollectionFacts
+from .vectors.factory import Collections, CollectionSettings
+from .vectors.segments import rescore
+from .vectors.segments.faiss_compat import check_faiss, give_back_memory
+from .vectors.segments.snapshot import SavedFacts
 
 _log = logging.getLogger("tenshot.index")
 
@@ -215,7 +216,7 @@ class Store:
 
         What can't be opened is left. What searches need is compiled, and interrupted changes of base workflows go on.
         """
-        rescoring.prepare()
+        rescore.prepare()
         for recipe, name in {Recipe(**record.recipe): record.name for record in self.apps()}.items():
             try:
                 embedder = self._embedder_of(recipe)

@@ -13,20 +13,11 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import (
-    admin,
-    bench,
-    bench_accuracy,
-    bench_growing,
-    bench_judging,
-    bench_words,
-    demo,
-    judging,
-    models,
-    transfer,
-    work,
-)
+from .bench import bench
+from .commands import admin, models, quality, transfer
+from .commands import app as app_commands
 from .console import Context, errors
+from .demo import demo
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,12 +30,8 @@ _WITH_VALUE = ("--data", "--database-url")
 _INTERRUPTED = 130
 """What typer ends with, without a word."""
 
-for commands in (admin, work, judging, models, transfer, demo, bench):
+for commands in (admin, app_commands, quality, models, transfer, demo, bench):
     commands.register(app)
-bench_accuracy.register(bench.app)
-bench_growing.register(bench.app)
-bench_judging.register(bench.app)
-bench_words.register(bench.app)
 
 
 def _version(wanted: bool) -> None:

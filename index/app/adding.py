@@ -12,10 +12,10 @@ from uuid import uuid4
 
 import numpy as np
 
-from ...embeddings.parallel import ahead, batches
-from ..batch import Batch
+from ...runtime.parallel import ahead, batches
 from ..errors import BadRequest
-from ..intake import check_concepts, check_id, check_metadata, check_vectors, failure_of
+from ..ingest.batch import Batch
+from ..ingest.validation import check_concepts, check_id, check_metadata, check_vectors, failure_of
 from ..records import (
     AddRequest,
     AddResult,

@@ -8,12 +8,12 @@ from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from ...embeddings.base import Recipe
-from ..collection import CollectionFacts
+from ...embeddings.base.embedder import Recipe
 from ..errors import BadRequest
 from ..records import AppRecord, WorkflowChange
 from ..transfer.archive import Members, tar_stream, write_folder
 from ..transfer.exporting import ExportFormat, export
+from ..vectors.collection import CollectionFacts
 from . import adding, benchmarking, comparing, embedding, prediction, predictors, quality, suggesting
 from . import concepts as concepts_part
 from . import inputs as inputs_part

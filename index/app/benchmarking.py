@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...embeddings.base import Recipe
-from ...embeddings.cancellation import check_cancelled
+from ...embeddings.base.embedder import Recipe
 from ...embeddings.workflows import VECTORS, recipe_of
+from ...runtime.cancellation import check_cancelled
+from ..analysis.workflow_benchmark import accuracies, with_advice
 from ..bounds import check_count
 from ..errors import BadRequest, NothingToLearn
 from ..records import FloatArray, Model, WorkflowComparison, WorkflowsCompared
-from ..reembedding import StoredKey
-from ..workflow_comparison import accuracies, with_advice
 from .embedding import embed_stored, looked_at
 from .predictors import model_of
+from .reembedding import StoredKey
 from .state import AppState
 
 _BATCH = 32

@@ -9,12 +9,12 @@ their inputs fail. Requests that have begun are answered by the state that they 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from ...embeddings.base import Recipe
+from ...embeddings.base.embedder import Recipe
 from ...embeddings.workflows import VECTORS, recipe_of
 from ..errors import BadRequest
 from ..records import ChangeState, WorkflowChange
-from ..reembedding import Embedded, Reembedding, StoredKey, forget
 from .embedding import embed_stored
+from .reembedding import Embedded, Reembedding, StoredKey, forget
 from .state import Current
 
 

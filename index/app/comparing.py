@@ -4,18 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...embeddings.cancellation import check_cancelled
-from .. import comparison
+from ...runtime.cancellation import check_cancelled
+from ..analysis import version_diff
+from ..analysis.reports import Comparison, Evaluation
 from ..bounds import check_count
-from ..findings import Comparison, Evaluation
 from ..records import FloatArray, KeyArray, Model, ModelVersion
 from ..scoring.examples import Array
-from ..teacher import evenly
 from .embedding import vectors as vectors_of
 from .predictors import model as model_named
 from .predictors import scores
 from .predictors import version as version_named
 from .quality import MOST, evaluated, labels_of
+from .scorers import evenly
 from .state import AppState
 
 CURRENT = "labels"
@@ -45,7 +45,7 @@ def compare(
     versions = [version_named(state, model, before), version_named(state, model, after) if after else None]
     names, vectors = _compared(state, inputs)
     old, new = (scores(state, vectors, record, version) for version in (before, after))
-    changed = comparison.differences(old, new, names, n)
+    changed = version_diff.differences(old, new, names, n)
     judged = [_judged_today(state, record, version) for version in versions]
     return Comparison(
         model_id=model,
@@ -55,9 +55,9 @@ def compare(
         changed=changed.changed,
         changes=changed.changes,
         judged=judged[0].inputs,
-        quality_before=comparison.quality(judged[0]),
-        quality_after=comparison.quality(judged[1]),
-        concepts=comparison.concept_changes(judged[0], judged[1], changed.moved),
+        quality_before=version_diff.quality(judged[0]),
+        quality_after=version_diff.quality(judged[1]),
+        concepts=version_diff.concept_changes(judged[0], judged[1], changed.moved),
     )
 
 

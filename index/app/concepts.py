@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..bounds import check_text
-from ..intake import check_id, check_metadata
+from ..ingest.validation import check_id, check_metadata
 from ..records import Concept, Feedback
 from .pages import offset
 from .state import Current

@@ -5,15 +5,15 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ...embeddings.base import Pixels, Recipe, WorkflowError
-from ...embeddings.batcher import Batcher
-from ...embeddings.images import ImageError
-from ...embeddings.parallel import side_by_side
+from ...embeddings.base.batcher import Batcher
+from ...embeddings.base.embedder import Pixels, Recipe, WorkflowError
+from ...embeddings.pictures.images import ImageError
+from ...runtime.parallel import side_by_side
 from ..bounds import check_text
 from ..errors import InputNotFound, InputNotReady, NotFound, NotSupported
-from ..intake import check_vectors as checked
+from ..ingest.validation import check_vectors as checked
 from ..records import Crop, FloatArray, InputStatus, Picture
-from ..reembedding import Embedded, StoredKey
+from .reembedding import Embedded, StoredKey
 from .state import AppState
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from ...embeddings.images import ImageError, sniffed_type
-from ...embeddings.thumbnails import thumbnail as small
+from ...embeddings.pictures.images import ImageError, sniffed_type
+from ...embeddings.pictures.thumbnails import thumbnail as small
 from ..errors import InputNotFound
-from ..intake import check_concepts, check_geo, check_metadata, check_regions
+from ..ingest.validation import check_concepts, check_geo, check_metadata, check_regions
 from ..records import Crop, Input, InputChange, InputStatus, LabelSource, Patch, StoredPicture
 from .embedding import no_input
 from .pages import offset

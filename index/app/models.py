@@ -9,7 +9,7 @@ from uuid import uuid4
 import numpy as np
 
 from ..errors import BadRequest, ConceptNotFound
-from ..intake import check_id
+from ..ingest.validation import check_id
 from ..records import BUILT_IN_MODEL, THRESHOLD, Model, ModelChange, ModelPatch, Workflow, WorkflowNode
 from .pages import offset
 from .predictors import model_of

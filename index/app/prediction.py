@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ...embeddings.base import WorkflowError
-from ...embeddings.zero_shot import zero_shot as shares
-from .. import explanation
+from ...embeddings.base.embedder import WorkflowError
+from ...embeddings.models.zero_shot import zero_shot as shares
+from ..analysis import explanation
 from ..bounds import check_count
 from ..errors import BadRequest, NothingToLearn, NotSupported
-from ..intake import check_id, check_vectors
+from ..ingest.validation import check_id, check_vectors
 from ..records import THRESHOLD, Crop, Explanation, FloatArray, Model, Picture, Prediction, Scores
 from ..scoring.predictor import Predictor
 from . import embedding

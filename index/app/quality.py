@@ -7,19 +7,20 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from ...embeddings.cancellation import check_cancelled
-from .. import doubt, learning
-from .. import evaluation as measures
+from ...runtime.cancellation import check_cancelled
+from ..analysis import evaluation as measures
+from ..analysis import label_issues
+from ..analysis import learning_curve as curve
+from ..analysis.reports import Doubt, Evaluation, LearningCurve
 from ..bounds import check_count
 from ..errors import BadRequest, StorageFailed, StoreBusy, StoreClosed, TenshotError
-from ..findings import Doubt, Evaluation, LearningCurve
 from ..records import THRESHOLD, EvaluationState, KeyArray, Model, ModelVersion, StoredEvaluation
 from ..scoring.examples import Array
-from ..teacher import LeaveOneOut
 from .models import set_thresholds
 from .predictors import model as model_named
 from .predictors import model_of
 from .predictors import version as version_named
+from .scorers import LeaveOneOut
 from .state import AppState, Current
 
 _JUDGED, _JUDGED_VALUES = 1000, 100_000
@@ -88,7 +89,7 @@ def evaluation(state: AppState, model: str, version: str) -> StoredEvaluation | 
     return state.catalog.evaluations.get(state.id, model, version)
 
 
-def learning_curve(state: AppState, model: Model | str | None = None, *, draws: int = learning.DRAWS) -> LearningCurve:
+def learning_curve(state: AppState, model: Model | str | None = None, *, draws: int = curve.DRAWS) -> LearningCurve:
     """How good the model was with 1, 2, 5, ... labels a concept, each the mean of some draws, and what more add."""
     check_count(draws, "draws", _MOST_DRAWS)
     model = model_of(state, model)
@@ -100,7 +101,7 @@ def learning_curve(state: AppState, model: Model | str | None = None, *, draws: 
         check_cancelled()
         return state.teacher.leave_one_out_with(taught)(model, others)
 
-    return learning.learning_curve(model.id, concepts, keys, _truth(concepts, keys, labels), judge, draws)
+    return curve.learning_curve(model.id, concepts, keys, _truth(concepts, keys, labels), judge, draws)
 
 
 def choose_thresholds(
@@ -119,7 +120,7 @@ def choose_thresholds(
 
 
 def doubts(
-    state: AppState, model: Model | str | None = None, n: int = 100, *, limit: float = doubt.LIMIT
+    state: AppState, model: Model | str | None = None, n: int = 100, *, limit: float = label_issues.LIMIT
 ) -> list[Doubt]:
     """At most n labels whose leave-one-out probability of being right is below the limit, least probable first."""
     model = model_of(state, model)
@@ -128,7 +129,7 @@ def doubts(
         raise BadRequest(f"the limit is a probability above 0, not {limit}")
     labels = state.teacher.labels_of(model.concept_ids)
     keys, concepts, probabilities, truth = _judged(model, labels, state.teacher.leave_one_out)
-    doubtful = doubt.doubtful_labels(probabilities, truth, limit)
+    doubtful = label_issues.doubtful_labels(probabilities, truth, limit)
     names = state.catalog.inputs.ids(keys[doubtful.rows[:n]])
     return [
         Doubt(names[key], concepts[column], bool(truth[row, column] > 0), probability, instead)
@@ -136,7 +137,7 @@ def doubts(
             doubtful.rows[:n].tolist(),
             doubtful.columns.tolist(),
             doubtful.probabilities.tolist(),
-            doubt.names(doubtful.instead, concepts),
+            label_issues.names(doubtful.instead, concepts),
             strict=False,
         )
         if (key := int(keys[row])) in names

@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...embeddings.stages import stage
+from ...runtime.timing import stage
 from ..bounds import check_count
-from ..intake import check_vectors
-from ..ranking import Ranking, Term
-from ..ranking import rank as rank_keys
+from ..ingest.validation import check_vectors
 from ..records import Crop, FloatArray, Hit, Input, KeyArray, Matches, Picture, Where
-from ..segments.state import KeyFilter
+from ..vectors.segments.state import KeyFilter
 from . import embedding
 from .prediction import query_vector
 from .predictors import predictor_for
+from .ranking import Ranking, Term
+from .ranking import rank as rank_keys
 from .state import AppState
 
 _ALL = 1_000_000

@@ -13,20 +13,20 @@ from functools import lru_cache
 
 import numpy as np
 
-from ...embeddings.base import Recipe
-from ...embeddings.batcher import Batcher
-from ...embeddings.images import Opener, open_image
-from ..blobs import Blobs
+from ...embeddings.base.batcher import Batcher
+from ...embeddings.base.embedder import Recipe
+from ...embeddings.pictures.images import Opener, open_image
 from ..catalog import Catalog
-from ..collection import Collection
 from ..errors import StoreClosed, TenshotError
-from ..eye import Eye
-from ..names import Names
-from ..ranking import Probabilities
+from ..ingest.picture_embedder import Eye
+from ..ingest.vector_cache import VectorCache
 from ..records import AppRecord, Input, InputStatus, WorkflowChange
 from ..scoring.predictor import Predictor
-from ..teacher import LabelChange, Teacher
-from ..vector_cache import VectorCache
+from ..storage.blobs import Blobs
+from ..vectors.collection import Collection
+from .concept_texts import Names
+from .ranking import Probabilities
+from .scorers import LabelChange, Teacher
 
 _FROZEN = 16
 """Predictors of frozen versions that stay in memory."""

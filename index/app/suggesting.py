@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import suggestion
+from ..analysis import active_learning
+from ..analysis.reports import Strategy, Suggestion
 from ..bounds import check_count
 from ..errors import BadRequest, ConceptNotFound
-from ..findings import Strategy, Suggestion
 from ..records import KeyArray, Model
 from ..scoring.examples import BACKGROUND_SIZE
 from ..scoring.predictor import Predictor
-from ..teacher import evenly
 from .predictors import model_of, predictor_of
+from .scorers import evenly
 from .state import AppState
 
 _POOL = 4096
@@ -41,7 +41,7 @@ def suggest(
     """
     model = model_of(state, model)
     wanted = _strategy(strategy)
-    check_count(n, "n", suggestion.MOST)
+    check_count(n, "n", active_learning.MOST)
     if concept is not None and concept not in model.concept_ids:
         raise ConceptNotFound(f"model {model.id!r} has no concept {concept!r}")
     labelled = state.teacher.labelled_keys(model.concept_ids)
@@ -53,7 +53,7 @@ def suggest(
     positives = np.asarray((predictor.positive > 0).sum(axis=0), dtype=np.int64).ravel()
     rare = [known[column] for column in np.argsort(positives, kind="stable")[:_RARE]]
     keys, pool = _pool(state, model, predictor, positives, labelled, rare if concept is None else [concept])
-    picks = suggestion.suggest(pool, n, wanted, None if concept is None else known.index(concept))
+    picks = active_learning.suggest(pool, n, wanted, None if concept is None else known.index(concept))
     names = state.catalog.inputs.ids(keys[[pick.row for pick in picks]])
     return [
         Suggestion(
@@ -74,7 +74,7 @@ def _pool(
     positives: NDArray[np.int64],
     labelled: KeyArray,
     rare: Sequence[str],
-) -> tuple[KeyArray, suggestion.Pool]:
+) -> tuple[KeyArray, active_learning.Pool]:
     """Unlabelled inputs to choose from: all, or a sample that changes with the labels, and with them those that
     are nearest to what the rare concepts look like.
     """
@@ -87,7 +87,7 @@ def _pool(
         keys = rng.permutation(np.union1d(keys[:room], near))
     keys, vectors = state.teacher.present(keys)
     _, taught = state.teacher.present(evenly(labelled, _TAUGHT))
-    return keys, suggestion.Pool(
+    return keys, active_learning.Pool(
         space=predictor.space,
         vectors=vectors,
         values=predictor.values(vectors),

@@ -8,7 +8,7 @@ from sqlalchemy import LargeBinary, Select, case, cast, func, inspect, or_, sele
 
 from . import schema
 from .apps import HIDDEN, Apps
-from .changes import Changes
+from .concept_texts import Names
 from .concepts import Concepts
 from .database import Database, chunks, misread, of_others
 from .deletions import Deletions
@@ -18,13 +18,13 @@ from .inputs import Inputs
 from .keys import Keys
 from .labels import Labels
 from .models import Models
-from .names import Names
 from .read_cache import begin_moment
 from .spaces import Spaces
 from .thresholds import Thresholds
 from .transfers import Transfers
 from .vectors import Vectors
 from .versions import Versions
+from .workflow_changes import Changes
 from .workflows import Workflows
 
 __all__ = ["Catalog", "misread", "of_others"]

@@ -19,10 +19,10 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ...embeddings.stages import stage
+from ...runtime.timing import stage
 from ..errors import AppNotFound, BadArchive, NoDatabase, NotSupported, StorageFailed, StoreBusy, StoreTooNew
-from ..files import make_file
-from ..lease import Lease
+from ..storage.files import make_file
+from ..storage.lease import Lease
 from .fair_lock import FairLock
 from .read_cache import ReadCache
 

@@ -12,7 +12,7 @@ from ..records import EvaluationRequest, EvaluationState, StoredEvaluation
 from . import schema
 from .apps import HIDDEN, writing
 from .database import Database
-from .tries import put_off
+from .retries import put_off
 
 _evaluations, _versions, _models = schema.evaluations, schema.model_versions, schema.models
 _QUEUED = (

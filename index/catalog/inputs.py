@@ -45,8 +45,8 @@ from . import schema
 from .apps import HIDDEN, VISIBLE
 from .database import Database, chunks
 from .labels import Change, labels_of, log_forgotten, take_seq, write_labels
-from .tries import put_off
-from .where import condition
+from .retries import put_off
+from .sql_filters import condition
 
 T = TypeVar("T")
 _IDS = 5_000

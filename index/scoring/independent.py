@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ...embeddings.cancellation import check_cancelled
+from ...runtime.cancellation import check_cancelled
 from ..records import FloatArray, KeyArray
 from .concept import ConceptScorer, Votes, untaught_votes
 from .examples import Array, Examples, Labels, Later, Texts

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas
 
-from ...embeddings.cancellation import check_cancelled
+from ...runtime.cancellation import check_cancelled
 from ..records import FloatArray
 from .examples import Array, Examples, Later, similarity_kernel
 from .ridge import LABEL_NOISE, KernelRidge

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ...embeddings.images import ImageError
+from ...embeddings.pictures.images import ImageError
 from ..errors import BadRequest
-from ..files import is_app_id, is_sha256
-from ..intake import check_crop, check_id, check_metadata, check_regions
+from ..ingest.validation import check_crop, check_id, check_metadata, check_regions
 from ..records import ChangeState, EvaluationState, Failure, InputStatus, LabelSource
 from ..scoring.examples import BACKGROUND_SIZE
+from ..storage.files import is_app_id, is_sha256
 
 Check = Callable[[Any], object]
 """Gives False, or raises BadRequest or ValueError, for a value that is wrong."""

@@ -24,9 +24,9 @@ from uuid import uuid4
 
 from PIL import Image
 
-from ..blobs import Blobs
 from ..catalog import Catalog
 from ..errors import NotFound, StorageFailed
+from ..storage.blobs import Blobs
 from .archive import FORMAT, MANIFEST, Member, Members
 from .columns import INPUTS, TABLES
 from .saved import VERSIONS, SavedRows

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ...embeddings.images import ImageError, sniffed_type
-from ..blobs import Blobs
+from ...embeddings.pictures.images import ImageError, sniffed_type
 from ..catalog import Catalog
 from ..catalog.transfers import Filling, KeyMap
-from ..deletion import Deletion
 from ..errors import BadArchive, BadVector, StorageFailed, StoreBusy
-from ..intake import check_id, check_vectors
+from ..ingest.validation import check_id, check_vectors
+from ..ops.deletion import Deletion
 from ..records import AppRecord
+from ..storage.blobs import Blobs
 from .columns import INPUTS, TABLES
 from .exporting import image_name, predictor_name
 from .manifest import Manifest, manifest_of

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ...embeddings.base import WorkflowError
+from ...embeddings.base.embedder import WorkflowError
 from ...embeddings.workflows import recipe_of
 from ..errors import BadArchive, BadRequest
-from ..files import is_app_id
-from ..intake import check_id
+from ..ingest.validation import check_id
+from ..storage.files import is_app_id
 from .archive import FORMAT
 from .columns import COLUMNS, HASH, SEQ, TRUTH, check_recipe, whole
 from .plain import one_line

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import BadArchive, BadRequest
-from ..intake import check_geo
+from ..ingest.validation import check_geo
 from ..records import BUILT_IN_MODEL, Geo, InputStatus
 from .columns import COLUMNS, EPOCH, MICROSECOND
 from .evaluations import check_evaluation

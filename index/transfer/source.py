@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Self
 
 from ..errors import BadArchive
-from ..files import open_regular
+from ..storage.files import open_regular
 from .archive import MANIFEST
 from .plain import one_line, read_json
 

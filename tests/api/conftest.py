@@ -13,9 +13,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from tenshot import Store
-from tenshot.api.fetch import Fetcher
-from tenshot.api.keys import new_key
-from tenshot.api.protocol import Connection
+from tenshot.api.auth.keys import new_key
+from tenshot.api.fetching.fetch import Fetcher
+from tenshot.api.middleware.connections import Connection
 from tenshot.api.service import create_service, opened_store
 from tenshot.api.settings import Settings
 from tenshot.index.app import App

@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from tenshot.api.public import GENERAL
-from tenshot.embeddings.photographs import photographs
-from tenshot.embeddings.zero_shot import zero_shot
+from tenshot.api.resources.public_models import GENERAL
+from tenshot.embeddings.engines.calibration_images import photographs
+from tenshot.embeddings.models.zero_shot import zero_shot
 
 ARCHITECTURE = "tenshot-test-clip"
 WORDS = ["robin", "espresso", "motorbike"]

@@ -15,11 +15,11 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from vectors import vector_input
 
-from tenshot.api.parsing import MOST_ESCAPES, MOST_PARTS, MOST_VALUES, body_of, memory_of
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
-from tenshot.api.status import WireError
-from tenshot.api.wire import Body, InputsIn, SearchIn, WorkflowsIn
+from tenshot.api.wire.parsing import MOST_ESCAPES, MOST_PARTS, MOST_VALUES, body_of, memory_of
+from tenshot.api.wire.requests import Body, InputsIn, SearchIn, WorkflowsIn
+from tenshot.api.wire.status import WireError
 
 SERVICE = create_service(Settings(data=Path("nowhere")))
 SCHEMAS = SERVICE.openapi()["components"]["schemas"]

@@ -11,10 +11,10 @@ from held import held
 from patience import becomes
 from vectors import vector_input
 
-from tenshot.api import queue
-from tenshot.api.keys import new_key
-from tenshot.api.queue import Queue
+from tenshot.api.auth.keys import new_key
 from tenshot.api.settings import Settings
+from tenshot.api.work import queue
+from tenshot.api.work.queue import Queue
 from tenshot.index.catalog import database
 from tenshot.index.errors import StoreBusy
 

@@ -16,9 +16,9 @@ from hostile_web import PICTURE, hostile_web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenshot.api.addresses import is_host, is_own, is_public
-from tenshot.api.fetch import BadUrl, Fetcher, FetchError, TooLarge
-from tenshot.embeddings.images import EmptyImage, UnsupportedFormat
+from tenshot.api.fetching.addresses import is_host, is_own, is_public
+from tenshot.api.fetching.fetch import BadUrl, Fetcher, FetchError, TooLarge
+from tenshot.embeddings.pictures.images import EmptyImage, UnsupportedFormat
 
 PUBLIC, OWN = "127.0.0.2", "127.0.0.1"
 # One case a word: as a list this would be forty lines.

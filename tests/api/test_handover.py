@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tenshot.api.handover import ADMIN_KEY, Handover
+from tenshot.api.auth.handover import ADMIN_KEY, Handover
 
 
 def test_a_secret_takes_the_place_of_what_lies_there_be_it_a_link(tmp_path: Path) -> None:

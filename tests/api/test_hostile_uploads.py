@@ -14,7 +14,7 @@ from decoding import children
 from hostile_pictures import HARMLESS, REFUSED
 from pictures import png
 
-from tenshot.api.keys import new_key
+from tenshot.api.auth.keys import new_key
 from tenshot.api.settings import Settings
 
 FORMATS = {"image/jpeg", "image/png", "image/gif", "image/webp", "image/tiff", "image/bmp"}

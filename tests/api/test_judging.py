@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tenshot.api.keys import new_key
+from tenshot.api.auth.keys import new_key
 
 PATHS = ("suggestions", "doubts", "evaluation", "learning_curve", "thresholds")
 QUERY = {"inputs": [{"id": "x5"}, {"data": {"embeddings": [{"vector": np.eye(8)[1].tolist()}]}}]}

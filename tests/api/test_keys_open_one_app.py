@@ -18,7 +18,7 @@ import httpx
 import pytest
 from pictures import png
 
-from tenshot.api.keys import SESSION, new_key
+from tenshot.api.auth.keys import SESSION, new_key
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
 

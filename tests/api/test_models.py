@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter
 from vectors import vector_input
 
-from tenshot.api.metrics import MetricsOut
+from tenshot.api.wire.evaluation_metrics import MetricsOut
 
 QUERY = {"inputs": [vector_input(axis) for axis in range(3)]}
 

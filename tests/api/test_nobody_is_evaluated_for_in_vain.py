@@ -11,7 +11,7 @@ import pytest
 from patience import becomes
 
 from tenshot.index.app import App
-from tenshot.index.teacher import Teacher
+from tenshot.index.app.scorers import Teacher
 
 PATH = "/v2/models/abc/learning_curve?draws="
 

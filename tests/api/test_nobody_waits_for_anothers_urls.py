@@ -13,8 +13,8 @@ import pytest
 from hostile_web import hostile_web
 from patience import becomes
 
-from tenshot.api.fetch import Fetcher
-from tenshot.api.keys import new_key
+from tenshot.api.auth.keys import new_key
+from tenshot.api.fetching.fetch import Fetcher
 from tenshot.api.settings import Settings
 
 WAITING = 45

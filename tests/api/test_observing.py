@@ -20,12 +20,12 @@ from patience import becomes
 from vectors import vector_input
 
 from tenshot import Store
-from tenshot.api.instruments import Instruments
-from tenshot.api.keys import new_key
-from tenshot.api.logs import set_up_logs
+from tenshot.api.auth.keys import new_key
+from tenshot.api.observability.logs import set_up_logs
+from tenshot.api.observability.prometheus import Instruments
+from tenshot.api.observability.tracing import Tracing
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
-from tenshot.api.tracing import Tracing
 from tenshot.embeddings.workflows import recipe_of
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00"

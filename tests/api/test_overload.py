@@ -20,12 +20,12 @@ from patience import becomes
 from pictures import png
 from vectors import vector_input
 
-from tenshot.api.fetch import Fetcher
-from tenshot.api.keys import new_key
+from tenshot.api.auth.keys import new_key
+from tenshot.api.fetching.fetch import Fetcher
 from tenshot.api.settings import Settings
-from tenshot.embeddings import words
-from tenshot.embeddings.base import FloatArray
-from tenshot.embeddings.batcher import Batcher, _Call
+from tenshot.embeddings.base.batcher import Batcher, _Call
+from tenshot.embeddings.base.embedder import FloatArray
+from tenshot.embeddings.models import words
 
 HEALTH = ("/healthz", "/readyz", "/metrics")
 PICTURES = [b64encode(png("discs", seed)).decode() for seed in (9001, 9002, 9003)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vectors import vector_input
 
-from tenshot.api.patch import Action, patched
+from tenshot.api.wire.patch import Action, patched
 
 ANN, BO, BEA = {"id": "1", "n": "Ann"}, {"id": "2", "n": "Bo"}, {"id": "2", "n": "Bea"}
 OLD: dict[str, Any] = {"a": 1, "deep": {"x": 1, "y": 2}, "tags": ["p", "q"], "people": [ANN, BO]}

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from hostile_web import PICTURE, hostile_web
 
-from tenshot.api.fetch import Fetcher
-from tenshot.api.keys import new_key
+from tenshot.api.auth.keys import new_key
+from tenshot.api.fetching.fetch import Fetcher
 from tenshot.api.settings import Settings
 
 PUBLIC = "127.0.0.2"

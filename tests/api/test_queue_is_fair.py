@@ -9,8 +9,8 @@ from backlog import Backlog, Task
 from loops import run
 from patience import becomes
 
-from tenshot.api.queue import Queue
-from tenshot.api.shares import SharedThreads
+from tenshot.api.work.queue import Queue
+from tenshot.api.work.thread_shares import SharedThreads
 from tenshot.index.errors import StoreClosed
 
 SECONDS = 60

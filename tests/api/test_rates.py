@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 from vectors import vector_input
 
-from tenshot.api.keys import new_key
-from tenshot.api.rates import Rates, Throttled
+from tenshot.api.auth.keys import new_key
+from tenshot.api.auth.rate_limit import Rates, Throttled
 from tenshot.api.settings import Settings
 
 

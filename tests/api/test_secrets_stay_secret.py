@@ -11,7 +11,7 @@ import httpx
 import pytest
 from vectors import vector_input
 
-from tenshot.api.keys import new_key
+from tenshot.api.auth.keys import new_key
 from tenshot.api.settings import Settings
 
 LOGGERS = ("", "uvicorn", "uvicorn.error", "sqlalchemy", "sqlalchemy.engine", "asyncio")

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tenshot.api.keys import BadKey
-from tenshot.api.sign_in import TOKEN_SECONDS, SignIn
+from tenshot.api.auth.keys import BadKey
+from tenshot.api.auth.sign_in import TOKEN_SECONDS, SignIn
 from tenshot.index.catalog import Catalog
 
 

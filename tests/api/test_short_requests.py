@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from loops import run
 
-from tenshot.api import searches
+from tenshot.api.resources import searches
 from tenshot.api.settings import Settings
-from tenshot.api.turns import Turns
+from tenshot.api.work.coalescing import Turns
 from tenshot.index.app import predictors, search
+from tenshot.index.app.ranking import Term
 from tenshot.index.errors import BadVector
-from tenshot.index.ranking import Term
 
 NEAR_X3 = {"output": {"input": {"id": "x3"}}}
 

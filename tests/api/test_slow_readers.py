@@ -13,9 +13,9 @@ import httpx
 import numpy as np
 import pytest
 
-from tenshot.api.keys import new_key
+from tenshot.api.auth.keys import new_key
+from tenshot.api.resources.transfers import FOR_AN_APP
 from tenshot.api.settings import Settings
-from tenshot.api.transfers import FOR_AN_APP
 from tenshot.index.app import App
 
 _ROWS, _DIM = 1500, 2048

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vectors import vector_input
 
-from tenshot.api.keys import new_key
+from tenshot.api.auth.keys import new_key
 
 ROUTES = [
     ("POST", "/v2/inputs"),

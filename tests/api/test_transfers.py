@@ -12,10 +12,10 @@ from fastapi.testclient import TestClient
 from vectors import vector_input
 
 from tenshot import Store
-from tenshot.api.keys import new_key
+from tenshot.api.auth.keys import new_key
+from tenshot.api.resources.transfers import AT_ONCE, FOR_AN_APP
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
-from tenshot.api.transfers import AT_ONCE, FOR_AN_APP
 
 
 def test_the_tar_makes_the_same_app_elsewhere(taught: Any, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 from pictures import png
 
 from tenshot import Store
-from tenshot.api import queue
-from tenshot.api.fetch import FetchError
-from tenshot.api.queue import evaluations_queue, pictures_queue
+from tenshot.api.fetching.fetch import FetchError
+from tenshot.api.work import queue
+from tenshot.api.work.queue import evaluations_queue, pictures_queue
 from tenshot.index.app import App, quality
 from tenshot.index.app.state import AppState
 from tenshot.index.records import AddRequest, EvaluationState, Failure, Input, InputStatus, PendingInput

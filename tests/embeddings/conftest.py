@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from tenshot.embeddings.base import Embedder
+from tenshot.embeddings.base.embedder import Embedder
 from tenshot.embeddings.workflows import open_embedder, recipe_of
 
 CLIP_ARCH = "ViT-S-32-alt"  # the smallest that open_clip knows: 43 million parameters

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tenshot.embeddings.images import (
+from tenshot.embeddings.pictures.images import (
     EmptyImage,
     ImageError,
     ImageNotFound,

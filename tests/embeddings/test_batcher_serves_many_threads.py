@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tenshot.embeddings.base import Embedder, FloatArray, Pixels, Recipe
-from tenshot.embeddings.batcher import Batcher, BatcherClosed, Busy
+from tenshot.embeddings.base.batcher import Batcher, BatcherClosed
+from tenshot.embeddings.base.embedder import Embedder, FloatArray, Pixels, Recipe
+from tenshot.errors import Busy
 
 
 class Widths:

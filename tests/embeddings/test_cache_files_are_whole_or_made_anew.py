@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from tenshot.embeddings import openvino, words
-from tenshot.embeddings.compiled import compiled
+from tenshot.embeddings.engines import openvino
+from tenshot.embeddings.models import words
+from tenshot.runtime.compiled import compiled
 
 Damage = Callable[[bytes], bytes]
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tenshot.embeddings.images import BadCrop, crop
+from tenshot.embeddings.pictures.images import BadCrop, crop
 
 NUMBERED = Image.fromarray(np.arange(10 * 20 * 3, dtype=np.uint8).reshape(10, 20, 3))
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from PIL.ImageColor import colormap
 
-from tenshot.embeddings.colours import _w3c, dominant_colours, to_lab
+from tenshot.embeddings.pictures.colours import _w3c, dominant_colours, to_lab
 
 
 def halves(left: str, right: str, share: float = 0.5) -> Image.Image:

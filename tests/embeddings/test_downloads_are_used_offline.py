@@ -15,9 +15,9 @@ from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 from PIL import Image
 from safetensors.torch import save_file
 
-from tenshot.embeddings import hub
-from tenshot.embeddings.base import WorkflowError
-from tenshot.embeddings.engine import LEAST_COSINE
+from tenshot.embeddings.base.embedder import WorkflowError
+from tenshot.embeddings.engines.engine import LEAST_COSINE
+from tenshot.embeddings.models import downloads
 from tenshot.embeddings.workflows import availability, open_embedder, recipe_of, workflow
 
 TIMM, TIMM_REPO = "timm:test_vit", "timm/test_vit.r160_in1k"
@@ -86,7 +86,7 @@ def test_a_download_that_was_broken_off_is_none(
     (files / "open_clip_config.json").write_text("{}")
     (blobs := files.parents[1] / "blobs").mkdir()
     (blobs / f"{'1' * 64}.incomplete").write_bytes(b"half")
-    assert not hub.is_cached(clip.source)
+    assert not downloads.is_cached(clip.source)
     assert availability(clip).note == "downloads about 605 MB on first use"
     started = time.monotonic()
     with pytest.raises(WorkflowError, match="the hub can't be reached"):

@@ -11,11 +11,19 @@ import pytest
 import torch
 from torch import nn
 
-from tenshot.embeddings import openvino
-from tenshot.embeddings.base import FloatArray, Pixels
-from tenshot.embeddings.engine import LEAST_COSINE, Engine, Looking, TorchEngine, least_cosine, on_gpu, open_engine
-from tenshot.embeddings.photographs import photographs
-from tenshot.embeddings.pixels import Preprocessing
+from tenshot.embeddings.base.embedder import FloatArray, Pixels
+from tenshot.embeddings.engines import openvino
+from tenshot.embeddings.engines.calibration_images import photographs
+from tenshot.embeddings.engines.engine import (
+    LEAST_COSINE,
+    Engine,
+    Looking,
+    TorchEngine,
+    least_cosine,
+    on_gpu,
+    open_engine,
+)
+from tenshot.embeddings.engines.preprocessing import Preprocessing
 
 SIDE = 32
 PREPROCESSING = Preprocessing(lambda image: image.resize((SIDE, SIDE)), (SIDE, SIDE), 80, (0.5,) * 3, (0.25,) * 3)

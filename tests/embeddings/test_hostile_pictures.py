@@ -16,9 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pictures import draw, png
 
-from tenshot.embeddings.batcher import Busy
-from tenshot.embeddings.decoders import Decoders
-from tenshot.embeddings.images import (
+from tenshot.embeddings.pictures.decoders import Decoders
+from tenshot.embeddings.pictures.images import (
     ImageError,
     ImageTooLarge,
     Opener,
@@ -27,6 +26,7 @@ from tenshot.embeddings.images import (
     UnsupportedFormat,
     open_image,
 )
+from tenshot.errors import Busy
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tenshot.embeddings.base import Embedder
-from tenshot.embeddings.engine import LEAST_COSINE, least_cosine
-from tenshot.embeddings.images import ImageTooLarge, TruncatedImage, open_image
-from tenshot.embeddings.photographs import photographs
+from tenshot.embeddings.base.embedder import Embedder
+from tenshot.embeddings.engines.calibration_images import photographs
+from tenshot.embeddings.engines.engine import LEAST_COSINE, least_cosine
+from tenshot.embeddings.pictures.images import ImageTooLarge, TruncatedImage, open_image
 
 
 def jpeg(image: Image.Image, **options: object) -> bytes:

@@ -16,13 +16,13 @@ from pictures import png
 from PIL import Image
 from timm.data import create_transform
 
-from tenshot.embeddings import shrinking
-from tenshot.embeddings.colours import SHRINK, dominant_colours
-from tenshot.embeddings.decoders import Decoders, _Room
-from tenshot.embeddings.images import BadCrop, Box, ImageError, open_image
-from tenshot.embeddings.pixels import Preprocessing
-from tenshot.embeddings.shrinking import LARGE, Resized, Within, as_plain, of_plain
-from tenshot.embeddings.thumbnails import thumbnail
+from tenshot.embeddings.engines.preprocessing import Preprocessing
+from tenshot.embeddings.pictures import shrinking
+from tenshot.embeddings.pictures.colours import SHRINK, dominant_colours
+from tenshot.embeddings.pictures.decoders import Decoders, _Room
+from tenshot.embeddings.pictures.images import BadCrop, Box, ImageError, open_image
+from tenshot.embeddings.pictures.shrinking import LARGE, Resized, Within, as_plain, of_plain
+from tenshot.embeddings.pictures.thumbnails import thumbnail
 
 SIZES = [(1701, 2600), (2051, 2049), (20_000, 230)]
 BOXES: list[Box | None] = [None, (0, 0, 1, 1), (0.01, 0.02, 0.99, 0.97), (0.3, 0.3, 0.5, 0.5)]

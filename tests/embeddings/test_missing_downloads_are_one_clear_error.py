@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from tenshot.embeddings.base import WorkflowError
+from tenshot.embeddings.base.embedder import WorkflowError
 from tenshot.embeddings.workflows import open_embedder, recipe_of
 
 # Models that hardly anyone has in a cache.

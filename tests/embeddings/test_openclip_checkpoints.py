@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from tenshot.embeddings.base import Embedder, WorkflowError
-from tenshot.embeddings.engine import LEAST_COSINE
-from tenshot.embeddings.openclip import _published_preprocessing
+from tenshot.embeddings.base.embedder import Embedder, WorkflowError
+from tenshot.embeddings.engines.engine import LEAST_COSINE
+from tenshot.embeddings.models.openclip import _published_preprocessing
 from tenshot.embeddings.workflows import open_embedder, recipe_of
 
 ARCH = "ViT-S-32-alt"

@@ -7,8 +7,8 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from tenshot.embeddings.base import Embedder, FloatArray
-from tenshot.embeddings.batcher import Batcher
+from tenshot.embeddings.base.batcher import Batcher
+from tenshot.embeddings.base.embedder import Embedder, FloatArray
 from tenshot.embeddings.workflows import open_embedder, recipe_of
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tenshot.embeddings.images import open_image
+from tenshot.embeddings.pictures.images import open_image
 
 FORMATS = {
     "JPEG": "image/jpeg",

@@ -7,8 +7,8 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torchvision.transforms import Compose
 
-from tenshot.embeddings.pixels import Preprocessing
-from tenshot.embeddings.resizing import is_possible, resized_middle
+from tenshot.embeddings.engines.preprocessing import Preprocessing
+from tenshot.embeddings.engines.resizing import is_possible, resized_middle
 
 
 def of_timm(name: str) -> Compose:

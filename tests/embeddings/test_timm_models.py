@@ -1,7 +1,7 @@
 import pytest
 import timm
 
-from tenshot.embeddings.base import WorkflowError
+from tenshot.embeddings.base.embedder import WorkflowError
 from tenshot.embeddings.workflows import recipe_of
 
 

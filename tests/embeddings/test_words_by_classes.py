@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import timm.data
 
-from tenshot.embeddings import words
-from tenshot.embeddings.base import Embedder, WorkflowError
-from tenshot.embeddings.photographs import photographs
+from tenshot.embeddings.base.embedder import Embedder, WorkflowError
+from tenshot.embeddings.engines.calibration_images import photographs
+from tenshot.embeddings.models import words
 from tenshot.embeddings.workflows import open_embedder, recipe_of
 
 

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tenshot.embeddings.parallel import ahead, batches
+from tenshot.runtime.parallel import ahead, batches
 
 
 def test_batches_are_taken_when_asked_for() -> None:

@@ -7,8 +7,8 @@ import pytest
 import timm
 from PIL import Image
 
-from tenshot.embeddings import hub
-from tenshot.embeddings.base import Embedder, WorkflowError
+from tenshot.embeddings.base.embedder import Embedder, WorkflowError
+from tenshot.embeddings.models import downloads
 from tenshot.embeddings.workflows import CATALOGUE, DEFAULT, Workflow, availability, open_embedder, recipe_of, workflow
 
 EMBEDDING = [entry for entry in CATALOGUE if entry.id != "vectors"]
@@ -21,7 +21,7 @@ def test_ids_are_unique_and_the_default_is_among_them() -> None:
 
 
 def test_the_offline_alternatives_are_those_of_the_catalogue() -> None:
-    assert [entry.id for entry in CATALOGUE if entry.offline] == list(hub.OFFLINE)
+    assert [entry.id for entry in CATALOGUE if entry.offline] == list(downloads.OFFLINE)
 
 
 @pytest.mark.parametrize("entry", EMBEDDING, ids=lambda entry: entry.id)

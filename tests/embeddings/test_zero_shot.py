@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tenshot.embeddings import words
-from tenshot.embeddings.base import Embedder, WorkflowError
-from tenshot.embeddings.photographs import photographs
+from tenshot.embeddings.base.embedder import Embedder, WorkflowError
+from tenshot.embeddings.engines.calibration_images import photographs
+from tenshot.embeddings.models import words
+from tenshot.embeddings.models.zero_shot import PROMPTS, embed_names, zero_shot
 from tenshot.embeddings.workflows import open_embedder, recipe_of
-from tenshot.embeddings.zero_shot import PROMPTS, embed_names, zero_shot
 
 NAMES = ["robin", "espresso", "motorbike"]
 

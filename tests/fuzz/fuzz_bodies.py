@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from tenshot import Store
-from tenshot.api.keys import new_key
-from tenshot.tools.served import serving
+from tenshot.api.auth.keys import new_key
+from tenshot.tools.bench.server_process import serving
 
 FILLERS = (b"0", b"1e0", b"{}", b"[]", b'"x"', b"null", b"true", b'{"a":0}', b'{"id":"x0"}', b"[[0]]")
 TEXTS = (b"x", b"\\/", b"\\u00e9", "é".encode(), b"A,", b"[{")

@@ -12,8 +12,7 @@ from pictures import png
 
 from tenshot import Store
 from tenshot.embeddings.workflows import recipe_of
-from tenshot.index import reembedding
-from tenshot.index.app import App, embedding
+from tenshot.index.app import App, embedding, reembedding
 from tenshot.index.app.state import AppState, Current
 from tenshot.index.errors import StoreBusy
 from tenshot.index.records import AddRequest, AppRecord, ChangeState, InputStatus

@@ -15,10 +15,10 @@ from pictures import png
 from tenshot import Store
 from tenshot.embeddings.workflows import recipe_of
 from tenshot.index.app import App
-from tenshot.index.collection import Collection
+from tenshot.index.app.ranking import Term
 from tenshot.index.errors import AppNotFound, StoreClosed
-from tenshot.index.ranking import Term
 from tenshot.index.records import AddRequest, Failure, InputChange, ModelChange, WorkflowNode
+from tenshot.index.vectors.collection import Collection
 
 ROWS = np.eye(8)[:2]
 ROW = ROWS[0]

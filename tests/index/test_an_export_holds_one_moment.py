@@ -12,9 +12,9 @@ from pictures import png
 
 from tenshot import Store
 from tenshot.index.app import App
-from tenshot.index.blobs import Blobs
 from tenshot.index.catalog import transfers
 from tenshot.index.errors import StorageFailed
+from tenshot.index.storage.blobs import Blobs
 from tenshot.index.transfer.exporting import ExportFormat
 
 CHILD = """

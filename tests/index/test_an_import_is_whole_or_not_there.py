@@ -17,7 +17,7 @@ from held import held
 from sqlalchemy import event
 
 from tenshot import Store
-from tenshot.embeddings.batcher import Busy
+from tenshot.errors import Busy
 from tenshot.index.catalog import database, transfers
 from tenshot.index.errors import AppExists, AppNotFound, BadArchive, StoreBusy
 

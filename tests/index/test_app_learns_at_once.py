@@ -9,9 +9,9 @@ import pytest
 
 from tenshot import AddRequest, Store
 from tenshot.index.app import App
-from tenshot.index.collection import Collection
 from tenshot.index.errors import InputNotFound, ModelNotFound, NothingToLearn, VersionNotFound
 from tenshot.index.records import InputChange, InputStatus, Scores
+from tenshot.index.vectors.collection import Collection
 
 QUERY = np.eye(8)[:3]
 

@@ -5,8 +5,8 @@ import pytest
 
 from tenshot import Store
 from tenshot.index.app import App
+from tenshot.index.app.ranking import Term
 from tenshot.index.errors import BadRequest, InputNotFound, NotSupported
-from tenshot.index.ranking import Term
 
 QUERY = np.eye(8)[:3]
 

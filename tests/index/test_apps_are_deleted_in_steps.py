@@ -13,12 +13,12 @@ from sqlalchemy import update
 from transactions import transactions
 
 from tenshot import Store
-from tenshot.index import deletion
 from tenshot.index.app import App
-from tenshot.index.blobs import Blobs
 from tenshot.index.catalog import schema
 from tenshot.index.errors import AppNotFound, NotFound
+from tenshot.index.ops import deletion
 from tenshot.index.records import InputChange, WorkflowNode
+from tenshot.index.storage.blobs import Blobs
 from tenshot.index.store import delete_app_record, open_catalog
 
 INPUTS, CONCEPTS, LABELS = 2_000, 1_000, 20_000

@@ -13,9 +13,9 @@ import pytest
 
 from tenshot import Store
 from tenshot.index.app import App
-from tenshot.index.collections import CollectionSettings
 from tenshot.index.errors import AppNotFound
 from tenshot.index.store import open_catalog
+from tenshot.index.vectors.factory import CollectionSettings
 
 ROWS = np.eye(8)[:4]
 

@@ -13,11 +13,11 @@ from mounts import needs_mounts
 from pictures import png
 
 from tenshot import AddRequest, Store
-from tenshot.api.keys import new_key
-from tenshot.index.backup import back_up, restore
-from tenshot.index.blobs import Blobs
+from tenshot.api.auth.keys import new_key
 from tenshot.index.catalog import Catalog
 from tenshot.index.errors import BadArchive, BadRequest
+from tenshot.index.ops.backup import back_up, restore
+from tenshot.index.storage.blobs import Blobs
 from tenshot.index.store import open_catalog
 
 
@@ -313,7 +313,8 @@ def test_a_mount_point_is_restored_into(data: Path, tmp_path: Path) -> None:
     take(data, tmp_path / "backup")
     (tmp_path / "again").mkdir()
     code = (
-        "import sys; from pathlib import Path; from tenshot import Store; from tenshot.index.backup import restore; "
+        "import sys; from pathlib import Path; from tenshot import Store; "
+        "from tenshot.index.ops.backup import restore; "
         "restore(Path(sys.argv[1]), Path(sys.argv[2])); print(len(Store.open(sys.argv[2]).apps()))"
     )
     script = 'mount -t tmpfs tmpfs "$2" && exec "$3" -c "$4" "$1" "$2"'

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tenshot import Store
-from tenshot.embeddings.base import WorkflowError
-from tenshot.embeddings.images import ImageError
+from tenshot.embeddings.base.embedder import WorkflowError
+from tenshot.embeddings.pictures.images import ImageError
 from tenshot.index.app import App
 from tenshot.index.bounds import MOST_CONTAINERS, MOST_JSON
 from tenshot.index.errors import (

@@ -7,12 +7,12 @@ import pytest
 from pictures import KINDS, png
 
 from tenshot import AddRequest, Store
-from tenshot.embeddings.base import WorkflowError
+from tenshot.embeddings.base.embedder import WorkflowError
 from tenshot.embeddings.workflows import recipe_of
+from tenshot.index.analysis.workflow_benchmark import accuracies, with_advice
 from tenshot.index.app import App
 from tenshot.index.errors import BadRequest, NothingToLearn
 from tenshot.index.records import WorkflowComparison
-from tenshot.index.workflow_comparison import accuracies, with_advice
 
 SHOTS = (1, 2, 5, 10)
 

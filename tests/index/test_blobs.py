@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tenshot.index.blobs import Blobs
 from tenshot.index.errors import NotFound, StorageFailed
+from tenshot.index.storage.blobs import Blobs
 
 NO_HASHES = ["../../precious", "..", "", "a", "A" * 64, "a" * 65, "a" * 63 + "/", "\0" * 64, "a" * 60 + "/../"]
 

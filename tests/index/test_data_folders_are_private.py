@@ -9,11 +9,11 @@ from clouds import Clouds
 from shop import EAGER
 
 from tenshot import Store
-from tenshot.index.backup import back_up, restore
-from tenshot.index.blobs import Blobs
-from tenshot.index.collections import CollectionSettings
-from tenshot.index.files import exposure
+from tenshot.index.ops.backup import back_up, restore
+from tenshot.index.storage.blobs import Blobs
+from tenshot.index.storage.files import exposure
 from tenshot.index.store import open_catalog
+from tenshot.index.vectors.factory import CollectionSettings
 
 
 @pytest.fixture

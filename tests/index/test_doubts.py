@@ -5,8 +5,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from tenshot import Store
+from tenshot.index.analysis.label_issues import doubtful_labels
 from tenshot.index.app import App
-from tenshot.index.doubt import doubtful_labels
 from tenshot.index.errors import BadRequest, ModelNotFound
 
 FORMS = [(False, False), (True, True)]

@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tenshot.index.segments.calibration import Effort, _first
+from tenshot.index.vectors.segments.effort import Effort, _first
 
 
 @given(

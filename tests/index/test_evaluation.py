@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from known import known
 from sklearn import metrics
 
-from tenshot.index import evaluation
-from tenshot.index.app import App, quality
-from tenshot.index.evaluation import (
+from tenshot.index.analysis import evaluation
+from tenshot.index.analysis.evaluation import (
     average_precision,
     choose_threshold,
     evaluate,
@@ -20,6 +19,7 @@ from tenshot.index.evaluation import (
     roc_auc,
     roc_curve,
 )
+from tenshot.index.app import App, quality
 
 RNG = np.random.default_rng(0)
 VALUES = np.round(RNG.random(300), 2)

@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tenshot.index.segments import rescoring
-from tenshot.index.segments.rows import Rows
+from tenshot.index.vectors.segments import rescore
+from tenshot.index.vectors.segments.rows import Rows
 
 
 @pytest.fixture(params=["compiled", "numpy"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "compiled":
         pytest.importorskip("numba")
-        assert rescoring._kernel() is not None
+        assert rescore._kernel() is not None
     else:
-        monkeypatch.setattr(rescoring, "_kernel", lambda: None)
+        monkeypatch.setattr(rescore, "_kernel", lambda: None)
 
 
 def held(rows: np.ndarray, border: int, keys: np.ndarray) -> Rows:
@@ -66,12 +66,12 @@ def test_the_best_of_what_is_proposed_are_those_of_all_that_a_filter_leaves(
     wrong = error * rng.random(200)
     wrong[(rows == rows[5]).all(axis=1)] = wrong[5]  # equal rows have equal codes
     allowed = np.packbits(rng.random(200) < 0.8, bitorder="little")
-    proposals, complete = list[rescoring.Proposal](), rng.random(parts) < 0.5
+    proposals, complete = list[rescore.Proposal](), rng.random(parts) < 0.5
     for part, slots in enumerate(np.array_split(rng.permutation(200), parts)):
         estimates = queries @ rows[slots].T - wrong[slots]
         order = np.argsort(-estimates, axis=1)[:, : len(slots) if complete[part] else max(len(slots) // 2, k)]
         proposals.append(
-            rescoring.Proposal(
+            rescore.Proposal(
                 np.where(rng.random(order.shape) < 0.1, -1, slots[order]),
                 np.take_along_axis(estimates, order, axis=1).astype(np.float32),
                 complete=bool(complete[part]),
@@ -85,10 +85,10 @@ def test_the_best_of_what_is_proposed_are_those_of_all_that_a_filter_leaves(
     assert found.tolist() == surely[0].tolist()
     assert values.tolist() == surely[1].tolist()
     for row in range(2):
-        last, start, others = values[row, -1] - rescoring.TIE, 0, False
+        last, start, others = values[row, -1] - rescore.TIE, 0, False
         for one in proposals:
             stop = start + one.slots.shape[1]
-            there = left[row, start:stop][one.estimates[row] <= one.estimates[row, -1] + rescoring.TIE]
+            there = left[row, start:stop][one.estimates[row] <= one.estimates[row, -1] + rescore.TIE]
             scores = held(rows, 70, keys).scores(queries[row : row + 1], there[None])
             others, start = others or (not one.complete and bool((scores >= last).any())), stop
         assert doubt[row] == (others or values[row, -1] == -np.inf)
@@ -100,7 +100,7 @@ def test_a_proposed_row_is_read_however_low_its_estimate_is() -> None:
     estimates = np.linspace(1, 0, 100, dtype=np.float32)[None]
     query = estimates.copy()
     query[0, 90] = 2
-    proposal = rescoring.Proposal(np.arange(100)[None], estimates)
+    proposal = rescore.Proposal(np.arange(100)[None], estimates)
     assert held(rows, 0, np.arange(100)).best_proposed(query, [proposal], None, 5).keys[0, 0] == 90
 
 
@@ -111,13 +111,13 @@ def test_room_is_the_distance_to_what_was_left_out_in_errors_of_the_estimates() 
     slots = np.array([[0, 1, 2, 3, -1]])
     estimates = np.array([[1.0, 0.7, 0.6, 0.5, 0.4]], dtype=np.float32)  # each wrong by 0.1
 
-    def room(*proposals: rescoring.Proposal) -> float:
+    def room(*proposals: rescore.Proposal) -> float:
         return float(held(rows, 3, keys).best_proposed(query, proposals, None, 2).room()[0])
 
-    assert room(rescoring.Proposal(slots, estimates)) == pytest.approx((0.8 - 0.4) / 0.1, rel=1e-5)
-    assert room(rescoring.Proposal(slots, estimates, complete=True)) == np.inf
-    others = rescoring.Proposal(np.array([[4, 5, 6, 7, -1]]), estimates)
-    assert room(rescoring.Proposal(slots, estimates), others) < 4
+    assert room(rescore.Proposal(slots, estimates)) == pytest.approx((0.8 - 0.4) / 0.1, rel=1e-5)
+    assert room(rescore.Proposal(slots, estimates, complete=True)) == np.inf
+    others = rescore.Proposal(np.array([[4, 5, 6, 7, -1]]), estimates)
+    assert room(rescore.Proposal(slots, estimates), others) < 4
 
 
 @pytest.mark.parametrize("dim", [2, 7, 64, 1280])
@@ -141,4 +141,4 @@ def test_a_row_has_one_score_wherever_it_lies_and_whatever_is_asked_beside_it(di
 def test_a_slot_that_is_not_there_is_no_crash(slot: int) -> None:
     rows = np.ones((5, 4), dtype=np.float32)
     with pytest.raises(AssertionError):
-        rescoring.rescored(rows[:1], rows[:2], rows[2:], np.arange(5), np.array([[1, slot]]), None, 0)
+        rescore.rescored(rows[:1], rows[:2], rows[2:], np.arange(5), np.array([[1, slot]]), None, 0)

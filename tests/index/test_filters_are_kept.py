@@ -9,9 +9,9 @@ from clouds import SMALL, Clouds
 
 from tenshot.index.app import App
 from tenshot.index.catalog import inputs, read_cache
-from tenshot.index.collection import Collection
 from tenshot.index.records import KeyArray, Where
-from tenshot.index.segments.state import State
+from tenshot.index.vectors.collection import Collection
+from tenshot.index.vectors.segments.state import State
 
 QUERY = np.eye(8)[:1]
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from tenshot import Store
-from tenshot.index.backup import back_up, restore
-from tenshot.index.blobs import Blobs
 from tenshot.index.errors import BadArchive, StoreTooNew
+from tenshot.index.ops.backup import back_up, restore
+from tenshot.index.storage.blobs import Blobs
 from tenshot.index.store import open_catalog
 
 

@@ -8,9 +8,9 @@ from known import known
 from sklearn.datasets import load_digits
 
 from tenshot import Store
+from tenshot.index.analysis.learning_curve import learning_curve
 from tenshot.index.app import App
 from tenshot.index.errors import BadRequest
-from tenshot.index.learning import learning_curve
 
 
 @pytest.mark.parametrize("form", [(False, False), (True, True)], ids=["independent", "closed"])

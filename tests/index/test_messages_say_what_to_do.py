@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pictures import png
 
-from tenshot.embeddings.images import ImageError, UnsupportedFormat, sniffed_type
+from tenshot.embeddings.pictures.images import ImageError, UnsupportedFormat, sniffed_type
 from tenshot.index.app import App
 from tenshot.index.errors import TenshotError
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from tenshot import Store
-from tenshot.embeddings.base import FloatArray, Recipe, WorkflowError
-from tenshot.embeddings.batcher import Batcher, Busy
-from tenshot.embeddings.zero_shot import NAMES_AT_ONCE
+from tenshot.embeddings.base.batcher import Batcher
+from tenshot.embeddings.base.embedder import FloatArray, Recipe, WorkflowError
+from tenshot.embeddings.models.zero_shot import NAMES_AT_ONCE
+from tenshot.errors import Busy
 from tenshot.index.app import App
-from tenshot.index.names import Names
+from tenshot.index.app.concept_texts import Names
 
 RECIPE = Recipe("letters", "letters", "none", 27, nonnegative=True)
 

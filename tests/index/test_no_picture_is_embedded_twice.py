@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from tenshot import AddRequest
-from tenshot.embeddings.base import FloatArray, Pixels, Recipe
-from tenshot.embeddings.images import Decoded, ImageError, open_image
+from tenshot.embeddings.base.embedder import FloatArray, Pixels, Recipe
+from tenshot.embeddings.pictures.images import Decoded, ImageError, open_image
 from tenshot.index.app import App
+from tenshot.index.ingest.vector_cache import VectorCache
 from tenshot.index.store import Store
-from tenshot.index.vector_cache import VectorCache
 
 RECIPE = Recipe("general", "timm:x", "pypi:x", 2, nonnegative=True)
 

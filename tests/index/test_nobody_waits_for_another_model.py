@@ -8,8 +8,8 @@ import pytest
 
 from tenshot import Store
 from tenshot.index.app import App
-from tenshot.index.collection import Collection
 from tenshot.index.records import FloatArray, KeyArray
+from tenshot.index.vectors.collection import Collection
 
 PATIENCE = 60.0
 """Seconds for what takes none."""

@@ -13,8 +13,8 @@ import pytest
 from shop import EAGER
 
 from tenshot import Store
-from tenshot.index.collections import CollectionSettings
 from tenshot.index.errors import NotFound, StoreDamaged
+from tenshot.index.vectors.factory import CollectionSettings
 
 SNAPSHOTS = CollectionSettings(sizes=EAGER)
 

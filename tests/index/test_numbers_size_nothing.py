@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tenshot.index.app import App
+from tenshot.index.app.ranking import Term
 from tenshot.index.errors import BadRequest
-from tenshot.index.ranking import Term
 
 ROW = np.eye(8)[0]
 HUGE = 10**9
@@ -101,7 +101,7 @@ def test_more_scores_than_memory_should_hold_are_refused(app: App) -> None:
 
 @pytest.mark.parametrize("dim", [0, 1, 65537, HUGE, 2.5, True, "8"])
 def test_vectors_of_an_absurd_length_are_refused(store: Any, dim: Any) -> None:
-    from tenshot.embeddings.base import WorkflowError
+    from tenshot.embeddings.base.embedder import WorkflowError
 
     with pytest.raises(WorkflowError, match="dim from 2 to 65536"):
         store.create_app("x", "vectors", dim=dim)

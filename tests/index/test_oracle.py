@@ -12,9 +12,9 @@ import numpy as np
 from clouds import SMALL, Clouds, recall
 from shop import APP, EAGER, Shop
 
-from tenshot.index.collection import Collection
-from tenshot.index.collections import CollectionSettings
 from tenshot.index.store import Store
+from tenshot.index.vectors.collection import Collection
+from tenshot.index.vectors.factory import CollectionSettings
 
 ROOT = Path(__file__).parents[2]
 

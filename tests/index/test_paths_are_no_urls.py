@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tenshot import Store
-from tenshot.index.backup import back_up, restore
-from tenshot.index.blobs import Blobs
 from tenshot.index.errors import StoreDamaged
+from tenshot.index.ops.backup import back_up, restore
+from tenshot.index.storage.blobs import Blobs
 from tenshot.index.store import open_catalog
 
 NAMES = [

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tenshot.index.collection import Collection
-from tenshot.index.segments.rows import unit_rows
-from tenshot.index.segments.sealing import Sizes
+from tenshot.index.vectors.collection import Collection
+from tenshot.index.vectors.segments.merge_policy import Sizes
+from tenshot.index.vectors.segments.rows import unit_rows
 
 COUNT, DIM, QUERIES = 24_000, 64, 40
 Rng = np.random.Generator
@@ -62,7 +62,7 @@ def test_they_find_their_neighbours(
 ) -> None:
     """Whichever way those in doubt take: which one is cheaper depends on the size."""
     worth_it = then == "all lists"
-    monkeypatch.setattr("tenshot.index.segments.planner._lists_are_worth_it", lambda *_: worth_it)
+    monkeypatch.setattr("tenshot.index.vectors.segments.planner._lists_are_worth_it", lambda *_: worth_it)
     made, rows = collection
     rng = np.random.default_rng(1)
     some, others = rows[rng.integers(0, COUNT, (2, QUERIES))]

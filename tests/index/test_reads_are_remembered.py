@@ -18,10 +18,10 @@ import pytest
 from known import known
 
 from tenshot.index.app import App
+from tenshot.index.app.ranking import Term
 from tenshot.index.catalog import Catalog, read_cache
 from tenshot.index.catalog.read_cache import size_of
 from tenshot.index.errors import NotFound
-from tenshot.index.ranking import Term
 from tenshot.index.records import Concept, InputChange, KeyRecord, WorkflowNode
 
 

@@ -9,11 +9,11 @@ import pytest
 from pictures import png
 
 from tenshot import AddRequest, Store
-from tenshot.embeddings.batcher import Batcher
+from tenshot.embeddings.base.batcher import Batcher
 from tenshot.embeddings.workflows import open_embedder, recipe_of
 from tenshot.index.app import App
-from tenshot.index.backup import back_up
 from tenshot.index.errors import BadRequest, BadVector
+from tenshot.index.ops.backup import back_up
 from tenshot.index.records import Geo, InputChange
 
 ROW = [3.0] + [0.0] * 7

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tenshot.index.app import App
-from tenshot.index.ranking import Term
+from tenshot.index.app.ranking import Term
 from tenshot.index.scoring.predictor import Predictor
 
 COUNT = 4200

@@ -8,9 +8,9 @@ import pytest
 from clouds import SMALL, Clouds
 from interrupts import Interrupted, interrupted
 
-from tenshot.index.collection import Collection
-from tenshot.index.segments.gate import Gate
-from tenshot.index.segments.state import KeyFilter
+from tenshot.index.vectors.collection import Collection
+from tenshot.index.vectors.segments.scheduler import Gate
+from tenshot.index.vectors.segments.state import KeyFilter
 
 
 def _together(number: int, call: object) -> None:
@@ -108,7 +108,7 @@ def test_a_search_that_is_interrupted_at_any_line_leaves_its_place() -> None:
     slow = _Slow()
     slow.go.set()
     gate, after = Gate(slow, 1), 0
-    while interrupted(lambda: _asked(gate, 1), ("segments/gate.py",), after):
+    while interrupted(lambda: _asked(gate, 1), ("segments/scheduler.py",), after):
         after += 1
         assert not gate._inside
         assert not gate._waiting

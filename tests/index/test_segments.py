@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from clouds import SMALL, Clouds, recall
 
-from tenshot.index.collection import Collection
-from tenshot.index.segments.rows import unit_rows
-from tenshot.index.segments.segment import Segment
+from tenshot.index.vectors.collection import Collection
+from tenshot.index.vectors.segments.rows import unit_rows
+from tenshot.index.vectors.segments.segment import Segment
 
 
 def _sealed(count: int, clouds: Clouds) -> tuple[Collection, dict[int, np.ndarray], np.ndarray]:
@@ -51,7 +51,9 @@ def test_the_kind_changes_by_itself_as_rows_come() -> None:
 def test_a_filter_leaves_the_neighbours_findable(
     count: int, share: float, correlated: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tenshot.index.segments.planner._GATHER", 1000)  # so few rows would all be read otherwise
+    monkeypatch.setattr(
+        "tenshot.index.vectors.segments.planner._GATHER", 1000
+    )  # so few rows would all be read otherwise
     clouds = Clouds()
     collection, rows, cloud = _sealed(count, clouds)
     chosen = cloud < share * clouds.number if correlated else np.random.default_rng(1).random(count) < share
@@ -172,7 +174,7 @@ def test_few_rows_are_scanned_however_many_come_while_all_is_trained_anew(
         assert go.wait(60)
         return build(*arguments, **options)
 
-    monkeypatch.setattr("tenshot.index.segments.sealing.Segment.build", held)
+    monkeypatch.setattr("tenshot.index.vectors.segments.merge_policy.Segment.build", held)
     queries, next_key = clouds.draw(300)[0], count
     for step in range(60):
         made = clouds.draw(100)[0]
@@ -269,7 +271,7 @@ def test_a_failure_in_the_background_is_said_once_and_searches_stay_right(
     def fails(*_arguments: object, **_options: object) -> None:
         raise MemoryError("no room for codes")
 
-    monkeypatch.setattr("tenshot.index.segments.sealing.Segment.build", fails)
+    monkeypatch.setattr("tenshot.index.vectors.segments.merge_policy.Segment.build", fails)
     clouds = Clouds()
     collection, rows, _ = _sealed(1500, clouds)
     queries = clouds.draw(20)[0]

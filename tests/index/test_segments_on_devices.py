@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from clouds import SMALL, Clouds, recall
 
-from tenshot.index.collection import Collection
-from tenshot.index.segments.devices import Devices, DeviceSettings
+from tenshot.index.vectors.collection import Collection
+from tenshot.index.vectors.segments.devices import Devices, DeviceSettings
 
 ROW = 32 * 2
 

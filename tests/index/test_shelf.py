@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tenshot.index.errors import StoreClosed
-from tenshot.index.shelf import Shelf
+from tenshot.index.resource_cache import Shelf
 
 
 def test_many_threads_get_the_same_thing_opened_once() -> None:

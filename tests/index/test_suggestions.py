@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from tenshot import Store
+from tenshot.index.analysis.active_learning import quotas, representatives, uncertainty
+from tenshot.index.analysis.reports import Strategy
 from tenshot.index.app import App
 from tenshot.index.errors import BadRequest, ConceptNotFound, ModelNotFound
-from tenshot.index.findings import Strategy
-from tenshot.index.suggestion import quotas, representatives, uncertainty
 
 
 def crowd(app: App, sizes: tuple[int, ...], dim: int = 8, noise: float = 0.2) -> np.ndarray:

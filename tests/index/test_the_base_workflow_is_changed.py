@@ -12,7 +12,7 @@ import pytest
 from pictures import png
 
 from tenshot import Store
-from tenshot.embeddings.base import WorkflowError
+from tenshot.embeddings.base.embedder import WorkflowError
 from tenshot.index.app import App
 from tenshot.index.catalog import database
 from tenshot.index.errors import BadRequest, NotSupported

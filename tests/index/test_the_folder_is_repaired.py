@@ -7,8 +7,8 @@ import pytest
 from shop import EAGER
 
 from tenshot import Store
-from tenshot.index.blobs import Blobs
-from tenshot.index.collections import CollectionSettings
+from tenshot.index.storage.blobs import Blobs
+from tenshot.index.vectors.factory import CollectionSettings
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from known import known
 from sklearn.datasets import load_digits
 
 from tenshot import Store
+from tenshot.index.analysis.evaluation import choose_threshold
 from tenshot.index.app import App
 from tenshot.index.errors import BadRequest, ConceptNotFound, ModelNotFound
-from tenshot.index.evaluation import choose_threshold
 
 QUERY = np.eye(8)[0] + np.eye(8)[1]
 

@@ -17,10 +17,10 @@ from clouds import SMALL, Clouds
 from patience import becomes
 from shop import APP, EAGER, Shop
 
-from tenshot.index.collection import Collection
-from tenshot.index.collections import Source
-from tenshot.index.segments.segment import Segment
-from tenshot.index.segments.snapshot import Snapshots
+from tenshot.index.vectors.collection import Collection
+from tenshot.index.vectors.factory import Source
+from tenshot.index.vectors.segments.segment import Segment
+from tenshot.index.vectors.segments.snapshot import Snapshots
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_snapshot_that_fails_leaves_nothing_behind_and_keeps_no_row_from_being
 
 
 def test_a_snapshot_never_takes_the_last_bytes_of_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tenshot.index.segments.snapshot._SPARE", 1 << 62)
+    monkeypatch.setattr("tenshot.index.vectors.segments.snapshot._SPARE", 1 << 62)
     with Shop(tmp_path) as shop:
         shop.add(Clouds().draw(300)[0])
         shop.collection.wait()
@@ -195,7 +195,7 @@ def test_closing_a_collection_waits_for_nothing_of_another(monkeypatch: pytest.M
         assert go.wait(60)
         return build(*arguments, **options)
 
-    monkeypatch.setattr("tenshot.index.segments.sealing.Segment.build", held)
+    monkeypatch.setattr("tenshot.index.vectors.segments.merge_policy.Segment.build", held)
     clouds = Clouds()
     first, second = Collection(clouds.dim, SMALL), Collection(clouds.dim, SMALL)
     try:

@@ -6,8 +6,8 @@ from known import known
 from sklearn.datasets import load_digits
 
 from tenshot import Store
+from tenshot.index.analysis.version_diff import differences
 from tenshot.index.app import App
-from tenshot.index.comparison import differences
 from tenshot.index.errors import BadRequest, InputNotFound, ModelNotFound, VersionNotFound
 from tenshot.index.records import Scores
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tenshot import Store
-from tenshot.embeddings.cancellation import Cancelled, cancellable, check_cancelled
 from tenshot.index.app import App
 from tenshot.index.scoring.landmarks import LANDMARKS
+from tenshot.runtime.cancellation import Cancelled, cancellable, check_cancelled
 
 MODELS = {
     "independent": {},

@@ -16,12 +16,12 @@ from playwright.sync_api import APIResponse, Browser, BrowserContext, Locator, P
 from threadpoolctl import threadpool_limits
 
 from tenshot import Store
-from tenshot.api.keys import new_key
+from tenshot.api.auth.keys import new_key
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
 from tenshot.index.app import App
 from tenshot.index.records import AddRequest
-from tenshot.tools.samples import Sample, tasks
+from tenshot.tools.demo.samples import Sample, tasks
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 KINDS = ("mammal", "produce", "sky", "vehicle")

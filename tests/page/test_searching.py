@@ -93,6 +93,6 @@ def test_words_find_pictures_and_a_closer_look_says_why(tab: Callable[..., Any],
 
 
 def _terms(app: App, like: list[str], unlike: str) -> Any:
-    from tenshot.index.ranking import Term
+    from tenshot.index.app.ranking import Term
 
     return [*(Term(vector=vector) for vector in app.vectors(like)), Term(vector=app.vectors([unlike])[0], negate=True)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.sync_api import expect
 
-from tenshot.api.keys import new_key
+from tenshot.api.auth.keys import new_key
 from tenshot.index.app import App
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tenshot.api.keys import new_key
+from tenshot.api.auth.keys import new_key
 from tenshot.index.app import App
 from tenshot.index.records import InputStatus
 

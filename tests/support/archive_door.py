@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, func, select
 
 from tenshot import Store, TenshotError
-from tenshot.api.keys import new_key
+from tenshot.api.auth.keys import new_key
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
 from tenshot.index.catalog import schema

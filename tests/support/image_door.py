@@ -1,6 +1,6 @@
 """What must hold of any bytes at the image door."""
 
-from tenshot.embeddings.images import ImageError, open_image
+from tenshot.embeddings.pictures.images import ImageError, open_image
 
 
 def look(content: bytes) -> None:

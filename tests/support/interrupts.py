@@ -16,6 +16,9 @@ def interrupted(call: Callable[[], object], files: tuple[str, ...], after: int) 
 
     Not at a line that takes a lock or gives it back: Python looks for signals before and after, never in between.
     """
+    loaded = [module.__file__ or "" for module in list(sys.modules.values()) if hasattr(module, "__file__")]
+    for part in files:
+        assert any(part in path for path in loaded), f"no file {part} is in use"
     left = after
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:

@@ -18,7 +18,7 @@ from pictures import png
 
 import tenshot
 from tenshot import Store
-from tenshot.api.keys import new_key
+from tenshot.api.auth.keys import new_key
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
 

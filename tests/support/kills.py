@@ -24,8 +24,8 @@ from typing import Any
 import mixed_load as load
 
 from tenshot import Store
-from tenshot.index.collections import CollectionSettings
 from tenshot.index.errors import StorageFailed, StoreInUse
+from tenshot.index.vectors.factory import CollectionSettings
 
 _OPENING = 60.0
 _FULL_EVERY = 9

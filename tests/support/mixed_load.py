@@ -17,8 +17,8 @@ from pictures import KINDS, png
 
 from tenshot import AddRequest, Store
 from tenshot.index.app import App
+from tenshot.index.ops.repair import examine
 from tenshot.index.records import InputChange
-from tenshot.index.repair import examine
 
 DIM = 16
 SIZES = replace(SMALL, exact=300, lists=1200, tail=32, merge=64, dead=40, inline=60, save=60, save_at_end=0)

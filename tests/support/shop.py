@@ -9,9 +9,9 @@ from clouds import SMALL
 
 from tenshot.embeddings.workflows import recipe_of
 from tenshot.index.catalog import Catalog
-from tenshot.index.collection import Collection
-from tenshot.index.collections import Collections, CollectionSettings
 from tenshot.index.records import NewInput
+from tenshot.index.vectors.collection import Collection
+from tenshot.index.vectors.factory import Collections, CollectionSettings
 
 APP = "a" * 32
 """The app's id, and the name of its folder."""

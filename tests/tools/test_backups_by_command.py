@@ -10,7 +10,7 @@ from pictures import png
 from serving import serving
 
 from tenshot import Store
-from tenshot.index.blobs import Blobs
+from tenshot.index.storage.blobs import Blobs
 
 
 def test_a_running_server_is_backed_up_and_its_keys_work_in_the_restored_one(

@@ -10,9 +10,9 @@ import pytest
 from pictures import KINDS, png
 from PIL import Image
 
-from tenshot.tools.baselines import BASELINES, fitted
-from tenshot.tools.episodes import Episode, draw, signed
-from tenshot.tools.public_tasks import PublicTask, Unavailable, fetch
+from tenshot.tools.bench.public_tasks import PublicTask, Unavailable, fetch
+from tenshot.tools.demo.baselines import BASELINES, fitted
+from tenshot.tools.demo.episodes import Episode, draw, signed
 
 OURS = {"tenshot, exclusive", "tenshot, independent"}
 BENCH = ("bench", "accuracy")

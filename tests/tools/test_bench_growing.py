@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tenshot.tools.threads import ONE_THREAD
+from tenshot.tools.bench.threads import ONE_THREAD
 
 
 def test_searches_are_measured_while_rows_come_and_when_none_do(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tenshot.tools.scenes import KINDS, SIDE, scene, scenes
+from tenshot.tools.bench.synthetic_pictures import KINDS, SIDE, scene, scenes
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 

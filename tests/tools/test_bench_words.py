@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tenshot.embeddings import words
-from tenshot.tools.bench_words import TASK, WORDS
-from tenshot.tools.public_tasks import Unavailable, fetch, public_tasks, user_cache
+from tenshot.embeddings.models import words
+from tenshot.tools.bench.public_tasks import Unavailable, fetch, public_tasks, user_cache
+from tenshot.tools.bench.words import TASK, WORDS
 
 
 @pytest.mark.skipif(not words.installed(), reason="the extra `words` is not installed")

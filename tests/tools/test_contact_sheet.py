@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tenshot.tools.contact_sheet import Tile, contact_sheet
+from tenshot.tools.demo.contact_sheet import Tile, contact_sheet
 
 GREEN, RED, BLUE = (26, 127, 75), (196, 54, 44), (44, 82, 170)
 GREY = Image.new("RGB", (40, 40), (128, 128, 128))

@@ -12,7 +12,7 @@ from pictures import KINDS, png
 from PIL import Image
 
 from tenshot import Store
-from tenshot.tools.threads import ONE_THREAD
+from tenshot.tools.bench.threads import ONE_THREAD
 
 
 @pytest.fixture

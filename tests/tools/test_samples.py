@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tenshot.tools.samples import PER_LABEL, Task, grid, tasks, write_folders
+from tenshot.tools.demo.samples import PER_LABEL, Task, grid, tasks, write_folders
 
 each_task = pytest.mark.parametrize("task", tasks(), ids=lambda task: task.id)
 

@@ -17,7 +17,7 @@ import pytest
 from serving import serving
 
 from tenshot import Store
-from tenshot.api.handover import Handover
+from tenshot.api.auth.handover import Handover
 
 TENSHOT = str(Path(sys.executable).with_name("tenshot"))
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tenshot.embeddings.workflows import open_embedder, recipe_of
-from tenshot.tools import picture_vectors
-from tenshot.tools.importing import Found
-from tenshot.tools.public_tasks import public_tasks
-from tenshot.tools.samples import tasks, write_folders
-from tenshot.tools.vector_sets import FILTERS, of_pictures, packaged_pictures, random_crops
+from tenshot.tools.bench import picture_vectors
+from tenshot.tools.bench.public_tasks import public_tasks
+from tenshot.tools.bench.vector_sets import FILTERS, of_pictures, packaged_pictures, random_crops
+from tenshot.tools.demo.samples import tasks, write_folders
+from tenshot.tools.picture_folders import Found
 
 FAST = "general-fast"
 

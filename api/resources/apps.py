@@ -1,0 +1,78 @@
+"""Apps and keys, for whoever has an admin key (contract, section 4)."""
+
+from ...embeddings.workflows import DEFAULT
+from ..auth.keys import new_key
+from ..wire.requests import AppChangesIn, AppsIn, KeysIn
+from ..wire.responses import Answer, AppAnswer, AppsAnswer, Json, KeysAnswer, app_out, key_out, ok
+from ..wire.status import INVALID_REQUEST, WireError
+from .dependencies import Admin
+from .route import new_router
+
+router = new_router("/v2/users/{user}", "apps and keys")
+
+
+@router.post("/apps", response_model=AppsAnswer)
+def create_apps(user: str, body: AppsIn, store: Admin) -> Json:
+    """Makes one app; `default_workflow_id` is its base workflow."""
+    if len(body.apps) != 1 or not body.apps[0].name:
+        raise WireError(INVALID_REQUEST, "a request makes one app, with a name")
+    given = body.apps[0]
+    app = store.create_app(str(given.name), given.default_workflow_id or DEFAULT, dim=given.dim)
+    return ok(apps=[app_out(store.catalog.apps.get(app.id), user)])
+
+
+@router.get("/apps", response_model=AppsAnswer)
+def list_apps(user: str, store: Admin) -> Json:
+    """Oldest first."""
+    return ok(apps=[app_out(record, user) for record in store.apps()])
+
+
+@router.patch("/apps", response_model=AppsAnswer)
+def change_apps(user: str, body: AppChangesIn, store: Admin) -> Json:
+    """Whether feedback on predictions teaches."""
+    records = [store.catalog.apps.find(one.id) for one in body.apps]
+    changed = [
+        store.catalog.apps.update(record.id, teach_from_feedback=one.teach_from_feedback)
+        for record, one in zip(records, body.apps, strict=True)
+    ]
+    return ok(apps=[app_out(record, user) for record in changed])
+
+
+@router.get("/apps/{id}", response_model=AppAnswer)
+def get_app(user: str, id: str, store: Admin) -> Json:
+    """By id or name."""
+    return ok(app=app_out(store.catalog.apps.find(id), user))
+
+
+@router.delete("/apps/{id}", response_model=Answer)
+def delete_app(user: str, id: str, store: Admin) -> Json:
+    """With all that it has, its keys too."""
+    store.delete_app(id)
+    return ok()
+
+
+@router.post("/keys", response_model=KeysAnswer)
+def create_keys(user: str, body: KeysIn, store: Admin) -> Json:
+    """Makes one key for one app; its id in the answer is the secret, shown this once."""
+    if len(body.keys) != 1 or len(body.keys[0].apps) != 1:
+        raise WireError(INVALID_REQUEST, "a request makes one key, for one app")
+    given = body.keys[0]
+    app = store.catalog.apps.find(given.apps[0].id)
+    try:
+        key = new_key(store.catalog, app.id, given.description, given.scopes)
+    except ValueError as error:
+        raise WireError(INVALID_REQUEST, str(error)) from error
+    return ok(keys=[{**key_out(key.record, user), "id": key.secret, "key_id": key.record.id}])
+
+
+@router.get("/keys", response_model=KeysAnswer)
+def list_keys(user: str, store: Admin) -> Json:
+    """Without the secrets."""
+    return ok(keys=[key_out(record, user) for record in store.catalog.keys.list()])
+
+
+@router.delete("/keys/{id}", response_model=Answer)
+def revoke_key(user: str, id: str, store: Admin) -> Json:
+    """From now on, by the key's id in the list."""
+    store.catalog.keys.revoke(id)
+    return ok()

@@ -1,0 +1,128 @@
+"""How good a model is by the labels of this moment, where it decides, and what changed between versions. Ours.
+
+What the wire itself knows of evaluations, the metrics of a version, is in `versions.py`.
+"""
+
+from dataclasses import replace
+from functools import partial
+from typing import Annotated
+
+from fastapi import Query
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from typing_extensions import TypedDict
+
+from ...index.analysis.evaluation import WANTED_PRECISION
+from ...index.analysis.learning_curve import DRAWS
+from ...index.analysis.reports import Comparison, Evaluation, LearningCurve
+from ..wire.requests import MOST_NAMES, Body, Text, at_most
+from ..wire.responses import Answer, Json, ok
+from ..wire.status import INVALID_REQUEST, WireError
+from .dependencies import MOST_PER_PAGE, Caller, Reader, Writer
+from .route import new_router
+
+router = new_router("/v2/models", "evaluations")
+
+
+class EvaluationAnswer(Answer):
+    evaluation: Evaluation
+
+
+class LearningCurveAnswer(Answer):
+    learning_curve: LearningCurve
+
+
+class ComparisonAnswer(Answer):
+    comparison: Comparison
+
+
+class ThresholdOut(TypedDict):
+    id: str
+    name: str
+    threshold: float
+
+
+class ThresholdsAnswer(Answer):
+    thresholds: list[ThresholdOut]
+
+
+class ThresholdIn(Body):
+    id: Text
+    threshold: float | None = Field(None, ge=0, le=1, strict=True)
+    """None goes back to 0.5."""
+
+
+class ThresholdsIn(Body):
+    thresholds: Annotated[list[ThresholdIn], at_most(MOST_NAMES)] = Field(default_factory=list)
+    precision: float | None = Field(None, gt=0, le=1, strict=True)
+    """In the place of thresholds: chooses for each concept the lowest one that keeps to this precision."""
+
+
+@router.get("/{id}/evaluation", response_model=EvaluationAnswer)
+async def evaluate(
+    id: str,
+    caller: Reader,
+    precision: Annotated[float, Query(gt=0, le=1, description="Names the threshold for it.")] = WANTED_PRECISION,
+    judged: Annotated[bool, Query(description="With the inputs one by one, the first 1,000.")] = False,
+) -> Json:
+    """Every labelled input judged by the model without it: accuracy, AUC, average precision, curves, calibration.
+
+    `choice` is, for each concept, the lowest threshold that keeps to the precision.
+    """
+    found = await caller.take_turn(caller.threads.judging, partial(caller.app.evaluate, id, precision=precision))
+    return ok(evaluation=found if judged else replace(found, judged=()))
+
+
+@router.get("/{id}/learning_curve", response_model=LearningCurveAnswer)
+async def learning_curve(id: str, caller: Reader, draws: Annotated[int, Query(ge=1, le=20)] = DRAWS) -> Json:
+    """How good the model was with 1, 2, 5, ... labels a concept on inputs held out, and whether ten more help."""
+    curve = await caller.take_turn(caller.threads.judging, partial(caller.app.learning_curve, id, draws=draws))
+    return ok(learning_curve=curve)
+
+
+@router.get("/{id}/comparison", response_model=ComparisonAnswer)
+async def compare(
+    id: str,
+    caller: Reader,
+    before: Annotated[str, Query(description="The id of a version.")],
+    after: Annotated[str | None, Query(description="Another; left out: the labels of this moment.")] = None,
+    n: Annotated[int, Query(ge=1, le=MOST_PER_PAGE, description="Changed inputs that are listed.")] = 100,
+) -> Json:
+    """Two versions on the same inputs: where the best concept or a decision changed, and their quality side by side.
+
+    Both qualities are held against the labels of today, each labelled input judged without its own label.
+    """
+    compared = await caller.take_turn(caller.threads.judging, partial(caller.app.compare, id, before, after, n=n))
+    return ok(comparison=compared)
+
+
+@router.get("/{id}/thresholds", response_model=ThresholdsAnswer)
+def thresholds(id: str, caller: Reader) -> Json:
+    """From which value on the model decides that an input shows a concept: `decision` in its predictions."""
+    return _thresholds(caller, id)
+
+
+@router.patch("/{id}/thresholds", response_model=ThresholdsAnswer)
+async def set_thresholds(id: str, body: ThresholdsIn, caller: Writer) -> Json:
+    """Sets thresholds by concept, or chooses them for a wanted precision. Frozen versions keep theirs.
+
+    They are chosen by leave-one-out; a concept for which no threshold is precise enough stays as it is.
+    """
+    if bool(body.thresholds) is (body.precision is not None):
+        raise WireError(INVALID_REQUEST, "give thresholds, or a precision to choose them for")
+    if body.precision is not None:
+        choose = partial(caller.app.choose_thresholds, id, precision=body.precision)
+        await caller.take_turn(caller.threads.judging, choose)
+    else:
+        thresholds = {one.id: one.threshold for one in body.thresholds}
+        await run_in_threadpool(caller.app.set_thresholds, thresholds, id)
+    return await run_in_threadpool(_thresholds, caller, id)
+
+
+def _thresholds(caller: Caller, id: str) -> Json:
+    names = caller.names()
+    shown: list[ThresholdOut] = [
+        {"id": concept, "name": names.get(concept, concept), "threshold": value}
+        for concept, value in caller.app.thresholds(id).items()
+    ]
+    return ok(thresholds=shown)

@@ -1,0 +1,113 @@
+"""Why a model says what it says: nearest labelled inputs, prototype, background, calibration. Ours, not the wire's."""
+
+from datetime import UTC, datetime
+from typing import Any, NotRequired
+from uuid import uuid4
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from ...index.app import predictors
+from ...index.app.prediction import explain_vector
+from ...index.records import Explanation, FloatArray, Model
+from ..wire import status
+from ..wire.requests import MOST_ITEMS, PredictIn
+from ..wire.responses import Answer, AskedOut, Json, answer
+from ..wire.status import StatusOut
+from .dependencies import Caller, Reader
+from .inputs import error_status
+from .outputs import overall, selected
+from .resolved_inputs import Asked, with_pictures
+from .route import new_router
+
+_DEFAULT_CONCEPTS = 3
+
+router = new_router("/v2/models", "explanations")
+
+
+class ExplainIn(PredictIn):
+    """As for a prediction; max_concepts and select_concepts say which concepts are explained, else the best three."""
+
+    neighbours: int = Field(5, ge=0, le=100, strict=True)
+
+
+class ExplainedOut(TypedDict):
+    id: str
+    status: StatusOut
+    created_at: datetime
+    input: NotRequired[AskedOut]
+    explanations: list[Explanation]
+
+
+class ExplanationsAnswer(Answer):
+    outputs: list[ExplainedOut]
+
+
+_MIXED: dict[int | str, dict[str, Any]] = {207: {"model": ExplanationsAnswer}}
+
+
+@router.post("/{id}/explanations", response_model=ExplanationsAnswer, responses=_MIXED)
+async def explain(id: str, body: ExplainIn, caller: Reader) -> Json:
+    """Why up to 128 pictures, stored inputs or vectors get their values, by the labels of this moment.
+
+    score = prototype + neighbours + background + text_prior; `nearest` names labelled inputs with their share of the
+    vote; `calibration` says how many labels stand behind the step from score to value. Where none of exclusive concepts
+    may be shown, `any_shown` is the probability that one is, of which the values are shares.
+    """
+    return await _explain_pictures(caller, id, None, body)
+
+
+@router.post("/{id}/versions/{version_id}/explanations", response_model=ExplanationsAnswer, responses=_MIXED)
+async def explain_version(id: str, version_id: str, body: ExplainIn, caller: Reader) -> Json:
+    """The same by a version."""
+    return await _explain_pictures(caller, id, version_id, body)
+
+
+async def _explain_pictures(caller: Caller, id: str, version_id: str | None, body: ExplainIn) -> Json:
+    def check() -> bool:
+        _model(caller, id, version_id)
+        return False
+
+    return await with_pictures(caller, body.inputs, check, lambda: _explain(caller, id, version_id, body))
+
+
+def _model(caller: Caller, id: str, version_id: str | None) -> Model:
+    """Raises ModelNotFound or VersionNotFound."""
+    model = predictors.model(caller.state, id)
+    if version_id is not None:
+        predictors.version(caller.state, id, version_id)
+    return model
+
+
+def _explain(caller: Caller, id: str, version_id: str | None, body: ExplainIn) -> Json:
+    # Before any picture is embedded.
+    model = _model(caller, id, version_id)
+    asked = Asked(caller, body.inputs, MOST_ITEMS)
+    config = body.model.output_info.output_config
+    wanted = selected(config.select_concepts if config else [], model.concept_ids, caller.names())
+    most = (config and config.max_concepts) or _DEFAULT_CONCEPTS
+    now = datetime.now(UTC)
+
+    def of(vector: FloatArray) -> list[Explanation]:
+        return explain_vector(
+            caller.state,
+            vector,
+            None if wanted is None else sorted(wanted),
+            model,
+            version=version_id,
+            neighbours=body.neighbours,
+            most=most,
+        )
+
+    found = {place: of(vector) for place, vector in asked.vectors().items()}
+    outputs: list[ExplainedOut] = [
+        {
+            "id": uuid4().hex,
+            "status": error_status(asked.errors[place]) if place in asked.errors else status.OK.body(),
+            "created_at": now,
+            "input": asked.shown(place),
+            "explanations": found.get(place, []),
+        }
+        for place in range(len(asked.inputs))
+    ]
+    return answer(overall(asked), outputs=outputs)

@@ -1,0 +1,44 @@
+"""The base workflow `vectors`: no model, the caller brings the vectors."""
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from PIL.Image import Image
+
+from ..base.embedder import LooksAtPictures, Pixels, Recipe, WorkflowError
+from ..catalogue import with_words
+
+
+class VectorsEmbedder(LooksAtPictures):
+    """Refuses pictures and words, and says what to do instead."""
+
+    has_text = False
+    text_scale = None
+    classes = ()
+    least_side = None
+    shrink = None
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+
+    def prepare(self, image: Image) -> NoReturn:
+        raise self._refusal("pictures")
+
+    def embed_pixels(self, pixels: Sequence[Pixels]) -> NoReturn:
+        raise self._refusal("pictures")
+
+    def embed_texts(self, texts: Sequence[str]) -> NoReturn:
+        raise self._refusal("words")
+
+    def unload(self) -> None:
+        """Nothing is held."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _refusal(self, what: str) -> WorkflowError:
+        return WorkflowError(
+            f"workflow 'vectors' has no model to see {what} with: hand in your own vectors of {self.recipe.dim} "
+            f"numbers (add_vectors, predict_vectors, search_vectors), or create the app with another workflow; "
+            f"words are understood by {with_words()}"
+        )

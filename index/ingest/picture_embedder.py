@@ -1,0 +1,139 @@
+"""Eye: from a picture's bytes to what a base workflow looks at, and what it makes of it.
+
+The whole picture, maybe huge, is let go at once.
+"""
+
+import hashlib
+import io
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from ...embeddings.base.batcher import Batcher
+from ...embeddings.base.embedder import Pixels, Recipe
+from ...embeddings.pictures.images import ImageError, Opener, crop, open_image, read_file
+from ...runtime.parallel import side_by_side
+from ...runtime.timing import stage
+from ..records import Crop, FloatArray, Picture, PictureKey
+from .vector_cache import VectorCache
+
+
+@dataclass(frozen=True)
+class Eye:
+    """One base workflow, opened when it is needed, and how the bytes of pictures are opened for it."""
+
+    recipe: Recipe
+    embedders: Callable[[Recipe], Batcher]
+    opener: Opener = open_image
+    cache: VectorCache = field(default_factory=VectorCache)
+    stored: Callable[[Mapping[str, Any], Iterable[PictureKey]], dict[PictureKey, FloatArray]] = lambda *_: {}
+    """Vectors (dim,) of pictures that inputs of this recipe have, as `Catalog.vectors.of_pictures`."""
+
+    @property
+    def embedder(self) -> Batcher:
+        """Raises WorkflowError."""
+        return self.embedders(self.recipe)
+
+    def look(self, picture: Picture, box: Crop | None = None) -> Pixels:
+        """Raises ImageError or WorkflowError."""
+        if isinstance(picture, Image.Image):
+            return self._prepared(open_image(picture).image, box)
+        return self.see(picture, box)[2]
+
+    def see(self, picture: Picture, box: Crop | None = None) -> tuple[bytes, str | None, Pixels]:
+        """The same, with the picture's file and media type. A PIL image becomes a PNG of its upright pixels.
+
+        Of a whole picture no more is decoded than the base workflow needs; the pixels of a crop count as they are.
+        """
+        if isinstance(picture, Image.Image):
+            upright = open_image(picture).image
+            file = io.BytesIO()
+            upright.save(file, "PNG")
+            return file.getvalue(), "image/png", self._prepared(upright, box)
+        data = picture if isinstance(picture, bytes) else read_file(picture)
+        embedder = self.embedder
+        least_side = None if box else embedder.least_side
+        decoded = self.opener(data, least_side=least_side, box=box, shrink=embedder.shrink)
+        return data, decoded.media_type, embedder.prepare(decoded.image)
+
+    def known(self, pictures: Iterable[PictureKey]) -> dict[PictureKey, FloatArray]:
+        """(dim,) of those of the pictures that were embedded before: lately, or for an input that is stored."""
+        asked = set(pictures)
+        lately = self.cache.get(self.recipe, asked)
+        vectors = {key: row[: self.recipe.dim] for key, row in lately.items()}
+        missing = asked - vectors.keys()
+        return vectors | (self.stored(asdict(self.recipe), missing) if missing else {})
+
+    def embed_each(self, asked: Sequence[tuple[Picture, Crop | None]]) -> list[FloatArray | ImageError]:
+        """(dim,) of each picture, all embedded together; or why it can't be used. Raises WorkflowError.
+
+        A file that was embedded before isn't opened again, and one that is asked for twice is once.
+        """
+        rows = self._rows(asked, self.known)
+        return [row if isinstance(row, ImageError) else row[: self.recipe.dim] for row in rows]
+
+    def classify_each(self, asked: Sequence[tuple[Picture, Crop | None]]) -> list[FloatArray | ImageError]:
+        """(len(classes),) probabilities of the base workflow's own classes, as `embed_each`.
+
+        A stored vector doesn't tell them: its length, which says how sure the model is, was made 1.
+        """
+        rows = self._rows(asked, lambda pictures: self.cache.get(self.recipe, pictures))
+        return [row if isinstance(row, ImageError) else row[self.recipe.dim :] for row in rows]
+
+    def _rows(
+        self,
+        asked: Sequence[tuple[Picture, Crop | None]],
+        known: Callable[[Iterable[PictureKey]], Mapping[PictureKey, FloatArray]],
+    ) -> list[FloatArray | ImageError]:
+        """What is known of a picture, else all that the model sees in it, which is kept."""
+        with stage("decode"):
+            looks = side_by_side(_named, asked)
+            named = [look for look in looks if isinstance(look, _Named)]
+            found: dict[Hashable, FloatArray] = dict(known(one.key for one in named if one.key).items())
+            new = {one.name: one for one in named if one.name not in found}
+            opened = dict(zip(new, side_by_side(self._opened, list(new.values())), strict=True))
+        pixels = {name: one for name, one in opened.items() if not isinstance(one, ImageError)}
+        if pixels:
+            with stage("embed"):
+                found |= zip(pixels, self.embedder.see_pixels(list(pixels.values())), strict=True)
+        for name in pixels:
+            if key := new[name].key:
+                self.cache.put(self.recipe, key, found[name])
+        errors = {name: one for name, one in opened.items() if isinstance(one, ImageError)}
+        return [one if isinstance(one, ImageError) else errors.get(one.name) or found[one.name] for one in looks]
+
+    def _opened(self, named: "_Named") -> Pixels | ImageError:
+        try:
+            return self.look(named.picture, named.box)
+        except ImageError as error:
+            return error
+
+    def _prepared(self, image: Image.Image, box: Crop | None) -> Pixels:
+        return self.embedder.prepare(crop(image, box) if box else image)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A picture that is asked about. Only files have a key."""
+
+    picture: Picture
+    box: Crop | None
+    key: PictureKey | None = None
+
+    @property
+    def name(self) -> Hashable:
+        """The same for the same picture."""
+        return self.key or id(self)
+
+
+def _named(asked: tuple[Picture, Crop | None]) -> _Named | ImageError:
+    picture, box = asked
+    if isinstance(picture, Image.Image):
+        return _Named(picture, box)
+    try:
+        data = picture if isinstance(picture, bytes) else read_file(picture)
+    except ImageError as error:
+        return error
+    return _Named(data, box, (hashlib.sha256(data).hexdigest(), box))
