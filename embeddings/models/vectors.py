@@ -5,21 +5,12 @@ from typing import NoReturn
 
 from PIL.Image import Image
 
-from ..base.embedder import LooksAtPictures, Pixels, Recipe, WorkflowError
+from ..base.embedder import BaseEmbedder, Pixels, WorkflowError
 from ..catalogue import with_words
 
 
-class VectorsEmbedder(LooksAtPictures):
+class VectorsEmbedder(BaseEmbedder):
     """Refuses pictures and words, and says what to do instead."""
-
-    has_text = False
-    text_scale = None
-    classes = ()
-    least_side = None
-    shrink = None
-
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
 
     def prepare(self, image: Image) -> NoReturn:
         raise self._refusal("pictures")
@@ -29,12 +20,6 @@ class VectorsEmbedder(LooksAtPictures):
 
     def embed_texts(self, texts: Sequence[str]) -> NoReturn:
         raise self._refusal("words")
-
-    def unload(self) -> None:
-        """Nothing is held."""
-
-    def close(self) -> None:
-        """Nothing is held."""
 
     def _refusal(self, what: str) -> WorkflowError:
         return WorkflowError(

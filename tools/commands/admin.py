@@ -220,7 +220,7 @@ def doctor(
 ) -> None:
     """Say what is installed, what works here, and what is wrong with the data folder. Example: tenshot doctor"""
     from ...embeddings.engines.device import device_name
-    from ...embeddings.workflows import CATALOGUE, availability
+    from ...embeddings.workflows import availability, catalogue
     from ...index.storage.files import exposure
     from ...index.store import Store
     from ...index.vectors.segments.faiss_compat import check_faiss, gpu_count
@@ -241,7 +241,7 @@ def doctor(
     except TenshotError as error:
         report["faiss"] = str(error)
         problems.append(str(error))
-    report["workflows"] = {entry.id: availability(entry).note for entry in CATALOGUE}
+    report["workflows"] = {entry.id: availability(entry).note for entry in catalogue()}
     if not options.data.exists():
         report["data"] = f"{options.data}: not made yet"
     else:
