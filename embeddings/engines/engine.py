@@ -12,12 +12,12 @@ from torch import nn
 
 from ..base.embedder import FloatArray, Pixels
 from . import openvino
-from .calibration_images import photographs
+from .calibration_images import calibration_images
 from .device import device
 from .preprocessing import Preprocessing
 
 LEAST_COSINE = 0.999
-"""Of vectors in a shorter number format to those in float32, on every photograph tried; else float32 it is."""
+"""Of vectors in a shorter number format to those in float32, on every calibration image; else float32 it is."""
 
 _log = logging.getLogger("tenshot.embeddings")
 
@@ -117,10 +117,9 @@ def least_cosine(vectors: FloatArray, reference: FloatArray) -> float:
 
 
 def on_gpu(module: nn.Module, where: torch.device, preprocessing: Preprocessing) -> TorchEngine:
-    """Torch in the shortest number format in which photographs keep their vectors."""
+    """Torch in the shortest number format in which the calibration images keep their vectors."""
     exact = TorchEngine(module.to(where).to(memory_format=torch.channels_last), where, batch=64)
-    if not (tried := _tried(preprocessing)):
-        return exact
+    tried = _tried(preprocessing)
     reference = exact.run(tried)[0]
     for kind in (torch.float16, torch.bfloat16):
         short = TorchEngine(copy.deepcopy(module).to(where, kind), where, batch=64)
@@ -130,4 +129,4 @@ def on_gpu(module: nn.Module, where: torch.device, preprocessing: Preprocessing)
 
 
 def _tried(preprocessing: Preprocessing) -> list[Pixels]:
-    return [preprocessing(photograph) for photograph in photographs()]
+    return [preprocessing(image) for image in calibration_images()]

@@ -28,7 +28,7 @@ from ..base.embedder import FloatArray, Pixels
 _TELEMETRY = "openvino_telemetry"
 _TOGETHER = 8
 """Images that one stream computes at once, where that is worth anything."""
-_FORM = 1
+_FORM = 2
 """Counts up when models are compiled in another way than before."""
 _SAME = 0.9999
 """Of the same model in the same number format."""
@@ -45,7 +45,7 @@ class Form:
     precision: str
     """OpenVINO's name of a number format: f32 or bf16."""
     cosine: float | None
-    """The least one to float32 on the photographs tried; None where none were there to try."""
+    """The least one to float32 on the calibration images; None for float32 itself."""
     together: bool
     """Whether a stream takes several images at once, as pays for transformers."""
     sha256: str = ""
@@ -65,7 +65,7 @@ def open_engine(
 ) -> "OpenVinoEngine":
     """The compiled form of a module of (n, 3, *size) bytes whose first output is unit vectors. Raises CompilationError.
 
-    tried: pictures on which a shorter number format has to keep least_cosine; without any, float32 stays. What was
+    tried: pictures on which a shorter number format has to keep least_cosine. What was
     compiled once on this machine is read from the cache folder.
     """
     try:
@@ -129,9 +129,7 @@ def _digest(key: str, size: tuple[int, int], library: Any, core: Any) -> str:
     """A file's name for all that a compiled model depends on."""
     processor = core.get_property("CPU", "FULL_DEVICE_NAME"), core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     versions = [version(name) for name in ("torch", "timm", "open_clip_torch")]
-    # Where photographs came later, a shorter number format may be found fit.
-    photographs = find_spec("skimage") is not None
-    about = [key, size, library.__version__, versions, processor, os.cpu_count(), photographs, _FORM]
+    about = [key, size, library.__version__, versions, processor, os.cpu_count(), _FORM]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
 
 
@@ -166,16 +164,15 @@ def _fastest(
     Not in float16, which was slower than float32 (29 images/s instead of 48) where the processor has it.
     """
     exact = core.compile_model(model, "CPU", _config("f32"))
-    height, width = (side.get_length() for side in list(model.inputs[0].get_partial_shape())[2:])
-    sample = [one[None] for one in tried] or [np.full((1, 3, height, width), 127, dtype=np.uint8)]
-    reference = np.concatenate([exact(one)[0] for one in sample])
+    sample = [pixels[None] for pixels in tried]
+    reference = np.concatenate([exact(pixels)[0] for pixels in sample])
     with torch.inference_mode():
-        truth = np.concatenate([module(torch.from_numpy(one))[0].numpy() for one in sample[:2]])
+        truth = np.concatenate([module(torch.from_numpy(pixels))[0].numpy() for pixels in sample[:2]])
     if _least(truth, reference[: len(truth)]) < _SAME:
         raise CompilationError("the compiled model computes something else")
-    if tried and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         short = core.compile_model(model, "CPU", _config("bf16"))
-        cosine = _least(np.concatenate([short(one)[0] for one in sample]), reference)
+        cosine = _least(np.concatenate([short(pixels)[0] for pixels in sample]), reference)
         if cosine >= least_cosine:
             return short, Form("bf16", cosine, together)
     return exact, Form("f32", None, together)

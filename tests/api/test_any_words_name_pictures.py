@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from tenshot.api.resources.public_models import GENERAL
-from tenshot.embeddings.engines.calibration_images import photographs
 from tenshot.embeddings.models.zero_shot import zero_shot
+from tenshot.tools.demo.samples import photographs
 
 ARCHITECTURE = "tenshot-test-clip"
 WORDS = ["robin", "espresso", "motorbike"]

@@ -13,7 +13,7 @@ from torch import nn
 
 from tenshot.embeddings.base.embedder import FloatArray, Pixels
 from tenshot.embeddings.engines import openvino
-from tenshot.embeddings.engines.calibration_images import photographs
+from tenshot.embeddings.engines.calibration_images import calibration_images
 from tenshot.embeddings.engines.engine import (
     LEAST_COSINE,
     Engine,
@@ -24,6 +24,7 @@ from tenshot.embeddings.engines.engine import (
     open_engine,
 )
 from tenshot.embeddings.engines.preprocessing import Preprocessing
+from tenshot.tools.demo.samples import photographs
 
 SIDE = 32
 PREPROCESSING = Preprocessing(lambda image: image.resize((SIDE, SIDE)), (SIDE, SIDE), 80, (0.5,) * 3, (0.25,) * 3)
@@ -120,12 +121,11 @@ def test_a_model_that_can_not_be_compiled_is_computed_by_torch_and_the_log_says_
     assert logging.getLogger().level == level
 
 
-def test_a_shorter_format_is_taken_only_where_photographs_show_that_the_vectors_bear_it(seen: list[Pixels]) -> None:
+def test_a_shorter_format_is_taken_only_where_pictures_show_that_the_vectors_bear_it(seen: list[Pixels]) -> None:
     def opened(key: str, tried: list[Pixels], least: float) -> openvino.Form:
         load = lambda: Looking(Small(), PREPROCESSING).eval()  # noqa: E731
         return openvino.open_engine(key, load, (SIDE, SIDE), lambda: tried, least).form
 
-    assert opened("no photographs", [], 0.0) == openvino.Form("f32", None, together=False)
     assert opened("a bar that nothing passes", seen, 1.1).precision == "f32"
     lax = opened("a lax bar", seen, 0.9)
     assert lax.precision == "f32" or (lax.precision == "bf16" and lax.cosine is not None and lax.cosine > 0.9)
@@ -147,7 +147,7 @@ import socket, sys
 def refuse(*_): raise AssertionError("a connection")
 socket.socket.connect = refuse
 from torch import nn
-from tenshot.embeddings.openvino import _library
+from tenshot.embeddings.engines.openvino import _library
 library = _library()
 from openvino.tools.ovc import telemetry_utils
 assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
@@ -195,3 +195,13 @@ def test_a_gpus_engine_takes_the_shortest_format_that_the_vectors_bear(seen: lis
     loud = on_gpu(Looking(Loud(), PREPROCESSING).eval(), torch.device("cpu"), PREPROCESSING)
     assert loud.name in ("torch on cpu, bfloat16", "torch on cpu, float32")
     assert np.isfinite(loud.run(seen)[0]).all()
+
+
+def test_the_pictures_that_decide_are_the_same_everywhere_and_of_many_kinds() -> None:
+    drawn, again = calibration_images(), calibration_images()
+    assert [image.tobytes() for image in drawn] == [image.tobytes() for image in again]
+    assert {image.mode for image in drawn} == {"RGB"}
+    means = [np.asarray(image).mean() for image in drawn]
+    contrasts = [np.asarray(image).std() for image in drawn]
+    assert max(means) > 1.5 * min(means)
+    assert max(contrasts) > 2 * min(contrasts)

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from tenshot.embeddings.base.embedder import Embedder
-from tenshot.embeddings.engines.calibration_images import photographs
 from tenshot.embeddings.engines.engine import LEAST_COSINE, least_cosine
 from tenshot.embeddings.pictures.images import ImageTooLarge, TruncatedImage, open_image
+from tenshot.tools.demo.samples import photographs
 
 
 def jpeg(image: Image.Image, **options: object) -> bytes:

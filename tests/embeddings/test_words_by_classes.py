@@ -5,9 +5,9 @@ import pytest
 import timm.data
 
 from tenshot.embeddings.base.embedder import Embedder, WorkflowError
-from tenshot.embeddings.engines.calibration_images import photographs
 from tenshot.embeddings.models import words
 from tenshot.embeddings.workflows import open_embedder, recipe_of
+from tenshot.tools.demo.samples import photographs
 
 
 @pytest.mark.skipif(not words.installed(), reason="the extra `words` is not installed")

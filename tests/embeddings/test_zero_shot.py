@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from tenshot.embeddings.base.embedder import Embedder, WorkflowError
-from tenshot.embeddings.engines.calibration_images import photographs
 from tenshot.embeddings.models import words
 from tenshot.embeddings.models.zero_shot import PROMPTS, embed_names, zero_shot
 from tenshot.embeddings.workflows import open_embedder, recipe_of
+from tenshot.tools.demo.samples import photographs
 
 NAMES = ["robin", "espresso", "motorbike"]
 

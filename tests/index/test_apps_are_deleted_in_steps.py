@@ -178,7 +178,7 @@ def test_a_small_app_goes_in_one_transaction(store: Store) -> None:
 
 CHILD = """
 import os, sys
-from tenshot.index.blobs import Blobs
+from tenshot.index.storage.blobs import Blobs
 from tenshot.index.catalog import schema
 from tenshot.index.store import delete_app_record, open_catalog
 

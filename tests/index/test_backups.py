@@ -219,8 +219,8 @@ def test_a_backup_that_fails_leaves_the_one_before_it_whole(data: Path, tmp_path
 KILLED = """
 import os, sys
 from pathlib import Path
-from tenshot.index.backup import back_up
-from tenshot.index.blobs import Blobs
+from tenshot.index.ops.backup import back_up
+from tenshot.index.storage.blobs import Blobs
 from tenshot.index.store import open_catalog
 data, backup, most = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 replace, count = os.replace, 0

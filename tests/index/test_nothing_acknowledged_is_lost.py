@@ -38,7 +38,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from tenshot import Store
-from tenshot.index.blobs import Blobs
+from tenshot.index.storage.blobs import Blobs
 from tenshot.index.errors import StorageFailed
 data = Path(sys.argv[1])
 told = []

@@ -152,7 +152,7 @@ def test_an_open_snapshot_holds_no_descriptor(tmp_path: Path) -> None:
 _WANT_OF_DESCRIPTORS = """
 import os, resource, sys
 from pathlib import Path
-from tenshot.index.segments.snapshot import Snapshots
+from tenshot.index.vectors.segments.snapshot import Snapshots
 
 snapshots = Snapshots(Path(sys.argv[1]), 8, "x")
 assert snapshots.load(0) is not None  # imports what it needs

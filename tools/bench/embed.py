@@ -57,8 +57,8 @@ def embed(
     http: Annotated[bool, typer.Option(help="Over HTTP too, by one client and by sixteen.")] = True,
 ) -> None:
     """Pictures embedded per second, from JPEG files and over HTTP. Example: tenshot bench embed --workflows general"""
-    from ...embeddings.engines.calibration_images import photographs
     from ...embeddings.models.reference_loop import random_clip
+    from ..demo.samples import photographs
 
     if not photographs():
         fail("the bench makes its pictures of scikit-image's photographs: pip install 'tenshot[demo]'")
@@ -229,7 +229,7 @@ def _pictures(folder: Path, count: int) -> list[Path]:
     import numpy as np
     from PIL import Image
 
-    from ...embeddings.engines.calibration_images import photographs
+    from ..demo.samples import photographs
 
     rng = np.random.default_rng(0)
     tiles = photographs()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,20 @@ _PHOTOS = {
     "rocket": ("skimage.data", "rocket.jpg"),
     "tissue": ("skimage.data", "ihc.png"),
 }
+_PHOTOGRAPHS = (
+    "astronaut.png chelsea.png coffee.png rocket.jpg motorcycle_left.png ihc.png retina.jpg hubble_deep_field.jpg "
+    "color.png brick.png coins.png grass.png gravel.png moon.png camera.png"
+)
 _SURFACES = ("brick", "coins", "grass", "gravel", "moon", "page")
+
+
+def photographs() -> list[Image.Image]:
+    """Those of scikit-image in RGB, each whole and by its upper left quarter; empty where it is not installed."""
+    if find_spec("skimage") is None:
+        return []
+    paths = [Path(str(files("skimage.data") / name)) for name in _PHOTOGRAPHS.split()]
+    pictures = [Image.open(path).convert("RGB") for path in paths if path.exists()]
+    return pictures + [picture.crop((0, 0, picture.width // 2, picture.height // 2)) for picture in pictures]
 
 
 @dataclass(frozen=True)
