@@ -115,7 +115,13 @@ def workflow(workflow_id: str) -> Workflow:
 
 
 def recipe_of(workflow_id: str, *, dim: int | None = None) -> Recipe:
-    """How vectors are made under that workflow. `vectors` requires a `dim`; elsewhere it must match, if given."""
+    """How vectors are made under that workflow. `vectors` requires a `dim`; elsewhere it must match, if given.
+
+    >>> recipe_of("General").dim
+    1280
+    >>> recipe_of("vectors", dim=3).model
+    'vectors'
+    """
     if workflow_id == VECTORS:
         if not isinstance(dim, int) or not 2 <= dim <= MOST_DIM:
             raise WorkflowError(f"workflow 'vectors' needs your vectors' length: a dim from 2 to {MOST_DIM}, not {dim}")

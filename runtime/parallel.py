@@ -23,7 +23,11 @@ def side_by_side(work: Callable[[T], R], things: Sequence[T]) -> list[R]:
 
 
 def batches(things: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of so many, the last one maybe shorter; taken as they are asked for."""
+    """Lists of so many, the last one maybe shorter; taken as they are asked for.
+
+    >>> list(batches("abcde", 2))
+    [['a', 'b'], ['c', 'd'], ['e']]
+    """
     source = iter(things)
     while batch := list(islice(source, size)):
         yield batch
@@ -33,6 +37,9 @@ def ahead(work: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
     """What work gives for each of the things, in order, one ahead: the next is made while the caller uses the last.
 
     Work goes on in a thread of its own; the things are taken in the caller's. An error of theirs is raised in its turn.
+
+    >>> list(ahead(str.upper, "ab"))
+    ['A', 'B']
     """
     source, coming, more = iter(things), deque[Future[R]](), True
     with ThreadPoolExecutor(1, thread_name_prefix="tenshot-ahead") as maker:

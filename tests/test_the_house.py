@@ -1,5 +1,6 @@
 """The rules that hold the house together: who imports whom, what is packaged, what docstrings show is true."""
 
+import ast
 import doctest
 import importlib
 import pkgutil
@@ -18,6 +19,7 @@ from tenshot.embeddings.pictures.images import open_image
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("runtime", "embeddings", "index", "api", "tools")
+FLAGS = doctest.IGNORE_EXCEPTION_DETAIL | doctest.ELLIPSIS
 MODULES = [
     module.name
     for module in pkgutil.walk_packages([str(ROOT)], "tenshot.")
@@ -43,9 +45,10 @@ def test_every_folder_with_modules_is_packaged() -> None:
     assert set(project["tool"]["setuptools"]["packages"]) == folders - {"tenshot.tools.bench"}
 
 
-@pytest.mark.parametrize("name", ["tenshot", *MODULES])
-def test_examples_in_docstrings_are_true(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
+def test_examples_in_docstrings_are_true_and_there_are_some() -> None:
+    done = [doctest.testmod(importlib.import_module(name), optionflags=FLAGS) for name in ("tenshot", *MODULES)]
+    assert sum(results.failed for results in done) == 0
+    assert sum(results.attempted for results in done) > 10
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
@@ -63,6 +66,20 @@ def test_the_face_has_what_it_names_and_shows_it() -> None:
     assert set(tenshot.__all__) <= set(dir(tenshot))
     with pytest.raises(AttributeError, match="has no attribute 'Shop'"):
         _ = tenshot.Shop
+
+
+def test_checkers_are_told_of_the_face_what_is_there() -> None:
+    tree = ast.parse((ROOT / "__init__.py").read_text())
+    [block] = [node for node in tree.body if isinstance(node, ast.If)]
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    told = {(f".{node.module}", name.name) for node in imports for name in node.names}
+    assert told == {(module, name) for module, names in tenshot._FACE.items() for name in names}
+
+
+def test_every_error_of_the_core_can_be_caught_by_its_name() -> None:
+    importlib.import_module("tenshot.index.store")
+    core = {error.__name__ for error in _below(errors.TenshotError) if not error.__module__.startswith("tenshot.api")}
+    assert core - {"BatcherClosed", "NoDecoder"} <= set(tenshot.__all__)  # these two never leave it
 
 
 def test_one_root_catches_every_error_that_is_raised_on_purpose_and_one_page_draws_them() -> None:

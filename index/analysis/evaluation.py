@@ -102,7 +102,11 @@ def precision_recall_curve(values: Floats, shown: Bools) -> Curve:
 
 
 def average_precision(values: Floats, shown: Bools) -> float | None:
-    """Mean of the precision at each positive, by rank; ties share a rank. None without positives."""
+    """Mean of the precision at each positive, by rank; ties share a rank. None without positives.
+
+    >>> average_precision(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]))
+    0.8333333333333333
+    """
     if not shown.any():
         return None
     _, right, wrong = (column[1:] for column in _steps(values, shown))
