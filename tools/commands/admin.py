@@ -162,7 +162,7 @@ def list_keys(
     """List the API keys, never the secrets. Example: tenshot keys list birds"""
     with _catalog(context) as catalog:
         names = {record.id: record.name for record in catalog.apps.list()}
-        records = catalog.keys.list(None if app is None else catalog.apps.find(app).id)
+        records = catalog.api_keys.list(None if app is None else catalog.apps.find(app).id)
     rows: list[dict[str, Any]] = [
         {
             "id": record.id,
@@ -183,7 +183,7 @@ def revoke_key(
 ) -> None:
     """End an API key, at once. Example: tenshot keys revoke 0f3a..."""
     with _catalog(context) as catalog:
-        catalog.keys.revoke(id)
+        catalog.api_keys.revoke(id)
     say(context.obj, {"revoked": id}, f"revoked {id}")
 
 
