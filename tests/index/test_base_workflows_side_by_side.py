@@ -125,7 +125,8 @@ def test_what_was_embedded_to_compare_is_not_embedded_again(drawn: App, monkeypa
     def refuse(*_: object) -> None:
         raise AssertionError("embedded twice")
 
-    monkeypatch.setattr(embedder, "see_pixels", refuse)  # `embed_pixels` is what an image's time is measured with
+    # `embed_pixels` is what an image's time is measured with.
+    monkeypatch.setattr(embedder, "embed_with_classes", refuse)
     again = drawn.compare_workflows(["general"], shots=[1, 3], draws=2).workflows[0]
     assert again.accuracy == first.accuracy
 

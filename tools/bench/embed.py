@@ -84,7 +84,7 @@ def embed(
 
 def _from_files(workflow: str, files: Sequence[Path], rounds: int) -> list[Speed]:
     from ...embeddings.base.batcher import Batcher
-    from ...embeddings.models.reference_loop import PlainLoop
+    from ...embeddings.models.reference_loop import ReferenceLoop
     from ...embeddings.pictures.images import open_image
     from ...embeddings.workflows import open_embedder, recipe_of
     from ...runtime.parallel import side_by_side
@@ -92,7 +92,7 @@ def _from_files(workflow: str, files: Sequence[Path], rounds: int) -> list[Speed
     recipe = recipe_of(workflow)
     errors.print(f"{workflow}: loading")
     batcher = Batcher(open_embedder(recipe))
-    plain = PlainLoop(recipe)
+    plain = ReferenceLoop(recipe)
 
     def ours() -> None:
         for start in range(0, len(files), _CHUNK):
