@@ -59,7 +59,7 @@ def test_a_change_under_way_is_cancelled(imported: None, tenshot: Callable[..., 
     assert said["state"] == "cancelled"
     assert tenshot("apps", "list", "--json").json[0]["workflow"] == "general-fast"
     again = tenshot("apps", "change", "a", "--cancel", expect=1)
-    assert "no change is under way: a sees with general-fast" in again.err
+    assert "no change is running: a uses general-fast" in again.err
     tenshot("apps", "change", "a", expect=2)
     tenshot("apps", "change", "a", "general", "--cancel", expect=2)
 
