@@ -81,17 +81,17 @@ def find_pictures(path: Path, labels: str | None, *, outside: bool = False) -> S
             _check_file(path, Path(labels), Path(labels).name, outside)
     if labels in ("folders", "none"):
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-        found: Sequence[PictureFile] = [
+        pictures: Sequence[PictureFile] = [
             PictureFile(
                 file.relative_to(path).as_posix(), file, _folder_label(path, file) if labels == "folders" else {}
             )
             for file in files
         ]
     else:
-        found = _coco(path, Path(labels)) if labels.lower().endswith(".json") else _table(path, Path(labels))
-    for file in found:
+        pictures = _coco(path, Path(labels)) if labels.lower().endswith(".json") else _table(path, Path(labels))
+    for file in pictures:
         _check_file(path, file.path, file.name, outside)
-    return found
+    return pictures
 
 
 def _check_file(folder: Path, file: Path, name: str, outside: bool) -> None:

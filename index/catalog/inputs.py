@@ -179,12 +179,12 @@ class Inputs:
         They are of one app more than `besides` has inputs, so that an app with none among these is found if there is.
         """
         values = {"now": time.time(), "besides": [input.key for input in besides], "after": after}
-        found: list[PendingInput] = []
+        inputs: list[PendingInput] = []
         with self._database.read() as connection:
             for query in _DUE:
-                if (room := len(besides) + 1 - len(found)) > 0:
-                    found += [PendingInput(*row) for row in connection.execute(query, {**values, "room": room})]
-        return found
+                if (room := len(besides) + 1 - len(inputs)) > 0:
+                    inputs += [PendingInput(*row) for row in connection.execute(query, {**values, "room": room})]
+        return inputs
 
     def pending_keys(self, keys: Sequence[int]) -> set[int]:
         """The keys among these whose inputs wait for their pictures."""
