@@ -34,7 +34,7 @@ def evaluate(
     """probabilities (n, C); truth (n, C): 1 labelled yes, -1 no, 0 not labelled; input_ids: of the first rows.
 
     thresholds (C,), 0.5 by default. exclusive: at most one concept is true of an input. An input that is labelled only
-    for other concepts counts as a no: whoever labelled it did not name this one.
+    for other concepts counts as a no, since its labels don't include this one.
     """
     positive = truth == 1
     single = positive.sum(axis=1) == 1

@@ -38,7 +38,7 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -65536",
-    # What a schema calls by itself (we have none that does) may do nothing dangerous.
+    # Code that a schema runs may do nothing dangerous; ours runs none.
     "PRAGMA trusted_schema = OFF",
 )
 _PATIENCE = "patience"

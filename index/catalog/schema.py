@@ -233,7 +233,7 @@ model_versions = Table(
     Column("concept_ids", Json, nullable=False),
     Column("input_count", Integer, nullable=False),
     Column("created_at", UtcTimestamp, nullable=False),
-    # Concept id -> threshold, as they were set at that moment; NULL for none.
+    # Concept id -> threshold at the time of freezing; NULL for none.
     Column("thresholds", Json),
 )
 

@@ -1,4 +1,4 @@
-"""Text from archives, which nobody vouches for: bounded JSON without Python's extensions, and one-line messages."""
+"""Untrusted text from archives: bounded JSON without Python's extensions, and one-line messages."""
 
 import json
 from typing import Any

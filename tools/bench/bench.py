@@ -16,7 +16,7 @@ from . import accuracy, embed, growing, http, judging, page, soak, words
 from .index import index
 from .threads import restart_on_one_thread
 
-app = typer.Typer(no_args_is_help=True, help="Measure this machine, beside named baselines in the same run.")
+app = typer.Typer(no_args_is_help=True, help="Measure this machine, and alternatives in the same run.")
 _MOST_REFIT = 1_000_000
 """Labels times concepts beyond which refitting, which takes minutes per label, is left out."""
 _BATCH = 10_000

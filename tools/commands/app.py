@@ -180,10 +180,11 @@ def evaluate(
     ] = None,
     shots: Annotated[str, typer.Option(help="Labels per concept, for the comparison.")] = "1,2,5,10",
 ) -> None:
-    """Evaluate a model by leave-one-out: each labelled input without its own label. Example: tenshot evaluate --app
-    birds
+    """Evaluate a model by leave-one-out: each labelled input without its own label.
 
     --workflows compares base workflows: how many labels each needs on these inputs, and what embedding costs.
+
+    Example: tenshot evaluate --app birds
     """
     if workflows is not None:
         compare(context, app, model, workflows, shots)

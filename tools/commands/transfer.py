@@ -22,7 +22,7 @@ def export(
         str, typer.Option(help="`folder`: the whole app, as Parquet; or its pictures as `coco`, `imagefolder`, `csv`.")
     ] = "folder",
 ) -> None:
-    """Write an app into a folder; `tenshot import` reads every format. Example: tenshot export birds birds-export"""
+    """Write an app into a folder, which `tenshot import` can read. Example: tenshot export birds birds-export"""
     with open_app(context, app) as opened:
         opened.export(folder, format)
         inputs = sum(opened.counts().values())
