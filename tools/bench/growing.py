@@ -90,7 +90,7 @@ def growing(
         tail = max(tail, collection.tail)
         time.sleep(_PAUSE)
     writer.join()
-    measured.append(_waiting(f"{rate} rows per second", waited, idle, tail, recall(rows + more)))
+    measured.append(_waiting(f"{rate} rows a second", waited, idle, tail, recall(rows + more)))
     columns = ["collection", "searches", "p50 ms", "p95 ms", "p99 ms", "p99 / idle", "longest tail", "recall@10"]
     output(
         context.obj, [asdict(state) for state in measured], table(None, columns, [_cells(state) for state in measured])

@@ -49,7 +49,7 @@ def vector_set(options: Context, source: str, rows: int, dim: int, queries: int,
     with Store.open(options.data, database_url=options.database_url) as store:
         app = store.app(name)
         if len(app.state().collection) < 10 * queries:
-            fail(f"{source} has {len(app.state().collection)} vectors; {queries} queries need at least {10 * queries}")
+            fail(f"{source} has {len(app.state().collection)} vectors; {queries} queries take at least {10 * queries}")
         return app_vector_set(app, queries)
 
 
