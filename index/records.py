@@ -77,7 +77,6 @@ class KeyRecord:
     description: str
     scopes: tuple[str, ...]
     created_at: datetime
-    last_used_at: datetime | None = None
     revoked_at: datetime | None = None
 
 
@@ -223,15 +222,6 @@ class Concept:
     id: str
     name: str
     created_at: datetime
-
-
-@dataclass(frozen=True)
-class Label:
-    """Input, concept, yes or no."""
-
-    input_key: int
-    concept_id: str
-    value: bool
 
 
 @dataclass(frozen=True)
@@ -445,7 +435,7 @@ class WorkflowComparison:
     """That show one of the concepts, and have a picture."""
     concepts: int
     shots: Sequence[int]
-    """Labels a concept."""
+    """Labels per concept."""
     accuracy: Sequence[float | None]
     """For each of the shots; None where inputs are too few."""
     interval: Sequence[float | None]

@@ -21,7 +21,7 @@ from ..embeddings.workflows import open_embedder, recipe_of
 from ..errors import Busy
 from .app import App
 from .app.state import Resources
-from .catalog import Catalog, misread
+from .catalog import Catalog, legacy_path
 from .errors import NoDatabase, StorageFailed, StoreClosed, StoreDamaged, StoreInUse, TenshotError
 from .ingest.validation import check_id
 from .ingest.vector_cache import MOST, VectorCache
@@ -53,7 +53,7 @@ def open_catalog(path: str | os.PathLike[str], database_url: str | None = None) 
     folder = Path(path)
     make_folder(folder)
     place = database_url or folder.resolve() / DATABASE
-    before = misread(place) if isinstance(place, Path) else None
+    before = legacy_path(place) if isinstance(place, Path) else None
     # The first releases made the folder for pictures at once, and the database of such a folder elsewhere.
     used = _is_used(folder) or (before is not None and (folder / BLOBS).is_dir())
     try:
@@ -224,7 +224,7 @@ class Store:
                     embedder.embed_images([Image.new("RGB", (embedder.least_side, embedder.least_side))])
             except (WorkflowError, StoreClosed, Busy) as error:
                 _log.warning("the base workflow of app %s is not ready: %s", name, error)
-        for id in self.catalog.changes.running():
+        for id in self.catalog.workflow_changes.running():
             try:
                 self.app_by_id(id)
             except TenshotError as error:

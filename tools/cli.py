@@ -7,16 +7,16 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .. import __version__
-from .bench import bench
 from .commands import admin, models, quality, transfer
 from .commands import app as app_commands
-from .console import Context, errors
+from .console import Context, errors, fail
 from .demo import demo
 
 app = typer.Typer(
@@ -28,14 +28,36 @@ app = typer.Typer(
 )
 _WITH_VALUE = ("--data", "--database-url")
 _INTERRUPTED = 130
-"""What typer ends with, without a word."""
+"""Typer's exit code after an interrupt; it prints nothing."""
 
-for commands in (admin, app_commands, quality, models, transfer, demo, bench):
-    commands.register(app)
+_ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _bench_is_missing() -> None:
+    """Measure this machine; needs the source."""
+    fail(
+        "the benchmarks are not in the installed package: clone the source and run `make .venv/.ready` in it "
+        "(see README.md)"
+    )
+
+
+def _register_commands() -> None:
+    for commands in (admin, app_commands, quality, models, transfer, demo):
+        commands.register(app)
+    # A wheel has no benchmarks.
+    if find_spec(f"{__package__}.bench") is None:
+        app.command("bench", context_settings=_ANY_ARGUMENTS)(_bench_is_missing)
+    else:
+        from .bench import bench
+
+        bench.register(app)
+
+
+_register_commands()
+
+
+def _version(show: bool) -> None:
+    if show:
         typer.echo(f"tenshot {__version__}")
         raise typer.Exit
 
@@ -46,20 +68,24 @@ def _options(
     data: Annotated[Path, typer.Option(envvar="TENSHOT_DATA", help="The data folder.")] = Path("tenshot-data"),
     database_url: Annotated[
         str | None,
-        typer.Option(envvar="TENSHOT_DATABASE_URL", help="A database other than SQLite in the data folder."),
+        typer.Option(
+            envvar="TENSHOT_DATABASE_URL", help="The URL of a database to use instead of SQLite in the data folder."
+        ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Machine output: one JSON document on stdout.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="And exit.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout, for programs.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     context.obj = Context(data, database_url, json)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Exit codes: 0 done, 1 failed (one line on stderr says why and what to do), 2 wrong usage."""
-    # Some model libraries log on the root logger, which would add a handler that repeats everything.
+    # Some model libraries log on the root logger, which would otherwise get a second handler.
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        app(args=_hoisted(sys.argv[1:] if arguments is None else arguments), prog_name="tenshot")
+        app(args=_globals_first(sys.argv[1:] if arguments is None else arguments), prog_name="tenshot")
     except SystemExit as end:
         if end.code != _INTERRUPTED:
             raise
@@ -77,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _line(error: Exception) -> str | None:
-    """What a user is told; None for what nobody expected."""
+    """The message for the user; None for an unexpected error."""
     from ..index.errors import AppNotFound, StoreInUse, TenshotError
 
     match error:
@@ -92,8 +118,8 @@ def _line(error: Exception) -> str | None:
     return None
 
 
-def _hoisted(arguments: Sequence[str]) -> list[str]:
-    """Global options are understood behind the command as well."""
+def _globals_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with global options first, so that they may also follow the command."""
     front, rest = [], []
     tail = iter(arguments)
     for argument in tail:

@@ -1,4 +1,4 @@
-"""What a command says: tables and progress for people, or one JSON document for programs."""
+"""The output of commands: tables and progress bars for people, or one JSON document for programs."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-# What is said holds names of the user's: brackets and colons in them are no markup and no emoji.
+# Output contains the user's names: brackets and colons in them are no markup and no emoji.
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 _ANY_WIDTH = 10_000
 
@@ -25,7 +25,7 @@ class Context:
 
     data: Path
     database_url: str | None
-    """Another database than SQLite in the data folder."""
+    """A database other than SQLite in the data folder."""
     json: bool
 
 
@@ -38,47 +38,52 @@ class Rate:
 
     def advance(self, count: int = 1) -> None:
         self.progress.advance(self.task, count)
-        self._say_rate()
+        self._show_rate()
 
-    def set(self, done: int, total: int) -> None:
-        self.progress.update(self.task, completed=done, total=total)
-        self._say_rate()
+    def set(self, completed: int, total: int) -> None:
+        self.progress.update(self.task, completed=completed, total=total)
+        self._show_rate()
 
-    def _say_rate(self) -> None:
+    def _show_rate(self) -> None:
         speed = self.progress.tasks[0].speed
         self.progress.update(self.task, rate=f"{speed:.0f}/s" if speed else "")
 
     def hide(self) -> None:
-        """Leaves nothing behind: the line that says what failed stands alone."""
+        """Clears the bar, so that only the error's line stays."""
         self.progress.live.transient = True
 
 
-def say(context: Context, document: object, text: str | Table | None = None) -> None:
-    """The document as JSON, or the text (nothing if None) for people."""
+def output(context: Context, document: object, text: str | Table | None = None) -> None:
+    """Prints the document as JSON, or the text (nothing if None) for people."""
     if context.json:
         sys.stdout.write(json.dumps(document, default=_plain, ensure_ascii=False) + "\n")
         sys.stdout.flush()
     elif text is not None:
-        # A wide console where the output goes into a file or a pipe, so that no row is cut.
+        # A wide console for files and pipes, so that no row is cut.
         width = None if sys.stdout.isatty() else _ANY_WIDTH
         Console(highlight=False, soft_wrap=True, markup=False, emoji=False, width=width).print(text)
 
 
 def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """The first column left, numbers right."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    """A table with numbers aligned right."""
+    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
         numeric = bool(rows) and all(isinstance(row[columns.index(column)], int | float | None) for row in rows)
-        made.add_column(column, justify="right" if numeric else "left")
+        grid.add_column(column, justify="right" if numeric else "left")
     for row in rows:
-        made.add_row(*(cell(value) for value in row))
-    return made
+        grid.add_row(*(cell(value) for value in row))
+    return grid
 
 
 def cell(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 app`, `2 apps`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def yes_or_no(value: bool) -> str:
@@ -113,7 +118,7 @@ def progress(title: str, total: int | None) -> Iterator[Rate]:
 
 @contextmanager
 def open_app(context: typer.Context, name: str) -> Iterator[Any]:
-    """The app, in a data folder that this process owns meanwhile."""
+    """Opens an app; this process owns the data folder meanwhile."""
     from ..index.store import Store
 
     options: Context = context.obj

@@ -1,4 +1,4 @@
-"""Folders and tables of pictures as requests to add, with ids that come out the same every time."""
+"""Reads folders and tables of pictures as requests to add, with the same ids in every run."""
 
 import csv
 import hashlib
@@ -18,31 +18,31 @@ from ..index.transfer.source import is_inside
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 _YES, _NO = {"", "1", "1.0", "true", "yes"}, {"0", "0.0", "false", "no"}
 _COCO, _CSV = "annotations.json", "labels.csv"
-"""Beside the pictures they are recognised."""
+"""Tables that are used if they are beside the pictures."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """A picture file and what is said of it."""
+class PictureFile:
+    """A picture file with its labels and metadata."""
 
     file: str
     """Relative to the folder, with forward slashes."""
     path: Path
     concepts: Mapping[str, bool]
     id: str | None = None
-    """What a table calls it."""
+    """Its id in a table."""
     metadata: Mapping[str, Any] | None = None
     geo: Geo | None = None
     crop: Crop | None = None
 
     @property
     def input_id(self) -> str:
-        """The same for the same relative path: so an import can be taken up where it stopped."""
+        """The same for the same relative path, so that an import can be continued."""
         return self.id or hashlib.sha256(os.fsencode(self.file)).hexdigest()[:32]
 
     @property
     def sha256(self) -> str | None:
-        """Of the file, None for one that can't be read, or of which a part counts."""
+        """The hash of the file; None if it can't be read, or has a crop."""
         try:
             with self.path.open("rb") as file:
                 return None if self.crop else hashlib.file_digest(file, "sha256").hexdigest()
@@ -62,16 +62,16 @@ class Found:
 
     @property
     def name(self) -> str:
-        """The file as text that can be shown and stored."""
+        """The file's path as text that can be displayed and stored."""
         return _text(self.file)
 
 
-def find(path: Path, labels: str | None, *, outside: bool = False) -> Sequence[Found]:
+def find_pictures(path: Path, labels: str | None, *, outside: bool = False) -> Sequence[PictureFile]:
     """The pictures below a folder, sorted. Raises BadRequest.
 
-    labels: `folders`, `none`, or a table: a CSV file, or COCO's JSON. None takes a table that lies beside the pictures
-    (`annotations.json`, `labels.csv`), else `folders`. outside: also what a table or a link names elsewhere; else that
-    is refused, for whoever made the folder would choose which files of this machine are read.
+    labels: `folders`, `none`, or a table: a CSV file, or COCO's JSON. None takes a table beside the pictures
+    (`annotations.json`, `labels.csv`), else `folders`. outside: allows files elsewhere that a table or a link names;
+    otherwise they are refused, since the folder's maker could choose which files of this machine are read.
     """
     if not path.is_dir():
         raise BadRequest(f"{path} is not a folder")
@@ -81,22 +81,24 @@ def find(path: Path, labels: str | None, *, outside: bool = False) -> Sequence[F
             _check_file(path, Path(labels), Path(labels).name, outside)
     if labels in ("folders", "none"):
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-        found: Sequence[Found] = [
-            Found(file.relative_to(path).as_posix(), file, _folder_label(path, file) if labels == "folders" else {})
+        pictures: Sequence[PictureFile] = [
+            PictureFile(
+                file.relative_to(path).as_posix(), file, _folder_label(path, file) if labels == "folders" else {}
+            )
             for file in files
         ]
     else:
-        found = _coco(path, Path(labels)) if labels.lower().endswith(".json") else _table(path, Path(labels))
-    for one in found:
-        _check_file(path, one.path, one.name, outside)
-    return found
+        pictures = _coco(path, Path(labels)) if labels.lower().endswith(".json") else _table(path, Path(labels))
+    for file in pictures:
+        _check_file(path, file.path, file.name, outside)
+    return pictures
 
 
 def _check_file(folder: Path, file: Path, name: str, outside: bool) -> None:
-    """Raises BadRequest. One that is missing is told when it is added."""
+    """Raises BadRequest. A missing file is reported when it is added."""
     try:
         if not outside and not is_inside(folder, file):
-            raise BadRequest(f"{name} leads out of {folder}: with --outside such files are taken too")
+            raise BadRequest(f"{name} leads out of {folder}: --outside allows such files")
         if file.exists() and not file.is_file():
             raise BadRequest(f"{name} is no regular file")
     except (OSError, ValueError, RuntimeError) as error:
@@ -105,64 +107,66 @@ def _check_file(folder: Path, file: Path, name: str, outside: bool) -> None:
 
 @dataclass
 class Pictures:
-    """What is to be added, each content once, and what is said of those that are there under another id."""
+    """Pictures to add, each content once, and labels for pictures that exist under another id."""
 
-    new: Sequence[Found]
+    new: Sequence[PictureFile]
     again: Mapping[str, Mapping[str, bool]]
-    """Input id -> labels of the same picture elsewhere."""
+    """Input id -> further labels of the same picture."""
     same: int
-    """How many are the same picture as another."""
+    """How many pictures are duplicates."""
 
 
-def by_content(found: Iterable[Found], there: Mapping[str, str], hashes: Mapping[str, str | None]) -> Pictures:
-    """there: sha256 -> id of inputs that the app has; hashes: input id -> sha256 of what was found."""
-    known = dict(there)
-    new: list[Found] = []
+def deduplicate(
+    files: Iterable[PictureFile], existing: Mapping[str, str], hashes: Mapping[str, str | None]
+) -> Pictures:
+    """existing: sha256 -> id of the app's inputs; hashes: input id -> sha256 of the files."""
+    first_ids = dict(existing)
+    new: list[PictureFile] = []
     again: dict[str, dict[str, bool]] = {}
     same = 0
-    for one in found:
-        sha256 = hashes[one.input_id]
-        first = known.get(sha256) if sha256 else None
+    for file in files:
+        sha256 = hashes[file.input_id]
+        first = first_ids.get(sha256) if sha256 else None
         if first is None:
-            new.append(one)
+            new.append(file)
             if sha256:
-                known[sha256] = one.input_id
+                first_ids[sha256] = file.input_id
         else:
             same += 1
-            again[first] = {**one.concepts, **again.get(first, {})}
+            again[first] = {**file.concepts, **again.get(first, {})}
     return Pictures(new, again, same)
 
 
-def _table(path: Path, table: Path) -> Sequence[Found]:
-    said: dict[str, dict[str, bool]] = {}
+def _table(path: Path, table: Path) -> Sequence[PictureFile]:
+    labels: dict[str, dict[str, bool]] = {}
     ids: dict[str, str | None] = {}
     for file, id, concept, value in _rows(table):
-        given = said.setdefault(file, {})
+        concepts = labels.setdefault(file, {})
         ids.setdefault(file, id)
         if concept:
-            given[concept] = value
-    return [Found(file, path / file, concepts, ids[file]) for file, concepts in said.items()]
+            concepts[concept] = value
+    return [PictureFile(file, path / file, concepts, ids[file]) for file, concepts in labels.items()]
 
 
-def _coco(path: Path, table: Path) -> Sequence[Found]:
+def _coco(path: Path, table: Path) -> Sequence[PictureFile]:
     """Annotations say what a picture shows; `neg_category_ids`, as in LVIS, what it doesn't."""
     try:
         with open_regular(table) as file:
             content = json.load(file)
-        names = {one["id"]: str(one["name"]) for one in content["categories"]}
-        said: dict[Any, dict[str, bool]] = {image["id"]: {} for image in content["images"]}
+        names = {category["id"]: str(category["name"]) for category in content["categories"]}
+        labels: dict[Any, dict[str, bool]] = {image["id"]: {} for image in content["images"]}
         for image in content["images"]:
-            said[image["id"]].update({names[number]: False for number in image.get("neg_category_ids", ())})
-        for one in content["annotations"]:
-            said[one["image_id"]][names[one["category_id"]]] = True
-        return [_coco_image(path, image, said[image["id"]]) for image in content["images"]]
+            labels[image["id"]].update({names[number]: False for number in image.get("neg_category_ids", ())})
+        for annotation in content["annotations"]:
+            labels[annotation["image_id"]][names[annotation["category_id"]]] = True
+        return [_coco_image(path, image, labels[image["id"]]) for image in content["images"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRequest(f"can't read {table} as COCO: {error!r}") from error
 
 
-def _coco_image(path: Path, image: Mapping[str, Any], concepts: Mapping[str, bool]) -> Found:
+def _coco_image(path: Path, image: Mapping[str, Any], concepts: Mapping[str, bool]) -> PictureFile:
     file, crop, geo = str(image["file_name"]), image.get("crop"), image.get("geo")
-    return Found(
+    return PictureFile(
         file,
         path / file,
         concepts,
@@ -178,7 +182,7 @@ def _folder_label(root: Path, file: Path) -> dict[str, bool]:
 
 
 def _text(name: str) -> str:
-    """A file's name where bytes that are no UTF-8 became marks, for no answer could carry them."""
+    """A file's name with marks for bytes that are no UTF-8, which JSON can't contain."""
     return os.fsencode(name).decode(errors="replace")
 
 
@@ -194,7 +198,7 @@ def _rows(table: Path) -> Iterator[tuple[str, str | None, str, bool]]:
                 if value not in _YES | _NO:
                     raise BadRequest(f"{table}, line {reader.line_num}: the value is yes or no, not {value!r}")
                 if not row["file"]:
-                    raise BadRequest(f"{table}, line {reader.line_num}: no file is named")
+                    raise BadRequest(f"{table}, line {reader.line_num}: the file is missing")
                 file, concept = Path(row["file"]).as_posix(), (row["concept"] or "").strip()
                 yield file, row.get("id") or None, concept, value in _YES
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -43,13 +43,13 @@ def new_key(catalog: Catalog, app_id: str | None, description: str = "", scopes:
         if scope not in SCOPES:
             raise ValueError(f"unknown scope {scope!r}; there are {', '.join(SCOPES)}")
     secret = secrets.token_hex(16)
-    record = catalog.keys.add(secrets.token_hex(8), hashed(secret), app_id, description, scopes)
+    record = catalog.api_keys.add(secrets.token_hex(8), hashed(secret), app_id, description, scopes)
     return NewKey(secret, record)
 
 
 def first_admin_key(catalog: Catalog) -> str | None:
     """Makes an admin key where there is none yet, and returns it."""
-    if any(key.revoked_at is None for key in catalog.keys.list(admin=True)):
+    if any(key.revoked_at is None for key in catalog.api_keys.list(admin=True)):
         return None
     return new_key(catalog, None, "made at first start").secret
 
@@ -64,15 +64,15 @@ def authenticate(catalog: Catalog, authorization: str | None) -> KeyRecord:
         raise BadKey("the Authorization header is malformed: it is 'Key <your key>'", malformed=True)
     # Found by the hash of a random 128-bit secret: time tells nothing about the secret, and no more about the hash.
     hash = hashed(secret)
-    record = catalog.keys.find(hash)
+    record = catalog.api_keys.find(hash)
     if record is None or record.revoked_at is not None or not secrets.compare_digest(record.hash, hash):
         raise BadKey("nobody knows this API key, or it was revoked")
     return record
 
 
 def key_of(catalog: Catalog, headers: Mapping[str, str]) -> KeyRecord:
-    """The key of a request, whose moment begins here (see `Catalog.begin_moment`). Raises BadKey."""
-    catalog.begin_moment()
+    """The key of a request, whose moment begins here (see `Catalog.begin_read_snapshot`). Raises BadKey."""
+    catalog.begin_read_snapshot()
     session = headers.get(SESSION)
     return authenticate(catalog, f"Key {session}" if session else headers.get("authorization"))
 

@@ -35,7 +35,7 @@ class SignIn:
             raise BadKey(
                 "this sign-in link was used already, or is too old: sign in with a key, or start the server anew"
             )
-        for key in catalog.keys.list(admin=True):
+        for key in catalog.api_keys.list(admin=True):
             if key.description == _DESCRIPTION and key.revoked_at is None:
-                catalog.keys.revoke(key.id)
+                catalog.api_keys.revoke(key.id)
         return new_key(catalog, None, _DESCRIPTION)

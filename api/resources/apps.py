@@ -68,11 +68,11 @@ def create_keys(user: str, body: KeysIn, store: Admin) -> Json:
 @router.get("/keys", response_model=KeysAnswer)
 def list_keys(user: str, store: Admin) -> Json:
     """Without the secrets."""
-    return ok(keys=[key_out(record, user) for record in store.catalog.keys.list()])
+    return ok(keys=[key_out(record, user) for record in store.catalog.api_keys.list()])
 
 
 @router.delete("/keys/{id}", response_model=Answer)
 def revoke_key(user: str, id: str, store: Admin) -> Json:
     """From now on, by the key's id in the list."""
-    store.catalog.keys.revoke(id)
+    store.catalog.api_keys.revoke(id)
     return ok()

@@ -1,4 +1,4 @@
-"""Many calling threads, one device: what they ask for at the same time is computed in one go."""
+"""Dynamic batching: calls of many threads to one model are computed together."""
 
 import logging
 import threading
@@ -30,13 +30,13 @@ class _Call:
     items: Sequence[Any]
     result: Future[FloatArray] = field(default_factory=Future)
     begun: int = 0
-    """Items that are computed, or being computed."""
+    """Items that have been computed, or are being computed."""
     vectors: list[FloatArray] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What one batch has of a call."""
+    """The items of one call in one batch."""
 
     call: _Call
     start: int
@@ -52,14 +52,13 @@ class _Part:
 
 
 class Batcher:
-    """An embedder for many threads, in front of one that wants big batches. Closing it closes that one.
+    """Serves many threads from one embedder that works best in large batches. Closing it closes the embedder.
 
-    Callers prepare their pictures in their own threads, those of many pictures on all cores. One thread computes.
-    Whenever it is free it takes all that waits, up to `max_batch` items, and starts at once: when idle nobody waits for
-    company, and under load batches grow by themselves. Callers take turns: after each batch what is left of a longer
-    call goes behind all others. No more than `max_queue` items wait to be begun, except that a single call of any size
-    may always wait on its own. When nobody has asked for `idle_s` seconds the model is unloaded; the next
-    call loads it again.
+    Callers preprocess pictures in their own threads; a call with many pictures uses all cores. One thread computes.
+    Whenever it is free it takes all waiting items, up to `max_batch`, and starts at once. So no call waits for others
+    when the model is idle, and batches grow under load. After each batch the rest of a longer call goes to the end of
+    the queue. At most `max_queue` items wait, except that a single call of any size may always wait alone. After
+    `idle_s` seconds without calls the model is unloaded; the next call loads it again.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class Batcher:
         idle_s: float = 1800,
         closed: type[Exception] = BatcherClosed,
     ) -> None:
-        """closed: what callers get after close()."""
+        """closed: the error that callers get after close()."""
         self._embedder = embedder
         self._closed_error = closed
         self._max_batch = max_batch
@@ -90,7 +89,7 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """How many pictures and texts wait, of calls that have not begun."""
+        """How many pictures and texts wait in calls that have not begun."""
         return self._waiting
 
     @property
@@ -117,23 +116,23 @@ class Batcher:
         return self._embedder.prepare(image)
 
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
-        """(n, dim) float32, unit length, in the order given; returns when they are done. Raises Busy."""
+        """(n, dim) float32, unit length, in the order of the images. Blocks until they are computed. Raises Busy."""
         return self.embed_pixels(self._prepared(images))
 
     def embed_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
-        """The same for pictures that are prepared already. Raises Busy."""
+        """The same for prepared pictures. Raises Busy."""
         return self._submit(_Call(self._embedder.embed_pixels, pixels))
 
-    def see_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
-        """(n, dim + len(classes)) float32: vectors with the probabilities of classes beside them. Raises Busy."""
-        return self._submit(_Call(self._embedder.see_pixels, pixels))
+    def embed_with_classes(self, pixels: Sequence[Pixels]) -> FloatArray:
+        """(n, dim + len(classes)) float32: each vector, then the probabilities of the classes. Raises Busy."""
+        return self._submit(_Call(self._embedder.embed_with_classes, pixels))
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
-        """(n, dim) float32, unit length, in the order given; returns when they are done. Raises Busy."""
+        """(n, dim) float32, unit length, in the order of the texts. Blocks until they are computed. Raises Busy."""
         return self._submit(_Call(self._embedder.embed_texts, texts))
 
     def close(self) -> None:
-        """Finishes what waits, refuses what comes, then closes the embedder. May be called again."""
+        """Refuses new calls, finishes those that wait, then closes the embedder. May be called again."""
         with self._changed:
             first = not self._closed
             self._closed = True
@@ -143,19 +142,19 @@ class Batcher:
             self._embedder.close()
 
     def unload(self) -> None:
-        """Lets the model's memory go, in its turn; whoever asks next loads it again."""
+        """Frees the model's memory behind the calls that wait; the next call loads it again."""
         self._submit(_Call(self._unload, ()))
 
     def _unload(self, _nothing: Sequence[Any] = ()) -> FloatArray:
         try:
             self._embedder.unload()
-        except Exception:  # nobody waits for it, and whoever asks next must find the worker alive
+        except Exception:  # nobody waits for the result, and the worker must stay alive for the next call
             _log.exception("workflow %s could not be unloaded", self.recipe.workflow)
         return np.empty((0, 0), dtype=np.float32)
 
     def _prepared(self, images: Sequence[Image]) -> list[Pixels]:
         with self._changed:
-            self._check_room(len(images))  # before any work goes into what is refused
+            self._check_room(len(images))  # before preprocessing, which would be wasted on a refused call
         return side_by_side(self._embedder.prepare, images)
 
     def _check_room(self, count: int) -> None:
@@ -176,11 +175,11 @@ class Batcher:
         while parts := self._next_parts():
             self._answer(parts)
             with self._changed:
-                # Behind those who came meanwhile.
+                # Unfinished calls go behind those that came meanwhile.
                 self._calls.extend(part.call for part in parts if not part.call.result.done())
 
     def _next_parts(self) -> list[_Part]:
-        """A batch: of the call whose turn it is, and of those behind it that ask the same; none: closed and empty."""
+        """The next batch: items of the first call, and of following ones with the same function. Empty: closed."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._calls or self._closed, self._idle_s):
                 self._unload()
@@ -204,7 +203,7 @@ class Batcher:
         except BaseException as error:
             if len(parts) == 1:
                 parts[0].call.result.set_exception(error)
-            else:  # one bad caller must not fail the others
+            else:  # a bad call must not fail the others
                 for part in parts:
                     self._answer([part])
             return
@@ -217,7 +216,7 @@ class Batcher:
             start = stop
 
     def _halving(self, compute: _Compute, items: Sequence[Any]) -> FloatArray:
-        """Computes in two halves, and those in halves, where the device's memory is too small for all at once."""
+        """Computes in ever smaller halves where the device's memory is too small for all items at once."""
         try:
             return compute(items)
         except MemoryError:

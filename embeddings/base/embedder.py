@@ -14,7 +14,7 @@ from ..pictures.shrinking import Shrink
 
 FloatArray = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
-"""(3, height, width): a picture as a model looks at it, of that model's size."""
+"""(3, height, width): a preprocessed picture, of the model's input size."""
 
 
 class WorkflowError(TenshotError):
@@ -30,10 +30,10 @@ class Recipe:
     model: str
     """What is loaded, e.g. `timm:tf_efficientnet_lite2`; `vectors` for none."""
     weights: str
-    """Where the weights come from: a package, a hub tag, or the path of a checkpoint with its sha256."""
+    """Where the weights come from: a package, a hub's tag, or the path of a checkpoint with its sha256."""
     dim: int
     nonnegative: bool | None
-    """Whether features are never negative (after a ReLU), which decides the power transform; None: look at the data."""
+    """Whether features are never negative (after a ReLU), which decides the power transform; None: the data decide."""
 
 
 class Embedder(Protocol):
@@ -47,40 +47,40 @@ class Embedder(Protocol):
 
     @property
     def classes(self) -> Sequence[str]:
-        """What the model can name untaught: different names for people, in the order of its head; empty if none."""
+        """The classes that the model predicts untaught, as unique names in the order of its head; empty if none."""
         ...
 
     @property
     def text_scale(self) -> float | None:
-        """What the model multiplies cosines of pictures and words by, before a softmax; None: nothing is known."""
+        """The factor for cosines of pictures and words before a softmax; None: unknown."""
         ...
 
     @property
     def least_side(self) -> int | None:
-        """Pixels: a picture whose shorter side is this long shows the model all that it can see; None: no pictures."""
+        """Pixels of the shorter side beyond which the model sees no more detail; None: it takes no pictures."""
         ...
 
     @property
     def shrink(self) -> Shrink | None:
-        """What `prepare` begins with, which may be done to large pictures before; None: leave them as they are."""
+        """The first step of `prepare`, which may be done to large pictures earlier; None: there is none."""
         ...
 
     def prepare(self, image: Image) -> Pixels:
-        """An upright RGB image of any size as the model looks at it. Many threads may prepare at once."""
+        """Preprocesses an upright RGB image of any size. Many threads may call it at once."""
         ...
 
     def embed_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
         """(n, dim) float32, unit length, for n prepared images."""
         ...
 
-    def see_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
-        """(n, dim + len(classes)) float32: the unit vectors, and beside them the model's own probabilities of its
-        classes, which sum to 1. Computed in one go, and not more dearly than the vectors alone.
+    def embed_with_classes(self, pixels: Sequence[Pixels]) -> FloatArray:
+        """(n, dim + len(classes)) float32: each unit vector, then the model's own probabilities of its classes, which
+        sum to 1. Both come from one pass, which takes no longer than the vectors alone.
         """
         ...
 
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
-        """The same for images that are prepared here, one after the other."""
+        """`embed_pixels` of images that it prepares itself, one after the other."""
         ...
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
@@ -88,16 +88,16 @@ class Embedder(Protocol):
         ...
 
     def unload(self) -> None:
-        """Lets the model's memory go until it is asked again."""
+        """Frees the model's memory until the next call."""
         ...
 
     def close(self) -> None: ...
 
 
 class BaseEmbedder(ABC):
-    """An embedder of pictures without words and classes, for one with more to begin from.
+    """Base class: an embedder of pictures without words and classes.
 
-    `prepare` and `embed_pixels` are what it needs; `embed_pixels([])` is (0, dim).
+    A subclass needs `prepare` and `embed_pixels`; `embed_pixels([])` must be (0, dim).
     """
 
     has_text: bool = False
@@ -115,7 +115,7 @@ class BaseEmbedder(ABC):
     @abstractmethod
     def embed_pixels(self, pixels: Sequence[Pixels]) -> FloatArray: ...
 
-    def see_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
+    def embed_with_classes(self, pixels: Sequence[Pixels]) -> FloatArray:
         return self.embed_pixels(pixels)
 
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
@@ -124,9 +124,9 @@ class BaseEmbedder(ABC):
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         raise WorkflowError(f"workflow {self.recipe.workflow!r} understands images only, not words")
 
-    def unload(self) -> None:  # noqa: B027 -- most have nothing to let go
-        """Nothing is held."""
+    def unload(self) -> None:  # noqa: B027 -- many have nothing to free
+        """Does nothing by default."""
 
     def close(self) -> None:
-        """As far as anything is held."""
+        """Unloads the model."""
         self.unload()

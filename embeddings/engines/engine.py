@@ -35,7 +35,7 @@ class Engine(Protocol):
         ...
 
 
-class Looking(nn.Module):
+class NormalizedModel(nn.Module):
     """A model from bytes on: normalises them as its weights want, then computes (n, ...) outputs in float32."""
 
     mean: torch.Tensor
@@ -89,11 +89,11 @@ def open_engine(key: str, load: Callable[[], nn.Module], preprocessing: Preproce
     """
     where = device()
     if where.type == "cuda":
-        return on_gpu(Looking(load(), preprocessing).eval(), where, preprocessing)
+        return on_gpu(NormalizedModel(load(), preprocessing).eval(), where, preprocessing)
     loaded: list[nn.Module] = []
 
     def looking() -> nn.Module:
-        loaded.append(Looking(load(), preprocessing).eval())
+        loaded.append(NormalizedModel(load(), preprocessing).eval())
         return loaded[0]
 
     if openvino.installed():

@@ -1,7 +1,7 @@
-"""OpenVINO as a CPU's engine, several times faster than torch there. Optional: where it fails, torch computes.
+"""The OpenVINO engine for CPUs, several times faster than torch. Optional: where it fails, torch computes.
 
-OpenVINO comes with a package that would report every import and every conversion to its makers, unless the user has
-opted out by a file in the home folder. Here that package can't be imported, so OpenVINO takes its own empty stand-in.
+OpenVINO comes with a telemetry package that reports every import and every conversion, unless the user has opted out by
+a file in the home folder. Here that package can't be imported, so OpenVINO uses its own empty replacement.
 """
 
 import hashlib
@@ -26,16 +26,16 @@ from ...runtime.compiled import cache_folder, keep
 from ..base.embedder import FloatArray, Pixels
 
 _TELEMETRY = "openvino_telemetry"
-_TOGETHER = 8
-"""Images that one stream computes at once, where that is worth anything."""
+_BATCH = 8
+"""Most images that one stream computes at once, where batching helps."""
 _FORM = 2
-"""Counts up when models are compiled in another way than before."""
+"""To be increased when models are compiled in another way than before."""
 _SAME = 0.9999
-"""Of the same model in the same number format."""
+"""Least cosine to torch's vectors in the same number format."""
 
 
 class CompilationError(Exception):
-    """A model can't be had in compiled form."""
+    """A model can't be compiled."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Form:
     precision: str
     """OpenVINO's name of a number format: f32 or bf16."""
     cosine: float | None
-    """The least one to float32 on the calibration images; None for float32 itself."""
+    """The least cosine to float32 on the calibration images; None for float32 itself."""
     together: bool
-    """Whether a stream takes several images at once, as pays for transformers."""
+    """Whether a stream computes several images at once, which helps transformers."""
     sha256: str = ""
     """Of the compiled model's file: a damaged one would compute other vectors, silently."""
 
@@ -60,33 +60,33 @@ def open_engine(
     key: str,
     load: Callable[[], nn.Module],
     size: tuple[int, int],
-    tried: Callable[[], Sequence[Pixels]],
+    samples: Callable[[], Sequence[Pixels]],
     least_cosine: float,
 ) -> "OpenVinoEngine":
     """The compiled form of a module of (n, 3, *size) bytes whose first output is unit vectors. Raises CompilationError.
 
-    tried: pictures on which a shorter number format has to keep least_cosine. What was
-    compiled once on this machine is read from the cache folder.
+    samples: pictures on which a shorter number format must reach least_cosine. A model that was compiled before on
+    this machine is read from the cache folder.
     """
     try:
         library = _library()
         core = library.Core()
         stem = cache_folder() / _digest(key, size, library, core)
-        if (kept := _read(core, stem)) is not None:
-            return OpenVinoEngine(library, *kept)
+        if (cached := _read(core, stem)) is not None:
+            return OpenVinoEngine(library, *cached)
         module = load()
         model, together = _converted(library, module, size)
-        compiled, form = _fastest(core, model, module, together, tried(), least_cosine)
+        compiled, form = _fastest(core, model, module, together, samples(), least_cosine)
         _keep(compiled, form, stem)
         return OpenVinoEngine(library, compiled, form)
     except CompilationError:
         raise
-    except Exception as error:  # whatever an operator that it doesn't know, a full disk or an odd processor leads to
+    except Exception as error:  # an unknown operator, a full disk or an odd processor may raise anything
         raise CompilationError(str(error) or type(error).__name__) from error
 
 
 class OpenVinoEngine:
-    """A compiled model; its streams compute side by side, each on cores of its own."""
+    """A compiled model; its streams compute in parallel, each on its own cores."""
 
     def __init__(self, library: Any, compiled: Any, form: Form) -> None:
         self.form = form
@@ -102,17 +102,17 @@ class OpenVinoEngine:
 
     def run(self, pixels: Sequence[Pixels]) -> list[FloatArray]:
         outputs = [np.empty((len(pixels), width), dtype=np.float32) for width in self._widths]
-        # One picture at a time keeps a convolution's maps in a core's cache; a transformer's weights are read less
-        # often if several pictures share the reading.
-        step = min(-(-len(pixels) // self._streams), _TOGETHER) if self.form.together else 1
+        # One picture at a time keeps a convolution's maps in a core's cache; in a batch, a transformer's weights are
+        # read once for several pictures.
+        step = min(-(-len(pixels) // self._streams), _BATCH) if self.form.together else 1
         batches = [np.stack(pixels[start : start + step]) for start in range(0, len(pixels), step)]
         with self._lock:
             for number, batch in enumerate(batches):
-                place = slice(number * step, number * step + len(batch))
-                # Shared, for OpenVINO 2026.4's own copy of a batch that is larger than the last overruns its memory.
-                self._queue.start_async([batch], (outputs, place), share_inputs=True)
+                rows = slice(number * step, number * step + len(batch))
+                # Shared, since OpenVINO 2026.4 overruns memory when it copies a batch that is larger than the last.
+                self._queue.start_async([batch], (outputs, rows), share_inputs=True)
             self._queue.wait_all()
-        # In bfloat16 a length is 1 only roughly.
+        # In bfloat16 lengths are only roughly 1.
         outputs[0] /= np.maximum(np.linalg.norm(outputs[0], axis=1, keepdims=True), 1e-12)
         return outputs
 
@@ -120,13 +120,13 @@ class OpenVinoEngine:
 def _library() -> Any:
     """The module `openvino`, without its telemetry."""
     if sys.modules.get(_TELEMETRY) is not None:
-        raise CompilationError(f"{_TELEMETRY} is loaded already, and would tell its makers")
+        raise CompilationError(f"{_TELEMETRY} is loaded already, and would report to its makers")
     sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # as Python documents: importing it now fails
     return importlib.import_module("openvino")
 
 
 def _digest(key: str, size: tuple[int, int], library: Any, core: Any) -> str:
-    """A file's name for all that a compiled model depends on."""
+    """A file name that depends on all that a compiled model depends on."""
     processor = core.get_property("CPU", "FULL_DEVICE_NAME"), core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     versions = [version(name) for name in ("torch", "timm", "open_clip_torch")]
     about = [key, size, library.__version__, versions, processor, os.cpu_count(), _FORM]
@@ -137,18 +137,18 @@ def _converted(library: Any, module: nn.Module, size: tuple[int, int]) -> tuple[
     """OpenVINO's model, and whether it takes several images at once."""
     convolutions = sum(p.numel() for m in module.modules() if isinstance(m, nn.Conv2d) for p in m.parameters())
     together = 2 * convolutions < sum(p.numel() for p in module.parameters())
-    # Torch's fused attention of encoders is an operator that only torch has.
+    # Torch's fused attention is an operator that OpenVINO doesn't have.
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
-    # Where OpenVINO can't convert, it leaves the logs of the whole process silent below errors.
+    # If OpenVINO can't convert, it leaves the logs of the whole process silenced below errors.
     logs = logging.getLogger()
     level, filters = logs.level, logs.filters.copy()
     try:
         example = torch.zeros(2 if together else 1, 3, *size, dtype=torch.uint8)
-        many = ({0: torch.export.Dim("n", min=1, max=64)},) if together else None
-        exported = torch.export.export(module, (example,), dynamic_shapes=many)
+        shapes = ({0: torch.export.Dim("n", min=1, max=64)},) if together else None
+        exported = torch.export.export(module, (example,), dynamic_shapes=shapes)
         model = library.convert_model(exported)
-        model.reshape([-1 if together else 1, 3, *size])  # else every dimension would be open, and slow
+        model.reshape([-1 if together else 1, 3, *size])  # otherwise every dimension is dynamic, and slow
         return model, together
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
@@ -157,22 +157,22 @@ def _converted(library: Any, module: nn.Module, size: tuple[int, int]) -> tuple[
 
 
 def _fastest(
-    core: Any, model: Any, module: nn.Module, together: bool, tried: Sequence[Pixels], least_cosine: float
+    core: Any, model: Any, module: nn.Module, together: bool, samples: Sequence[Pixels], least_cosine: float
 ) -> tuple[Any, Form]:
-    """Compiled in bfloat16 if the processor computes in it and the vectors bear it, else in float32.
+    """Compiles in bfloat16 if the processor has it and the vectors stay accurate, else in float32.
 
-    Not in float16, which was slower than float32 (29 images/s instead of 48) where the processor has it.
+    Not in float16, which was slower than float32 (29 images/s instead of 48) on a processor that has it.
     """
     exact = core.compile_model(model, "CPU", _config("f32"))
-    sample = [pixels[None] for pixels in tried]
-    reference = np.concatenate([exact(pixels)[0] for pixels in sample])
+    batches = [pixels[None] for pixels in samples]
+    reference = np.concatenate([exact(batch)[0] for batch in batches])
     with torch.inference_mode():
-        truth = np.concatenate([module(torch.from_numpy(pixels))[0].numpy() for pixels in sample[:2]])
+        truth = np.concatenate([module(torch.from_numpy(batch))[0].numpy() for batch in batches[:2]])
     if _least(truth, reference[: len(truth)]) < _SAME:
         raise CompilationError("the compiled model computes something else")
     if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         short = core.compile_model(model, "CPU", _config("bf16"))
-        cosine = _least(np.concatenate([short(pixels)[0] for pixels in sample]), reference)
+        cosine = _least(np.concatenate([short(batch)[0] for batch in batches]), reference)
         if cosine >= least_cosine:
             return short, Form("bf16", cosine, together)
     return exact, Form("f32", None, together)
@@ -188,7 +188,7 @@ def _config(precision: str) -> dict[str, str]:
 
 
 def _read(core: Any, stem: Path) -> tuple[Any, Form] | None:
-    """What was kept under this name; None for nothing, or nothing usable."""
+    """The compiled model in the cache; None if there is none, or none that can be used."""
     try:
         form = Form(**json.loads(stem.with_suffix(".json").read_text()))
         blob = stem.with_suffix(".blob").read_bytes()
@@ -200,14 +200,14 @@ def _read(core: Any, stem: Path) -> tuple[Any, Form] | None:
 
 
 def _keep(compiled: Any, form: Form, stem: Path) -> None:
-    """Writes it for the next time, if that is possible; the file that says it is whole comes last."""
+    """Writes the compiled model to the cache, if possible; the file with its hash comes last."""
     blob = compiled.export_model().getvalue()
     form = replace(form, sha256=hashlib.sha256(blob).hexdigest())
     keep(stem.with_suffix(".blob"), blob)
     keep(stem.with_suffix(".json"), json.dumps(vars(form)).encode())
 
 
-def _collect(request: Any, place: tuple[list[FloatArray], slice]) -> None:
-    outputs, rows = place
+def _collect(request: Any, target: tuple[list[FloatArray], slice]) -> None:
+    outputs, rows = target
     for number, output in enumerate(outputs):
         output[rows] = request.get_output_tensor(number).data

@@ -1,4 +1,4 @@
-"""Weights that are downloaded on first use: are they here, can they be had, and the one error when not."""
+"""Weights that are downloaded on first use: whether they are cached or available, and the error if not."""
 
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
@@ -14,10 +14,10 @@ _TIMEOUT_S = 10.0
 
 
 def is_cached(source: str) -> bool:
-    """Whether the weights of a hub's repository (`ORG/NAME`), or one of its files (`ORG/NAME/FILE`), are all here.
+    """Whether the weights of a hub's repository (`ORG/NAME`), or one of its files (`ORG/NAME/FILE`), are cached.
 
-    Weights are fetched last, and a file gets its name when it is complete: so a download that was broken off, which
-    leaves the small files that come first, doesn't count.
+    Weights are downloaded last, and a file gets its name when it is complete. So an interrupted download, which leaves
+    only the small files that come first, doesn't count.
     """
     repo, file = _parts(source)
     names = (file,) if file else _WEIGHTS
@@ -25,9 +25,9 @@ def is_cached(source: str) -> bool:
 
 
 def require(workflow: str, source: str) -> None:
-    """Returns if the weights are here (as `is_cached`) or the hub has the repository; else a WorkflowError soon.
+    """Checks that the weights are cached (`is_cached`) or the hub has the repository; else raises WorkflowError soon.
 
-    The libraries that download would try again for most of a minute, print each attempt, and raise what they like.
+    The downloading libraries would retry for most of a minute, print each attempt, and raise errors of many types.
     """
     try:
         if not is_cached(source):
@@ -36,20 +36,20 @@ def require(workflow: str, source: str) -> None:
         raise missing(workflow, source, error) from error
     except HfHubHTTPError as error:
         raise missing(workflow, source, f"the hub refused it (HTTP {error.response.status_code})") from error
-    except Exception as error:  # whatever the HTTP client of the day raises
+    except Exception as error:  # the type depends on the hub library's HTTP client
         raise missing(workflow, source, f"the hub can't be reached ({error or type(error).__name__})") from error
 
 
-def missing(workflow: str, what: str, reason: object) -> WorkflowError:
-    """The error for weights that could not be had."""
+def missing(workflow: str, name: str, reason: object) -> WorkflowError:
+    """The error for weights that could not be loaded; name: what they are called."""
     first_line = (str(reason).splitlines() or ["no reason given"])[0]
     return WorkflowError(
-        f"workflow {workflow!r} needs {what}, which could not be loaded: {first_line}. "
+        f"workflow {workflow!r} needs {name}, which could not be loaded: {first_line}. "
         f"These work offline: {', '.join(OFFLINE)}"
     )
 
 
 def _parts(source: str) -> tuple[str, str]:
-    """Repository and file; no file: ""."""
+    """Repository and file; "" for no file."""
     parts = source.split("/")
     return "/".join(parts[:2]), "/".join(parts[2:])

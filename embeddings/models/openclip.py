@@ -1,4 +1,4 @@
-"""CLIP-like models of open_clip as embedders: pictures and words in one space."""
+"""Embedders for open_clip's models: pictures and words in one space."""
 
 import difflib
 import hashlib
@@ -61,7 +61,7 @@ def describe(name: str) -> Recipe:
 
 @dataclass(frozen=True)
 class _Towers:
-    """What is in memory of a model: an engine that sees, and what reads."""
+    """A loaded model: the engine of its image tower, and its text tower."""
 
     engine: Engine
     model: Any
@@ -78,14 +78,14 @@ class OpenClipEmbedder(BaseEmbedder):
         model, tokenize = _load(recipe)
         self.text_scale = float(model.logit_scale.detach().exp())
         transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
-        self._preprocessing = Preprocessing.of(transform)
+        self._preprocessing = Preprocessing.from_transform(transform)
         self.least_side = self._preprocessing.least_side
         self.shrink = self._preprocessing.resize
         self._towers: _Towers | None = self._raise(model, tokenize)
 
     @property
     def engine(self) -> str:
-        """What computes pictures, for people."""
+        """The engine of the image tower, for people."""
         return self._loaded().engine.name
 
     def prepare(self, image: Image) -> Pixels:
@@ -116,30 +116,30 @@ class OpenClipEmbedder(BaseEmbedder):
         return self._towers
 
     def _raise(self, model: Any, tokenize: Callable[[list[str]], torch.Tensor]) -> _Towers:
-        # Of a checkpoint file the content counts, wherever it lies.
+        # A checkpoint file is known by its content, wherever it is.
         key = f"{self.recipe.model} {self.recipe.weights.rpartition(_DIGEST)[2]}"
-        engine = open_engine(key, lambda: _Sight(model.visual), self._preprocessing)
-        # From here on the engine has the tower that sees; the one that reads stays with torch.
+        engine = open_engine(key, lambda: _VisualTower(model.visual), self._preprocessing)
+        # From here on the engine has the image tower; the text tower stays with torch.
         model.visual = None
         return _Towers(engine, model.to(device()), tokenize)
 
 
-class _Sight(nn.Module):
-    """Unit vectors of the tower that sees."""
+class _VisualTower(nn.Module):
+    """The image tower, which returns unit vectors."""
 
     def __init__(self, visual: nn.Module) -> None:
         super().__init__()
         self.visual = visual
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor]:
-        seen = self.visual(images)
-        # Some give the tokens too.
-        vectors = seen[0] if isinstance(seen, tuple) else seen
+        outputs = self.visual(images)
+        # Some models return the tokens too.
+        vectors = outputs[0] if isinstance(outputs, tuple) else outputs
         return (nn.functional.normalize(vectors.float()),)
 
 
-def plain(recipe: Recipe) -> tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[Image], torch.Tensor]]:
-    """The model's features (n, dim) of a batch, and the library's transform of a picture: nothing of ours between."""
+def reference_model(recipe: Recipe) -> tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[Image], torch.Tensor]]:
+    """The library's own model, from a batch to features (n, dim), and its own transform of a picture."""
     model, _ = _load(recipe)
     return model.encode_image, image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
 
@@ -149,43 +149,43 @@ def _load(recipe: Recipe) -> tuple[Any, Callable[[list[str]], torch.Tensor]]:
     source = None
     options: dict[str, Any] = {}
     if weights.startswith(_HUB_PREFIX):
-        what = source = weights.removeprefix(_HUB_PREFIX)
+        name = source = weights.removeprefix(_HUB_PREFIX)
     elif weights.startswith(_HUB_FILE_PREFIX):
-        what = source = weights.removeprefix(_HUB_FILE_PREFIX)
+        name = source = weights.removeprefix(_HUB_FILE_PREFIX)
     elif weights.startswith(_TAG_PREFIX):
         tag = weights.removeprefix(_TAG_PREFIX)
         published = open_clip.get_pretrained_cfg(arch, tag)
-        # A tag knows its activation; without this the library warns and computes with another one.
+        # A tag has its own activation; without this option the library warns and uses another one.
         options = {"pretrained": tag, "force_quick_gelu": published.get("quick_gelu", False)}
         source = os.path.dirname(published.get("hf_hub", "")) or None
-        what = source or f"{arch}:{tag}"
+        name = source or f"{arch}:{tag}"
     else:
-        what = _unchanged_file(recipe)
-        options = {"pretrained": what, "force_preprocess_cfg": _published_preprocessing(arch)}
+        name = _unchanged_file(recipe)
+        options = {"pretrained": name, "force_preprocess_cfg": _published_preprocessing(arch)}
 
     def load() -> tuple[Any, Any]:
         if weights.startswith(_HUB_FILE_PREFIX):
-            options["pretrained"] = huggingface_hub.hf_hub_download(*what.rsplit("/", 1))
+            options["pretrained"] = huggingface_hub.hf_hub_download(*name.rsplit("/", 1))
         tokenize = open_clip.get_tokenizer(arch)  # first, since it may lack a package, and weights are a long download
         return open_clip.create_model(arch, require_pretrained=True, **options).eval(), tokenize
 
-    loaded: tuple[Any, Any] = _guarded(recipe.workflow, what, load, source)
+    loaded: tuple[Any, Any] = _guarded(recipe.workflow, name, load, source)
     return loaded
 
 
-def _guarded(workflow: str, what: str, load: Callable[[], Any], source: str | None) -> Any:
+def _guarded(workflow: str, name: str, load: Callable[[], Any], source: str | None) -> Any:
     if source is not None:
         downloads.require(workflow, source)
     try:
         return load()
     except ModuleNotFoundError as error:
         raise WorkflowError(f"workflow {workflow!r} needs a package: pip install {error.name}") from error
-    except Exception as error:  # what a download, a cache or a checkpoint can do wrong has no common type
-        raise downloads.missing(workflow, what, error) from error
+    except Exception as error:  # faults of downloads, caches and checkpoints have no common type
+        raise downloads.missing(workflow, name, error) from error
 
 
 def _published_preprocessing(arch: str) -> dict[str, Any]:
-    """What the published weights of the architecture agree on: a checkpoint file says nothing of its preprocessing."""
+    """The preprocessing that an architecture's published weights agree on; a checkpoint file doesn't contain any."""
     tags = open_clip.list_pretrained_tags_by_model(arch)
     configs = [open_clip.get_pretrained_cfg(arch, tag) for tag in tags]
     return {

@@ -1,4 +1,4 @@
-"""The loop that one would write with the model libraries' own tools: what the bench compares with, and tests."""
+"""The reference for benchmarks and tests: a plain loop with the model libraries' own tools."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,19 +13,19 @@ from ..base.embedder import FloatArray, Recipe
 _ARCHITECTURE = "ViT-B-32"
 
 
-class PlainLoop:
+class ReferenceLoop:
     """Pillow, the library's transform, torch in float32 with its default threads."""
 
     def __init__(self, recipe: Recipe) -> None:
         if recipe.model.startswith("timm:"):
-            from .timm import plain
+            from .timm import reference_model
         else:
-            from .openclip import plain
-        self._model, self._transform = plain(recipe)
+            from .openclip import reference_model
+        self._model, self._transform = reference_model(recipe)
 
     @torch.inference_mode()
     def run(self, files: Sequence[Path], batch: int) -> FloatArray:
-        """(n, dim) float32 unit vectors of n files, so many at a time."""
+        """(n, dim) float32 unit vectors of n files, `batch` at a time."""
         rows = []
         for start in range(0, len(files), batch):
             pixels = [self._transform(Image.open(file).convert("RGB")) for file in files[start : start + batch]]
@@ -34,7 +34,7 @@ class PlainLoop:
 
 
 def random_clip(folder: Path) -> str:
-    """A base workflow of random weights, written to the folder: a CLIP's speed without its download."""
+    """Writes random weights to the folder; returns their base workflow: a CLIP's speed without its download."""
     path = folder / f"{_ARCHITECTURE}.pt"
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Image models of timm as embedders: pooled features, unit length; and the classes their weights know."""
+"""Embedders for timm's image models: pooled features of unit length, and the classes of their weights."""
 
 import difflib
 from collections.abc import Callable, Sequence
@@ -25,11 +25,11 @@ _PACKAGE_PREFIX = "pypi:"
 _HUB_PREFIX = "hub:"
 
 _TEXT_SCALE = 30.0
-"""Of directions that stand for words. Measured: the softmax over 13 everyday words is most probable at 30 (of 5 to 100)
-on drawings of these things, for both EfficientNet-Lites.
+"""For vectors of words. Measured: of 5 to 100, 30 gives the highest likelihood in a softmax over 13 everyday words, on
+drawings of these things, for both EfficientNet-Lites.
 """
 _RENAMED = {134: "crane (bird)", 264: "Cardigan Welsh corgi", 517: "crane (machine)", 639: "tank suit"}
-"""ImageNet's classes whose first name another class has too."""
+"""ImageNet's classes that share their first name with another class."""
 
 
 def describe(name: str) -> Recipe:
@@ -61,14 +61,14 @@ class TimmEmbedder(BaseEmbedder):
         self.has_text = bool(self.classes) and words.installed()
         self.text_scale = _TEXT_SCALE if self.has_text else None
         options = timm.data.resolve_data_config(pretrained_cfg=config)
-        self._preprocessing = Preprocessing.of(timm.data.create_transform(**options, is_training=False))
+        self._preprocessing = Preprocessing.from_transform(timm.data.create_transform(**options, is_training=False))
         self.least_side = self._preprocessing.least_side
         self.shrink = self._preprocessing.resize
         self._engine: Engine | None = self._open()
 
     @property
     def engine(self) -> str:
-        """What computes, for people."""
+        """The engine, for people."""
         return self._ready().name
 
     def prepare(self, image: Image) -> Pixels:
@@ -77,7 +77,7 @@ class TimmEmbedder(BaseEmbedder):
     def embed_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
         return self._ready().run(pixels)[0] if pixels else np.empty((0, self.recipe.dim), dtype=np.float32)
 
-    def see_pixels(self, pixels: Sequence[Pixels]) -> FloatArray:
+    def embed_with_classes(self, pixels: Sequence[Pixels]) -> FloatArray:
         width = self.recipe.dim + len(self.classes)
         return np.hstack(self._ready().run(pixels)) if pixels else np.empty((0, width), dtype=np.float32)
 
@@ -99,7 +99,7 @@ class TimmEmbedder(BaseEmbedder):
 
     def unload(self) -> None:
         self._engine = self._rows = None
-        words.shared.cache_clear()  # 100 MB, which are there again within half a second
+        words.shared.cache_clear()  # frees 100 MB, which load again in half a second
 
     def _ready(self) -> Engine:
         if self._engine is None:
@@ -121,7 +121,7 @@ class TimmEmbedder(BaseEmbedder):
 
 
 class _Heads(nn.Module):
-    """Unit vectors of the pooled features, and the classes' probabilities if there are any."""
+    """Unit vectors of the pooled features, and the probabilities of the classes, if any."""
 
     def __init__(self, model: Any, *, classes: bool) -> None:
         super().__init__()
@@ -134,8 +134,8 @@ class _Heads(nn.Module):
         return (features, self.model.forward_head(maps).float().softmax(dim=1)) if self.classes else (features,)
 
 
-def plain(recipe: Recipe) -> tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[Image], torch.Tensor]]:
-    """The model's features (n, dim) of a batch, and the library's transform of a picture: nothing of ours between."""
+def reference_model(recipe: Recipe) -> tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[Image], torch.Tensor]]:
+    """The library's own model, from a batch to features (n, dim), and its own transform of a picture."""
     model = _load(recipe)
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
     model.reset_classifier(0)
@@ -151,14 +151,14 @@ def _load(recipe: Recipe) -> Any:
     downloads.require(recipe.workflow, recipe.weights.removeprefix(_HUB_PREFIX))
     try:
         return timm.create_model(name, pretrained=True).eval()
-    except Exception as error:  # what a download, a cache or a checkpoint can do wrong has no common type
+    except Exception as error:  # faults of downloads, caches and checkpoints have no common type
         raise downloads.missing(recipe.workflow, recipe.weights, error) from error
 
 
 def _classes(config: dict[str, Any]) -> tuple[str, ...]:
-    """The first name of each of ImageNet's 1000 classes, where weights end in a head trained on them; else none.
+    """The first name of each of ImageNet's 1000 classes, if the weights' head was trained on them; else none.
 
-    The tag counts, since the number alone is also timm's default, for weights with a head that was never trained.
+    The tag decides, since timm's default is also 1000 classes, for weights with an untrained head.
     """
     if config["num_classes"] != 1000 or "in1k" not in config["tag"]:
         return ()
@@ -167,7 +167,7 @@ def _classes(config: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _version(recipe: Recipe) -> str | None:
-    """Of the package with the weights; None where they are not from a package."""
+    """The version of the weights' package; None where they don't come from a package."""
     if not recipe.weights.startswith(_PACKAGE_PREFIX):
         return None
     package = recipe.weights.removeprefix(_PACKAGE_PREFIX)
@@ -191,7 +191,7 @@ def _not_installed(recipe: Recipe, package: str) -> WorkflowError:
 
 
 def _load_in_order(model: nn.Module, checkpoint: Path, recipe: Recipe) -> None:
-    """Weights whose tensors have other names than timm's, but the same order and shapes."""
+    """Loads weights whose tensors have other names than timm's, but the same order and shapes."""
     theirs = torch.load(checkpoint, map_location="cpu", weights_only=True)
     ours = model.state_dict()
     if [tensor.shape for tensor in theirs.values()] != [tensor.shape for tensor in ours.values()]:
@@ -200,9 +200,9 @@ def _load_in_order(model: nn.Module, checkpoint: Path, recipe: Recipe) -> None:
 
 
 def _fuse_batch_norms(module: nn.Module) -> None:
-    """Folds each batch norm into the convolution before it: a third faster on a CPU, the same features to 1e-6.
+    """Folds each batch norm into the convolution before it: a third faster on a CPU, with the same features to 1e-6.
 
-    Right only where children are declared in the order they run, conv before norm, as in timm's EfficientNets.
+    This requires that children are declared in the order in which they run, as in timm's EfficientNets.
     """
     before: tuple[str, nn.Module] = ("", module)
     for name, child in list(module.named_children()):

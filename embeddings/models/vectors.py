@@ -21,9 +21,9 @@ class VectorsEmbedder(BaseEmbedder):
     def embed_texts(self, texts: Sequence[str]) -> NoReturn:
         raise self._refusal("words")
 
-    def _refusal(self, what: str) -> WorkflowError:
+    def _refusal(self, kind: str) -> WorkflowError:
         return WorkflowError(
-            f"workflow 'vectors' has no model to see {what} with: hand in your own vectors of {self.recipe.dim} "
+            f"workflow 'vectors' has no model to see {kind} with: hand in your own vectors of {self.recipe.dim} "
             f"numbers (add_vectors, predict_vectors, search_vectors), or create the app with another workflow; "
             f"words are understood by {with_words()}"
         )

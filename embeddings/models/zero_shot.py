@@ -1,4 +1,4 @@
-"""Naming pictures untaught, by any words: for models that hold pictures and words in one space."""
+"""Zero-shot classification by any words, for models with pictures and words in one space."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -15,14 +15,14 @@ PROMPTS = (
     "a small picture of a {}.",
     "a {}.",
 )
-"""A name alone is rarely what a picture's caption was; the mean over several captions stands for the thing (Radford et
-al. 2021, section 3.1.4)."""
+"""Captions are rarely a single name, so a concept is the mean over several captions (Radford et al. 2021, section
+3.1.4)."""
 NAMES_AT_ONCE = 32
-"""More in one call would not fit into a batcher's queue beside others' pictures."""
+"""More names per call would not fit into a batcher's queue beside the pictures of others."""
 
 
-class Reader(Protocol):
-    """The part of an `Embedder` or a `Batcher` that reads."""
+class TextEmbedder(Protocol):
+    """The part of an `Embedder` or a `Batcher` that embeds texts."""
 
     @property
     def classes(self) -> Sequence[str]: ...
@@ -33,26 +33,26 @@ class Reader(Protocol):
     def embed_texts(self, texts: Sequence[str]) -> FloatArray: ...
 
 
-def embed_names(reader: Reader, names: Sequence[str]) -> FloatArray:
-    """(n, dim) float32, unit length: what stands for things of these names among pictures. WorkflowError without words.
+def embed_names(embedder: TextEmbedder, names: Sequence[str]) -> FloatArray:
+    """(n, dim) float32, unit length: the vectors of names in the space of pictures. WorkflowError without words.
 
-    A model that reads by its own classes takes the names as they are.
+    A model whose words come from its own classes takes the names without captions.
     """
-    prompts = ("{}",) if reader.classes else PROMPTS
+    prompts = ("{}",) if embedder.classes else PROMPTS
     steps = [names[start : start + NAMES_AT_ONCE] for start in range(0, len(names), NAMES_AT_ONCE)] or [names]
-    means = np.concatenate([_means(reader, some, prompts) for some in steps])
+    means = np.concatenate([_means(embedder, chunk, prompts) for chunk in steps])
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
 
 
-def _means(reader: Reader, names: Sequence[str], prompts: Sequence[str]) -> FloatArray:
-    vectors = reader.embed_texts([prompt.format(name) for name in names for prompt in prompts])
+def _means(embedder: TextEmbedder, names: Sequence[str], prompts: Sequence[str]) -> FloatArray:
+    vectors = embedder.embed_texts([prompt.format(name) for name in names for prompt in prompts])
     return np.asarray(vectors.reshape(len(names), len(prompts), vectors.shape[1]).mean(axis=1), dtype=np.float32)
 
 
-def zero_shot(reader: Reader, vectors: FloatArray, names: Sequence[str]) -> FloatArray:
+def zero_shot(embedder: TextEmbedder, vectors: FloatArray, names: Sequence[str]) -> FloatArray:
     """(n, C) probabilities that pictures of these vectors (n, dim) show one of C names rather than the others."""
-    if reader.text_scale is None:
+    if embedder.text_scale is None:
         raise WorkflowError("this base workflow understands no words")
-    logits = reader.text_scale * (vectors @ embed_names(reader, names).T)
+    logits = embedder.text_scale * (vectors @ embed_names(embedder, names).T)
     values = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
     return np.asarray(values / values.sum(axis=1, keepdims=True), dtype=np.float32)

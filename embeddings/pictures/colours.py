@@ -1,4 +1,4 @@
-"""The dominant colours of a picture, with the names that the W3C gives colours (CSS Color Module Level 4)."""
+"""The dominant colours of a picture, with the W3C's names of colours (CSS Color Module Level 4)."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -13,11 +13,12 @@ from .shrinking import Within
 Floats = NDArray[np.float64]
 
 SHRINK = Within(96, Resampling.BOX)
-"""What is done first."""
+"""The first step, before colours are counted."""
 _BITS = 5
 _SAME = 14.0
 """Delta E (CIE 1976) below which two shades count as one colour."""
 _LEAST = 0.005
+"""The least share of a colour that is listed."""
 
 _WORDS = """
 alice antique aqua marine azure beige bisque black blanched almond blue violet brown burly wood cadet chartreuse
@@ -36,16 +37,16 @@ class Colour:
     share: float
     """Of the picture's pixels, (0, 1]."""
     name: str
-    """The nearest named colour, as the W3C writes it: `DarkSlateGray`."""
+    """The nearest colour of the W3C, in its spelling: `DarkSlateGray`."""
     name_hex: str
-    """That of the named colour."""
+    """The hex of the named colour."""
 
 
 def dominant_colours(image: Image, most: int = 10) -> list[Colour]:
-    """The colours of an upright RGB picture, largest share first; rare ones and those beyond `most` are left out.
+    """At most `most` colours of an upright RGB picture, largest share first, without rare ones.
 
-    Shades are counted on a grid of 32 levels a channel; then the commonest takes in all that look the same (Delta E in
-    CIELAB), then the next of what is left, and so on.
+    Shades are counted on a grid of 32 levels per channel. The most common shade absorbs all that look the same (Delta E
+    in CIELAB), then the most common of the remaining ones does so, and so on.
     """
     small = SHRINK.of(image.convert("RGB"))
     pixels = np.asarray(small, dtype=np.int64).reshape(-1, 3)
@@ -53,15 +54,16 @@ def dominant_colours(image: Image, most: int = 10) -> list[Colour]:
     _, shade, counts = np.unique(cells, return_inverse=True, return_counts=True)
     means = np.stack([np.bincount(shade, pixels[:, channel]) for channel in range(3)], axis=1) / counts[:, None]
     lab = to_lab(means)
-    left = counts.astype(np.float64)
-    found: list[tuple[float, Floats]] = []
-    while left.any() and len(found) < 4 * most:
-        near = np.linalg.norm(lab - lab[left.argmax()], axis=1) < _SAME
-        weights = np.where(near, left, 0)
-        found.append((float(weights.sum()), weights @ means / weights.sum()))
-        left[near] = 0
-    kept = sorted((one for one in found if one[0] >= _LEAST * len(pixels)), key=lambda one: -one[0])[:most]
-    return [Colour(_hex(mean), size / len(pixels), *_named(mean)) for size, mean in kept]
+    remaining = counts.astype(np.float64)
+    clusters: list[tuple[float, Floats]] = []
+    while remaining.any() and len(clusters) < 4 * most:
+        near = np.linalg.norm(lab - lab[remaining.argmax()], axis=1) < _SAME
+        weights = np.where(near, remaining, 0)
+        clusters.append((float(weights.sum()), weights @ means / weights.sum()))
+        remaining[near] = 0
+    common = [(count, mean) for count, mean in clusters if count >= _LEAST * len(pixels)]
+    largest = sorted(common, key=lambda cluster: -cluster[0])[:most]
+    return [Colour(_hex(mean), count / len(pixels), *_named(mean)) for count, mean in largest]
 
 
 def to_lab(rgb: Floats) -> Floats:
@@ -83,14 +85,14 @@ def _named(mean: Floats) -> tuple[str, str]:
 
 @cache
 def _w3c() -> tuple[list[str], list[str], Floats]:
-    # The British spellings of the greys, and of cyan and magenta their second names, are left to the first in order.
+    # Of synonyms (gray and grey, cyan and aqua, magenta and fuchsia) the first in the alphabet stays.
     names = {getrgb(name)[:3]: name for name in sorted(colormap, reverse=True)}
     rgb = np.array(list(names), dtype=np.float64)
     return [_camel(name) for name in names.values()], [_hex(row) for row in rgb], to_lab(rgb)
 
 
 def _camel(name: str) -> str:
-    """`darkslategray` -> `DarkSlateGray`: the longest word first, as long as the rest can be read too."""
+    """`darkslategray` -> `DarkSlateGray`: takes the longest word first whose rest is made of words too."""
     if not name:
         return ""
     for word in sorted(_WORDS, key=len, reverse=True):

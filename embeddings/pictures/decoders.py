@@ -1,9 +1,8 @@
-"""Pictures decoded in processes of their own, so that a decoder that crashes, hangs or eats memory harms nobody.
+"""Decodes pictures in separate processes, so that a decoder that crashes, hangs or takes too much memory does no harm.
 
-Files and pixels lie in memory that both sides see; over a socket goes how large they are, or the name of an
-`ImageError`, never an object that could do anything. A process that dies or takes too long costs the picture that it
-had, and is replaced. It has no secrets of the environment, and limits on memory and files; for the rest it has the
-rights of its user.
+Files and pixels are in shared memory. Over a socket go their sizes, or the name of an `ImageError`, as JSON, never
+pickled objects. A process that dies or takes too long is replaced, and its picture is refused. Decoders have no secrets
+in their environment, and limits on memory and files; otherwise they have the rights of their user.
 """
 
 import gc
@@ -27,48 +26,48 @@ from PIL import Image
 
 from ...errors import Busy
 from .images import MAX_PIXELS, Box, Decoded, ImageError, ImageTooLarge, UndecodableImage, open_image, sniffed_type
-from .shrinking import LARGE, Shrink, as_plain, of_plain
+from .shrinking import LARGE, Shrink, shrink_from_json, shrink_to_json
 
 _SECONDS = 30.0
 _FILE = 256 << 20
-"""Bytes of a picture's file, at most."""
+"""Most bytes of a picture's file."""
 _MEMORY_PER_PIXEL = 32
-"""Bytes that decoding takes at most, with transparency or 32 bits a channel, and as much again to spare."""
+"""Twice the most bytes per pixel that decoding takes, with transparency or 32 bits per channel."""
 _MEMORY = 1 << 30
 """Bytes of address space for the interpreter and its libraries."""
 _RETIRE = 1000
-"""Pictures after which a process is replaced, for libraries may leak."""
+"""Pictures after which a process is replaced, since libraries may leak memory."""
 _KEPT = 32 << 20
-"""Bytes of shared memory that are kept for the next picture."""
+"""Bytes of shared memory that stay allocated for the next picture."""
 _ROOM = "room"
-"""What a process asks for, with a number of pixels, before it decodes a large picture."""
+"""The message, with a number of pixels, by which a process asks for its share before it decodes a large picture."""
 _CODE = "import sys; from tenshot.embeddings.pictures.decoders import work; work(*map(int, sys.argv[1:]))"
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
 
 
 class NoDecoder(Busy):
-    """The machine has no room for another process now."""
+    """No further process can be started now."""
 
 
 class Decoders:
-    """An `Opener`: as `open_image`, in other processes. Thread-safe; a context manager. They start when needed."""
+    """An `Opener` that runs `open_image` in other processes, started when needed. Thread-safe; a context manager."""
 
     def __init__(
         self, processes: int | None = None, *, max_pixels: int = MAX_PIXELS, seconds: float = _SECONDS
     ) -> None:
-        """As many pictures are decoded at once as there are processes; None: one for each processor, but at most 8.
+        """processes: how many pictures are decoded at once; None: one per processor, at most 8.
 
-        seconds: for one picture, before it is given up.
+        seconds: the most time for one picture.
         """
         self._max_pixels = max_pixels
         self._seconds = seconds
-        self._room = _Room(max_pixels)
+        self._room = _PixelBudget(max_pixels)
         self._lock = threading.Lock()
         self._closed = False
-        # The last one back is the first one out, so that few are started when few are needed.
+        # The last process back is the first one out, so that few are started when few are needed.
         self._free: queue.LifoQueue[_Process | None] = queue.LifoQueue()
-        self._places = processes or min(os.cpu_count() or 1, 8)
-        for _ in range(self._places):
+        self._count = processes or min(os.cpu_count() or 1, 8)
+        for _ in range(self._count):
             self._free.put(None)
 
     def __enter__(self) -> Self:
@@ -83,7 +82,7 @@ class Decoders:
         self, source: bytes, /, *, least_side: int | None = None, box: Box | None = None, shrink: Shrink | None = None
     ) -> Decoded:
         """Raises ImageError, or NoDecoder."""
-        sniffed_type(source)  # what is no picture needs no process
+        sniffed_type(source)  # refuses what is no picture, without a process
         if len(source) > _FILE:
             raise ImageTooLarge(f"the picture's file is larger than {_FILE >> 20} MB")
         process = self._free.get()
@@ -94,8 +93,8 @@ class Decoders:
             if process and not process.alive:
                 process.end()
                 process = None
-            process = process or self._started()
-            decoded = process.decode(source, [least_side, box, as_plain(shrink)], self._room, self._seconds)
+            process = process or self._start()
+            decoded = process.decode(source, [least_side, box, shrink_to_json(shrink)], self._room, self._seconds)
             healthy = True
         except ImageError:
             healthy = True
@@ -103,33 +102,33 @@ class Decoders:
         except _Died as error:
             raise UndecodableImage(f"the picture is broken: its decoder {error}") from error
         finally:
-            if process and not (healthy and process.left):
+            if process and not (healthy and process.remaining):
                 process.end()
                 process = None
             self._free.put(process)
         return decoded
 
-    def _started(self) -> "_Process":
+    def _start(self) -> "_Process":
         try:
             return _Process(self._max_pixels)
         except OSError as error:
             raise NoDecoder(f"no decoder for pictures can be started: {error.strerror or error}; try again") from error
 
     def close(self) -> None:
-        """When the pictures under way are done. Nothing can be decoded afterwards."""
+        """Waits for the pictures in progress. Afterwards nothing can be decoded."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-        for _ in range(self._places):
+        for _ in range(self._count):
             if process := self._free.get():
                 process.end()
-        for _ in range(self._places):
+        for _ in range(self._count):
             self._free.put(None)
 
 
-class _Room:
-    """How many pixels of large pictures may be decoded at once, in all processes together; first come, first served."""
+class _PixelBudget:
+    """Bounds the pixels of large pictures that all processes decode at once; first come, first served."""
 
     def __init__(self, pixels: int) -> None:
         self._pixels = self._left = pixels
@@ -137,8 +136,8 @@ class _Room:
         self._changed = threading.Condition()
 
     @contextmanager
-    def taken(self, pixels: int) -> Iterator[None]:
-        """Waits for as much room."""
+    def reserve(self, pixels: int) -> Iterator[None]:
+        """Waits until so many pixels are free, and reserves them meanwhile."""
         pixels = min(pixels, self._pixels)
         with self._turn, self._changed:
             self._changed.wait_for(lambda: self._left >= pixels)
@@ -152,15 +151,15 @@ class _Room:
 
 
 class _Died(Exception):
-    """A process that is of no use any more."""
+    """A process has crashed or takes too long."""
 
 
 class _Process:
     """One decoder, for one thread at a time."""
 
     def __init__(self, max_pixels: int) -> None:
-        self.left = _RETIRE
-        """Pictures until it is retired."""
+        self.remaining = _RETIRE
+        """Pictures until it is replaced."""
         size = max(_FILE, 3 * max_pixels)
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         with ExitStack() as own, ExitStack() as passed:
@@ -185,16 +184,16 @@ class _Process:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def decode(self, content: bytes, wanted: list[Any], room: _Room, seconds: float) -> Decoded:
-        """seconds: for it to be ready or to ask for room, and again when it has that. Raises ImageError, or _Died."""
-        self.left -= 1
+    def decode(self, content: bytes, options: list[Any], budget: _PixelBudget, seconds: float) -> Decoded:
+        """seconds: for the answer or the request for its share, and again after that. Raises ImageError, or _Died."""
+        self.remaining -= 1
         width = height = 0
         try:
             self._shared[: len(content)] = content
-            _send(self._pipe, [len(content), *wanted])
+            _send(self._pipe, [len(content), *options])
             answer = self._received(seconds)
             if answer[0] == _ROOM:
-                with room.taken(answer[1]):
+                with budget.reserve(answer[1]):
                     _send(self._pipe, [])
                     answer = self._received(seconds)
             if isinstance(answer[0], str):
@@ -222,7 +221,7 @@ class _Process:
 
 
 def _shared_file(size: int) -> int:
-    """A descriptor of memory that has no name; only what is written takes any."""
+    """A descriptor of nameless shared memory, which is allocated when it is written."""
     if hasattr(os, "memfd_create"):
         file = os.memfd_create("picture")
     else:
@@ -233,21 +232,21 @@ def _shared_file(size: int) -> int:
 
 
 def _kinds(kind: type[ImageError]) -> dict[str, type[ImageError]]:
-    found = {kind.__name__: kind}
-    for one in kind.__subclasses__():
-        found |= _kinds(one)
-    return found
+    kinds = {kind.__name__: kind}
+    for subclass in kind.__subclasses__():
+        kinds |= _kinds(subclass)
+    return kinds
 
 
 _ERRORS = _kinds(ImageError)
 
 
-def _send(pipe: Connection, what: list[object]) -> None:
-    pipe.send_bytes(json.dumps(what).encode())
+def _send(pipe: Connection, message: list[object]) -> None:
+    pipe.send_bytes(json.dumps(message).encode())
 
 
 def work(descriptor: int, shared_descriptor: int, size: int, max_pixels: int) -> None:
-    """The other process: decodes what comes until the connection ends."""
+    """The other process: decodes pictures until the connection ends."""
     import resource
 
     limit = _MEMORY + size + _MEMORY_PER_PIXEL * max_pixels
@@ -270,16 +269,20 @@ def work(descriptor: int, shared_descriptor: int, size: int, max_pixels: int) ->
         except EOFError:
             return
         is_large = False
-        options: dict[str, Any] = {"least_side": least_side, "box": box and tuple(box), "shrink": of_plain(shrink)}
+        options: dict[str, Any] = {
+            "least_side": least_side,
+            "box": box and tuple(box),
+            "shrink": shrink_from_json(shrink),
+        }
         answer = _decoded(shared, length, max_pixels=max_pixels, admit=admit, **options)
         if is_large:
-            # Pillow's files and what they hold may be a cycle; the answer gives the room to others.
+            # Pillow's files may be in a reference cycle; their memory must be free before others use this share.
             gc.collect()
         _send(pipe, answer)
 
 
 def _decoded(shared: mmap.mmap, length: int, **options: Any) -> list[object]:
-    """What is answered: width, height and type of the pixels, which are in the shared memory; or why there are none."""
+    """The answer: width, height and type of the pixels in the shared memory; or an error's name and message."""
     try:
         decoded = open_image(shared[:length], **options)
         pixels = decoded.image.tobytes()

@@ -7,7 +7,7 @@ ImageError
 │   └── TruncatedImage   it ends too early
 ├── EmptyImage           no bytes, or no pixels
 ├── ImageTooLarge        more pixels than allowed
-└── BadCrop              a crop box that is none
+└── BadCrop              an invalid crop box
 """
 
 from collections.abc import Callable
@@ -73,11 +73,11 @@ class Decoded:
     image: Image.Image
     """Upright RGB, shares nothing with its source."""
     media_type: str | None
-    """Sniffed from the content, e.g. `image/jpeg`; None for a PIL image that was not read from a file."""
+    """Determined from the content, e.g. `image/jpeg`; None for a PIL image that was not read from a file."""
 
 
 class Opener(Protocol):
-    """How the bytes of a picture become one: as `open_image` does, here or in another process."""
+    """A function that decodes a picture's bytes as `open_image` does, here or in another process."""
 
     def __call__(
         self, source: bytes, /, *, least_side: int | None = None, box: Box | None = None, shrink: Shrink | None = None
@@ -93,12 +93,12 @@ def open_image(
     shrink: Shrink | None = None,
     admit: Callable[[int], None] | None = None,
 ) -> Decoded:
-    """The picture turned upright as its EXIF says, as RGB, transparent parts white; the first frame if there are many.
+    """The picture as RGB, upright as its EXIF says, transparent parts white; the first frame if there are many.
 
-    `max_pixels` is checked on the header, before any pixel is decoded. `least_side`: no more is needed of a JPEG than
-    that its shorter side has so many pixels, so a large one is decoded at a half, a quarter or an eighth of its size,
-    which takes half the time. `box`: of the upright picture only this part. `shrink`: what is done to it next, which is
-    done here where it is large. `admit` is called with the number of pixels before as many as that are decoded.
+    max_pixels: checked by the header, before any pixel is decoded. least_side: pixels of the shorter side that are
+    enough, so that a larger JPEG is decoded at a half, a quarter or an eighth of its size, in half the time. box: only
+    this part of the upright picture. shrink: the caller's next step, done here if the picture is large. admit: called
+    with the number of pixels before they are decoded.
     """
     if isinstance(source, Image.Image):
         media_type = source.get_format_mimetype() if isinstance(source, ImageFile.ImageFile) else None
@@ -122,7 +122,7 @@ def crop(image: Image.Image, box: Box) -> Image.Image:
     check_box(box)
     top, left, bottom, right = box
     rows, columns = _span(top, bottom, image.height), _span(left, right, image.width)
-    # Not `Image.crop`: that warns by a process-wide pixel limit, which is not ours.
+    # Not `Image.crop`, which warns at a process-wide pixel limit that isn't ours.
     return Image.fromarray(np.asarray(image)[rows, columns])
 
 
@@ -146,12 +146,12 @@ def read_file(path: str | PathLike[str]) -> bytes:
         if not path.is_file():
             raise ImageNotFound(f"{path} is {'not a file' if path.exists() else 'missing'}")
         return path.read_bytes()
-    except (OSError, ValueError, TypeError) as error:  # ValueError: a NUL inside the path; TypeError: none at all
+    except (OSError, ValueError, TypeError) as error:  # ValueError: a NUL inside the path; TypeError: no path
         raise ImageNotFound(f"{path!r} can't be read: {error}") from error
 
 
-# The plugins are called directly, since `Image.open` warns and raises by a process-wide limit. WebP, TIFF and odd GIFs
-# still raise beyond twice that one (179 megapixels unless changed), which `_undecodable` calls by its name.
+# The plugins are called directly, since `Image.open` warns and raises at a process-wide limit. WebP, TIFF and odd GIFs
+# still raise beyond twice that limit (179 megapixels by default), which `_undecodable` reports as ImageTooLarge.
 _PLUGINS: tuple[tuple[str, tuple[bytes, ...], type[ImageFile.ImageFile]], ...] = (
     ("image/jpeg", (b"\xff\xd8\xff",), JpegImageFile),
     ("image/png", (b"\x89PNG\r\n\x1a\n",), PngImageFile),
@@ -199,7 +199,7 @@ def _sniff(content: bytes | bytearray) -> tuple[str, type[ImageFile.ImageFile]]:
 
 
 def _named(content: bytes | bytearray) -> str:
-    """What else it is, where its first bytes tell, and what to do."""
+    """What the content is instead, as far as its first bytes tell, and what to do."""
     start = bytes(content[:1024])
     brand = start[8:12] if start[4:8] == b"ftyp" else b""
     if brand:
@@ -246,10 +246,10 @@ def _decode(
 
 
 def _decode_smaller(picture: JpegImageFile, least_side: int) -> None:
-    """Sets the largest of libjpeg's scales that leaves the shorter side long enough.
+    """Sets libjpeg's strongest reduction that leaves the shorter side long enough.
 
-    Only where it divides both sides: else the last row and column stand for less than a pixel, and all the others are
-    stretched by as little, which some models notice (cosines down to 0.982 on photographs, instead of 0.998).
+    Only where it divides both sides: otherwise the last row and column are less than a pixel, which stretches all
+    others a little, and some models notice (cosines down to 0.982 on photographs, instead of 0.998).
     """
     for scale in (8, 4, 2):
         width, height = picture.size
@@ -271,7 +271,7 @@ def _undecodable(error: Exception) -> ImageError:
 def _turn_upright(picture: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(picture)
-    except Exception:  # a broken EXIF block is no reason to refuse a sound picture
+    except Exception:  # a broken EXIF block doesn't make the picture unusable
         return picture.copy()
 
 
@@ -282,12 +282,12 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         opaque = picture.convert("RGBA")
         white = Image.new("RGBA", opaque.size, "white")
         return Image.alpha_composite(white, opaque).convert("RGB")
-    # Turned upright, it is a copy already.
+    # `_turn_upright` has already copied it.
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _scale_to_8_bits(picture: Image.Image) -> Image.Image:
-    """Grey of 16 or 32 bits or floats -> 8 bits: by its type where that is certain, else by the range it uses."""
+    """Grey of 16 or 32 bits or floats -> 8 bits: by the type's range if that is certain, else by the values' range."""
     values = np.nan_to_num(np.asarray(picture, dtype=np.float32), posinf=0, neginf=0)
     low, high = float(values.min()), float(values.max())
     if picture.mode.startswith("I;16") or (picture.mode == "I" and low >= 0 and 255 < high <= 65535):

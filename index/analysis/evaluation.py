@@ -11,10 +11,10 @@ from .reports import Bin, ConceptQuality, Curve, Evaluation, Judged, Reliability
 
 WANTED_PRECISION = 0.9
 _MOST_POINTS = 101
-"""Of a curve: so many are kept, evenly spread."""
+"""Points that are kept of a curve, evenly spread."""
 _BINS = 10
 _EXACT = 1 << 16
-"""Rows of which float32 counts exactly, and which take little memory."""
+"""Rows per step: few enough that float32 counts exactly, and that they take little memory."""
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -31,15 +31,15 @@ def evaluate(
     wanted_precision: float = WANTED_PRECISION,
     exclusive: bool = False,
 ) -> Evaluation:
-    """probabilities (n, C), truth (n, C): 1 labelled yes, -1 labelled no, 0 not labelled; input_ids of the first ones.
+    """probabilities (n, C); truth (n, C): 1 labelled yes, -1 no, 0 not labelled; input_ids: of the first rows.
 
-    thresholds (C,), else 0.5 for each. exclusive: at most one concept is true of an input. An input that is labelled
-    for other concepts only counts as a no: it was looked at, and this was not said of it.
+    thresholds (C,), 0.5 by default. exclusive: at most one concept is true of an input. An input that is labelled only
+    for other concepts counts as a no, since its labels don't include this one.
     """
-    shown = truth == 1
-    single = shown.sum(axis=1) == 1
+    positive = truth == 1
+    single = positive.sum(axis=1) == 1
     best = probabilities.argmax(axis=1) if probabilities.size else np.zeros(len(truth), dtype=np.int64)
-    actual = shown.argmax(axis=1) if shown.size else best
+    actual = positive.argmax(axis=1) if positive.size else best
     confusion = np.zeros((len(concept_ids), len(concept_ids)), dtype=np.int64)
     np.add.at(confusion, (actual[single], best[single]), 1)
     return Evaluation(
@@ -49,15 +49,15 @@ def evaluate(
         wanted_precision=wanted_precision,
         reliability=_top_reliability(probabilities[single], best[single] == actual[single])
         if exclusive
-        else reliability(probabilities.ravel(), shown.ravel()),
+        else reliability(probabilities.ravel(), positive.ravel()),
         concepts=tuple(
-            _quality(concept, probabilities[:, column], shown[:, column], threshold, wanted_precision)
+            _quality(concept, probabilities[:, column], positive[:, column], threshold, wanted_precision)
             for column, (concept, threshold) in enumerate(
                 zip(concept_ids, thresholds or [THRESHOLD] * len(concept_ids), strict=True)
             )
         ),
         confusion=confusion.tolist(),
-        cooccurrence=_cooccurrence(shown),
+        cooccurrence=_cooccurrence(positive),
         judged=tuple(
             Judged(id, values, labels)
             for id, values, labels in zip(input_ids, probabilities.tolist(), truth.tolist(), strict=False)
@@ -65,78 +65,78 @@ def evaluate(
     )
 
 
-def _cooccurrence(shown: Bools) -> list[list[int]]:
+def _cooccurrence(positive: Bools) -> list[list[int]]:
     """(C, C): how many inputs show both; shown (n, C).
 
-    In float32, for NumPy multiplies integers without BLAS, 400 times as slowly; counts below 2**24 are exact in it.
+    In float32, since NumPy multiplies integers without BLAS, 400 times slower; counts below 2**24 are exact.
     """
-    total = np.zeros((shown.shape[1], shown.shape[1]), dtype=np.int64)
-    for start in range(0, len(shown), _EXACT):
-        some = shown[start : start + _EXACT].astype(np.float32)
-        total += (some.T @ some).astype(np.int64)
+    total = np.zeros((positive.shape[1], positive.shape[1]), dtype=np.int64)
+    for start in range(0, len(positive), _EXACT):
+        block = positive[start : start + _EXACT].astype(np.float32)
+        total += (block.T @ block).astype(np.int64)
     counts: list[list[int]] = total.tolist()
     return counts
 
 
-def roc_auc(values: Floats, shown: Bools) -> float | None:
-    """The chance that a positive (shown) ranks above a negative, ties half (Mann-Whitney); None without both sides."""
-    positives, negatives = int(shown.sum()), int((~shown).sum())
+def roc_auc(values: Floats, positive: Bools) -> float | None:
+    """The chance that a positive ranks above a negative, ties count half (Mann-Whitney); None without both kinds."""
+    positives, negatives = int(positive.sum()), int((~positive).sum())
     if not positives or not negatives:
         return None
-    # The mean rank of equal values. Not by scipy.stats, whose import takes every command almost a second.
-    _, place, equal = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(equal) - (equal - 1) / 2)[place]
-    return float((ranks[shown].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    # The mean rank of equal values. Without scipy.stats, whose import takes almost a second.
+    _, groups, equal = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(equal) - (equal - 1) / 2)[groups]
+    return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def roc_curve(values: Floats, shown: Bools) -> Curve:
+def roc_curve(values: Floats, positive: Bools) -> Curve:
     """x: share of the negatives at or above the threshold, y: share of the positives. From (0, 0) to (1, 1)."""
-    thresholds, right, wrong = _steps(values, shown)
-    return _curve(wrong / max(int((~shown).sum()), 1), right / max(int(shown.sum()), 1), thresholds)
+    thresholds, right, wrong = _steps(values, positive)
+    return _curve(wrong / max(int((~positive).sum()), 1), right / max(int(positive.sum()), 1), thresholds)
 
 
-def precision_recall_curve(values: Floats, shown: Bools) -> Curve:
+def precision_recall_curve(values: Floats, positive: Bools) -> Curve:
     """x: recall, y: precision, at every threshold that a value sets; from high thresholds to low ones."""
-    thresholds, right, wrong = (column[1:] for column in _steps(values, shown))
-    return _curve(right / max(int(shown.sum()), 1), right / (right + wrong), thresholds)
+    thresholds, right, wrong = (column[1:] for column in _steps(values, positive))
+    return _curve(right / max(int(positive.sum()), 1), right / (right + wrong), thresholds)
 
 
-def average_precision(values: Floats, shown: Bools) -> float | None:
+def average_precision(values: Floats, positive: Bools) -> float | None:
     """Mean of the precision at each positive, by rank; ties share a rank. None without positives.
 
     >>> average_precision(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]))
     0.8333333333333333
     """
-    if not shown.any():
+    if not positive.any():
         return None
-    _, right, wrong = (column[1:] for column in _steps(values, shown))
-    return float(np.sum(np.diff(right, prepend=0) * right / (right + wrong)) / shown.sum())
+    _, right, wrong = (column[1:] for column in _steps(values, positive))
+    return float(np.sum(np.diff(right, prepend=0) * right / (right + wrong)) / positive.sum())
 
 
-def reliability(values: Floats, shown: Bools) -> Reliability:
-    """Values (n,) held against what came true, in ten bins of equal width (Guo et al., ICML 2017, section 2)."""
+def reliability(values: Floats, positive: Bools) -> Reliability:
+    """Values (n,) compared with the outcomes, in ten bins of equal width (Guo et al., ICML 2017, section 2)."""
     if not len(values):
         return Reliability(None, ())
-    place = np.minimum((values * _BINS).astype(np.int64), _BINS - 1)
-    counts = np.bincount(place, minlength=_BINS)
-    said = np.bincount(place, values, minlength=_BINS) / np.maximum(counts, 1)
-    true = np.bincount(place, shown, minlength=_BINS) / np.maximum(counts, 1)
+    bins = np.minimum((values * _BINS).astype(np.int64), _BINS - 1)
+    counts = np.bincount(bins, minlength=_BINS)
+    predicted = np.bincount(bins, values, minlength=_BINS) / np.maximum(counts, 1)
+    true = np.bincount(bins, positive, minlength=_BINS) / np.maximum(counts, 1)
     return Reliability(
-        expected_calibration_error=float(counts @ np.abs(said - true) / len(values)),
+        expected_calibration_error=float(counts @ np.abs(predicted - true) / len(values)),
         bins=tuple(
-            Bin(b / _BINS, (b + 1) / _BINS, int(counts[b]), float(said[b]), float(true[b]))
+            Bin(b / _BINS, (b + 1) / _BINS, int(counts[b]), float(predicted[b]), float(true[b]))
             for b in np.flatnonzero(counts).tolist()
         ),
     )
 
 
-def choose_threshold(values: Floats, shown: Bools, precision: float) -> ThresholdChoice | None:
-    """The lowest threshold whose precision is at least so high, and so the highest recall; None if none is.
+def choose_threshold(values: Floats, positive: Bools, precision: float) -> ThresholdChoice | None:
+    """The lowest threshold with at least this precision, and so with the highest recall; None if there is none.
 
-    It lies in the middle between the last value that it takes in and the next one, so that rounding can't move either;
-    in single precision, as values have it that it is held against.
+    It lies in the middle between the last value above it and the next one, so that rounding can't move either across
+    it. It is in single precision, as the values are that it will be compared with.
     """
-    thresholds, right, wrong = (column[1:] for column in _steps(values, shown))
+    thresholds, right, wrong = (column[1:] for column in _steps(values, positive))
     reached = right / np.maximum(right + wrong, 1)
     good = np.flatnonzero((reached >= precision) & (right > 0))
     if not len(good):
@@ -148,42 +148,42 @@ def choose_threshold(values: Floats, shown: Bools, precision: float) -> Threshol
         # Between neighbours there is nothing.
         threshold=float(middle if middle > below else np.float32(thresholds[last])),
         precision=float(reached[last]),
-        recall=float(right[last] / shown.sum()),
+        recall=float(right[last] / positive.sum()),
     )
 
 
 def _top_reliability(values: Floats, right: Bools) -> Reliability:
-    """Of the best concept of each input alone, as is usual where one is true; values (n, C), right (n,)."""
+    """Only of the best concept of each input, as is usual for exclusive concepts; values (n, C), right (n,)."""
     return reliability(values.max(axis=1, initial=0), right) if values.size else Reliability(None, ())
 
 
-def _quality(concept: str, values: Floats, shown: Bools, threshold: float, wanted: float) -> ConceptQuality:
+def _quality(concept: str, values: Floats, positive: Bools, threshold: float, precision: float) -> ConceptQuality:
     check_cancelled()
-    said = values.astype(np.float32) >= np.float32(threshold)
-    right = int((said & shown).sum())
-    positives = int(shown.sum())
+    decided = values.astype(np.float32) >= np.float32(threshold)
+    right = int((decided & positive).sum())
+    positives = int(positive.sum())
     return ConceptQuality(
         concept_id=concept,
         positives=positives,
-        negatives=len(shown) - positives,
+        negatives=len(positive) - positives,
         threshold=threshold,
-        precision=right / int(said.sum()) if said.any() else None,
+        precision=right / int(decided.sum()) if decided.any() else None,
         recall=right / positives if positives else None,
-        f1=2 * right / (int(said.sum()) + positives) if positives or said.any() else None,
-        roc_auc=roc_auc(values, shown),
-        average_precision=average_precision(values, shown),
-        roc=roc_curve(values, shown),
-        precision_recall=precision_recall_curve(values, shown),
-        reliability=reliability(values, shown),
-        choice=choose_threshold(values, shown, wanted),
+        f1=2 * right / (int(decided.sum()) + positives) if positives or decided.any() else None,
+        roc_auc=roc_auc(values, positive),
+        average_precision=average_precision(values, positive),
+        roc=roc_curve(values, positive),
+        precision_recall=precision_recall_curve(values, positive),
+        reliability=reliability(values, positive),
+        choice=choose_threshold(values, positive, precision),
     )
 
 
-def _steps(values: Floats, shown: Bools) -> tuple[Floats, Floats, Floats]:
-    """Thresholds from above all values downwards, and how many positives and negatives are at or above each."""
+def _steps(values: Floats, positive: Bools) -> tuple[Floats, Floats, Floats]:
+    """Thresholds, descending from above all values, and how many positives and negatives are at or above each."""
     order = np.argsort(-values, kind="stable")
-    ranked, hits = values[order], shown[order]
-    # Equal values fall together: only the last of a run is a step.
+    ranked, hits = values[order], positive[order]
+    # Equal values share a step: the last one of a run.
     ends = np.flatnonzero(np.diff(ranked, append=-np.inf))
     right = np.cumsum(hits)[ends]
     thresholds = np.concatenate([[1.0], ranked[ends]])

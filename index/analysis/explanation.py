@@ -1,4 +1,4 @@
-"""Why concepts got their values. Pure functions on a predictor."""
+"""Explanations: why concepts got their values. Pure functions on a predictor."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,10 +20,9 @@ def explain(
     neighbours: int,
     ids_of: Callable[[KeyArray], dict[int, str]],
 ) -> list[Explanation]:
-    """Takes the scores of one raw unit vector (dim,) apart, one explanation for each concept.
+    """Splits the scores of one raw unit vector (dim,) into their parts, one explanation per concept.
 
-    ids_of names the inputs of keys; an input that has been deleted since has no name, and is left out. Raises
-    ConceptNotFound.
+    ids_of: input keys -> ids; deleted inputs have none, and are left out. Raises ConceptNotFound.
     """
     for concept in concept_ids:
         if concept not in predictor.concept_ids:
@@ -32,8 +31,8 @@ def explain(
         return []
     prepared = predictor.space.prepare(vector[None])
     scores, parts = predictor.scores(prepared)[0], predictor.parts(prepared)
-    said = predictor.text_prior(vector[None])[0]
-    scores += said
+    priors = predictor.text_prior(vector[None])[0]
+    scores += priors
     any_shown = float(predictor.any_shown(vector[None])[0, 0])
     values = predictor.probabilities(scores[None])[0] * any_shown
     similarities = predictor.rows @ prepared[0]
@@ -44,11 +43,11 @@ def explain(
         votes = predictor.votes_of(column) * similarity_kernel(similarities, predictor.sharpness)
         if predictor.large:
             votes += predictor.large.votes(column, similarities)
-        named = votes != 0
-        if named[signs > 0].all():
-            named |= signs != 0
-        # Else some of the labelled stand for all.
-        near = _nearest(similarities, np.flatnonzero(named), neighbours)
+        voting = votes != 0
+        if voting[signs > 0].all():
+            voting |= signs != 0
+        # Otherwise some of the labelled inputs represent all of them.
+        near = _nearest(similarities, np.flatnonzero(voting), neighbours)
         explained.append(
             Explanation(
                 concept_id=concept,
@@ -58,9 +57,9 @@ def explain(
                 prototype=float(parts.prototype[0, column]),
                 neighbours=float(parts.neighbours[0, column]),
                 background=float(parts.background[0, column]),
-                text_prior=float(said[column]),
+                text_prior=float(priors[column]),
                 prototype_similarity=float(np.clip(predictor.prototypes[column] @ prepared[0], -1, 1)),
-                nearest=_named(predictor, near, similarities, votes, signs, ids_of),
+                nearest=_neighbours(predictor, near, similarities, votes, signs, ids_of),
                 positives=int((signs > 0).sum()),
                 negatives=int((signs < 0).sum()),
                 low_confidence=bool(predictor.low_confidence[column]),
@@ -71,11 +70,11 @@ def explain(
 
 
 def _nearest(similarities: FloatArray, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Those of the rows that are most similar, best first."""
+    """The most similar of these rows, best first."""
     return rows[np.argsort(-similarities[rows], kind="stable")[:count]]
 
 
-def _named(
+def _neighbours(
     predictor: Predictor,
     rows: NDArray[np.int64],
     similarities: FloatArray,
@@ -86,7 +85,7 @@ def _named(
     total = float(np.abs(votes).sum()) or 1.0
     keys = predictor.keys[rows]
     names = ids_of(keys)
-    shown = predictor.positive[rows].toarray() > 0
+    positive = predictor.positive[rows].toarray() > 0
     return tuple(
         Neighbour(
             input_id=names[key],
@@ -96,7 +95,7 @@ def _named(
             vote=float(votes[row]),
             share=float(abs(votes[row]) / total),
         )
-        for row, key, labelled in zip(rows.tolist(), keys.tolist(), shown, strict=True)
+        for row, key, labelled in zip(rows.tolist(), keys.tolist(), positive, strict=True)
         if key in names
     )
 
@@ -105,7 +104,7 @@ def _basis(predictor: Predictor, column: int, signs: Array) -> CalibrationBasis:
     positives = int((signs > 0).sum())
     labels, background = int((signs != 0).sum()), len(predictor.background_rows)
     if predictor.temperature is not None:
-        # One temperature for all concepts; the only image of a concept can't be judged by the others.
+        # One temperature for all concepts; a concept's only image has no leave-one-out score.
         counts = np.asarray((predictor.positive > 0).sum(axis=0)).ravel()
         labels = int(counts[counts >= 2].sum())
         background = len(predictor.known.background_rows) if predictor.known else 0

@@ -1,4 +1,4 @@
-"""Which labels look wrong: those that the model contradicts which was taught without them. Pure functions on arrays."""
+"""Label issues: labels that a model contradicts when it is taught without them. Pure functions on arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 LIMIT = 0.2
-"""A label whose probability of being right is below this is doubted."""
+"""A label is doubtful if its probability of being right is below this."""
 _ENOUGH = (2, 3)
-"""Yes labels that a concept must have before its noes and its yeses are judged: two must be left without one."""
+"""Yes labels that a concept needs before its no labels and its yes labels are judged: two must remain without one."""
 
 
 @dataclass(frozen=True)
 class DoubtfulLabels:
-    """The label of input `rows[i]` for concept `columns[i]` is right with `probabilities[i]`; least probable first."""
+    """The label of input `rows[i]` for concept `columns[i]` is right with probability `probabilities[i]`; ascending."""
 
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
     probabilities: Floats
     instead: NDArray[np.int64]
-    """The concept that a yes looks like more, -1 where there is none."""
+    """The column of a more probable concept, for a yes; -1 where there is none."""
 
 
 def doubtful_labels(probabilities: Floats, truth: NDArray[np.int8], limit: float = LIMIT) -> DoubtfulLabels:
@@ -37,9 +37,9 @@ def doubtful_labels(probabilities: Floats, truth: NDArray[np.int8], limit: float
     order = np.lexsort((columns, rows, right[rows, columns]))
     rows, columns = rows[order], columns[order]
     # Another concept is named only where it was not labelled, and is more probable.
-    others = np.where(truth[rows] == 0, probabilities[rows], -1.0)
-    best = others.argmax(axis=1) if others.size else np.empty(0, dtype=np.int64)
-    named = (truth[rows, columns] == 1) & (others[np.arange(len(rows)), best] > right[rows, columns])
+    alternatives = np.where(truth[rows] == 0, probabilities[rows], -1.0)
+    best = alternatives.argmax(axis=1) if alternatives.size else np.empty(0, dtype=np.int64)
+    named = (truth[rows, columns] == 1) & (alternatives[np.arange(len(rows)), best] > right[rows, columns])
     return DoubtfulLabels(rows, columns, right[rows, columns], np.where(named, best, -1))
 
 

@@ -1,4 +1,4 @@
-"""What is found out about a model, frozen: how good it is, what to label next, which labels look wrong."""
+"""Reports about a model, frozen: its quality, what to label next, which labels look wrong."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Bin:
     high: float
     count: int
     value: float
-    """The mean of their values: what the model said."""
+    """The mean of their values: the predicted share."""
     share: float
-    """How many of them came true: what it should have said."""
+    """The share of them that came true."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Reliability:
 
 @dataclass(frozen=True)
 class ThresholdChoice:
-    """The lowest threshold that keeps to a wanted precision, and what it gives."""
+    """The lowest threshold that reaches a wanted precision, with its precision and recall."""
 
     threshold: float
     precision: float
@@ -48,7 +48,7 @@ class ThresholdChoice:
 
 @dataclass(frozen=True)
 class ConceptQuality:
-    """Leave-one-out quality of one concept at its threshold. NaN is never used: None where undefined."""
+    """Leave-one-out quality of one concept at its threshold. What is undefined is None, never NaN."""
 
     concept_id: str
     positives: int
@@ -71,7 +71,7 @@ class ConceptQuality:
 
 @dataclass(frozen=True)
 class Judged:
-    """One labelled input, and what the model says of it that was taught without it."""
+    """One labelled input, and the prediction of the model taught without it."""
 
     input_id: str
     values: Sequence[float]
@@ -82,7 +82,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Leave-one-out: every labelled input judged by the model without it."""
+    """Leave-one-out evaluation: each labelled input is judged by the model taught without it."""
 
     model_id: str
     inputs: int
@@ -97,12 +97,12 @@ class Evaluation:
     cooccurrence: Sequence[Sequence[int]]
     """(C, C): inputs that are labelled yes for both."""
     judged: Sequence[Judged]
-    """Of the first inputs, at most 1,000, and about 100,000 values in all."""
+    """The first inputs: at most 1,000, with about 100,000 values in all."""
 
 
 @dataclass(frozen=True)
 class LearningPoint:
-    """Quality on inputs that were held out, with so many yes labels for each concept; mean of the draws."""
+    """Quality on held-out inputs with this many yes labels per concept, mean over the draws."""
 
     labels: int
     accuracy: float | None
@@ -114,19 +114,19 @@ class LearningPoint:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """How good a model got with how many labels, and whether more would help."""
+    """A model's quality by number of labels, and whether more labels would help."""
 
     model_id: str
     labels: int
-    """Yes labels that a concept has now, median."""
+    """Present yes labels per concept, median."""
     draws: int
     held_out: int
     """Inputs that each draw is judged on."""
     points: Sequence[LearningPoint]
     gain: float | None
-    """What ten more labels a concept would add to the accuracy (or average precision), by the curve's trend."""
+    """How much ten more labels per concept would add to the accuracy (or average precision), by the curve's trend."""
     more_helps: bool | None
-    """Whether that is a percent point or more; None where there are too few labels to tell."""
+    """Whether the gain is a percentage point or more; None where there are too few labels to tell."""
     verdict: str
     """The same as a sentence."""
 
@@ -137,9 +137,9 @@ class Strategy(StrEnum):
     AUTO = "auto"
     """A mix of the others, by how much is labelled already."""
     UNCERTAIN = "uncertain"
-    """The model can't tell what it shows."""
+    """The model is uncertain about it."""
     DIVERSE = "diverse"
-    """It stands for many inputs that are unlike everything labelled so far."""
+    """It represents many inputs that are unlike all labelled ones."""
     RARE = "rare"
     """It probably shows a concept that has few yes labels."""
 
@@ -150,7 +150,7 @@ class Suggestion:
 
     input_id: str
     strategy: Strategy
-    """Why this one: never `auto`."""
+    """Why it was chosen: never `auto`."""
     concept_id: str | None
     """The concept that it is about; None for a diverse one."""
     value: float | None
@@ -159,7 +159,7 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Doubt:
-    """A label that the model contradicts which was taught without it."""
+    """A label that the model contradicts when it is taught without it."""
 
     input_id: str
     concept_id: str
@@ -167,12 +167,12 @@ class Doubt:
     probability: float
     """Of the label being right, [0, 1]."""
     instead: str | None
-    """The concept that it looks like more, where there is one."""
+    """A more probable concept, where there is one."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """An input of which two versions say something else."""
+    """An input that two versions predict differently."""
 
     input_id: str
     best_before: str | None
@@ -185,7 +185,7 @@ class Change:
 
 @dataclass(frozen=True)
 class VersionQuality:
-    """Leave-one-out quality of one version, on the labels of today; a concept that it doesn't know counts as a no."""
+    """Leave-one-out quality of one version on the present labels; a concept that it lacks counts as a no."""
 
     accuracy: float | None
     mean_average_precision: float | None
@@ -199,10 +199,10 @@ class ConceptChange:
 
     concept_id: str
     average_precision_before: float | None
-    """None where nothing is labelled with it today."""
+    """None where no input is labelled with it now."""
     average_precision_after: float | None
     mean_value_change: float | None
-    """Mean of |value after - value before| over the inputs; None where one of the two doesn't know the concept."""
+    """Mean of |value after - value before| over the inputs; None where one of the two lacks the concept."""
 
 
 @dataclass(frozen=True)
@@ -212,15 +212,15 @@ class Comparison:
     model_id: str
     before: str
     after: str
-    """Version ids; `labels` stands for the labels of this moment."""
+    """Version ids; `labels` stands for the present labels."""
     inputs: int
     """How many were compared."""
     changed: int
-    """How many have another best concept, or another decision."""
+    """How many inputs have another best concept, or another decision."""
     changes: Sequence[Change]
-    """The first of them, those whose values moved most first."""
+    """Some of these inputs, those whose values changed most first."""
     judged: int
-    """Labelled inputs that both qualities are of."""
+    """Labelled inputs that both qualities were measured on."""
     quality_before: VersionQuality
     quality_after: VersionQuality
     concepts: Sequence[ConceptChange]

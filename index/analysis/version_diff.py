@@ -1,4 +1,4 @@
-"""Two versions of a model side by side, on the same inputs. Pure functions on arrays."""
+"""The difference of two versions of a model on the same inputs. Pure functions on arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,39 +12,42 @@ from .reports import Change, ConceptChange, Evaluation, VersionQuality
 
 @dataclass(frozen=True)
 class Differences:
-    """What two versions say of n inputs."""
+    """How the predictions of two versions differ on n inputs."""
 
     changed: int
     changes: Sequence[Change]
     moved: dict[str, float]
-    """Concept id -> mean |difference| of its values, for concepts that both know."""
+    """Concept id -> mean |difference| of its values, for concepts that both versions have."""
 
 
 def differences(before: Scores, after: Scores, input_ids: Sequence[str], most: int) -> Differences:
-    """Inputs whose best concept or whose decisions differ, those whose values moved most first; most of them at most.
+    """Inputs whose best concept or decisions differ, those whose values changed most first; at most `most` of them.
 
-    A concept that one of the two doesn't know counts as a no with value zero there.
+    A concept that one version lacks counts there as a no with value zero.
     """
     concepts = list(dict.fromkeys([*before.concept_ids, *after.concept_ids]))
     old, new = _spread(before.values, before, concepts), _spread(after.values, after, concepts)
-    said = _spread(before.decisions, before, concepts) > 0
-    says = _spread(after.decisions, after, concepts) > 0
-    best, now_best = _best(before), _best(after)
-    different = (said != says).any(axis=1) | np.array([a != b for a, b in zip(best, now_best, strict=True)], dtype=bool)
-    places = np.flatnonzero(different)
+    decided_before = _spread(before.decisions, before, concepts) > 0
+    decided_after = _spread(after.decisions, after, concepts) > 0
+    old_best, new_best = _best(before), _best(after)
+    other_best = np.array([a != b for a, b in zip(old_best, new_best, strict=True)], dtype=bool)
+    rows = np.flatnonzero((decided_before != decided_after).any(axis=1) | other_best)
     moved = np.abs(new - old)
-    order = places[np.argsort(-moved[places].max(axis=1, initial=0), kind="stable")][:most]
+    order = rows[np.argsort(-moved[rows].max(axis=1, initial=0), kind="stable")][:most]
     both = set(before.concept_ids) & set(after.concept_ids)
     return Differences(
-        changed=len(places),
+        changed=len(rows),
         changes=tuple(
             Change(
                 input_id=input_ids[i],
-                best_before=best[i],
-                value_before=None if best[i] is None else float(before.values[i].max()),
-                best_after=now_best[i],
-                value_after=None if now_best[i] is None else float(after.values[i].max()),
-                decided={concepts[c]: bool(says[i, c]) for c in np.flatnonzero(said[i] != says[i])},
+                best_before=old_best[i],
+                value_before=None if old_best[i] is None else float(before.values[i].max()),
+                best_after=new_best[i],
+                value_after=None if new_best[i] is None else float(after.values[i].max()),
+                decided={
+                    concepts[c]: bool(decided_after[i, c])
+                    for c in np.flatnonzero(decided_before[i] != decided_after[i])
+                },
             )
             for i in order.tolist()
         ),
@@ -54,18 +57,18 @@ def differences(before: Scores, after: Scores, input_ids: Sequence[str], most: i
     )
 
 
-def quality(found: Evaluation) -> VersionQuality:
-    """The few numbers of an evaluation that versions are told apart by."""
+def quality(evaluation: Evaluation) -> VersionQuality:
+    """The few numbers of an evaluation by which versions are compared."""
     return VersionQuality(
-        accuracy=found.accuracy,
-        mean_average_precision=_mean([concept.average_precision for concept in found.concepts]),
-        mean_roc_auc=_mean([concept.roc_auc for concept in found.concepts]),
-        expected_calibration_error=found.reliability.expected_calibration_error,
+        accuracy=evaluation.accuracy,
+        mean_average_precision=_mean([concept.average_precision for concept in evaluation.concepts]),
+        mean_roc_auc=_mean([concept.roc_auc for concept in evaluation.concepts]),
+        expected_calibration_error=evaluation.reliability.expected_calibration_error,
     )
 
 
 def concept_changes(before: Evaluation, after: Evaluation, moved: dict[str, float]) -> tuple[ConceptChange, ...]:
-    """Concept by concept, in the order in which the two know them."""
+    """Concept by concept, in the order of the older version."""
     old = {concept.concept_id: concept.average_precision for concept in before.concepts}
     new = {concept.concept_id: concept.average_precision for concept in after.concepts}
     return tuple(
@@ -75,7 +78,7 @@ def concept_changes(before: Evaluation, after: Evaluation, moved: dict[str, floa
 
 
 def _spread(array: NDArray[np.generic], scores: Scores, concepts: Sequence[str]) -> FloatArray:
-    """(n, U): columns in the order of all concepts, zero where these scores don't know one."""
+    """(n, U): columns in the order of all concepts, zero for a concept that these scores lack."""
     wide = np.zeros((len(array), len(concepts)), dtype=np.float32)
     wide[:, [concepts.index(concept) for concept in scores.concept_ids]] = array
     return wide
@@ -88,5 +91,5 @@ def _best(scores: Scores) -> list[str | None]:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None

@@ -125,7 +125,7 @@ def arrived(app: Current, id: str, picture: Picture, *, key: int | None = None) 
         never_arrived(app, id, failure_of(batch.errors[0]), str(batch.errors[0]), key=waiting.key)
         return
     [new] = batch.new_inputs()
-    with app.writers, app.blobs.kept():
+    with app.writers, app.blobs.deletion_paused():
         current = app.recipe == batch.eye.recipe
         if current:
             app.blobs.put_many(batch.pictures())
@@ -178,7 +178,7 @@ def _add_batch(app: Current, batch: Batch) -> list[AddResult]:
     with app.writers:
         if app.recipe == batch.eye.recipe:
             _refuse_taken(app, batch)
-            with app.blobs.kept():
+            with app.blobs.deletion_paused():
                 # Once more, for another app may have deleted the same picture since.
                 app.blobs.put_many(batch.pictures())
                 with app.writing() as state:
@@ -190,7 +190,7 @@ def _add_batch(app: Current, batch: Batch) -> list[AddResult]:
 def _refuse_taken(app: Current, batch: Batch) -> None:
     ids, urls = batch.ids_and_urls()
     inputs = app.catalog.inputs
-    batch.refuse_taken(inputs.taken_ids(app.id, ids), inputs.taken_urls(app.id, urls))
+    batch.refuse_taken(inputs.existing_ids(app.id, ids), inputs.existing_urls(app.id, urls))
 
 
 def _store(state: AppState, new: Sequence[NewInput]) -> list[Input]:

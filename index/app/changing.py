@@ -25,7 +25,7 @@ class BaseWorkflowChange:
         """Goes on with what an earlier run has begun."""
         self._app = app
         self._worker: Reembedding | None = None
-        latest = app.catalog.changes.latest(app.id)
+        latest = app.catalog.workflow_changes.latest(app.id)
         if latest and latest.state is ChangeState.RUNNING:
             self._work_on(latest)
 
@@ -39,9 +39,9 @@ class BaseWorkflowChange:
             raise BadRequest(f"the app sees with {workflow!r} already")
         app.resources.embedders(recipe)  # before anything is noted: weights that can't be had are told at once
         with app.writers:
-            latest = app.catalog.changes.latest(app.id)
+            latest = app.catalog.workflow_changes.latest(app.id)
             if not (latest and latest.state is ChangeState.RUNNING and latest.recipe == asdict(recipe)):
-                self._work_on(app.catalog.changes.begin(app.id, asdict(recipe)))
+                self._work_on(app.catalog.workflow_changes.begin(app.id, asdict(recipe)))
             elif not self.is_running:
                 self._work_on(latest)
             worker = self._worker
@@ -54,11 +54,11 @@ class BaseWorkflowChange:
     def latest(self) -> WorkflowChange | None:
         """With its progress; None if there never was one."""
         with self._app.writers:  # so that one which is done has been switched to in memory too
-            return self._app.catalog.changes.latest(self._app.id)
+            return self._app.catalog.workflow_changes.latest(self._app.id)
 
     def cancel(self) -> bool:
         """Whether there was one."""
-        changes = self._app.catalog.changes
+        changes = self._app.catalog.workflow_changes
         ended = changes.give_up(self._app.id, ChangeState.CANCELLED)
         forget(changes, self._app.id)
         return ended
@@ -85,13 +85,13 @@ class BaseWorkflowChange:
     def _switch(self, change: WorkflowChange, lost: Mapping[int, str]) -> bool:
         app, recipe = self._app, Recipe(**change.recipe)
         with app.writers:
-            left = app.catalog.changes.missing(app.id, recipe.workflow, len(lost) + 1)
+            left = app.catalog.workflow_changes.missing(app.id, recipe.workflow, len(lost) + 1)
             if any(key not in lost for key, _, _ in left):
                 return False
             # Made first, for it may fail: from the transaction on, everything has to see with the new workflow.
             state = app.load(replace(app.catalog.apps.get(app.id), recipe=change.recipe, dim=recipe.dim))
             try:
-                switched = app.catalog.changes.switch(app.id, change, lost)
+                switched = app.catalog.workflow_changes.switch(app.id, change, lost)
             except BaseException:
                 state.collection.close()
                 raise

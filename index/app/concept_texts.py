@@ -75,7 +75,7 @@ class Names:
     def _read(self, names: Mapping[str, str]) -> Texts:
         """What the names say, by concept id; without those that can't be read now."""
         if self._directions is None:
-            loaded = self._catalog.names.load(self._app_id, self._recipe.workflow)
+            loaded = self._catalog.concept_texts.load(self._app_id, self._recipe.workflow)
             with self._lock:
                 self._directions = {**loaded, **(self._directions or {})}
         new = sorted(set(names.values()) - self._directions.keys())
@@ -108,6 +108,6 @@ class Names:
             self._directions = {**(self._directions or {}), **directions}
         # Only so that none is read twice: a full disk or a busy database is no reason not to predict.
         try:
-            self._catalog.names.save(self._app_id, self._recipe.workflow, directions)
+            self._catalog.concept_texts.save(self._app_id, self._recipe.workflow, directions)
         except (StorageFailed, StoreBusy) as error:
             _log.info("what names say is not kept: %s", error)

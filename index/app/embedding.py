@@ -95,7 +95,7 @@ def embed_stored(state: AppState, recipe: Recipe, pictures: Sequence[StoredKey],
     known = eye.known((sha256, box) for _, sha256, box in pictures)
     vectors = {key: known[sha256, box] for key, sha256, box in pictures if (sha256, box) in known}
     looks, lost = looked_at(state, recipe, [picture for picture in pictures if picture[0] not in vectors])
-    rows: Iterable[FloatArray] = eye.embedder.see_pixels(list(looks.values())) if looks else ()
+    rows: Iterable[FloatArray] = eye.embedder.embed_with_classes(list(looks.values())) if looks else ()
     named = {key: (sha256, box) for key, sha256, box in pictures}
     for key, row in zip(looks, rows, strict=True):
         if not np.isfinite(row).all():

@@ -107,7 +107,7 @@ def inputs(
 
 def existing(app: Current, ids: Sequence[str]) -> set[str]:
     """Those of the ids that are taken."""
-    return app.catalog.inputs.taken_ids(app.id, ids)
+    return app.catalog.inputs.existing_ids(app.id, ids)
 
 
 def with_pictures(app: Current, hashes: Sequence[str]) -> dict[str, str]:

@@ -97,7 +97,7 @@ def predictor_of(state: AppState, model: Model) -> Predictor:
     if (space := teacher.space) is not None and space is not teacher.kept_space:
         # Only so that a restart gives the same numbers: a full disk or a busy database is no reason not to predict.
         try:
-            state.catalog.spaces.save(state.id, space, state.recipe.workflow)
+            state.catalog.space_snapshots.save(state.id, space, state.recipe.workflow)
             teacher.kept_space = space
         except (StorageFailed, StoreBusy) as error:
             _log.info("the space of app %s is not kept yet: %s", state.id, error)

@@ -10,7 +10,7 @@ import numpy as np
 from ...embeddings.base.embedder import Recipe
 from ...errors import Busy
 from ..catalog import Catalog
-from ..catalog.workflow_changes import Changes
+from ..catalog.workflow_changes import WorkflowChanges
 from ..errors import StorageFailed, StoreBusy, StoreClosed
 from ..records import ChangeState, Crop, FloatArray, WorkflowChange
 
@@ -39,7 +39,12 @@ class Reembedding:
         switch: Callable[[WorkflowChange, Mapping[int, str]], bool],
     ) -> None:
         """switch: the app sees with the new workflow, and these inputs fail; False where others lack a vector yet."""
-        self._app_id, self._change, self._changes, self._inputs = app_id, change, catalog.changes, catalog.inputs
+        self._app_id, self._change, self._changes, self._inputs = (
+            app_id,
+            change,
+            catalog.workflow_changes,
+            catalog.inputs,
+        )
         self._recipe = Recipe(**change.recipe)
         self._embed, self._switch = embed, switch
         self._stopping = threading.Event()
@@ -140,7 +145,7 @@ class Reembedding:
                     return
 
 
-def forget(changes: Changes, app_id: str, stop: Callable[[], bool] = lambda: False) -> None:
+def forget(changes: WorkflowChanges, app_id: str, stop: Callable[[], bool] = lambda: False) -> None:
     """Deletes vectors that nobody sees with any more; what is left of that goes when a store is opened."""
     with suppress(StoreBusy, StorageFailed):
-        changes.forget(app_id, stop)
+        changes.delete_unused_vectors(app_id, stop)

@@ -180,7 +180,7 @@ class Current:
             teacher=self._taught(collection, recipe, names),
             frozen=lru_cache(_FROZEN)(lambda sha256: Predictor.from_bytes(blobs.get(sha256))),
             thresholds=catalog.thresholds.all(self.id),
-            changes=catalog.changes.done(self.id),
+            changes=catalog.workflow_changes.completed(self.id),
             writers=self.writers,
         )
 
@@ -245,6 +245,6 @@ class Current:
 
     def _resumed(self, state: AppState) -> AppState:
         """With the space that it had before."""
-        if space := self.catalog.spaces.load(self.id):
+        if space := self.catalog.space_snapshots.load(self.id):
             state.teacher.resume(space)
         return state

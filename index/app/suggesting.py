@@ -92,9 +92,9 @@ def _pool(
         vectors=vectors,
         values=predictor.values(vectors),
         positives=positives,
-        taught=predictor.space.prepare(taught),
+        labelled=predictor.space.prepare(taught),
         exclusive=model.mutually_exclusive,
-        shown=int((predictor.positive > 0).sum(axis=1).astype(bool).sum()) / max(len(labelled), 1),
+        positive_share=int((predictor.positive > 0).sum(axis=1).astype(bool).sum()) / max(len(labelled), 1),
     )
 
 

@@ -30,7 +30,7 @@ def create_version(app: Current, model_id: str, *, like: str | None = None, unta
         usable = bool(predictor.taught.any()) and not (model.mutually_exclusive and len(model.concept_ids) < 2)
         if not usable and not untaught:
             raise NothingToLearn(f"model {model_id!r} {_missing(state, model, predictor)}")
-        with app.blobs.kept():
+        with app.blobs.deletion_paused():
             return app.catalog.versions.add(
                 app.id,
                 model_id,
@@ -55,7 +55,7 @@ def delete_version(app: Current, model_id: str, version_id: str) -> None:
 
 
 def _go_back(app: Current, model: Model, version_id: str) -> ModelVersion:
-    with app.writers, app.blobs.kept():
+    with app.writers, app.blobs.deletion_paused():
         state = app.take()
         old = version(state, model.id, version_id)
         if old.predictor_sha256 is None:

@@ -1,4 +1,4 @@
-"""What the names of concepts say under a base workflow, in SQL, so that no name is read twice."""
+"""Text embeddings of concept names under a base workflow, in SQL, so that no name is embedded twice."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from .database import Database, chunks
 _apps, _names = schema.apps, schema.names
 
 
-class Names:
+class ConceptTexts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -24,13 +24,13 @@ class Names:
         return {name: np.frombuffer(blob, dtype="<f4").astype(np.float32) for name, blob in rows}
 
     def save(self, app_id: str, workflow: str, directions: Mapping[str, FloatArray]) -> None:
-        """Nothing happens if the app is gone by now. Raises StoreBusy at once: what is not kept is read again."""
+        """Does nothing if the app is gone. Raises StoreBusy without waiting: what is not saved is embedded again."""
         with self._database.write(patience=0) as connection:
             if connection.execute(select(_apps.c.id).where(_apps.c.id == app_id)).one_or_none() is None:
                 return
-            mine = (_names.c.app_id == app_id, _names.c.workflow == workflow)
-            for some in chunks(sorted(directions)):
-                connection.execute(delete(_names).where(*mine, _names.c.name.in_(some)))
+            own = (_names.c.app_id == app_id, _names.c.workflow == workflow)
+            for chunk in chunks(sorted(directions)):
+                connection.execute(delete(_names).where(*own, _names.c.name.in_(chunk)))
                 connection.execute(
                     insert(_names),
                     [
@@ -40,6 +40,6 @@ class Names:
                             "name": name,
                             "direction": directions[name].astype("<f4").tobytes(),
                         }
-                        for name in some
+                        for name in chunk
                     ],
                 )

@@ -26,7 +26,7 @@ class Concepts:
         self._database = database
 
     def create(self, app_id: str, concepts: Sequence[tuple[str, str]]) -> list[Concept]:
-        """(id, name) each. Raises ConceptExists, and then makes none."""
+        """concepts: (id, name) each. Raises ConceptExists, and then creates none."""
         now = datetime.now(UTC)
         rows = [{"app_id": app_id, "id": id, "name": name, "created_at": now} for id, name in concepts]
         try:
@@ -47,17 +47,21 @@ class Concepts:
         return _record(row)
 
     def page(self, app_id: str, offset: int, limit: int, name: str | None = None) -> list[Concept]:
-        """In the order in which they were made. name: any case, in any script; * for any run of characters."""
+        """Oldest first. name: only concepts of this name, whatever its case; * stands for any run of characters."""
         key = ("concepts", app_id, offset, limit, name)
         return list(self._database.cached(key, lambda: self._page(app_id, offset, limit, name)))
 
     def by_id(self, app_id: str) -> Mapping[str, Concept]:
         """All of them."""
-        return self._database.cached(("concepts by id", app_id), lambda: {one.id: one for one in self._all(app_id)})
+        return self._database.cached(
+            ("concepts by id", app_id), lambda: {concept.id: concept for concept in self._all(app_id)}
+        )
 
     def names(self, app_id: str) -> Mapping[str, str]:
         """Id -> name of all of them."""
-        return self._database.cached(("concept names", app_id), lambda: {one.id: one.name for one in self._all(app_id)})
+        return self._database.cached(
+            ("concept names", app_id), lambda: {concept.id: concept.name for concept in self._all(app_id)}
+        )
 
     def _all(self, app_id: str) -> list[Concept]:
         query = select(_concepts).where(_concepts.c.app_id == app_id).order_by(_concepts.c.key)
@@ -66,17 +70,17 @@ class Concepts:
 
     def _page(self, app_id: str, offset: int, limit: int, name: str | None) -> list[Concept]:
         if name is not None:
-            # Not by SQL: SQLite knows the case of ASCII alone, and no two databases fold alike.
+            # Not in SQL: SQLite folds the case of ASCII only, and each database folds in its own way.
             parts = _folded(name).split("*")
-            found = (one for one in self.by_id(app_id).values() if _matches(_folded(one.name), parts))
-            return list(islice(found, offset, offset + limit))
+            matches = (concept for concept in self.by_id(app_id).values() if _matches(_folded(concept.name), parts))
+            return list(islice(matches, offset, offset + limit))
         query = select(_concepts).where(_concepts.c.app_id == app_id)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(_concepts.c.key).offset(offset).limit(limit))
             return [_record(row) for row in rows]
 
     def rename(self, app_id: str, concepts: Sequence[tuple[str, str]]) -> list[Concept]:
-        """(id, name) each. Raises ConceptNotFound, and then renames none."""
+        """concepts: (id, name) each. Raises ConceptNotFound, and then renames none."""
         renamed = []
         with writing(self._database, app_id) as connection:
             for id, name in concepts:
@@ -94,49 +98,49 @@ class Concepts:
 
 
 def concept_keys(connection: Connection, app_id: str, ids: Iterable[str]) -> dict[str, int]:
-    """The key of each concept; those that don't exist are made, named as their id."""
-    wanted = list(dict.fromkeys(ids))
-    known = known_keys(connection, app_id, wanted)
+    """The key of each concept; a concept that doesn't exist is created with its id as its name."""
+    names = list(dict.fromkeys(ids))
+    keys = existing_keys(connection, app_id, names)
     now = datetime.now(UTC)
     new = [
         {"app_id": app_id, "id": concept, "name": concept, "created_at": now}
-        for concept in wanted
-        if concept not in known
+        for concept in names
+        if concept not in keys
     ]
     if new:
         connection.execute(insert(_concepts), new)
-        known = known_keys(connection, app_id, wanted)
-    return known
+        keys = existing_keys(connection, app_id, names)
+    return keys
 
 
-def known_keys(connection: Connection, app_id: str, ids: Sequence[str]) -> dict[str, int]:
+def existing_keys(connection: Connection, app_id: str, ids: Sequence[str]) -> dict[str, int]:
     """The key of each concept that exists."""
-    found: dict[str, int] = {}
+    keys: dict[str, int] = {}
     for chunk in chunks(ids):
-        found.update((id, key) for id, key in connection.execute(_KNOWN, {"app": app_id, "ids": chunk}))
-    return found
+        keys.update((id, key) for id, key in connection.execute(_KNOWN, {"app": app_id, "ids": chunk}))
+    return keys
 
 
 def _folded(text: str) -> str:
-    """The same for texts that differ in case, or in how accents are written (Unicode 3.13, definition D145)."""
+    """Equal for texts that differ only in case, or in how accents are encoded (Unicode 3.13, definition D145)."""
     return normalize("NFC", normalize("NFD", text).casefold())
 
 
 def _matches(text: str, parts: Sequence[str]) -> bool:
-    """Whether these parts are all of a text, in this order, with anything in between."""
-    first, *others = parts
-    if not others:
+    """Whether a text consists of these parts in this order, with anything in between."""
+    first, *rest = parts
+    if not rest:
         return text == first
-    *inner, last = others
+    *inner, last = rest
     if not text.startswith(first):
         return False
-    place = len(first)
+    position = len(first)
     for part in inner:
-        place = text.find(part, place)
-        if place < 0:
+        position = text.find(part, position)
+        if position < 0:
             return False
-        place += len(part)
-    return text.endswith(last) and len(text) - len(last) >= place
+        position += len(part)
+    return text.endswith(last) and len(text) - len(last) >= position
 
 
 def _record(row: Row[Any]) -> Concept:

@@ -38,7 +38,7 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -65536",
-    # What a schema calls by itself (we have none that does) may do nothing dangerous.
+    # Code that a schema runs may do nothing dangerous; ours runs none.
     "PRAGMA trusted_schema = OFF",
 )
 _PATIENCE = "patience"
@@ -51,17 +51,17 @@ _IN_LIST = 5_000
 class Database:
     """An engine with its schema up to date.
 
-    In SQLite one writes at a time, and reading waits for nobody: so there is one connection for writing, which threads
-    take in turn, and others for reading.
+    SQLite allows one writer at a time, and readers wait for nobody. So there is one connection for writing, which
+    threads take in turn, and there are others for reading.
     """
 
-    def __init__(self, place: str | Path, *, make: bool = True) -> None:
-        """A file of SQLite's, or an SQLAlchemy URL; migrates what is there, and makes what is not if `make`.
+    def __init__(self, location: str | Path, *, make: bool = True) -> None:
+        """location: an SQLite file, or an SQLAlchemy URL. Migrates the schema, and creates a missing one if `make`.
 
         Raises StoreTooNew for a schema from the future, NoDatabase, StoreBusy and StorageFailed.
         """
-        url = _url(place)
-        # Errors are logged, so what was stored must not stand in them.
+        url = _url(location)
+        # Errors are logged, so they must not contain stored values.
         if url.get_backend_name() == "sqlite":
             _prepare_file(url, make)
             local = {"check_same_thread": False}
@@ -76,7 +76,7 @@ class Database:
             self._engine = self._writer = create_engine(url, hide_parameters=True, pool_timeout=_PATIENCE_S)
         self._turns = FairLock()
         self._lease = Lease("its database")
-        # A connection that never writes: SQLite's number of the version changes with the commits of all others.
+        # A connection that never writes: its `PRAGMA data_version` changes when any other connection commits.
         self._watcher: Any = None
         self._cache = ReadCache(self._version if self.dialect == "sqlite" else None)
         try:
@@ -93,24 +93,23 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view, whoever writes meanwhile. Raises StoreBusy where no connection is to be had."""
+        """One consistent view, whatever others write meanwhile. Raises StoreBusy where no connection is free."""
         self._lease.check()
         with _own_errors(), stage("sql read"), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self, patience: float | None = None) -> Iterator[Connection]:
-        """All of it, or nothing. patience: seconds to wait for the turn, else ten; 0 for what need not be written now.
-
-        Raises StoreBusy where others write for longer, StorageFailed where the disk takes no more; then it is nothing.
+        """One transaction. patience: seconds to wait for other writers, by default ten; 0 if the write may be skipped.
+        Raises StoreBusy where others write for longer, StorageFailed where the disk is full; then nothing is written.
         """
         try:
             with (
                 _own_errors(),
                 self._lease.writing(),
                 stage("sql write"),
-                self._turn(_PATIENCE_S if patience is None else patience) as left,
-                self._writer.connect().execution_options(**{_PATIENCE: left}) as connection,
+                self._turn(_PATIENCE_S if patience is None else patience) as remaining,
+                self._writer.connect().execution_options(**{_PATIENCE: remaining}) as connection,
                 connection.begin(),
             ):
                 yield connection
@@ -119,11 +118,11 @@ class Database:
 
     @contextmanager
     def _turn(self, patience: float) -> Iterator[float]:
-        """This process's turn to write; the seconds of patience that are left for other processes."""
+        """Waits for this process's other writers; gives the seconds of patience that remain for other processes."""
         if self.dialect != "sqlite":
             yield patience
             return
-        # SQLite alone is unfair: whoever waits looks again each tenth of a second, and finds the next one writing.
+        # SQLite alone is unfair: a waiting writer polls each tenth of a second, and may find another one writing.
         start = time.monotonic()
         if not self._turns.acquire(patience):
             raise StoreBusy("the database is busy: others in this process are writing; try again")
@@ -133,13 +132,13 @@ class Database:
             self._turns.release()
 
     def cache_counts(self) -> tuple[int, int]:
-        """How often an answer was remembered, and how often SQL was asked."""
+        """Hits and misses of the read cache."""
         return self._cache.hits, self._cache.misses
 
     def copy_to(self, path: Path) -> None:
-        """Writes the database of this moment into a new SQLite file, whatever is written meanwhile.
+        """Writes a snapshot of the database into a new SQLite file; others may write meanwhile.
 
-        Raises NotSupported for other databases, which bring tools of their own for that.
+        Raises NotSupported for other databases, which have their own tools for that.
         """
         self._lease.check()
         self._check_sqlite("be backed up by tenshot: use pg_dump, and back up the pictures beside it")
@@ -147,7 +146,7 @@ class Database:
         source = self._engine.raw_connection()
         target = sqlite3.connect(path.absolute())
         try:
-            # In one step: SQLite reads one moment of it, and writers go on.
+            # In one step: SQLite copies one snapshot, and writers go on.
             source.driver_connection.backup(target)  # type: ignore[union-attr]
         except sqlite3.OperationalError as error:
             raise StorageFailed(f"the database can't be copied to {path}: {error}") from error
@@ -156,20 +155,20 @@ class Database:
             source.close()
 
     def problems(self) -> list[str]:
-        """What SQLite finds wrong with its file, and rows that name others which are not there."""
+        """Faults that SQLite finds in its file, and rows that refer to missing rows."""
         self._check_sqlite("be checked by tenshot")
         with self.read() as connection:
-            found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
+            problems = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
             lost = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA foreign_key_check")]
-        found = [] if found == ["ok"] else found
-        return found + [f"rows of {table} name rows that are not there" for table in dict.fromkeys(lost)]
+        problems = [] if problems == ["ok"] else problems
+        return problems + [f"rows of {table} name rows that are not there" for table in dict.fromkeys(lost)]
 
-    def _check_sqlite(self, what: str) -> None:
+    def _check_sqlite(self, action: str) -> None:
         if self.dialect != "sqlite":
-            raise NotSupported(f"a {self.dialect} database can't {what}")
+            raise NotSupported(f"a {self.dialect} database can't {action}")
 
     def cached(self, key: Hashable, load: Callable[[], T]) -> T:
-        """What load reads, remembered until anybody commits anything; nobody can change it."""
+        """The result of load, read-only, remembered until any process commits something."""
         self._lease.check()
         return self._cache.get(key, load)
 
@@ -185,7 +184,7 @@ class Database:
             return self._watcher.driver_connection.execute("PRAGMA data_version").fetchone()
 
     def close(self) -> None:
-        """When what is being written is; afterwards everything raises StoreClosed. May be called again."""
+        """Waits for writes in progress; afterwards everything raises StoreClosed. May be called again."""
         self._lease.end()
         self._cache.forget()
         watcher, self._watcher = self._watcher, None
@@ -205,12 +204,12 @@ _DISK = {
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _NO_SUCH_KEY = "23503"
-"""PostgreSQL's word for a foreign key of no row."""
+"""PostgreSQL's error code for a foreign key without its row."""
 
 
 @contextmanager
 def _own_errors() -> Iterator[None]:
-    """What a database says of its disk, and of others who hold it, as errors of our tree."""
+    """Turns a database's errors about its disk and its locks into errors of our tree."""
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
@@ -218,8 +217,7 @@ def _own_errors() -> Iterator[None]:
         extended = getattr(cause, "sqlite_errorcode", 0)
         code = extended & 0xFF
         if extended == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY or getattr(cause, "sqlstate", None) == _NO_SUCH_KEY:
-            # Who writes a row has looked up all that it names, and in PostgreSQL another process may since have deleted
-            # the app with all of it.
+            # A writer has looked up all that its row names, so in PostgreSQL another process has since deleted the app.
             raise AppNotFound("the app has been deleted") from error
         if code in _DISK:
             raise StorageFailed(f"the database can't be written: {cause}") from error
@@ -238,7 +236,7 @@ def chunks(values: Sequence[T]) -> Iterator[list[T]]:
 
 
 def _configure(connection: Any, _record: object) -> None:
-    # The driver would begin transactions by rules of its own; `_begin` does instead.
+    # The driver would begin transactions by its own rules; `_begin_reading` and `_begin_writing` do so instead.
     connection.isolation_level = None
     for pragma in _PRAGMAS:
         connection.execute(pragma)
@@ -251,9 +249,9 @@ def _configure_reader(connection: Any, record: object) -> None:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Keeps a log ahead of the file; the file remembers it.
+    """Switches the file to a write-ahead log, for good.
 
-    SQLite doesn't wait for its turn in this one statement, so processes that open a new file at once must try again.
+    SQLite doesn't wait for locks in this one statement, so processes that open a new file at once must try again.
     """
     give_up = time.monotonic() + _PATIENCE_S
     while True:
@@ -266,41 +264,43 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
 
 
-def _url(place: str | Path) -> URL:
-    """A path is no URL: ? and % are letters like others, and SQLite itself reads a URL in what begins with `file:`."""
-    return URL.create("sqlite", database=os.path.abspath(place)) if isinstance(place, Path) else make_url(place)
+def _url(location: str | Path) -> URL:
+    """A Path is taken literally: ? and % mean nothing in it, and it is absolute, since SQLite parses `file:...`."""
+    return (
+        URL.create("sqlite", database=os.path.abspath(location)) if isinstance(location, Path) else make_url(location)
+    )
 
 
 def _prepare_file(url: URL, make: bool) -> None:
-    """A new file is private from the start, and SQLite gives its log the same mode. Raises NoDatabase."""
+    """Makes a new file private from the start; SQLite gives its log the same mode. Raises NoDatabase."""
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         return
     file = Path(url.database)
     if not make and not file.exists():
         raise NoDatabase(f"there is no database at {file}")
-    with suppress(OSError):  # SQLite will say it better
+    with suppress(OSError):  # SQLite's own message is clearer
         make_file(file)
 
 
-def misread(path: Path) -> Path | None:
-    """The file that the first releases made for a database at this path, whose ? or % they took for a URL's."""
+def legacy_path(path: Path) -> Path | None:
+    """The file that the first releases made for this path: they read its ? or % as parts of a URL. None: no such."""
     before = make_url(f"sqlite:///{path}").database
     return Path(before) if before and Path(before) != path and Path(before).is_file() else None
 
 
 @contextmanager
-def of_others(path: Path) -> Iterator[None]:
-    """For work with an SQLite file that anybody may have made: whatever is wrong with it is BadArchive.
+def untrusted_database(path: Path) -> Iterator[None]:
+    """Guards work with an SQLite file from an unknown source: raises BadArchive for whatever is wrong with it.
 
-    Also a schema that acts by itself: views, triggers, virtual tables and computed columns, of which ours has none.
+    Also for a schema that runs code: views, triggers, virtual tables and computed columns, of which ours has none.
     """
     try:
         with closing(sqlite3.connect(path.absolute())) as connection:
             _check_kinds(connection)
         yield
     except (NoDatabase, SQLAlchemyError, CommandError, sqlite3.Error, ValueError, TypeError, LookupError) as error:
-        said = str(getattr(error, "orig", error)).partition("\n")[0]
-        raise BadArchive(f"the database holds what tenshot didn't write: {said}") from error
+        message = str(getattr(error, "orig", error)).partition("\n")[0]
+        raise BadArchive(f"the database holds what tenshot didn't write: {message}") from error
 
 
 def _check_kinds(connection: sqlite3.Connection) -> None:
@@ -321,7 +321,7 @@ def _begin_reading(connection: Connection) -> None:
 def _begin_writing(connection: Connection) -> None:
     patience = connection.get_execution_options().get(_PATIENCE, _PATIENCE_S)
     connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(1000 * patience)}")
-    # A writer takes its turn at once, rather than failing in the middle when another got ahead.
+    # A writer locks the database at once, rather than failing halfway when another was faster.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

@@ -1,4 +1,4 @@
-"""Apps that are deleted: unseen at once, and gone in transactions so short that others write in between."""
+"""Deletion of apps: hidden at once, then deleted in transactions so short that others write in between."""
 
 from collections.abc import Iterator, Mapping
 
@@ -23,13 +23,13 @@ _FILLED: Mapping[Table, int] = {
     _models: 1_000,
     schema.concepts: 1_000,
 }
-"""What an import fills beside inputs, each before what it names, and how many rows a transaction deletes at most."""
+"""Tables that an import fills beside inputs, referring tables first -> rows that one transaction deletes at most."""
 _ALL = {**_FILLED, schema.names: 1_000, schema.tombstones: 4_000, _inputs: 500}
 _BLOBS = {_inputs: _inputs.c.sha256, _versions: _versions.c.predictor_sha256}
 
 
-def _some(table: Table) -> UpdateBase:
-    """Deletes at most so many (`most`) rows of an app (`app`); returns the hashes of their blobs, if they have any."""
+def _delete_rows(table: Table) -> UpdateBase:
+    """The statement that deletes `most` rows of the app `app`, and returns the hashes of their blobs, if any."""
     keys = list(table.primary_key)
     own_models = select(_models.c.key).where(_models.c.app_id == bindparam("app"))
     own = table.c.app_id == bindparam("app") if "app_id" in table.c else table.c.model_key.in_(own_models)
@@ -37,8 +37,8 @@ def _some(table: Table) -> UpdateBase:
     return query.returning(_BLOBS[table]) if table in _BLOBS else query
 
 
-# Built once: to build them takes longer than to delete a small app.
-_SOME = {table: _some(table) for table in _ALL}
+# Built once: building them takes longer than deleting a small app.
+_DELETE_ROWS = {table: _delete_rows(table) for table in _ALL}
 
 
 class Deletions:
@@ -46,12 +46,12 @@ class Deletions:
         self._database = database
 
     def delete(self, app_id: str) -> Iterator[set[str]]:
-        """Deletes an app with all that it has, as it is iterated over; after each step the hashes of blobs it named.
+        """Deletes an app with all its records, one step per iteration; yields the hashes of blobs that the rows named.
 
-        From the first step on nobody sees it, and its name and keys are free. What was broken off goes on. Raises
-        AppNotFound.
+        The first step hides the app, frees its name and deletes its API keys. An interrupted deletion is continued.
+        Raises AppNotFound.
         """
-        # No other app is named so: a name has no line ends, and an import's begins with another name.
+        # No other app has this name: names have no line ends, and the name of a staged import begins with another one.
         values = {"deleted": True, "name": f"\n{app_id}"}
         with self._database.write() as connection:
             if not connection.execute(update(_apps).where(_apps.c.id == app_id).values(values)).rowcount:
@@ -64,14 +64,14 @@ class Deletions:
                 hashes, more = _step(connection, app_id)
             yield hashes
 
-    def left(self) -> list[str]:
-        """Ids of the apps whose deletion was broken off."""
+    def unfinished(self) -> list[str]:
+        """Ids of the apps whose deletion was interrupted."""
         with self._database.read() as connection:
             return list(connection.scalars(select(_apps.c.id).where(_apps.c.deleted)))
 
 
 def clear_import(database: Database, app_id: str) -> None:
-    """Deletes what an import has filled but its inputs, in short transactions."""
+    """Deletes all that an import has filled except its inputs, in short transactions."""
     more = True
     while more:
         with database.write() as connection:
@@ -79,7 +79,7 @@ def clear_import(database: Database, app_id: str) -> None:
 
 
 def _step(connection: Connection, app_id: str) -> tuple[set[str], bool]:
-    """Some rows of a deleted app, and at last its own; the hashes of their blobs, and whether there are more rows."""
+    """Deletes some rows of a hidden app, last its own; the hashes of their blobs, and whether rows remain."""
     hashes, more = _delete_some(connection, app_id, _ALL)
     if not more:
         connection.execute(delete(_apps).where(_apps.c.id == app_id))
@@ -87,7 +87,7 @@ def _step(connection: Connection, app_id: str) -> tuple[set[str], bool]:
 
 
 def _delete_some(connection: Connection, app_id: str, tables: Mapping[Table, int]) -> tuple[set[str], bool]:
-    """As many rows of an app as one transaction may; the hashes of their blobs, and whether there may be more rows."""
+    """Deletes as many rows as one transaction may; the hashes of their blobs, and whether rows may remain."""
     hashes: set[str] = set()
     room = 1.0
     for table, most in tables.items():
@@ -101,8 +101,8 @@ def _delete_some(connection: Connection, app_id: str, tables: Mapping[Table, int
 
 
 def _delete(connection: Connection, app_id: str, table: Table, most: int) -> tuple[int, set[str]]:
-    """How many rows there were, and the hashes of their blobs."""
-    result = connection.execute(_SOME[table], {"app": app_id, "most": most})
+    """How many rows were deleted, and the hashes of their blobs."""
+    result = connection.execute(_DELETE_ROWS[table], {"app": app_id, "most": most})
     if table not in _BLOBS:
         return result.rowcount, set()
     named = result.scalars().all()

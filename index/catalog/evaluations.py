@@ -1,4 +1,4 @@
-"""Evaluations of model versions in SQL: asked for, done or failed."""
+"""Evaluations of model versions in SQL: queued, done or failed."""
 
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -31,7 +31,7 @@ class Evaluations:
     def set(
         self, app_id: str, model_id: str, version_id: str, state: EvaluationState, result: Mapping[str, Any] | None
     ) -> datetime:
-        """In the place of what was there; the moment, by which a request is known. Raises VersionNotFound."""
+        """Replaces any earlier evaluation; returns the time, which identifies the request. Raises VersionNotFound."""
         with writing(self._database, app_id) as connection:
             key = _key(connection, app_id, model_id, version_id)
             connection.execute(delete(_evaluations).where(_evaluations.c.version_key == key))
@@ -49,7 +49,7 @@ class Evaluations:
         state: EvaluationState,
         result: Mapping[str, Any] | None,
     ) -> bool:
-        """What became of the request of that moment. False if it waits no more, as where it was asked again since.
+        """Stores the outcome of the request of that time. False if it is no longer queued, or was replaced since.
 
         Raises VersionNotFound.
         """
@@ -59,7 +59,7 @@ class Evaluations:
             return connection.execute(update(_evaluations).where(_waits(key, asked_at)).values(values)).rowcount == 1
 
     def get(self, app_id: str, model_id: str, version_id: str) -> StoredEvaluation | None:
-        """None where nobody asked for one. Raises VersionNotFound."""
+        """None if none was requested. Raises VersionNotFound."""
         with self._database.read() as connection:
             key = _key(connection, app_id, model_id, version_id)
             query = select(_evaluations).where(_evaluations.c.version_key == key)
@@ -67,36 +67,38 @@ class Evaluations:
         return None if row is None else StoredEvaluation(EvaluationState(row.state), row.result, row.created_at)
 
     def queued(self) -> list[EvaluationRequest]:
-        """Those that are still to be made, oldest first."""
+        """The requests that still wait, oldest first."""
         with self._database.read() as connection:
             return [EvaluationRequest(*row) for row in connection.execute(_QUEUED)]
 
     def due(self, besides: Collection[EvaluationRequest], after: str = "") -> list[EvaluationRequest]:
-        """Those of them that may be tried now, besides these; by app, in turn from `after`."""
+        """The requests that may run now, without `besides`; by app id, starting behind the app `after`."""
         query = _QUEUED.where(_evaluations.c.due <= time.time())
         with self._database.read() as connection:
-            found = [one for row in connection.execute(query) if (one := EvaluationRequest(*row)) not in besides]
-        return sorted(found, key=lambda one: (one.app_id <= after, one.app_id))
+            requests = [
+                request for row in connection.execute(query) if (request := EvaluationRequest(*row)) not in besides
+            ]
+        return sorted(requests, key=lambda request: (request.app_id <= after, request.app_id))
 
     def waiting(self) -> int:
-        """How many are still to be made."""
+        """How many requests still wait."""
         return len(self.queued())
 
-    def put_off(self, one: EvaluationRequest, delays: Sequence[float], reason: str) -> None:
-        """After a try that failed: see `tries`. After the last delay it has failed, for this reason.
+    def put_off(self, request: EvaluationRequest, delays: Sequence[float], reason: str) -> None:
+        """After a failed attempt: see `retries.py`. After the last delay the evaluation has failed, for this reason.
 
         Raises VersionNotFound.
         """
         with self._database.write() as connection:
-            key = _key(connection, one.app_id, one.model_id, one.version_id)
-            row = _waits(key, one.asked_at)
+            key = _key(connection, request.app_id, request.model_id, request.version_id)
+            row = _waits(key, request.asked_at)
             if not put_off(connection, _evaluations, row, delays):
                 values = {"state": EvaluationState.FAILED.value, "result": {"reason": reason}}
                 connection.execute(update(_evaluations).where(row).values(values))
 
 
 def _waits(key: int, asked_at: datetime) -> ColumnElement[bool]:
-    """That what was asked for at that moment is still to be made."""
+    """The condition that the request of that time still waits."""
     is_queued = _evaluations.c.state == EvaluationState.QUEUED.value
     return and_(_evaluations.c.version_key == key, is_queued, _evaluations.c.created_at == asked_at)
 

@@ -1,20 +1,20 @@
-"""A lock that is had in the order of asking."""
+"""A first-come, first-served lock."""
 
 import threading
 from collections import deque
 
 
 class FairLock:
-    """Whoever has it can't take it again before those who wait: `threading.Lock` promises nothing of the kind."""
+    """Its holder can't take it again before those who wait: `threading.Lock` doesn't promise that."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
         self._held = False
-        # A lock for each who waits, released when it is that one's turn.
+        # One lock for each waiting thread, released when its turn has come.
         self._waiting: deque[threading.Lock] = deque()
 
     def acquire(self, seconds: float) -> bool:
-        """Waits that long at most. False: others still have it."""
+        """Waits that long at most. False: it is still taken."""
         with self._mutex:
             if not self._held:
                 self._held = True
@@ -40,7 +40,7 @@ class FairLock:
                 self._held = False
 
     def _leave(self, turn: threading.Lock, *, keep: bool) -> bool:
-        """Waits no longer. True: the turn had come all the same, and is kept if it should be."""
+        """Stops waiting. True: the lock was handed over meanwhile, and is kept because `keep` is set."""
         with self._mutex:
             if turn in self._waiting:
                 self._waiting.remove(turn)

@@ -1,4 +1,4 @@
-"""Feedback in SQL: kept as it came."""
+"""Feedback in SQL, stored as it was sent."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Labels in SQL, and the log of how they came to be."""
+"""Labels in SQL, and the log of their changes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from .database import Database, chunks
 _labels, _events, _concepts, _apps = schema.labels, schema.label_events, schema.concepts, schema.apps
 _inputs = schema.inputs
 
-# Built once, for they stand between a label and the next prediction.
+# Built once, since every prediction after a label waits for them.
 _TAKE_SEQ = (
     update(_apps)
     .where(_apps.c.id == bindparam("app"), ~_apps.c.deleted)
@@ -33,16 +33,16 @@ _INSERT_LABELS, _INSERT_EVENTS = insert(_labels), insert(_events)
 _DELETE_LABEL = delete(_labels).where(
     _labels.c.input_key == bindparam("input"), _labels.c.concept_key == bindparam("concept")
 )
-_FORGET = insert(_events).from_select(
+_LOG_REMOVED = insert(_events).from_select(
     ["app_id", "seq", "input_key", "concept_key", "value", "source", "created_at"],
     select(
         *(_labels.c.app_id, bindparam("seq", type_=BigInteger), _labels.c.input_key, _labels.c.concept_key, null()),
-        *(bindparam("source", type_=Text), bindparam("now", type_=schema.Moment)),
+        *(bindparam("source", type_=Text), bindparam("now", type_=schema.UtcTimestamp)),
     ).where(_labels.c.input_key.in_(bindparam("keys", expanding=True))),
 )
 
 Change = tuple[int, str, bool | None]
-"""Input key, concept id, yes, no, or None to take the label back."""
+"""Input key, concept id, and yes, no or None; None removes the label."""
 
 Present = Mapping[tuple[int, str], bool]
 """(input key, concept id) -> yes or no."""
@@ -53,9 +53,9 @@ class LabelTable:
     """All labels of an app."""
 
     concept_ids: Sequence[str]
-    """In the order in which the concepts were made."""
+    """Oldest concept first."""
     rows: Sequence[tuple[int, str, bool]]
-    """Input key, concept id, yes or no; in the order of keys within a concept."""
+    """Input key, concept id, yes or no; by concept, then by key."""
 
     def by_concept(self) -> dict[str, dict[int, bool]]:
         """Concept id -> input key -> yes or no."""
@@ -70,15 +70,15 @@ class Labels:
         self._database = database
 
     def set(self, app_id: str, labels: Mapping[str, Mapping[str, bool | None]], source: LabelSource) -> "list[Change]":
-        """Input id -> concept id -> yes, no, or None to take it back; returned by input key. One transaction.
+        """labels: input id -> concept id -> yes, no, or None to remove it. Returns the changes. One transaction.
 
-        Concepts that don't exist are made. What changes nothing writes nothing. Raises InputNotFound.
+        New concepts are created; labels that are so already are not written. Raises InputNotFound.
         """
         with self._database.write() as connection:
             return set_labels(connection, app_id, labels, source)
 
     def all(self, app_id: str) -> LabelTable:
-        """Of the inputs that are ready."""
+        """The labels of all ready inputs."""
         order = select(_concepts.c.id).where(_concepts.c.app_id == app_id).order_by(_concepts.c.key)
         query = (
             select(_labels.c.input_key, _concepts.c.id, _labels.c.value)
@@ -91,20 +91,20 @@ class Labels:
             return LabelTable(list(connection.scalars(order)), [(k, c, v) for k, c, v in connection.execute(query)])
 
     def counts(self, app_id: str) -> dict[str, tuple[int, int]]:
-        """Concept id -> labels that say yes, and no."""
+        """Concept id -> how many labels say yes, and how many no."""
         counted = func.count().label("counted")
         query = select(_concepts.c.id, _labels.c.value, counted).join(_labels, _labels.c.concept_key == _concepts.c.key)
         query = query.where(_labels.c.app_id == app_id).group_by(_concepts.c.id, _labels.c.value)
-        found: dict[str, tuple[int, int]] = {}
+        counts: dict[str, tuple[int, int]] = {}
         with self._database.read() as connection:
             for id, value, number in connection.execute(query):
-                yes, no = found.get(id, (0, 0))
-                found[id] = (yes + number, no) if value else (yes, no + number)
-        return found
+                yes, no = counts.get(id, (0, 0))
+                counts[id] = (yes + number, no) if value else (yes, no + number)
+        return counts
 
     def at(self, app_id: str, concept_ids: Sequence[str], seq: int) -> dict[str, dict[int, bool]]:
-        """Concept id -> input key -> yes or no, as they were at that moment; of the inputs that are ready now."""
-        known: dict[str, dict[int, bool | None]] = {concept: {} for concept in concept_ids}
+        """Concept id -> input key -> yes or no, as they were after change `seq`; of the inputs that are ready now."""
+        latest: dict[str, dict[int, bool | None]] = {concept: {} for concept in concept_ids}
         with self._database.read() as connection:
             for chunk in chunks(concept_ids):
                 query = (
@@ -116,10 +116,10 @@ class Labels:
                     .order_by(_events.c.key)
                 )
                 for key, concept, value in connection.execute(query):
-                    known[concept][key] = value
+                    latest[concept][key] = value
         return {
             concept: {key: value for key, value in labels.items() if value is not None}
-            for concept, labels in known.items()
+            for concept, labels in latest.items()
         }
 
     def seq(self, app_id: str) -> int:
@@ -131,7 +131,7 @@ class Labels:
 def take_seq(connection: Connection, app_id: str) -> int:
     """The number of this change. The row stays locked until the commit, so numbers become visible in their order.
 
-    Raises AppNotFound, for another process may have deleted the app.
+    Raises AppNotFound, since another process may have deleted the app.
     """
     seq = connection.execute(_TAKE_SEQ, {"app": app_id}).scalar_one_or_none()
     if seq is None:
@@ -147,7 +147,7 @@ def set_labels(
     for id in labels:
         if id not in keys:
             raise InputNotFound(f"no input {id!r}")
-    changes = [(keys[id], concept, value) for id, given in labels.items() for concept, value in given.items()]
+    changes = [(keys[id], concept, value) for id, concepts in labels.items() for concept, value in concepts.items()]
     write_labels(connection, app_id, changes, source, present)
     return changes
 
@@ -155,7 +155,7 @@ def set_labels(
 def write_labels(
     connection: Connection, app_id: str, changes: Iterable[Change], source: LabelSource, present: Present
 ) -> None:
-    """Inside the caller's transaction; present: what the inputs have. Of several changes of a label the last counts.
+    """Inside the caller's transaction; present: the labels now. Of several changes of one label the last counts.
 
     Raises AppNotFound, also where nothing changes.
     """
@@ -171,16 +171,16 @@ def write_labels(
         {"input_key": key, "concept_key": concepts[concept], "value": value} | stamp
         for (key, concept), value in changed.items()
     ]
-    if gone := [{"input": key, "concept": concepts[concept]} for key, concept in changed.keys() & present.keys()]:
-        connection.execute(_DELETE_LABEL, gone)
-    if kept := [row for row in rows if row["value"] is not None]:
-        connection.execute(_INSERT_LABELS, kept)
+    if removed := [{"input": key, "concept": concepts[concept]} for key, concept in changed.keys() & present.keys()]:
+        connection.execute(_DELETE_LABEL, removed)
+    if added := [row for row in rows if row["value"] is not None]:
+        connection.execute(_INSERT_LABELS, added)
     connection.execute(_INSERT_EVENTS, rows)
 
 
 def labels_of(connection: Connection, keys: Sequence[int] | KeyArray) -> dict[int, dict[str, bool]]:
     """Input key -> concept id -> yes or no, for inputs that have labels."""
-    found: dict[int, dict[str, bool]] = {}
+    labels: dict[int, dict[str, bool]] = {}
     for chunk in chunks([int(key) for key in keys]):
         query = (
             select(_labels.c.input_key, _concepts.c.id, _labels.c.value)
@@ -189,18 +189,18 @@ def labels_of(connection: Connection, keys: Sequence[int] | KeyArray) -> dict[in
             .order_by(_labels.c.input_key, _concepts.c.key)
         )
         for key, concept, value in connection.execute(query):
-            found.setdefault(key, {})[concept] = value
-    return found
+            labels.setdefault(key, {})[concept] = value
+    return labels
 
 
-def log_forgotten(connection: Connection, keys: Sequence[int], seq: int) -> None:
-    """Says of all labels of inputs, a few hundred that are about to be deleted, that they are taken back."""
+def log_removed_labels(connection: Connection, keys: Sequence[int], seq: int) -> None:
+    """Logs that all labels of these inputs are removed; keys: a few hundred inputs that are about to be deleted."""
     stamp = {"seq": seq, "source": LabelSource.USER.value, "now": datetime.now(UTC)}
-    connection.execute(_FORGET, stamp | {"keys": keys})
+    connection.execute(_LOG_REMOVED, stamp | {"keys": keys})
 
 
 def _look_up(connection: Connection, app_id: str, ids: Sequence[str]) -> tuple[dict[str, int], Present]:
-    """Keys and labels of the inputs that exist, at once."""
+    """Keys and labels of the inputs that exist, in one query."""
     keys: dict[str, int] = {}
     present: dict[tuple[int, str], bool] = {}
     for chunk in chunks(ids):

@@ -18,7 +18,7 @@ from .versions import add_head
 _models, _members, _concepts = schema.models, schema.model_concepts, schema.concepts
 _versions, _thresholds = schema.model_versions, schema.thresholds
 
-# Built once, for every prediction of a named model asks them.
+# Built once, since every prediction of a named model needs them.
 _ONE = select(_models).where(_models.c.app_id == bindparam("app"), _models.c.id == bindparam("model"))
 _LOCKED = _ONE.with_for_update()
 """Nobody else changes it before the commit."""
@@ -45,7 +45,7 @@ class Models:
         closed_environment: bool,
         settings: Mapping[str, Any],
     ) -> Model:
-        """With a head version that follows the labels; concepts that don't exist are made. Raises ModelExists."""
+        """Creates a model with a head version that follows the labels, and new concepts. Raises ModelExists."""
         model = Model(
             id=id,
             name=name,
@@ -74,13 +74,13 @@ class Models:
             return _records(connection, [_row(connection, app_id, id)])[0]
 
     def page(self, app_id: str, offset: int, limit: int) -> list[Model]:
-        """In the order in which they were made."""
+        """Oldest first."""
         query = select(_models).where(_models.c.app_id == app_id).order_by(_models.c.key).offset(offset).limit(limit)
         with self._database.read() as connection:
             return _records(connection, connection.execute(query).all())
 
     def update(self, app_id: str, patches: Sequence[tuple[str, ModelPatch]]) -> list[Model]:
-        """(id, what is made of the model as it is, earlier patches of it included), in one transaction.
+        """Applies (id, patch) pairs in their order, each to the result of the one before, in one transaction.
 
         Raises ModelNotFound, and whatever a patch raises.
         """
@@ -97,21 +97,21 @@ class Models:
             return _records(connection, [_row(connection, app_id, id) for id, _ in patches])
 
     def delete(self, app_id: str, ids: Sequence[str] | None) -> tuple[list[str], set[str]]:
-        """Deletes models with versions and thresholds; None: all. The ids that there were, the predictors' hashes."""
+        """Deletes models (ids None: all) with versions and thresholds; returns ids and the hashes of predictors."""
         deleted: list[str] = []
         hashes: set[str] = set()
         with writing(self._database, app_id) as connection:
             for chunk in [None] if ids is None else chunks(ids):
-                wanted = _models.c.app_id == app_id
+                condition = _models.c.app_id == app_id
                 if chunk is not None:
-                    wanted &= _models.c.id.in_(chunk)
+                    condition &= _models.c.id.in_(chunk)
                 versions = select(_versions.c.predictor_sha256).join(_models, _models.c.key == _versions.c.model_key)
-                frozen = versions.where(wanted, _versions.c.predictor_sha256.is_not(None))
+                frozen = versions.where(condition, _versions.c.predictor_sha256.is_not(None))
                 hashes |= {sha256 for sha256 in connection.scalars(frozen) if sha256}
-                deleted += connection.scalars(delete(_models).where(wanted).returning(_models.c.id))
+                deleted += connection.scalars(delete(_models).where(condition).returning(_models.c.id))
             for chunk in chunks(deleted):
-                gone = _thresholds.c.model_id.in_(chunk)
-                connection.execute(delete(_thresholds).where(_thresholds.c.app_id == app_id, gone))
+                of_deleted = _thresholds.c.model_id.in_(chunk)
+                connection.execute(delete(_thresholds).where(_thresholds.c.app_id == app_id, of_deleted))
         return deleted, hashes
 
 

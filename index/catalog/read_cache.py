@@ -1,4 +1,4 @@
-"""Answers from SQL that hold while no transaction was committed, by this process or another."""
+"""A cache of answers from SQL, valid until this or another process commits a transaction."""
 
 import sys
 import threading
@@ -13,34 +13,34 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
 _MOST_BYTES = 64 << 20
-"""Of all answers that are remembered, together with their keys."""
-_PLACE = 300
-"""Bytes that an answer takes beside itself: its places in dicts, a tuple, and so on."""
+"""Of all remembered answers together with their keys."""
+_ENTRY_BYTES = 300
+"""What an answer takes beside itself: its entries in dicts, a tuple, and so on."""
 
 
 @dataclass
-class _Moment:
-    """What one request has found to be valid."""
+class _Snapshot:
+    """The answers that one request has found to be valid, and this process's writes until then."""
 
     answers: "_Answers | None" = None
     writes: int = -1
 
 
-_moment: ContextVar[_Moment | None] = ContextVar("moment", default=None)
+_snapshot: ContextVar[_Snapshot | None] = ContextVar("snapshot", default=None)
 
 
-def begin_moment() -> None:
-    """What other processes commit from now on, this context need not see: it asks SQLite once instead of each time.
+def begin_read_snapshot() -> None:
+    """This context may miss what other processes commit from now on: it asks SQLite for commits once, not each time.
 
-    For a request, which sees all that was committed before it came; what this process writes is seen at once always.
+    For a request: it sees all that was committed before it came, and always what this process writes.
     """
-    _moment.set(_Moment())
+    _snapshot.set(_Snapshot())
 
 
 class _Answers:
-    """What was read since the last commit, read-only: as many bytes as there may be, the latest asked for in any case.
+    """Answers since the last commit, read-only; a bounded number of bytes, of the answers that were used last.
 
-    In two halves: when the younger is full it takes the place of the older, from which what is asked for moves back.
+    In two halves: when the younger is full it replaces the older one; an answer that is used moves to the younger.
     """
 
     def __init__(self) -> None:
@@ -57,14 +57,14 @@ class _Answers:
         return entry
 
     def young(self, kind: str, keys: Iterable[K]) -> dict[K, Any]:
-        """What was asked for lately, of many keys at once."""
+        """The answers of the younger half, for many keys at once."""
         young = self._young
         return {key: entry[0] for key in keys if (entry := young.get((kind, key))) is not None}
 
     def put(self, key: Hashable, answer: T) -> T:
-        """The answer as it is remembered."""
+        """Remembers an answer; returns it read-only."""
         answer = read_only(answer)
-        self._keep(key, (answer, _PLACE + size_of(key) + size_of(answer)))
+        self._keep(key, (answer, _ENTRY_BYTES + size_of(key) + size_of(answer)))
         return answer
 
     def _keep(self, key: Hashable, entry: tuple[Any, int]) -> None:
@@ -78,10 +78,10 @@ class _Answers:
 
 
 class ReadCache:
-    """Thread-safe. Nothing is remembered by a database that can't tell whether anybody has committed."""
+    """Thread-safe. Without a way to see commits nothing is remembered."""
 
     def __init__(self, version: Callable[[], object] | None) -> None:
-        """version: changes with the commits of this process and all others."""
+        """version: gives a value that changes when any process commits; None: there is no such value."""
         self._version_now = version
         self._lock = threading.Lock()
         self._version: object = None
@@ -98,10 +98,10 @@ class ReadCache:
         entry = answers.get(key)
         if entry is not None:
             self.hits += 1
-            known: T = entry[0]
-            return known
+            answer: T = entry[0]
+            return answer
         self.misses += 1
-        # Into the answers of the version from before the load: what is committed meanwhile makes new ones.
+        # Into the answers that were valid before the load: a commit meanwhile begins new ones.
         return answers.put(key, load())
 
     def get_many(self, kind: str, keys: Iterable[K], load: Callable[[list[K]], dict[K, T]]) -> dict[K, T]:
@@ -109,18 +109,18 @@ class ReadCache:
         answers = self._valid()
         if answers is None:
             return load(keys)
-        known: dict[K, T] = answers.young(kind, keys)
-        if len(known) < len(keys):
-            others = {key: answers.get((kind, key)) for key in keys if key not in known}
-            known |= {key: entry[0] for key, entry in others.items() if entry is not None}
-            missing = [key for key, entry in others.items() if entry is None]
+        values: dict[K, T] = answers.young(kind, keys)
+        if len(values) < len(keys):
+            older = {key: answers.get((kind, key)) for key in keys if key not in values}
+            values |= {key: entry[0] for key, entry in older.items() if entry is not None}
+            missing = [key for key, entry in older.items() if entry is None]
             self.misses += len(missing)
             self.hits -= len(missing)
             if missing:
-                known |= {key: answers.put((kind, key), answer) for key, answer in load(missing).items()}
-            known = {key: known[key] for key in keys if key in known}
+                values |= {key: answers.put((kind, key), answer) for key, answer in load(missing).items()}
+            values = {key: values[key] for key in keys if key in values}
         self.hits += len(keys)
-        return known
+        return values
 
     def wrote(self) -> None:
         """This process has committed something."""
@@ -132,16 +132,16 @@ class ReadCache:
             self._answers = _Answers()
 
     def _valid(self) -> _Answers | None:
-        """What was remembered since the last commit."""
+        """The answers since the last commit; None: nothing is remembered."""
         if self._version_now is None:
             return None
-        moment = _moment.get()
-        if moment is None:
+        snapshot = _snapshot.get()
+        if snapshot is None:
             return self._checked(self._version_now)
         writes = self._writes
-        if moment.answers is None or moment.writes != writes:
-            moment.answers, moment.writes = self._checked(self._version_now), writes
-        return moment.answers
+        if snapshot.answers is None or snapshot.writes != writes:
+            snapshot.answers, snapshot.writes = self._checked(self._version_now), writes
+        return snapshot.answers
 
     def _checked(self, version_now: Callable[[], object]) -> _Answers:
         with self._lock:
@@ -152,7 +152,7 @@ class ReadCache:
 
 
 def size_of(value: object) -> int:
-    """About how many bytes of memory a value takes, with all that is in it; what knows says so by `nbytes`."""
+    """About how many bytes of memory a value takes, with all that it contains; by its `nbytes` where it has that."""
     nbytes = getattr(value, "nbytes", None)
     size = sys.getsizeof(value) if nbytes is None else int(nbytes)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The tables. What a change here needs beside it: a migration (a test compares the two)."""
+"""The tables. A change here needs a migration too (a test compares the two)."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -35,11 +35,11 @@ metadata = MetaData(
 )
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-# SQLite gives out row numbers only for this very type.
+# SQLite numbers rows by itself only with this exact type.
 Key = BigInteger().with_variant(Integer(), "sqlite")
 
 
-class Moment(TypeDecorator[datetime]):
+class UtcTimestamp(TypeDecorator[datetime]):
     """A point in time: always UTC and aware, also in SQLite, which knows no time zones."""
 
     impl = DateTime(timezone=True)
@@ -51,8 +51,8 @@ class Moment(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        moment: datetime = value
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        timestamp: datetime = value
+        return timestamp.replace(tzinfo=UTC) if timestamp.tzinfo is None else timestamp.astimezone(UTC)
 
 
 def _app(**options: Any) -> Column[str]:
@@ -60,14 +60,14 @@ def _app(**options: Any) -> Column[str]:
 
 
 def _concept(**options: Any) -> Column[int]:
-    # With an index, for to delete a concept is to look for all that name it.
+    # With an index, since deleting a concept looks for all rows that refer to it.
     key = ForeignKey("concepts.key", ondelete="CASCADE")
     return Column("concept_key", Key, key, autoincrement=False, index=True, **options)
 
 
-def _tries() -> tuple[Column[int], Column[float]]:
+def _attempts() -> tuple[Column[int], Column[float]]:
     """How often work on a row failed, and when it may be tried again, in seconds since 1970."""
-    # Numbers, for a zero takes no byte in SQLite.
+    # Numbers, since a zero takes no byte in SQLite.
     return (
         Column("attempts", Integer, nullable=False, server_default="0"),
         Column("due", Float, nullable=False, server_default="0"),
@@ -83,17 +83,17 @@ apps = Table(
     Column("name", Text, nullable=False, unique=True),
     Column("recipe", Json, nullable=False),
     Column("dim", Integer, nullable=False),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", UtcTimestamp, nullable=False),
     Column("seq", BigInteger, nullable=False, default=0),
     Column("teach_from_feedback", Boolean, nullable=False, server_default=false()),
     Column("epoch", Text, nullable=False, server_default=""),
-    # The SHA-256 of the manifest that it was imported from; NULL: it was made here.
+    # The SHA-256 of the manifest that it was imported from; NULL: it was created here.
     Column("imported", Text),
-    # An import is filling it: nobody sees it.
+    # An import is filling it: it is hidden.
     Column("staged", Boolean, nullable=False, server_default=false()),
-    # Nobody sees it any more either, while its rows are deleted.
+    # Its rows are being deleted: it is hidden too.
     Column("deleted", Boolean, nullable=False, server_default=false()),
-    # A base workflow that it doesn't see with any more, while the vectors of that are deleted.
+    # A former base workflow whose vectors are still to be deleted.
     Column("unseen", Text),
 )
 
@@ -105,9 +105,10 @@ keys = Table(
     Column("app_id", Text, ForeignKey("apps.id", ondelete="CASCADE"), index=True),
     Column("description", Text, nullable=False),
     Column("scopes", Json, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("last_used_at", Moment),
-    Column("revoked_at", Moment),
+    Column("created_at", UtcTimestamp, nullable=False),
+    # Never written: each use would be a commit, which empties the read cache.
+    Column("last_used_at", UtcTimestamp),
+    Column("revoked_at", UtcTimestamp),
 )
 
 inputs = Table(
@@ -128,17 +129,17 @@ inputs = Table(
     Column("metadata", Json),
     Column("longitude", Float),
     Column("latitude", Float),
-    Column("created_at", Moment, nullable=False),
-    Column("modified_at", Moment, nullable=False),
-    *_tries(),
+    Column("created_at", UtcTimestamp, nullable=False),
+    Column("modified_at", UtcTimestamp, nullable=False),
+    *_attempts(),
     UniqueConstraint("app_id", "id"),
     Index(None, "app_id", "key"),
     Index(None, "app_id", "seq"),
     Index(None, "app_id", "url"),
     Index(None, "status", "key"),
-    # Of those alone that wait for their pictures.
+    # Only of inputs that wait for their pictures.
     Index(None, "app_id", "due", "key", sqlite_where=_PENDING, postgresql_where=_PENDING),
-    # A key is never used again, so that what is remembered by key can't come to mean another input.
+    # A key is never reused, so that what is remembered by key can't come to mean another input.
     sqlite_autoincrement=True,
 )
 
@@ -150,7 +151,7 @@ vectors = Table(
     Column("vector", LargeBinary, nullable=False),
 )
 
-# Inputs that are gone, until no snapshot of a collection can know them.
+# Deleted inputs, until no snapshot of a collection can contain them.
 tombstones = Table(
     "tombstones",
     metadata,
@@ -166,7 +167,7 @@ concepts = Table(
     _app(),
     Column("id", Text, nullable=False),
     Column("name", Text, nullable=False),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", UtcTimestamp, nullable=False),
     UniqueConstraint("app_id", "id"),
 )
 
@@ -178,7 +179,7 @@ labels = Table(
     _app(),
     Column("value", Boolean, nullable=False),
     Column("source", Text, nullable=False),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", UtcTimestamp, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Index(None, "app_id", "concept_key"),
 )
@@ -191,10 +192,10 @@ label_events = Table(
     Column("seq", BigInteger, nullable=False),
     Column("input_key", BigInteger, nullable=False),
     Column("concept_key", BigInteger, nullable=False),
-    # NULL: the label was taken back.
+    # NULL: the label was removed.
     Column("value", Boolean),
     Column("source", Text, nullable=False),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", UtcTimestamp, nullable=False),
     Index(None, "app_id", "seq"),
 )
 
@@ -208,7 +209,7 @@ models = Table(
     Column("mutually_exclusive", Boolean, nullable=False),
     Column("closed_environment", Boolean, nullable=False),
     Column("settings", Json, nullable=False),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", UtcTimestamp, nullable=False),
     UniqueConstraint("app_id", "id"),
 )
 
@@ -231,8 +232,8 @@ model_versions = Table(
     Column("predictor_sha256", Text, index=True),
     Column("concept_ids", Json, nullable=False),
     Column("input_count", Integer, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    # Concept id -> threshold, as they were set at that moment; NULL for none.
+    Column("created_at", UtcTimestamp, nullable=False),
+    # Concept id -> threshold at the time of freezing; NULL for none.
     Column("thresholds", Json),
 )
 
@@ -240,7 +241,7 @@ thresholds = Table(
     "thresholds",
     metadata,
     _app(primary_key=True),
-    # By id, for the built-in model has no row.
+    # By id, since the built-in model has no row.
     Column("model_id", Text, primary_key=True),
     _concept(primary_key=True),
     Column("value", Float, nullable=False),
@@ -275,8 +276,8 @@ workflow_changes = Table(
     Column("recipe", Json, nullable=False),
     Column("state", Text, nullable=False),
     Column("failure", Text),
-    Column("created_at", Moment, nullable=False),
-    Column("finished_at", Moment),
+    Column("created_at", UtcTimestamp, nullable=False),
+    Column("finished_at", UtcTimestamp),
 )
 
 evaluations = Table(
@@ -287,8 +288,8 @@ evaluations = Table(
     ),
     Column("state", Text, nullable=False),
     Column("result", Json),
-    Column("created_at", Moment, nullable=False),
-    *_tries(),
+    Column("created_at", UtcTimestamp, nullable=False),
+    *_attempts(),
 )
 
 workflows = Table(
@@ -299,7 +300,7 @@ workflows = Table(
     Column("id", Text, nullable=False),
     # A list of node id, model id and version id, in order.
     Column("nodes", Json, nullable=False),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", UtcTimestamp, nullable=False),
     UniqueConstraint("app_id", "id"),
 )
 
@@ -312,5 +313,5 @@ feedback = Table(
     Column("kind", Text, nullable=False),
     Column("about", Json, nullable=False),
     Column("body", Json, nullable=False),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", UtcTimestamp, nullable=False),
 )

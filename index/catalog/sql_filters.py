@@ -1,4 +1,4 @@
-"""A filter tree as an SQL condition on `inputs`. Every text of a user's is a bound parameter."""
+"""A filter tree as an SQL condition on `inputs`. Every text from a user is a bound parameter."""
 
 import json
 import math
@@ -18,18 +18,18 @@ Condition = ColumnElement[bool]
 
 
 def condition(filter: Filter, app_id: str, dialect: str) -> Condition:
-    """Never NULL for any row, so that `not` is the exact opposite."""
+    """True or false for each row, never NULL, so that `not` is the exact opposite."""
 
-    def of(part: Filter) -> Condition:
+    def part_condition(part: Filter) -> Condition:
         return condition(part, app_id, dialect)
 
     match filter:
         case All(parts):
-            return and_(true(), *(of(part) for part in parts))
+            return and_(true(), *(part_condition(part) for part in parts))
         case Either(parts):
-            return or_(false(), *(of(part) for part in parts))
+            return or_(false(), *(part_condition(part) for part in parts))
         case Not(part):
-            return not_(of(part))
+            return not_(part_condition(part))
         case Labelled(concept_id, value):
             return _labelled(app_id, concept_id, value)
         case HasId(ids):
@@ -44,10 +44,10 @@ def condition(filter: Filter, app_id: str, dialect: str) -> Condition:
             return and_(_inputs.c.longitude.is_not(None), inside)
         case Near():
             return and_(_inputs.c.longitude.is_not(None), _near(filter))
-        case HasMetadata(wanted):
+        case HasMetadata(metadata):
             if dialect == "postgresql":
-                return func.coalesce(cast(_inputs.c.metadata, JSONB).contains(dict(wanted)), false())
-            return and_(_inputs.c.metadata.is_not(None), _contains(_inputs.c.metadata, wanted, count()))
+                return func.coalesce(cast(_inputs.c.metadata, JSONB).contains(dict(metadata)), false())
+            return and_(_inputs.c.metadata.is_not(None), _contains(_inputs.c.metadata, metadata, count()))
 
 
 def _labelled(app_id: str, concept_id: str, value: bool) -> Condition:
@@ -60,45 +60,45 @@ def _labelled(app_id: str, concept_id: str, value: bool) -> Condition:
 
 
 def _texts(texts: tuple[str, ...], dialect: str) -> Any:
-    """A list of any length as one parameter."""
+    """A list of texts, however long, as one parameter."""
     array = json.dumps(texts)
     if dialect == "postgresql":
         return select(func.jsonb_array_elements_text(cast(literal(array, Text), JSONB)))
     return select(func.json_each(array).table_valued("value").c.value)
 
 
-def _near(place: Near) -> Condition:
+def _near(near: Near) -> Condition:
     """Great-circle distance by the haversine, which stays exact for small ones."""
     latitude, longitude = func.radians(_inputs.c.latitude), func.radians(_inputs.c.longitude)
-    half_lat = func.sin((latitude - math.radians(place.latitude)) / 2)
-    half_lon = func.sin((longitude - math.radians(place.longitude)) / 2)
-    square = half_lat * half_lat + math.cos(math.radians(place.latitude)) * func.cos(latitude) * half_lon * half_lon
-    return square <= math.sin(min(place.radians, math.pi) / 2) ** 2 + 1e-15
+    half_lat = func.sin((latitude - math.radians(near.latitude)) / 2)
+    half_lon = func.sin((longitude - math.radians(near.longitude)) / 2)
+    square = half_lat * half_lat + math.cos(math.radians(near.latitude)) * func.cos(latitude) * half_lon * half_lon
+    return square <= math.sin(min(near.radians, math.pi) / 2) ** 2 + 1e-15
 
 
-def _contains(json_value: Any, wanted: object, names: "count[int]") -> Condition:
-    """Whether a JSON value of SQLite's contains the wanted one: mappings by key, lists by item, the rest equal."""
+def _contains(json_value: Any, value: object, names: "count[int]") -> Condition:
+    """Whether a JSON value in SQLite contains another one: mappings by key, lists by item, the rest by equality."""
     kind = func.json_type(json_value)
-    if isinstance(wanted, Mapping):
-        return and_(kind == "object", *(_member(json_value, key, inner, names) for key, inner in wanted.items()))
-    if isinstance(wanted, list | tuple):
-        return and_(kind == "array", *(_member(json_value, None, inner, names) for inner in wanted))
+    if isinstance(value, Mapping):
+        return and_(kind == "object", *(_member(json_value, key, inner, names) for key, inner in value.items()))
+    if isinstance(value, list | tuple):
+        return and_(kind == "array", *(_member(json_value, None, inner, names) for inner in value))
     raise AssertionError("only containers are asked for as a whole")
 
 
-def _member(json_value: Any, key: str | None, wanted: object, names: "count[int]") -> Condition:
-    """Whether a mapping has this key, or (None) a list any item, with the wanted value."""
+def _member(json_value: Any, key: str | None, value: object, names: "count[int]") -> Condition:
+    """Whether a mapping has this key with this value or, where key is None, a list has an item of this value."""
     each = func.json_each(json_value).table_valued("key", "value", "type", name=f"each_{next(names)}")
-    found = [] if key is None else [each.c.key == bindparam(None, key, type_=Text)]
-    if isinstance(wanted, Mapping | list | tuple):
-        kind = "object" if isinstance(wanted, Mapping) else "array"
-        # `json_each` gives containers as text; `and_` alone would not keep SQLite from parsing other values.
+    conditions = [] if key is None else [each.c.key == bindparam(None, key, type_=Text)]
+    if isinstance(value, Mapping | list | tuple):
+        kind = "object" if isinstance(value, Mapping) else "array"
+        # `json_each` gives containers as text; with `and_` alone SQLite would try to parse other values too.
         container = func.iif(each.c.type == kind, each.c.value, "{}" if kind == "array" else "[]")
-        found.append(_contains(container, wanted, names))
-    elif wanted is None or isinstance(wanted, bool):
-        found.append(each.c.type == {None: "null", True: "true", False: "false"}[wanted])
-    elif isinstance(wanted, str):
-        found.append(and_(each.c.type == "text", each.c.value == bindparam(None, wanted, type_=Text)))
+        conditions.append(_contains(container, value, names))
+    elif value is None or isinstance(value, bool):
+        conditions.append(each.c.type == {None: "null", True: "true", False: "false"}[value])
+    elif isinstance(value, str):
+        conditions.append(and_(each.c.type == "text", each.c.value == bindparam(None, value, type_=Text)))
     else:
-        found.append(and_(each.c.type.in_(["integer", "real"]), each.c.value == literal(wanted)))
-    return exists(select(literal(1)).select_from(each).where(*found))
+        conditions.append(and_(each.c.type.in_(["integer", "real"]), each.c.value == literal(value)))
+    return exists(select(literal(1)).select_from(each).where(*conditions))

@@ -1,4 +1,4 @@
-"""Thresholds of concepts in SQL, for each model its own."""
+"""Thresholds of concepts in SQL, per model."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, select
 from ..errors import ConceptNotFound
 from . import schema
 from .apps import writing
-from .concepts import known_keys
+from .concepts import existing_keys
 from .database import Database
 
 _thresholds, _concepts = schema.thresholds, schema.concepts
@@ -18,25 +18,22 @@ class Thresholds:
         self._database = database
 
     def all(self, app_id: str) -> dict[str, dict[str, float]]:
-        """Model id -> concept id -> threshold, of those that were set."""
+        """Model id -> concept id -> threshold, where one was set."""
         query = (
             select(_thresholds.c.model_id, _concepts.c.id, _thresholds.c.value)
             .join(_concepts, _concepts.c.key == _thresholds.c.concept_key)
             .where(_thresholds.c.app_id == app_id)
         )
-        found: dict[str, dict[str, float]] = {}
+        thresholds: dict[str, dict[str, float]] = {}
         with self._database.read() as connection:
             for model, concept, value in connection.execute(query):
-                found.setdefault(model, {})[concept] = value
-        return found
+                thresholds.setdefault(model, {})[concept] = value
+        return thresholds
 
     def set(self, app_id: str, model_id: str, thresholds: Mapping[str, float | None]) -> None:
-        """Concept id -> threshold, or None to take it back. All of them or, with an unknown concept, none.
-
-        Raises ConceptNotFound.
-        """
+        """thresholds: concept id -> threshold, or None to remove it. Raises ConceptNotFound, and then sets none."""
         with writing(self._database, app_id) as connection:
-            keys = known_keys(connection, app_id, list(thresholds))
+            keys = existing_keys(connection, app_id, list(thresholds))
             for concept, value in thresholds.items():
                 if concept not in keys:
                     raise ConceptNotFound(f"no concept {concept!r}")

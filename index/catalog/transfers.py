@@ -1,10 +1,10 @@
-"""Whole apps out of SQL and into it again: rows as plain data, in their order, each stamped as it was.
+"""Whole apps out of SQL and back in: rows as plain data, in their order, with their original timestamps.
 
-What comes in fills an app that nobody sees until it is whole, in transactions of a fraction of a second.
+An import fills a staged app, which is hidden until it is whole, in transactions of a fraction of a second.
 
-Rows name inputs, concepts and models by their public ids. The numbers (`key`) of the database that they come from stand
-beside, for what refers to inputs that are deleted, and for frozen predictors; they are translated on the way in. A
-number that no input has any more becomes negative, and so never comes to mean another input.
+Rows refer to inputs, concepts and models by their public ids. They also carry the keys of the source database, for what
+refers to deleted inputs and for frozen predictors; an import translates these. The key of a deleted input becomes
+negative, so that it can never come to mean another input.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,9 +32,9 @@ _apps, _inputs, _vectors, _concepts = schema.apps, schema.inputs, schema.vectors
 _labels, _events, _models, _members = schema.labels, schema.label_events, schema.models, schema.model_concepts
 _versions, _evaluations, _thresholds = schema.model_versions, schema.evaluations, schema.thresholds
 _PATIENCE_S = 120.0
-"""For an app that is filled to be written on: what is there of it is worth more waiting than a request is."""
-_APART = "\n"
-"""Between the name that an app will have and what it is filled from, while it is: no app's name has one."""
+"""Writes of an import wait longer than requests do, since giving up would lose more."""
+_SEPARATOR = "\n"
+"""Between the future name of a staged app and the digest of its archive; no app's name contains one."""
 _INPUT = tuple(column for column in _inputs.c if column.name not in ("app_id", "attempts", "due"))
 
 _JSON_SIZE = sum(
@@ -42,7 +42,7 @@ _JSON_SIZE = sum(
     literal(0),
 )
 _KEYS = 10_000
-"""Of inputs that are listed at a time."""
+"""Keys that are listed at a time."""
 _MOST_JSON = 1 << 24
 """Characters of the inputs that are read at a time."""
 
@@ -64,12 +64,12 @@ class KeyMap:
         return cls(before[order], after[order])
 
     def __call__(self, keys: KeyArray) -> KeyArray:
-        """(m,); of an input that is not there any more the number becomes negative."""
+        """(m,) new keys; the key of an input that no longer exists becomes negative."""
         keys = np.asarray(keys, dtype=np.int64)
         if not len(self.old):
             return -np.abs(keys)
-        place = np.minimum(np.searchsorted(self.old, keys), len(self.old) - 1)
-        return np.where(self.old[place] == keys, self.new[place], -np.abs(keys))
+        position = np.minimum(np.searchsorted(self.old, keys), len(self.old) - 1)
+        return np.where(self.old[position] == keys, self.new[position], -np.abs(keys))
 
 
 class Transfers:
@@ -78,40 +78,40 @@ class Transfers:
 
     @contextmanager
     def reading(self, app_id: str) -> Iterator["AppRows"]:
-        """All rows of an app as they are at one moment, whatever is written meanwhile."""
+        """One snapshot of all rows of an app, whatever is written meanwhile."""
         with self._database.read() as connection:
             yield AppRows(connection, app_id)
 
     def begin(
         self, id: str | None, name: str, digest: str, *, recipe: Mapping[str, Any], created_at: datetime
-    ) -> "Filling":
-        """An app on its way in, unseen; the same again for the same name and digest (of what is imported).
+    ) -> "StagedApp":
+        """A new staged app, or the one that was begun under the same name and digest (of the archive).
 
-        An id that is taken is replaced by a new one, and so is None. Raises AppExists.
+        If the id is taken, or None, the app gets a new one. Raises AppExists.
         """
-        staged_name = f"{name}{_APART}{digest}"
+        staged_name = f"{name}{_SEPARATOR}{digest}"
         with self._database.write() as connection:
             _check_free(connection, name)
             begun = connection.scalar(select(_apps.c.id).where(_apps.c.name == staged_name))
             new = begun is None
             if begun is None:
-                # Neither may be another's name: people name apps by either.
+                # Nor may it be the name of an app: people use either to name an app.
                 like = or_(_apps.c.id == id, _apps.c.name == id)
-                taken = id is None or connection.scalar(select(_apps.c.id).where(like)) is not None
-                begun = uuid4().hex if id is None or taken else id
+                exists = id is None or connection.scalar(select(_apps.c.id).where(like)) is not None
+                begun = uuid4().hex if id is None or exists else id
                 record = AppRecord(begun, staged_name, dict(recipe), recipe["dim"], created_at, 0, epoch=uuid4().hex)
                 connection.execute(insert(_apps).values(vars(record) | {"imported": digest, "staged": True}))
-        return Filling(self._database, begun, recipe["workflow"], new=new)
+        return StagedApp(self._database, begun, recipe["workflow"], new=new)
 
     def staged(self) -> dict[str, str]:
-        """Id -> name of the apps that were not filled to the end."""
+        """Id -> future name of the apps whose import has not finished."""
         with self._database.read() as connection:
             rows = connection.execute(select(_apps.c.id, _apps.c.name).where(STAGED))
-            return {id: name.partition(_APART)[0] for id, name in rows}
+            return {id: name.partition(_SEPARATOR)[0] for id, name in rows}
 
 
-class Filling:
-    """An app that is filled unseen. Each call is one short transaction, but for `clear`, which is several."""
+class StagedApp:
+    """A hidden app that an import fills. Each call is one short transaction, except `clear`, which is several."""
 
     def __init__(self, database: Database, app_id: str, workflow: str, *, new: bool) -> None:
         """new: nothing was written yet."""
@@ -120,16 +120,16 @@ class Filling:
         self.app_id = app_id
         self._workflow = workflow
         self._keys: dict[str, dict[str, int]] = {}
-        # Version id where it comes from -> here.
+        # Version id in the source -> version id here.
         self._versions: dict[str, str] = {}
 
     def input_keys(self, ids: Sequence[str]) -> dict[str, int]:
-        """Id -> key of those that are there."""
+        """Id -> key of the inputs that exist."""
         with self._database.read() as connection:
             return self._input_keys(connection, ids)
 
     def add_inputs(self, rows: Sequence[Row]) -> dict[str, int]:
-        """Rows of `AppRows.inputs`, with their vectors; the new keys by id."""
+        """Adds rows of `AppRows.inputs` with their vectors; returns the new keys by id."""
         values = [{name: row[name] for name in row if name not in ("key", "vector")} for row in rows]
         with self._writing("inputs") as connection:
             keys = connection.scalars(
@@ -146,12 +146,12 @@ class Filling:
         return {row["id"]: key for row, key in zip(rows, keys, strict=True)}
 
     def clear(self) -> None:
-        """Deletes all but the inputs: an import that was broken off writes it again."""
+        """Deletes all but the inputs: a resumed import writes the rest again."""
         if not self._new:
             clear_import(self._database, self.app_id)
 
     def add(self, table: str, rows: Sequence[Row], keys: KeyMap) -> None:
-        """Rows of `AppRows.table`, table by table in the order of `_queries`. Raises BadArchive."""
+        """Adds rows of `AppRows.table`; the tables must come in the order of `_queries`. Raises BadArchive."""
         with self._writing(table) as connection:
             if table == "model_versions":
                 for row in rows:
@@ -175,7 +175,7 @@ class Filling:
             connection.execute(insert(schema.metadata.tables[table]), [row | own for row in values])
 
     def finish(self, name: str, *, seq: int, teach_from_feedback: bool) -> AppRecord:
-        """From now on it is there. Raises AppExists."""
+        """Makes the app visible. Raises AppExists."""
         values = {"name": name, "seq": seq, "teach_from_feedback": teach_from_feedback, "staged": False}
         with self._database.write(_PATIENCE_S) as connection:
             _check_free(connection, name)
@@ -202,22 +202,22 @@ class Filling:
         }
 
     def _key(self, connection: Connection, table: Any, id: str) -> int:
-        """Of a concept or a model, all of which are there by now. Raises BadArchive."""
-        if (known := self._keys.get(table.name)) is None:
+        """The key of a concept or model; all of them were added before. Raises BadArchive."""
+        if (keys := self._keys.get(table.name)) is None:
             query = select(table.c.id, table.c.key).where(table.c.app_id == self.app_id)
-            known = self._keys[table.name] = {row.id: row.key for row in connection.execute(query)}
-        if id not in known:
+            keys = self._keys[table.name] = {row.id: row.key for row in connection.execute(query)}
+        if id not in keys:
             raise BadArchive(f"there is no {id!r} among the {table.name}")
-        return known[id]
+        return keys[id]
 
     def _with_keys(self, connection: Connection, row: Row, inputs: Mapping[str, int]) -> Row:
-        """The row with the numbers of this database for the ids that it names."""
+        """The row with this database's keys for the ids that it refers to."""
         named = dict(row)
         if "concept" in row:
             named["concept_key"] = self._key(connection, _concepts, row["concept"])
         if "model" in row:
             named["model_id"] = row["model"]
-            # A threshold's may be the one that has no row.
+            # A threshold may belong to the built-in model, which has no row.
             if "position" in row or row["model"] != BUILT_IN_MODEL:
                 named["model_key"] = self._key(connection, _models, row["model"])
         if "input" in row:
@@ -225,12 +225,12 @@ class Filling:
         return named
 
     def _add_version(self, connection: Connection, row: Row) -> None:
-        """Under the same id, where no other app has it."""
+        """Keeps the version's id, unless another version here has it."""
         id = row["id"]
         for concept in row["concept_ids"]:
             self._key(connection, _concepts, concept)
-        taken = connection.scalar(select(_versions.c.key).where(_versions.c.id == id)) is not None
-        self._versions[id] = uuid4().hex if taken else id
+        exists = connection.scalar(select(_versions.c.key).where(_versions.c.id == id)) is not None
+        self._versions[id] = uuid4().hex if exists else id
         evaluation = {"state": row["state"], "result": row["result"], "created_at": row["evaluated_at"]}
         version = {name: row[name] for name in row if name not in ("model", "state", "result", "evaluated_at")}
         own = {"id": self._versions[id], "model_key": self._key(connection, _models, row["model"])}
@@ -255,25 +255,25 @@ class AppRows:
         self._app_id = app_id
         self.app: Row = dict(connection.execute(select(_apps).where(_apps.c.id == app_id)).one()._mapping)
 
-    def inputs(self, many: int, *, vectors: bool = True) -> Iterator[list[Row]]:
-        """So many at a time, fewer of large ones, in the order of their making; `vector` is bytes of float32, or None.
+    def inputs(self, batch_size: int, *, vectors: bool = True) -> Iterator[list[Row]]:
+        """At most batch_size rows at a time, fewer of large ones, oldest first; `vector` is bytes of float32, or None.
 
-        vectors: whether they are wanted; else there is no `vector`.
+        vectors: False leaves `vector` out.
         """
         query = select(*_INPUT)
         if vectors:
             own = (_vectors.c.input_key == _inputs.c.key) & (_vectors.c.workflow == self.app["recipe"]["workflow"])
             query = query.add_columns(_vectors.c.vector).join(_vectors, own, isouter=True)
         query = query.where(_inputs.c.app_id == self._app_id).order_by(_inputs.c.key)
-        for first, last in self._stretches(many):
-            yield from self._rows(query.where(_inputs.c.key.between(first, last)), many)
+        for first, last in self._stretches(batch_size):
+            yield from self._rows(query.where(_inputs.c.key.between(first, last)), batch_size)
 
-    def _stretches(self, many: int) -> Iterator[tuple[int, int]]:
-        """First and last keys of so many inputs, or of fewer with much JSON: each takes memory when it is read."""
+    def _stretches(self, batch_size: int) -> Iterator[tuple[int, int]]:
+        """(first, last) keys of at most batch_size inputs, or of fewer with much JSON, which takes memory when read."""
         query = select(_inputs.c.key, _JSON_SIZE).where(_inputs.c.app_id == self._app_id).order_by(_inputs.c.key)
         first = last = count = total = 0
         for key, size in self._connection.execution_options(yield_per=_KEYS).execute(query):
-            if count and (count == many or total + size > _MOST_JSON):
+            if count and (count == batch_size or total + size > _MOST_JSON):
                 yield first, last
                 count = total = 0
             first, last = key if not count else first, key
@@ -285,9 +285,9 @@ class AppRows:
         """Input key -> concept id -> yes or no."""
         return labels_of(self._connection, keys)
 
-    def table(self, name: str, many: int) -> Iterator[list[Row]]:
-        """So many rows of a table at a time."""
-        return self._rows(self._queries()[name], many)
+    def table(self, name: str, batch_size: int) -> Iterator[list[Row]]:
+        """At most batch_size rows of a table at a time."""
+        return self._rows(self._queries()[name], batch_size)
 
     def _queries(self) -> dict[str, Select[Any]]:
         models = _of(_models, self._app_id)
@@ -336,13 +336,13 @@ class AppRows:
                 schema.workflow_changes.c.state != "running"
             ),
             "feedback": _of(schema.feedback, self._app_id),
-            "spaces": select(*(one for one in schema.spaces.c if one.name != "app_id")).where(
+            "spaces": select(*(column for column in schema.spaces.c if column.name != "app_id")).where(
                 schema.spaces.c.app_id == self._app_id
             ),
         }
 
-    def _rows(self, query: Select[Any], many: int) -> Iterator[list[Row]]:
-        result = self._connection.execution_options(yield_per=many).execute(query)
+    def _rows(self, query: Select[Any], batch_size: int) -> Iterator[list[Row]]:
+        result = self._connection.execution_options(yield_per=batch_size).execute(query)
         for rows in result.partitions():
             yield [dict(row._mapping) for row in rows]
 
@@ -359,7 +359,7 @@ def _check_free(connection: Connection, name: str) -> None:
 
 
 def _of(table: Any, app_id: str) -> Select[Any]:
-    """A table's rows in the order of their making, without the numbers of this database."""
+    """A table's rows, oldest first, without this database's keys."""
     columns = [column for column in table.c if column.name not in ("key", "app_id")]
     query: Select[Any] = select(*columns).where(table.c.app_id == app_id).order_by(table.c.key)
     return query

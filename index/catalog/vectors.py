@@ -21,7 +21,7 @@ class Vectors:
     def scan(
         self, app_id: str, workflow: str, after: int | None = None, chunk: int = 4096
     ) -> Iterator[tuple[KeyArray, FloatArray]]:
-        """All vectors of an app by ascending key, (m,) and (m, dim) at a time; after: only those of later changes."""
+        """All vectors of an app by ascending key, in parts of (m,) keys, (m, dim) vectors; after: of later changes."""
         query = (
             select(_vectors.c.input_key, _vectors.c.vector)
             .join(_inputs, _inputs.c.key == _vectors.c.input_key)
@@ -35,7 +35,7 @@ class Vectors:
                 yield np.array(keys, dtype=np.int64), matrix
 
     def without_direction(self) -> list[str]:
-        """Whose vectors nothing can be compared with, which earlier releases stored all the same; for people."""
+        """Inputs, described for people, whose vectors have no direction: earlier releases stored these too."""
         query = (
             select(_inputs.c.id, _apps.c.name, _vectors.c.vector)
             .join_from(_vectors, _inputs, _inputs.c.key == _vectors.c.input_key)
@@ -50,40 +50,40 @@ class Vectors:
             ]
 
     def of_pictures(self, recipe: Mapping[str, Any], pictures: Iterable[PictureKey]) -> dict[PictureKey, FloatArray]:
-        """(dim,) of those of the pictures that some app of this recipe has embedded already.
+        """(dim,) vectors of the pictures among these that an app with this recipe has already embedded.
 
-        What an import brought is not believed: nothing shows that its vectors are those of its pictures.
+        Imported apps don't count: nothing proves that their vectors belong to their pictures.
         """
         inputs, vectors, apps = _inputs, _vectors, _apps
-        wanted = set(pictures)
-        found: dict[PictureKey, FloatArray] = {}
+        picture_keys = set(pictures)
+        by_picture: dict[PictureKey, FloatArray] = {}
         with self._database.read() as connection:
-            for chunk in chunks(sorted({sha256 for sha256, _ in wanted})):
-                # Of the few apps that have them, so that an answer takes no longer where there are many.
+            for chunk in chunks(sorted({sha256 for sha256, _ in picture_keys})):
+                # Only of apps that have these pictures, so that a query stays fast where there are many apps.
                 having = select(inputs.c.app_id).where(inputs.c.sha256.in_(chunk))
                 recipes = select(apps.c.id, apps.c.recipe).where(apps.c.id.in_(having), apps.c.imported.is_(None))
-                alike = [id for id, one in connection.execute(recipes) if one == dict(recipe)]
-                if not alike:
+                same_recipe = [id for id, stored in connection.execute(recipes) if stored == dict(recipe)]
+                if not same_recipe:
                     continue
                 # One input stands for all of the same picture, however many there are.
-                one = (
+                first_keys = (
                     select(func.min(inputs.c.key))
-                    .where(inputs.c.sha256.in_(chunk), inputs.c.app_id.in_(alike), inputs.c.status == "ready")
+                    .where(inputs.c.sha256.in_(chunk), inputs.c.app_id.in_(same_recipe), inputs.c.status == "ready")
                     .group_by(inputs.c.sha256, inputs.c.crop)
                 )
                 query = (
                     select(inputs.c.sha256, inputs.c.crop, vectors.c.vector)
                     .join(vectors, vectors.c.input_key == inputs.c.key)
-                    .where(inputs.c.key.in_(one), vectors.c.workflow == recipe["workflow"])
+                    .where(inputs.c.key.in_(first_keys), vectors.c.workflow == recipe["workflow"])
                 )
                 for sha256, crop, blob in connection.execute(query):
                     key = (sha256, tuple(crop) if crop else None)
-                    if key in wanted:
-                        found[key] = np.frombuffer(blob, dtype="<f4").astype(np.float32)
-        return found
+                    if key in picture_keys:
+                        by_picture[key] = np.frombuffer(blob, dtype="<f4").astype(np.float32)
+        return by_picture
 
     def keys(self, app_id: str, workflow: str) -> KeyArray:
-        """(n,) ascending: the inputs that have a vector."""
+        """(n,) ascending keys of the inputs that have a vector."""
         query = (
             select(_vectors.c.input_key)
             .join(_inputs, _inputs.c.key == _vectors.c.input_key)
@@ -93,24 +93,24 @@ class Vectors:
             return np.sort(np.fromiter(connection.scalars(query), dtype=np.int64))
 
     def of(self, keys: KeyArray, workflow: str) -> dict[int, FloatArray]:
-        """key -> vector (dim,) of those that exist."""
-        found = {}
+        """key -> vector (dim,), of those that exist."""
+        vectors = {}
         with self._database.read() as connection:
             for chunk in chunks(keys.tolist()):
                 query = select(_vectors.c.input_key, _vectors.c.vector)
                 query = query.where(_vectors.c.input_key.in_(chunk), _vectors.c.workflow == workflow)
                 for key, blob in connection.execute(query):
-                    found[key] = np.frombuffer(blob, dtype="<f4").astype(np.float32)
-        return found
+                    vectors[key] = np.frombuffer(blob, dtype="<f4").astype(np.float32)
+        return vectors
 
     def removed(self, app_id: str, after: int) -> KeyArray:
-        """(m,): the inputs that later changes deleted."""
+        """(m,) keys of the inputs that later changes deleted."""
         query = select(_tombstones.c.input_key).where(_tombstones.c.app_id == app_id, _tombstones.c.seq > after)
         with self._database.read() as connection:
             return np.fromiter(connection.scalars(query), dtype=np.int64)
 
     def forget_removed(self, app_id: str, until: int) -> None:
-        """Nobody will ask for what was deleted up to this change."""
+        """Deletes the tombstones up to this change: nobody needs them any more."""
         with self._database.write() as connection:
             connection.execute(delete(_tombstones).where(_tombstones.c.app_id == app_id, _tombstones.c.seq <= until))
 

@@ -32,7 +32,7 @@ class Versions:
         input_count: int,
         thresholds: Mapping[str, float],
     ) -> ModelVersion:
-        """A frozen version of a model that exists."""
+        """Adds a frozen version to a model. Raises ModelNotFound."""
         record = ModelVersion(
             id=uuid4().hex,
             model_id=model_id,
@@ -45,7 +45,7 @@ class Versions:
             thresholds=dict(thresholds),
         )
         with writing(self._database, app_id) as connection:
-            # Not before the change of base workflow that it comes after, whatever the clock says.
+            # Never earlier than the last change of the base workflow, even if the clock was set back.
             changed = connection.scalar(select(func.max(_changes.c.finished_at)).where(_changes.c.app_id == app_id))
             record = replace(record, created_at=max(record.created_at, changed or record.created_at))
             key = connection.execute(
@@ -73,15 +73,15 @@ class Versions:
             return _record(_row(connection, app_id, model_id, id), model_id)
 
     def delete(self, app_id: str, model_id: str, id: str) -> set[str]:
-        """A model never is without any: in the place of the last one comes a fresh head. The hash of its predictor.
+        """Deletes a version; a new head replaces a model's last one. Returns the hash of its predictor, if it had one.
 
         Raises VersionNotFound.
         """
         with writing(self._database, app_id) as connection:
             row = _row(connection, app_id, model_id, id)
             connection.execute(delete(_versions).where(_versions.c.key == row.key))
-            left = select(func.count()).where(_versions.c.model_key == row.model_key)
-            if not connection.execute(left).scalar_one():
+            remaining = select(func.count()).where(_versions.c.model_key == row.model_key)
+            if not connection.execute(remaining).scalar_one():
                 add_head(connection, row.model_key)
         return {row.predictor_sha256} - {None}
 
@@ -92,7 +92,7 @@ class Versions:
             return list(connection.scalars(query))
 
     def replace_predictor(self, old: str, new: str) -> None:
-        """Another blob, which answers the same, for every version that has the old one."""
+        """Gives every version that has the old blob a new one, which predicts the same."""
         with self._database.write() as connection:
             connection.execute(
                 update(_versions).where(_versions.c.predictor_sha256 == old).values(predictor_sha256=new)
@@ -100,7 +100,7 @@ class Versions:
 
 
 def add_head(connection: Connection, model_key: int) -> None:
-    """The version that isn't frozen, inside the caller's transaction."""
+    """Adds the version that isn't frozen, inside the caller's transaction."""
     connection.execute(
         insert(_versions).values(
             model_key=model_key,

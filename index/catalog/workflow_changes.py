@@ -1,4 +1,4 @@
-"""Changes of base workflows in SQL: what is under way, and the vectors that are there already are its progress."""
+"""Changes of base workflows in SQL. The new vectors that are stored already are a change's progress."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,24 +14,25 @@ from .apps import HIDDEN, writing
 from .database import Database
 
 _apps, _inputs, _vectors, _changes = schema.apps, schema.inputs, schema.vectors, schema.workflow_changes
-_SHOWN = 20
-_FORGOTTEN = 500
+_MOST_NAMED = 20
+"""Failed inputs that a message names."""
+_MOST_DELETED = 500
 """Inputs whose vectors one transaction deletes."""
 
 
-class Changes:
+class WorkflowChanges:
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def begin(self, app_id: str, recipe: Mapping[str, Any]) -> WorkflowChange:
-        """Raises BadRequest where one is under way, or where inputs have no picture to embed again; AppNotFound."""
-        # Or they would count as progress of this one.
-        self.forget(app_id)
+        """Raises BadRequest where a change is running, or where inputs have no picture to embed again; AppNotFound."""
+        # Left-over vectors would count as progress of this change.
+        self.delete_unused_vectors(app_id)
         with writing(self._database, app_id) as connection:
             if connection.execute(_latest(app_id, ChangeState.RUNNING)).one_or_none():
                 raise BadRequest("the base workflow is being changed already; cancel that first")
-            bare = select(func.count()).where(*_ready(app_id), _inputs.c.sha256.is_(None))
-            if count := connection.execute(bare).scalar_one():
+            without_picture = select(func.count()).where(*_ready(app_id), _inputs.c.sha256.is_(None))
+            if count := connection.execute(without_picture).scalar_one():
                 raise BadRequest(f"{count} inputs have a vector, but no picture that another base workflow could see")
             old = connection.execute(select(_apps.c.recipe).where(_apps.c.id == app_id)).scalar_one()
             row = {
@@ -41,33 +42,33 @@ class Changes:
                 "state": ChangeState.RUNNING.value,
                 "created_at": datetime.now(UTC),
             }
-            made = connection.execute(insert(_changes).values(row).returning(_changes)).one()
-            return _with_progress(connection, app_id, _record(made))
+            stored = connection.execute(insert(_changes).values(row).returning(_changes)).one()
+            return _with_progress(connection, app_id, _record(stored))
 
     def latest(self, app_id: str) -> WorkflowChange | None:
-        """With its progress; None where the base workflow was never changed."""
+        """The last change with its progress; None where the base workflow was never changed."""
         with self._database.read() as connection:
             row = connection.execute(_latest(app_id)).one_or_none()
             return None if row is None else _with_progress(connection, app_id, _record(row))
 
-    def done(self, app_id: str) -> list[WorkflowChange]:
-        """Those that were carried through, oldest first."""
+    def completed(self, app_id: str) -> list[WorkflowChange]:
+        """The changes that were completed, oldest first."""
         query = select(_changes).where(_changes.c.app_id == app_id, _changes.c.state == ChangeState.DONE.value)
         with self._database.read() as connection:
             return [_record(row) for row in connection.execute(query.order_by(_changes.c.key))]
 
     def state(self, change: WorkflowChange) -> ChangeState | None:
-        """How it is now; None where its app is gone."""
+        """The present state of a change; None where its app is gone."""
         with self._database.read() as connection:
             return _state(connection, change.key)
 
     def total(self, app_id: str) -> int:
-        """The inputs that a change embeds."""
+        """How many inputs a change embeds."""
         with self._database.read() as connection:
             return _total(connection, app_id)
 
     def missing(self, app_id: str, workflow: str, most: int, after: int = 0) -> list[tuple[int, str, Crop | None]]:
-        """(key, sha256, crop) of inputs that have no vector of that workflow yet, by key, from behind one key on."""
+        """(key, sha256, crop) of inputs without a vector of that workflow, by key; after: only greater keys."""
         query = select(_inputs.c.key, _inputs.c.sha256, _inputs.c.crop).where(
             *_missing(app_id, workflow), _inputs.c.key > after
         )
@@ -76,18 +77,18 @@ class Changes:
             return [(row.key, row.sha256, tuple(row.crop) if row.crop else None) for row in rows]
 
     def store(self, change: WorkflowChange, vectors: Mapping[int, FloatArray]) -> bool:
-        """Vectors (dim,) by input key; inputs that were deleted meanwhile don't count. False: the change has ended."""
+        """Stores vectors (dim,) by input key, except of inputs deleted meanwhile. False: the change has ended."""
         with self._database.write() as connection:
             if _state(connection, change.key) is not ChangeState.RUNNING:
                 return False
-            there = connection.scalars(select(_inputs.c.key).where(_inputs.c.key.in_(list(vectors))))
+            existing = connection.scalars(select(_inputs.c.key).where(_inputs.c.key.in_(list(vectors))))
             rows = [
                 {
                     "input_key": key,
                     "workflow": change.recipe["workflow"],
                     "vector": vectors[key].astype("<f4").tobytes(),
                 }
-                for key in there
+                for key in existing
             ]
             if rows:
                 connection.execute(insert(_vectors), rows)
@@ -96,17 +97,18 @@ class Changes:
     def switch(
         self, app_id: str, change: WorkflowChange, lost: Mapping[int, str]
     ) -> tuple[WorkflowChange, list[int]] | None:
-        """The app sees with the new workflow, and inputs without a new vector fail; the old vectors are to `forget`.
+        """Completes a change: the app uses the new workflow, and inputs without a new vector fail.
 
-        lost: why, by input key. The change as it has ended, and the keys of those that failed; None where others have
-        no new vector yet, and nothing is changed. Raises BadRequest where the change has ended already.
+        lost: input key -> why its picture could not be embedded. Returns the completed change and the keys of the
+        failed inputs; None, and changes nothing, where other inputs still lack a new vector. `delete_unused_vectors`
+        deletes the old vectors. Raises BadRequest where the change has already ended.
         """
         workflow = change.recipe["workflow"]
         with self._database.write() as connection:
             if _state(connection, change.key) is not ChangeState.RUNNING:
                 raise BadRequest("the change of the base workflow has ended")
-            left = select(_inputs.c.key, _inputs.c.id).where(*_missing(app_id, workflow)).order_by(_inputs.c.key)
-            failed = {row.key: row.id for row in connection.execute(left.limit(len(lost) + 1))}
+            unembedded = select(_inputs.c.key, _inputs.c.id).where(*_missing(app_id, workflow)).order_by(_inputs.c.key)
+            failed = {row.key: row.id for row in connection.execute(unembedded.limit(len(lost) + 1))}
             if not failed.keys() <= lost.keys():
                 return None
             for key in failed:
@@ -121,7 +123,7 @@ class Changes:
             values = {"recipe": recipe, "dim": recipe["dim"], "unseen": unseen}
             connection.execute(update(_apps).where(_apps.c.id == app_id).values(values))
             connection.execute(delete(schema.spaces).where(schema.spaces.c.app_id == app_id))
-            note = _failed(list(failed.values())) if failed else None
+            note = _failed_message(list(failed.values())) if failed else None
             _end(connection, change.key, ChangeState.DONE, note)
             ended = connection.execute(select(_changes).where(_changes.c.key == change.key)).one()
         return _record(ended), list(failed)
@@ -136,7 +138,7 @@ class Changes:
     def give_up(
         self, app_id: str, state: ChangeState, failure: str | None = None, only: WorkflowChange | None = None
     ) -> bool:
-        """Ends the change under way; its vectors are to `forget`. False: there is none, or it isn't that one."""
+        """Ends the running change; its vectors are then unused. False: there is none, or it is not `only`."""
         with self._database.write() as connection:
             row = connection.execute(_latest(app_id, ChangeState.RUNNING)).one_or_none()
             if row is None or (only and only.key != row.key):
@@ -146,10 +148,10 @@ class Changes:
             _end(connection, row.key, state, failure)
         return True
 
-    def forget(self, app_id: str, stop: Callable[[], bool] = lambda: False) -> None:
-        """Deletes the vectors of a base workflow that the app doesn't see with any more, in steps; again does no harm.
+    def delete_unused_vectors(self, app_id: str, stop: Callable[[], bool] = lambda: False) -> None:
+        """Deletes the vectors of a base workflow that the app no longer uses, in steps. May be called again.
 
-        Until that is done no other change can begin.
+        No other change can begin before that is done.
         """
         after = 0
         while not stop():
@@ -158,17 +160,17 @@ class Changes:
                 if unseen is None:
                     return
                 keys = select(_inputs.c.key).where(_inputs.c.app_id == app_id, _inputs.c.key > after)
-                some = connection.scalars(keys.order_by(_inputs.c.key).limit(_FORGOTTEN)).all()
+                batch = connection.scalars(keys.order_by(_inputs.c.key).limit(_MOST_DELETED)).all()
                 connection.execute(
-                    delete(_vectors).where(_vectors.c.workflow == unseen, _vectors.c.input_key.in_(some))
+                    delete(_vectors).where(_vectors.c.workflow == unseen, _vectors.c.input_key.in_(batch))
                 )
-                if len(some) < _FORGOTTEN:
+                if len(batch) < _MOST_DELETED:
                     connection.execute(update(_apps).where(_apps.c.id == app_id).values(unseen=None))
                     return
-            after = some[-1]
+            after = batch[-1]
 
-    def to_forget(self) -> list[str]:
-        """The ids of apps of which `forget` is not done."""
+    def apps_with_unused_vectors(self) -> list[str]:
+        """The ids of apps that still have such vectors."""
         with self._database.read() as connection:
             return list(connection.scalars(select(_apps.c.id).where(_apps.c.unseen.is_not(None))))
 
@@ -192,9 +194,9 @@ def _state(connection: Connection, key: int) -> ChangeState | None:
     return None if state is None else ChangeState(state)
 
 
-def _failed(ids: Sequence[str]) -> str:
-    shown = ", ".join(ids[:_SHOWN]) + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
-    return f"{len(ids)} of the inputs could not be embedded, and failed: {shown}; add their pictures again"
+def _failed_message(ids: Sequence[str]) -> str:
+    names = ", ".join(ids[:_MOST_NAMED]) + (f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else "")
+    return f"{len(ids)} of the inputs could not be embedded, and failed: {names}; add their pictures again"
 
 
 def _total(connection: Connection, app_id: str) -> int:

@@ -22,24 +22,26 @@ class Workflows:
         self._database = database
 
     def create(self, app_id: str, workflows: Sequence[tuple[str, Sequence[WorkflowNode]]]) -> list[Workflow]:
-        """(id, nodes) each. Raises WorkflowExists, and then makes none."""
-        made = [Workflow(id, tuple(nodes), datetime.now(UTC)) for id, nodes in workflows]
+        """workflows: (id, nodes) each. Raises WorkflowExists, and then creates none."""
+        records = [Workflow(id, tuple(nodes), datetime.now(UTC)) for id, nodes in workflows]
         rows = [
             {
                 "app_id": app_id,
-                "id": one.id,
-                "nodes": [asdict(node) for node in one.nodes],
-                "created_at": one.created_at,
+                "id": workflow.id,
+                "nodes": [asdict(node) for node in workflow.nodes],
+                "created_at": workflow.created_at,
             }
-            for one in made
+            for workflow in records
         ]
         try:
             with writing(self._database, app_id) as connection:
                 if rows:
                     connection.execute(insert(_workflows), rows)
         except IntegrityError as error:
-            raise WorkflowExists(f"one of the workflows {', '.join(one.id for one in made)} exists already") from error
-        return made
+            raise WorkflowExists(
+                f"one of the workflows {', '.join(workflow.id for workflow in records)} exists already"
+            ) from error
+        return records
 
     def get(self, app_id: str, id: str) -> Workflow:
         """Raises WorkflowNotFound."""
@@ -51,7 +53,7 @@ class Workflows:
         return _record(row)
 
     def page(self, app_id: str, offset: int, limit: int) -> list[Workflow]:
-        """In the order in which they were made."""
+        """Oldest first."""
         query = select(_workflows).where(_workflows.c.app_id == app_id).order_by(_workflows.c.key)
         with self._database.read() as connection:
             return [_record(row) for row in connection.execute(query.offset(offset).limit(limit))]

@@ -97,7 +97,7 @@ class Eye:
         pixels = {name: one for name, one in opened.items() if not isinstance(one, ImageError)}
         if pixels:
             with stage("embed"):
-                found |= zip(pixels, self.embedder.see_pixels(list(pixels.values())), strict=True)
+                found |= zip(pixels, self.embedder.embed_with_classes(list(pixels.values())), strict=True)
         for name in pixels:
             if key := new[name].key:
                 self.cache.put(self.recipe, key, found[name])

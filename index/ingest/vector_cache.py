@@ -12,8 +12,8 @@ MOST = 4096
 
 
 class VectorCache:
-    """The latest rows of `Embedder.see_pixels` of all base workflows: a vector, and behind it the probabilities of the
-    classes. By the picture's content and the part that counts. Thread-safe.
+    """The latest rows of `Embedder.embed_with_classes` of all base workflows: a vector, and behind it the probabilities
+    of the classes. By the picture's content and the part that counts. Thread-safe.
     """
 
     def __init__(self, most: int = MOST) -> None:

@@ -1,11 +1,11 @@
-"""Backups of a data folder: taken while a server runs and writes, checked before they count, and brought back.
+"""Backups of a data folder: taken while a server runs and writes, checked before they count, and restored.
 
-    tenshot.db      the database of one moment
+    tenshot.db      a snapshot of the database
     blobs/          every picture and frozen predictor that it names
-    backup.json     when, how many, and the database's SHA-256; comes last
+    backup.json     when, how many, and the database's SHA-256; written last
 
-A second backup into the same folder copies only pictures that are new. Until it is whole the first one stays so: both
-files are written under other names (`.new`) before they take their places, and pictures are deleted after that.
+A second backup into the same folder copies only new pictures. The first one stays whole until the second is: both
+files are written under other names (`.new`) and then renamed, and only then are unused pictures deleted.
 """
 
 import json
@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from ..catalog import Catalog, of_others
+from ..catalog import Catalog, untrusted_database
 from ..errors import BadArchive, BadRequest, StorageFailed
 from ..storage.blobs import Blobs
 from ..storage.files import FILE_MODE, create, make_folder, sync, write_new
@@ -31,54 +31,54 @@ BLOBS, LOCK = "blobs", "backup.lock"
 _DATABASE_DRAFT = re.compile(r"tenshot\.db(\.[0-9a-f]{32})?\.new(-wal|-shm|-journal)?")
 _RESTORE_DRAFT = re.compile(r"\.restore-[0-9a-f]{32}\.new")
 _ROUNDS = 3
-"""Moments of the database that are tried while others may delete pictures; then they wait."""
+"""Snapshots that are tried while others may delete pictures; for the next one deletions wait."""
 _MOST_NAMES = 50_000
-"""Of what was lost, in a manifest; what counts is the number of blobs."""
-_AT_ONCE = 64
-_MOST_AT_ONCE = 64 << 20
-"""Pictures, and their bytes, that are written together, since the disk is waited for once."""
+"""Names of lost pictures in a manifest; restoring counts blobs, not these."""
+_BATCH = 64
+_MOST_BATCH_BYTES = 64 << 20
+"""Pictures, and their bytes, that are written together, so that the disk is synced once for all."""
 
 
-Told = Callable[[int, int], None]
-"""How many blobs are there, and of how many."""
+Progress = Callable[[int, int], None]
+"""Receives how many blobs are done, and of how many."""
 
 
-def back_up(catalog: Catalog, blobs: Blobs, folder: Path, told: Told = lambda done, total: None) -> Backup:
-    """Writes a backup, and reads all of it again. Raises BadRequest for a folder of something else, NotSupported.
+def back_up(catalog: Catalog, blobs: Blobs, folder: Path, progress: Progress = lambda count, total: None) -> Backup:
+    """Writes a backup and verifies all of it. Raises BadRequest for a folder with other content, NotSupported.
 
-    Works on a folder that a server owns: SQLite gives one moment, and pictures never change. An older backup in the
-    folder stays whole until the new one is.
+    A server may own the data folder meanwhile: SQLite gives a snapshot, and pictures never change. An older backup in
+    the folder stays whole until the new one is.
     """
     _check_target(folder, blobs)
     try:
         make_folder(folder)
-        with _alone(folder):
-            return _back_up(catalog, blobs, folder, told)
+        with _locked(folder):
+            return _back_up(catalog, blobs, folder, progress)
     except OSError as error:
         raise StorageFailed(f"{folder} can't be written: {error.strerror or error}") from error
 
 
-def _back_up(catalog: Catalog, blobs: Blobs, folder: Path, told: Told) -> Backup:
+def _back_up(catalog: Catalog, blobs: Blobs, folder: Path, progress: Progress) -> Backup:
     _settle(folder)
     target = Blobs(folder / BLOBS)
     draft, manifest = folder / f"{DATABASE}.{uuid4().hex}{DRAFT}", folder / f"{MANIFEST}{DRAFT}"
     try:
-        # Most pictures first, so that few are left when the moment is taken.
-        _copy(blobs, target, catalog.blobs(), told)
+        # Most pictures first, so that few remain to copy after the snapshot.
+        _copy(blobs, target, catalog.blobs(), progress)
         for last in [False] * _ROUNDS + [True]:
-            named, lost = _moment(catalog, blobs, target, draft, told, last)
-            # What the database still names is lost for good; what it doesn't was deleted between the two.
+            named, lost = _copy_snapshot(catalog, blobs, target, draft, progress, last)
+            # A picture that the database still names is lost for good; any other was deleted since the snapshot.
             if last or lost <= catalog.blobs():
                 break
         with Catalog.open(draft, make=False) as copied:
             _check(copied)
             apps, names = len(copied.apps.list()), _names(copied, lost)
-        made = Backup(
+        backup = Backup(
             datetime.now(UTC).isoformat(), apps, len(named) - len(lost), sha256_of(draft), names[:_MOST_NAMES]
         )
-        write_new(manifest, json.dumps(asdict(made), indent=1).encode())
+        write_new(manifest, json.dumps(asdict(backup), indent=1).encode())
         sync([draft, folder])
-        # A crash between the two leaves the new database with a manifest that fits: `read_manifest` finds it.
+        # After a crash between the two, `read_manifest` finds the new manifest, which fits the new database.
         os.replace(draft, folder / DATABASE)
         sync([folder])
         os.replace(manifest, folder / MANIFEST)
@@ -88,11 +88,11 @@ def _back_up(catalog: Catalog, blobs: Blobs, folder: Path, told: Told) -> Backup
         raise
     target.delete_unused(set(target.hashes()) - named, lambda hashes: hashes)
     target.delete_strays()
-    return made
+    return backup
 
 
 def _settle(folder: Path) -> None:
-    """Finishes what a backup that broke off has begun, or takes it away."""
+    """Finishes what an interrupted backup has begun, or removes it."""
     newer = folder / f"{MANIFEST}{DRAFT}"
     if newer.exists() and fits(newer):
         os.replace(newer, folder / MANIFEST)
@@ -119,8 +119,8 @@ def _check_target(folder: Path, blobs: Blobs) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else backs up into the folder meanwhile."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps others from backing up into the folder. Raises BadRequest where one does already."""
     lock = FileLock(folder / LOCK, mode=FILE_MODE)
     try:
         lock.acquire(timeout=0)
@@ -132,23 +132,23 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def restore(backup: Path, folder: Path, told: Told = lambda done, total: None) -> Backup:
-    """Makes a data folder of a backup, checked. Raises BadRequest for one that isn't empty, BadArchive for the backup.
+def restore(backup: Path, folder: Path, progress: Progress = lambda count, total: None) -> Backup:
+    """Restores a checked backup into a data folder, which must be new or empty. Raises BadRequest, BadArchive.
 
-    Collections are made anew from the vectors, for numbers will come to mean other changes than they did. The database
+    Collections are rebuilt from the vectors, since sequence numbers may come to stand for other changes. The database
     comes last, in one step, so that the folder may be a mount point; without it no store opens there.
     """
     new = not folder.exists()
     if not new and not folder.is_dir():
         raise BadRequest(f"{folder} is a file: restore into a new folder")
-    if not new and any(not _is_left(path) for path in folder.iterdir()):
+    if not new and any(not _is_ignored(path) for path in folder.iterdir()):
         raise BadRequest(f"{folder} is not empty: restore into a new folder, and move that into its place")
-    made = read_manifest(backup)
+    manifest = read_manifest(backup)
     draft = folder / f".restore-{uuid4().hex}{DRAFT}"
     moved = False
     try:
         make_folder(draft)
-        _fill(backup, draft, made, told)
+        _fill(backup, draft, manifest, progress)
         os.rename(draft / BLOBS, folder / BLOBS)
         moved = True
         sync([folder])
@@ -167,33 +167,33 @@ def restore(backup: Path, folder: Path, told: Told = lambda done, total: None) -
     for path in folder.iterdir():
         if _RESTORE_DRAFT.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)
-    return made
+    return manifest
 
 
-def _fill(backup: Path, draft: Path, made: Backup, told: Told) -> None:
-    """A whole data folder. Raises BadArchive."""
+def _fill(backup: Path, draft: Path, manifest: Backup, progress: Progress) -> None:
+    """Fills a draft of the data folder. Raises BadArchive."""
     database = draft / DATABASE
     _check_files(backup / BLOBS)
     with opened(backup / DATABASE) as source, create(database) as copy:
         shutil.copyfileobj(source, copy)
-    if sha256_of(database) != made.database_sha256:
+    if sha256_of(database) != manifest.database_sha256:
         raise BadArchive(f"{backup / DATABASE} is not what was backed up")
     make_folder(draft / BLOBS)
-    with of_others(database), Catalog.open(database, make=False) as catalog:
+    with untrusted_database(database), Catalog.open(database, make=False) as catalog:
         _check(catalog)
         catalog.apps.list()
         named = catalog.blobs()
-        lost = _copy(Blobs(backup / BLOBS), Blobs(draft / BLOBS), named, told)
-        if len(named) - len(lost) < made.blobs:
-            more = [name for name in _names(catalog, lost) if name not in made.lost]
-            count = made.blobs + len(lost) - len(named)
-            raise BadArchive(f"{count} pictures of {backup} are lost or damaged: {', '.join(more[:5])}")
+        lost = _copy(Blobs(backup / BLOBS), Blobs(draft / BLOBS), named, progress)
+        if len(named) - len(lost) < manifest.blobs:
+            newly_lost = [name for name in _names(catalog, lost) if name not in manifest.lost]
+            count = manifest.blobs + len(lost) - len(named)
+            raise BadArchive(f"{count} pictures of {backup} are lost or damaged: {', '.join(newly_lost[:5])}")
         catalog.apps.renew_epochs()
     sync([database])
 
 
-def _is_left(path: Path) -> bool:
-    """What an empty folder may have: a file system's own, and what a restore that was killed left behind."""
+def _is_ignored(path: Path) -> bool:
+    """Whether a folder with this entry still counts as empty: a file system's own, or the rest of a killed restore."""
     return path.name == "lost+found" or _RESTORE_DRAFT.fullmatch(path.name) is not None
 
 
@@ -209,39 +209,39 @@ def _check_files(folder: Path) -> None:
                     raise BadArchive(f"{entry.path} is no regular file: tenshot didn't make it")
 
 
-def _moment(
-    catalog: Catalog, blobs: Blobs, target: Blobs, draft: Path, told: Told, alone: bool
+def _copy_snapshot(
+    catalog: Catalog, blobs: Blobs, target: Blobs, draft: Path, progress: Progress, locked: bool
 ) -> tuple[set[str], set[str]]:
-    """A copy of the database, and the pictures that it names; which were not there any more.
+    """Copies the database and the pictures that it names; returns the hashes of all these, and of the missing ones.
 
-    alone: nobody deletes pictures meanwhile.
+    locked: keep others from deleting pictures meanwhile.
     """
-    if alone:
-        with blobs.kept():
-            return _moment(catalog, blobs, target, draft, told, False)
+    if locked:
+        with blobs.deletion_paused():
+            return _copy_snapshot(catalog, blobs, target, draft, progress, False)
     draft.unlink(missing_ok=True)
     catalog.copy_to(draft)
     with Catalog.open(draft, make=False) as copied:
         named = copied.blobs()
-    return named, _copy(blobs, target, named, told)
+    return named, _copy(blobs, target, named, progress)
 
 
-def _copy(source: Blobs, target: Blobs, named: Iterable[str], told: Told) -> set[str]:
-    """Those of the blobs that could not be copied whole. What is there already is read again."""
+def _copy(source: Blobs, target: Blobs, named: Iterable[str], progress: Progress) -> set[str]:
+    """Copies the named blobs; returns those that could not be copied whole. Blobs in the target are verified."""
     lost = set()
     batch: list[bytes] = []
     hashes = sorted(named)
-    for done, sha256 in enumerate(hashes, 1):
+    for count, sha256 in enumerate(hashes, 1):
         if not target.is_whole(sha256):
-            # Read once: others may delete it meanwhile.
+            # Read once, since others may delete it meanwhile.
             if (content := source.whole(sha256)) is not None:
                 batch.append(content)
             else:
                 lost.add(sha256)
-        if len(batch) == _AT_ONCE or sum(map(len, batch)) > _MOST_AT_ONCE or done == len(hashes):
+        if len(batch) == _BATCH or sum(map(len, batch)) > _MOST_BATCH_BYTES or count == len(hashes):
             target.put_many(batch)
             batch = []
-        told(done, len(hashes))
+        progress(count, len(hashes))
     return lost
 
 
@@ -252,5 +252,5 @@ def _check(catalog: Catalog) -> None:
 
 
 def _names(catalog: Catalog, hashes: Iterable[str]) -> list[str]:
-    """Who names these pictures, for people."""
-    return sorted(name for names in catalog.who_names(hashes).values() for name in names)
+    """The inputs and versions that these pictures belong to, for people."""
+    return sorted(name for names in catalog.references(hashes).values() for name in names)

@@ -1,4 +1,4 @@
-"""What a backup says of itself: `backup.json`, which belongs to the database beside it."""
+"""A backup's manifest: `backup.json`, which belongs to the database beside it."""
 
 import hashlib
 import json
@@ -11,32 +11,32 @@ from ..storage.files import is_sha256, open_regular
 
 DATABASE, MANIFEST = "tenshot.db", "backup.json"
 DRAFT = ".new"
-"""Behind the name of a file that is to take another's place."""
+"""Suffix of a file that is to replace another one."""
 _MOST_BYTES = 64 << 20
-"""Bytes that are read of one."""
+"""Of a manifest."""
 
 
 @dataclass(frozen=True)
 class Backup:
-    """What a backup says of itself."""
+    """The content of a manifest."""
 
     taken_at: str
     apps: int
     blobs: int
     database_sha256: str
     lost: list[str]
-    """What named a picture that was lost or damaged before the backup."""
+    """The inputs and versions whose picture was lost or damaged before the backup."""
     format: int = 1
 
 
 def read_manifest(backup: Path) -> Backup:
-    """What a backup says of itself, also where a crash left the newer manifest beside its place. Raises BadArchive."""
+    """A backup's manifest, also where a crash left the newer one under its draft name. Raises BadArchive."""
     newer = backup / f"{MANIFEST}{DRAFT}"
     return _manifest(newer if newer.exists() and fits(newer) else backup / MANIFEST)
 
 
 def fits(manifest: Path) -> bool:
-    """Whether it belongs to the database beside it."""
+    """Whether a manifest belongs to the database beside it."""
     try:
         return _manifest(manifest).database_sha256 == sha256_of(manifest.with_name(DATABASE))
     except BadArchive:
@@ -44,7 +44,7 @@ def fits(manifest: Path) -> bool:
 
 
 def _manifest(path: Path) -> Backup:
-    """Raises BadArchive for one that is not whole."""
+    """Raises BadArchive for a manifest that is not whole."""
     try:
         with open_regular(path) as file:
             content = file.read(_MOST_BYTES + 1)
@@ -55,14 +55,14 @@ def _manifest(path: Path) -> Backup:
             raise ValueError("it is no object")
         if document.get("format", 1) != 1:
             raise ValueError(f"its format is {document['format']!r}: a newer tenshot made it")
-        made = Backup(**document)
+        manifest = Backup(**document)
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise BadArchive(f"{path.parent} is no whole backup: {path.name}: {error}") from error
-    counts = type(made.apps) is int and type(made.blobs) is int
-    names = isinstance(made.lost, list) and all(isinstance(name, str) for name in made.lost)
-    if not (counts and names and isinstance(made.taken_at, str) and is_sha256(made.database_sha256)):
+    counts = type(manifest.apps) is int and type(manifest.blobs) is int
+    names = isinstance(manifest.lost, list) and all(isinstance(name, str) for name in manifest.lost)
+    if not (counts and names and isinstance(manifest.taken_at, str) and is_sha256(manifest.database_sha256)):
         raise BadArchive(f"{path.parent} is no whole backup: {path.name} has values of other types than it should")
-    return made
+    return manifest
 
 
 def sha256_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Deleting apps with their pictures, in steps: also what a crash, or a disk that took no more, has left of it."""
+"""Deleting apps with their pictures, in steps, and continuing deletions that a crash or a full disk interrupted."""
 
 import logging
 import threading
@@ -12,11 +12,11 @@ from ..storage.blobs import Blobs
 
 _log = logging.getLogger("tenshot.index")
 _DELAY_S = 60.0
-"""Before what failed is tried again."""
+"""Before a failed deletion is tried again."""
 
 
 class Deletion:
-    """An app that nobody sees any more, from here on; what it has is left to delete."""
+    """The deletion of an app: hides it at once; `finish` deletes its records and pictures."""
 
     def __init__(self, catalog: Catalog, blobs: Blobs, app_id: str) -> None:
         """Raises AppNotFound."""
@@ -26,7 +26,7 @@ class Deletion:
         self._first = next(self._steps)
 
     def finish(self, stop: Callable[[], bool] = lambda: False) -> None:
-        """Deletes its rows and the pictures that no other app has, in short steps, until it is told to stop."""
+        """Deletes its rows, and the pictures that no other app has, in short steps. stop: asked after each step."""
         for hashes in chain([self._first], self._steps):
             self._blobs.delete_unused(hashes, self._catalog.unused_blobs)
             if stop():
@@ -34,9 +34,9 @@ class Deletion:
 
 
 class Purge:
-    """Goes on in the background with deletions that were broken off, until nothing is left of any.
+    """Continues interrupted deletions in the background, until all are finished.
 
-    Of apps, and of the vectors of base workflows that they don't see with any more.
+    It deletes apps, and vectors of base workflows that their apps no longer use.
     """
 
     def __init__(self, catalog: Catalog, blobs: Blobs) -> None:
@@ -48,7 +48,7 @@ class Purge:
         self._closed = False
 
     def begin(self) -> None:
-        """If there is anything to do."""
+        """Starts, if there is anything to do."""
         with self._mutex:
             if self._thread is None and not self._closed and self._is_any_left():
                 self._thread = threading.Thread(target=self._run, name="tenshot-purge", daemon=True)
@@ -56,7 +56,7 @@ class Purge:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """It ends after the step that is under way, and begins again afterwards."""
+        """Stops after the present step, and begins again at the end."""
         self._end()
         try:
             yield
@@ -82,12 +82,12 @@ class Purge:
             try:
                 if self._is_done():
                     return
-                for app_id in self._catalog.deletions.left():
+                for app_id in self._catalog.deletions.unfinished():
                     # Another process may have been quicker.
                     with suppress(AppNotFound):
                         Deletion(self._catalog, self._blobs, app_id).finish(self._stop.is_set)
-                for app_id in self._catalog.changes.to_forget():
-                    self._catalog.changes.forget(app_id, self._stop.is_set)
+                for app_id in self._catalog.workflow_changes.apps_with_unused_vectors():
+                    self._catalog.workflow_changes.delete_unused_vectors(app_id, self._stop.is_set)
             except Exception as error:
                 _log.warning("what was deleted still takes room: %s; what is left of it is deleted later", error)
                 self._stop.wait(_DELAY_S)
@@ -100,4 +100,4 @@ class Purge:
             return True
 
     def _is_any_left(self) -> bool:
-        return bool(self._catalog.deletions.left() or self._catalog.changes.to_forget())
+        return bool(self._catalog.deletions.unfinished() or self._catalog.workflow_changes.apps_with_unused_vectors())

@@ -1,4 +1,4 @@
-"""What is wrong with a data folder, and putting right what can be: for who owns the folder."""
+"""Finds what is wrong with a data folder, and repairs what can be repaired. Only for the process that owns it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,31 +13,30 @@ from .deletion import Deletion
 
 @dataclass(frozen=True)
 class Findings:
-    """Orphans cost room alone; what is lost or damaged has to come from a backup."""
+    """What `examine` found. Orphans only take space; what is lost or damaged has to come from a backup."""
 
     database: Sequence[str]
     orphans: Sequence[str]
     """Hashes of blobs that nothing names."""
     strays: Sequence[str]
-    """Files that a crash left half written."""
+    """Half-written files that a crash left."""
     lost: Sequence[str]
-    """Who names a picture that isn't there."""
+    """Inputs and versions whose picture is missing."""
     damaged: Sequence[str]
-    """Who names a picture that is not what it was; only where everything was read."""
+    """Inputs and versions whose picture has changed; only where everything was read."""
     unfinished: Sequence[str] = ()
-    """Names of apps whose import was broken off and not gone on with; their rows and pictures cost room alone."""
-
+    """Names of apps whose import was interrupted; their rows and pictures only take space."""
     blind: Sequence[str] = ()
     """Inputs whose vector, from an earlier release, is zero or not finite: searches leave them out."""
 
     @property
     def problems(self) -> list[str]:
-        """What can't be put right here, for people."""
+        """What can't be repaired here, for people."""
         problems = [f"the database is damaged: {problem}" for problem in self.database]
-        for what, names in (("lost", self.lost), ("damaged", self.damaged)):
+        for state, names in (("lost", self.lost), ("damaged", self.damaged)):
             if names:
                 problems.append(
-                    f"pictures of {len(names)} inputs or versions are {what}: {_some(names)}; "
+                    f"pictures of {len(names)} inputs or versions are {state}: {_some(names)}; "
                     "a backup has them, and adding a picture again puts it right"
                 )
         if self.blind:
@@ -49,19 +48,19 @@ class Findings:
 
 
 def examine(catalog: Catalog, blobs: Blobs, *, read_all: bool = False) -> Findings:
-    """Changes nothing. read_all: every picture is held against its hash, which takes as long as reading them."""
+    """Changes nothing. read_all: compares every picture with its hash, which takes as long as reading them all."""
     named = catalog.blobs()
-    there = set(blobs.hashes())
+    stored = set(blobs.hashes())
     try:
         database = catalog.problems()
     except NotSupported:
         database = []
-    damaged = {sha256 for sha256 in there & named if read_all and not blobs.is_whole(sha256)}
+    damaged = {sha256 for sha256 in stored & named if read_all and not blobs.is_whole(sha256)}
     return Findings(
         database=database,
-        orphans=sorted(there - named),
+        orphans=sorted(stored - named),
         strays=blobs.strays(),
-        lost=_names(catalog, named - there),
+        lost=_names(catalog, named - stored),
         damaged=_names(catalog, damaged),
         unfinished=sorted(catalog.transfers.staged().values()),
         blind=catalog.vectors.without_direction(),
@@ -69,11 +68,11 @@ def examine(catalog: Catalog, blobs: Blobs, *, read_all: bool = False) -> Findin
 
 
 def repair(catalog: Catalog, blobs: Blobs, collections: Collections, *, force: bool = False) -> Findings:
-    """Deletes orphans, strays, imports and deletions that were broken off, and every snapshot of a collection.
+    """Deletes orphans, strays, interrupted imports and deletions, and all snapshots of collections.
 
-    Snapshots are made anew. Frozen versions of older releases get rid of the inputs that they don't need. Returns what
+    Snapshots are rebuilt later. Frozen versions of older releases lose the inputs that they don't need. Returns what
     was found before. Raises StoreDamaged, and does nothing, where most pictures are orphans, unless forced: crashes
-    leave few, so the database is rather another one than theirs.
+    leave few orphans, so the pictures probably belong to another database.
     """
     findings = examine(catalog, blobs, read_all=True)
     count = sum(1 for _ in blobs.hashes())
@@ -83,7 +82,7 @@ def repair(catalog: Catalog, blobs: Blobs, collections: Collections, *, force: b
             "another one (--database-url), or was its file moved or replaced? Nothing was changed; --force deletes "
             "them all the same"
         )
-    for id in (*catalog.transfers.staged(), *catalog.deletions.left()):
+    for id in (*catalog.transfers.staged(), *catalog.deletions.unfinished()):
         Deletion(catalog, blobs, id).finish()
     slim_versions(catalog, blobs)
     blobs.delete_unused(findings.orphans, catalog.unused_blobs)
@@ -97,11 +96,11 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _names(catalog: Catalog, hashes: set[str]) -> list[str]:
-    return sorted(name for names in catalog.who_names(hashes).values() for name in names)
+    return sorted(name for names in catalog.references(hashes).values() for name in names)
 
 
 def slim_versions(catalog: Catalog, blobs: Blobs) -> None:
-    """Writes predictors anew that hold rows of other models' inputs, or of deleted ones: they answer the same."""
+    """Rewrites predictors without the inputs of other models, and without deleted ones; they predict the same."""
     for old in catalog.versions.predictors():
         if old not in blobs or not blobs.is_whole(old):
             continue
@@ -109,6 +108,6 @@ def slim_versions(catalog: Catalog, blobs: Blobs) -> None:
         slim = predictor.slim()
         if slim.size == predictor.size:
             continue
-        with blobs.kept():
+        with blobs.deletion_paused():
             catalog.versions.replace_predictor(old, blobs.put(slim.to_bytes()))
         blobs.delete_unused([old], catalog.unused_blobs)

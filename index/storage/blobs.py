@@ -1,4 +1,4 @@
-"""Picture bytes by their content's hash."""
+"""Files by the hash of their content: pictures and frozen predictors."""
 
 import errno
 import fcntl
@@ -20,21 +20,21 @@ _log = logging.getLogger("tenshot.index")
 _STRAY = re.compile(r"[0-9a-f]{64}\..+\.new")
 _TWO_DIGITS = re.compile("[0-9a-f]{2}")
 _PINS = "pins"
-"""A file that is locked, shared, while this process has pins."""
+"""A file that this process locks (shared) while it has pins."""
 Unused = Callable[[Iterable[str]], Iterable[str]]
-"""Those of the hashes that no record names."""
+"""Gives the hashes among these that no record names."""
 
 
 class Pin:
-    """Blobs that must stay."""
+    """Protects blobs from deletion: all of them, or those that `only` names."""
 
     def __init__(self) -> None:
         self._hashes: Collection[str] | None = None
-        self.left: list[tuple[list[str], Unused]] = []
-        """What is to be deleted at its end."""
+        self.postponed: list[tuple[list[str], Unused]] = []
+        """Deletions to be done when the pin ends."""
 
     def only(self, hashes: Collection[str]) -> None:
-        """From here on it names these; before, everything."""
+        """From now on it protects only these."""
         self._hashes = hashes
 
     def names(self, sha256: str) -> bool:
@@ -42,32 +42,32 @@ class Pin:
 
 
 class Blobs:
-    """Files named by the sha256 of what is in them, `ab/cd/abcd...`: written once, never changed.
+    """Files named by the sha256 of their content, `ab/cd/abcd...`: written once, never changed.
 
-    Folders are made when something is put there. What is no sha256 names nothing.
+    Folders are created when needed. A name that is no sha256 is the name of no blob.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        """A local folder, whatever its name looks like."""
+        """folder: a local path; it is never read as a URL."""
         self.folder = Path(folder)
         self._lease = Lease("its pictures")
         self._thread = threading.local()
         self._pinning = threading.Lock()
         self._pins: list[Pin] = []
         self._failed: set[str] = set()
-        """What was to be deleted and could not be."""
+        """Hashes of blobs whose deletion failed."""
 
     def __contains__(self, sha256: str) -> bool:
         return is_sha256(sha256) and self._path(sha256).exists()
 
     def put(self, data: bytes) -> str:
-        """Keeps the bytes and returns their hash. When this returns they are on the disk. Raises StorageFailed."""
+        """Stores the bytes and returns their hash. When this returns they are on the disk. Raises StorageFailed."""
         return self.put_many([data])[0]
 
     def put_many(self, contents: Iterable[bytes]) -> list[str]:
-        """Keeps them all and returns their hashes; a damaged blob of theirs is mended. Raises StorageFailed: then none.
+        """Stores all contents and returns their hashes; replaces damaged blobs. Raises StorageFailed, and stores none.
 
-        Folders are synced once for all, so that many cost a disk little more than half of what they do one by one.
+        Each folder is synced once, which nearly halves the time of storing them one by one.
         """
         with self._lease.writing():
             return self._put_many(contents)
@@ -82,7 +82,7 @@ class Blobs:
                 hashes.append(sha256)
                 path = self._path(sha256)
                 if path not in drafts and not _holds(path, data):
-                    # Under another name first: a crash leaves a stray file, never half a blob under a whole one's hash.
+                    # Under another name first, so that a crash leaves a stray file, never half a blob under its hash.
                     drafts[path] = path.with_name(f"{sha256}.{uuid4().hex}.new")
                     changed |= {path.parent} | make_folder(path.parent)
                     with create(drafts[path]) as file:
@@ -101,14 +101,14 @@ class Blobs:
         return hashes
 
     def hashes(self) -> Iterator[str]:
-        """Of all that is here, in order."""
+        """The hashes of all blobs, ascending."""
         for folder in self._folders(self.folder):
             for path in sorted(folder.iterdir()):
                 if is_sha256(path.name) and path.name.startswith(folder.parent.name + folder.name):
                     yield path.name
 
     def strays(self) -> list[str]:
-        """Files that crashes left behind; only while nobody writes."""
+        """Files that crashes left behind. Call this only while nobody writes."""
         return [str(path) for path in self._strays()]
 
     def delete_strays(self) -> None:
@@ -116,11 +116,11 @@ class Blobs:
             self._remove(path)
 
     def is_whole(self, sha256: str) -> bool:
-        """Whether it is there and is what its hash names; everything is read."""
+        """Whether the blob exists and its content has this hash; reads all of it."""
         return self.whole(sha256) is not None
 
     def whole(self, sha256: str) -> bytes | None:
-        """Its content, if it is there and is what its hash names."""
+        """The blob's content; None if it doesn't exist, can't be read, or has another hash."""
         try:
             content = self.get(sha256)
         except NotFound:
@@ -140,14 +140,14 @@ class Blobs:
             raise NotFound(f"no blob {sha256}") from error
 
     def thumbnail(self, sha256: str, make: Callable[[bytes], bytes]) -> bytes:
-        """A small picture of the blob, made by make once and kept until the blob goes. Raises NotFound."""
+        """A blob's thumbnail, created once by make and kept until the blob is deleted. Raises NotFound."""
         path = self._thumbnail_path(sha256)
         with suppress(FileNotFoundError), open_regular(path) as file:
-            # Thumbnails are not synced: a power cut leaves empty ones.
+            # Thumbnails are not synced, so a power cut may leave empty ones.
             if content := file.read():
                 return content
         content = make(self.get(sha256))
-        with self.kept():
+        with self.deletion_paused():
             if sha256 in self:
                 make_folder(path.parent)
                 draft = path.with_name(f"{sha256}.{uuid4().hex}.new")
@@ -156,18 +156,19 @@ class Blobs:
                 os.replace(draft, path)
         return content
 
-    def kept(self) -> AbstractContextManager[None]:
-        """While this is held nothing is deleted: so what is put meanwhile is there when a record of it is committed.
+    def deletion_paused(self) -> AbstractContextManager[None]:
+        """While this is held nothing is deleted, so a blob that is put still exists when its record is committed.
 
-        Any number hold it at once, on threads and in other processes: apps may be deleted beside a running server. Who
-        holds it may ask for it again, and deletes only afterwards.
+        Any number of threads and processes may hold it at once: apps may be deleted beside a running server. It is
+        reentrant; its holder must delete blobs only afterwards.
         """
         return self._locked(fcntl.LOCK_SH)
 
     def delete_unused(self, hashes: Iterable[str], unused: Unused) -> None:
-        """Deletes those that no record names; unused tells which. Unknown ones don't matter, pinned ones wait.
+        """Deletes the blobs among these that no record names, as `unused` tells. Unknown hashes are ignored, pinned
+        blobs are deleted later.
 
-        What can't be deleted now is deleted by the next call, or by `repair`.
+        A blob that can't be deleted now is deleted by the next call, or by `repair`.
         """
         if not (hashes := self._free([*hashes, *tuple(self._failed)], unused)):
             return
@@ -180,22 +181,21 @@ class Blobs:
 
     @contextmanager
     def pinned(self) -> Iterator[Pin]:
-        """What the pin names stays until the end: what is to be deleted meanwhile is deleted then, if still unused.
+        """Keeps the pinned blobs until the end; deletions meanwhile are done then, of blobs that are still unused.
 
-        At first it names everything. Other processes delete nothing at all meanwhile: what they leave are orphans,
-        which `repair` deletes.
+        At first all blobs are pinned. Other processes delete nothing meanwhile: they leave orphans for `repair`.
         """
         pin = Pin()
         with self._pinning:
             self._pins.append(pin)
         try:
-            # Other processes can tell by this; it ends with the process.
+            # This tells other processes; the lock ends with this process.
             with self._flock(_PINS, fcntl.LOCK_SH):
                 yield pin
         finally:
             with self._pinning:
                 self._pins.remove(pin)
-            for hashes, unused in pin.left:
+            for hashes, unused in pin.postponed:
                 try:
                     self.delete_unused(hashes, unused)
                 except TenshotError as error:
@@ -206,15 +206,15 @@ class Blobs:
         self._lease.check()
 
     def close(self) -> None:
-        """When what is being written is; afterwards everything raises StoreClosed. May be called again."""
+        """Waits for writes in progress; afterwards everything raises StoreClosed. May be called again."""
         self._lease.end()
 
     def _free(self, hashes: list[str], unused: Unused) -> list[str]:
-        """Those that nobody has pinned; the others are left to the pins."""
+        """The hashes that nobody has pinned; the pins postpone the others."""
         with self._pinning:
             for pin in self._pins:
                 if named := [sha256 for sha256 in hashes if pin.names(sha256)]:
-                    pin.left.append((named, unused))
+                    pin.postponed.append((named, unused))
                     hashes = [sha256 for sha256 in hashes if not pin.names(sha256)]
             if self._pins or not self._others_pin():
                 return hashes
@@ -238,7 +238,7 @@ class Blobs:
             yield
             return
         with self._lease.writing(), ExitStack() as held:
-            # Who waits to delete has the turn meanwhile, so that others who keep can't go on overtaking.
+            # A waiting deletion holds `turn` meanwhile, so that others with a shared lock can't overtake it for ever.
             with self._flock("turn", fcntl.LOCK_EX):
                 held.enter_context(self._flock("lock", kind))
             self._thread.holds = True
@@ -247,7 +247,7 @@ class Blobs:
 
     @contextmanager
     def _flock(self, name: str, kind: int) -> Iterator[None]:
-        """Holds a lock on a file; each holder opens it anew, so threads wait for each other as processes do.
+        """Holds a lock on a file. Each holder opens the file itself, so threads wait for each other as processes do.
 
         Raises StorageFailed, and BlockingIOError where it should not wait.
         """
@@ -261,14 +261,14 @@ class Blobs:
                 raise
             except OSError as error:
                 raise StorageFailed(f"the pictures can't be locked: {error.strerror or error}") from error
-            # Closing is not enough: a child that was forked meanwhile has it open still.
+            # Closing is not enough: a process forked meanwhile still has the file open.
             held.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)
             yield
 
     def _path(self, sha256: str) -> Path:
-        """Where a blob lies. Raises NotFound for what can't be one's name: no other path is ever made of it.
+        """A blob's path. Raises NotFound for what is no SHA-256, so that no other path can be formed.
 
-        And StoreClosed: whatever is asked of a blob comes by here.
+        Raises StoreClosed too, since all access to blobs passes here.
         """
         self.check_open()
         if not is_sha256(sha256):
@@ -279,7 +279,7 @@ class Blobs:
         return self.folder / "thumbnails" / self._path(sha256).relative_to(self.folder)
 
     def _folders(self, root: Path) -> Iterator[Path]:
-        """Those that blobs or thumbnails lie in, in order."""
+        """The folders that contain blobs or thumbnails, in order."""
         for first in _two_digits(root):
             yield from _two_digits(first)
 
@@ -289,14 +289,14 @@ class Blobs:
                 yield from (path for path in folder.iterdir() if _STRAY.fullmatch(path.name))
 
     def _remove(self, path: Path) -> None:
-        """Not through a link: what lies behind it belongs to others."""
+        """Deletes a file, unless its folder is a link: what lies behind it belongs to others."""
         inside = path.relative_to(self.folder).parent
         if path.parent.resolve() == self.folder.resolve() / inside:
             path.unlink(missing_ok=True)
 
 
 def _two_digits(folder: Path) -> list[Path]:
-    """The folders in it that are named by two digits of a hash, in order; none where it is not there."""
+    """The subfolders that are named by two digits of a hash, in order; none where the folder doesn't exist."""
     try:
         return sorted(path for path in folder.iterdir() if _TWO_DIGITS.fullmatch(path.name) and path.is_dir())
     except FileNotFoundError:
@@ -304,7 +304,7 @@ def _two_digits(folder: Path) -> list[Path]:
 
 
 def _holds(path: Path, data: bytes) -> bool:
-    """Whether a file has just these bytes."""
+    """Whether a file has exactly these bytes."""
     try:
         with open_regular(path) as file:
             return os.fstat(file.fileno()).st_size == len(data) and file.read() == data

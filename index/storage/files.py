@@ -1,4 +1,4 @@
-"""Files that tenshot makes: private, on the disk when it is said so, under names of a form; nothing else is removed."""
+"""Files that tenshot writes: private, synced to the disk, with names of a fixed form; it removes no others."""
 
 import errno
 import os
@@ -12,21 +12,21 @@ from pathlib import Path
 _APP_ID = re.compile("[0-9a-f]{32}")
 _SHA256 = re.compile("[0-9a-f]{64}")
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
-"""Others on the machine have no business in a data folder; who wants it otherwise changes the modes, and they stay."""
+"""Other users can't read a data folder; if its owner changes the modes, they stay so."""
 
 
 def is_app_id(value: object) -> bool:
-    """Whether an app can have this id: 32 hexadecimal digits, in lower case. Such a name never leaves a folder."""
+    """Whether this can be an app's id: 32 hexadecimal digits in lower case, so a safe file name."""
     return isinstance(value, str) and _APP_ID.fullmatch(value) is not None
 
 
 def is_sha256(value: object) -> bool:
-    """Whether this can be a SHA-256 as tenshot writes it: 64 hexadecimal digits, in lower case."""
+    """Whether this can be a SHA-256 as tenshot writes it: 64 hexadecimal digits in lower case."""
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
 def make_folder(folder: Path) -> set[Path]:
-    """Makes a private folder with the parents that it lacks; the folders that got an entry by that, to be synced."""
+    """Creates a private folder and its missing parents; returns the folders that got a new entry, to be synced."""
     missing = []
     while not folder.is_dir() and folder != folder.parent:
         missing.append(folder)
@@ -35,14 +35,14 @@ def make_folder(folder: Path) -> set[Path]:
         try:
             path.mkdir(FOLDER_MODE)
         except FileExistsError:
-            # Another process was quicker, or there is a file.
+            # Another process was faster, or there is a file of this name.
             if not path.is_dir():
                 raise
     return {path.parent for path in missing}
 
 
 def make_file(path: Path) -> None:
-    """Makes a private, empty file. One that is there isn't even opened: closing it would end SQLite's locks on it."""
+    """Creates a private, empty file. An existing one is not even opened, since closing it would end SQLite's locks."""
     with suppress(FileExistsError):
         create(path).close()
 
@@ -53,7 +53,7 @@ def create(path: Path) -> BufferedWriter:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """A new private file, on the disk when this returns; the folder is for the caller to sync."""
+    """Writes a new private file, synced when this returns; the caller syncs the folder."""
     with create(path) as file:
         file.write(content)
         file.flush()
@@ -61,7 +61,7 @@ def write_new(path: Path, content: bytes) -> None:
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """A file for reading. Raises FileNotFoundError, at once, also for what is no regular file: a pipe could wait."""
+    """Opens a file for reading. Raises FileNotFoundError, without blocking, also for what is no regular file."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -70,7 +70,7 @@ def open_regular(path: Path) -> BufferedReader:
 
 
 def sync(paths: Iterable[Path]) -> None:
-    """Files, or the entries of folders, are on the disk when this returns."""
+    """Syncs files, or the entries of folders, to the disk."""
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -80,7 +80,7 @@ def sync(paths: Iterable[Path]) -> None:
 
 
 def exposure(folder: Path) -> str | None:
-    """Says, for people, that every user of the machine may read what is in a folder; None where they may not."""
+    """A warning, for people, that every user of the machine can read files in a folder; None where they can't."""
     if not folder.stat().st_mode & stat.S_IXOTH:
         return None
     modes = {path.name: path.lstat().st_mode for path in folder.iterdir()}

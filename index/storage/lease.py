@@ -1,4 +1,4 @@
-"""Lease: the time in which something may be asked and written; what is being written when it ends is finished first."""
+"""Lease: the time in which a resource may be used; its end waits for writes in progress."""
 
 import logging
 import threading
@@ -9,27 +9,27 @@ from ..errors import StoreClosed
 
 _log = logging.getLogger("tenshot.index")
 _PATIENCE_S = 60.0
-"""Longer than any write takes: the end must come, whatever hangs."""
+"""Longer than any write takes, so that closing never hangs."""
 
 
 class Lease:
     """Thread-safe."""
 
-    def __init__(self, what: str) -> None:
-        """what: stands in the messages."""
-        self._what = what
+    def __init__(self, resource: str) -> None:
+        """resource: its name in messages."""
+        self._resource = resource
         self._changed = threading.Condition()
         self._writers: set[object] = set()
         self._over = False
 
     def check(self) -> None:
-        """Raises StoreClosed when it is over."""
+        """Raises StoreClosed after the end."""
         if self._over:
-            raise StoreClosed(f"the store is closed, and {self._what} with it: open it again")
+            raise StoreClosed(f"the store is closed, and {self._resource} with it: open it again")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """The end waits for who holds this. Raises StoreClosed when it is over."""
+        """The end of the lease waits while this is held. Raises StoreClosed after the end."""
         writer = object()
         try:
             with self._changed:
@@ -42,8 +42,8 @@ class Lease:
                 self._changed.notify_all()
 
     def end(self) -> None:
-        """Returns when nobody writes any more, and nobody can. May be called again."""
+        """Ends the lease, and waits for writes in progress. May be called again."""
         with self._changed:
             self._over = True
             if not self._changed.wait_for(lambda: not self._writers, _PATIENCE_S):
-                _log.warning("closing no longer waits for what is being written: %s", self._what)
+                _log.warning("closing no longer waits for a write in progress: %s", self._resource)

@@ -1,4 +1,4 @@
-"""Files that carry an app, written into a folder or a tar stream. `source.py` reads them again."""
+"""Writes the files of an export into a folder or a tar stream. `source.py` reads them."""
 
 import os
 import tarfile
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 MANIFEST = "tenshot.json"
-"""Comes last: an archive without it is not whole."""
+"""Written last: an archive without it is not whole."""
 FORMAT = 1
-"""Of what the manifest says, and of the tables."""
+"""Version of the manifest and the tables."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Member:
 
 
 Members = Generator[Member | None, None, None]
-"""Files as they come; None: not yet."""
+"""Files in their order; None: the next one is not ready yet."""
 
 
 def write_folder(folder: Path, members: Members) -> None:
-    """Into a folder; what is there already with the same size stays where its name says its content."""
+    """Writes a folder; an existing file stays if its name is a hash of its content and its size is right."""
     with closing(members):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MANIFEST).unlink(missing_ok=True)
@@ -42,7 +42,7 @@ def write_folder(folder: Path, members: Members) -> None:
 
 
 def tar_stream(members: Members) -> Generator[bytes, None, None]:
-    """The same as the bytes of a tar file, a member at a time; empty ones while there is none yet."""
+    """The bytes of a tar file, a member at a time; empty bytes while the next one is not ready."""
     with closing(members):
         for member in members:
             if member is None:

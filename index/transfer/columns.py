@@ -1,6 +1,6 @@
-"""What an archive's tables hold, column by column: how values are stored, and what they may be.
+"""The columns of an archive's tables: how values are stored, and what they may be.
 
-Files are written and read by it. What the API checks too is checked by the same functions.
+Exports and imports both use them. What the API checks too is checked by the same functions.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from ..scoring.examples import BACKGROUND_SIZE
 from ..storage.files import is_app_id, is_sha256
 
 Check = Callable[[Any], object]
-"""Gives False, or raises BadRequest or ValueError, for a value that is wrong."""
+"""Returns False, or raises BadRequest or ValueError, for a wrong value."""
 INPUTS = "inputs"
 MOST_NODES = 5
 """Models of a workflow."""
@@ -38,16 +38,16 @@ class Column:
     """How a value is stored: `text`, `json`, `bytes`, `int`, `float`, `bool`, `moment` (microseconds since 1970) or
     `vector` (bytes of the app's dim in float32)."""
     rule: str
-    """What it must be, for people."""
+    """What a value must be, for people."""
     holds: Check
-    """Of a value that is stored so."""
+    """Checks a value of this kind."""
     optional: bool = False
 
     def __or__(self, nothing: None) -> "Column":
         return replace(self, optional=True)
 
     def check(self, value: Any, name: str) -> None:
-        """Raises ValueError; name: what it is a value of."""
+        """Raises ValueError; name: the value's name in the message."""
         try:
             right = self.optional if value is None else self.holds(value) is not False
         except (BadRequest, ImageError, ValueError) as error:
@@ -64,21 +64,18 @@ def whole(low: int, high: int, kind: str = "int") -> Column:
 
 
 def number(low: float, high: float) -> Column:
-    """A number from low to high; no NaN, which fails every comparison."""
+    """A number from low to high; NaN is refused, since it fails every comparison."""
     return Column(
         "float", f"a number from {low} to {high}", lambda value: type(value) in (int, float) and low <= value <= high
     )
 
 
 class Exactly(dict[str, Any]):
-    """The form of an object that has these values and nothing else."""
+    """The form of an object with exactly these values."""
 
 
 def check_form(value: Any, form: Any, name: str) -> None:
-    """Whether JSON has a form: what a `Column` holds, a list of it, [form], or an object, {name: form}.
-
-    Raises ValueError.
-    """
+    """Checks the form of JSON: a `Column`, [form] for a list, or {name: form} for an object. Raises ValueError."""
     if isinstance(form, Column):
         form.check(value, name)
     elif isinstance(form, list):
@@ -91,10 +88,10 @@ def check_form(value: Any, form: Any, name: str) -> None:
             raise ValueError(f"{name} is an object")
         if isinstance(form, Exactly) and value.keys() != form.keys():
             raise ValueError(f"{name} has {', '.join(form)} and nothing else")
-        for inner, its in form.items():
-            if inner not in value:
-                raise ValueError(f"{name} has no {inner}")
-            check_form(value[inner], its, f"{inner} of {name}")
+        for key, inner in form.items():
+            if key not in value:
+                raise ValueError(f"{name} has no {key}")
+            check_form(value[key], inner, f"{key} of {name}")
 
 
 def check_recipe(value: Any) -> None:
@@ -149,7 +146,7 @@ def _are_floats(value: bytes) -> bool:
 
 
 def _any(value: Any) -> None:
-    """What is checked with other values of its row, or not used."""
+    """For a value that is checked together with others of its row, or not used."""
 
 
 ID = Column("text", "a text", partial(check_id, what="an id"))
@@ -172,7 +169,7 @@ _OBJECT = Column("json", "an object", check_metadata)
 _RECIPE = Exactly(workflow=TEXT, model=TEXT, weights=TEXT, dim=whole(2, 65_536), nonnegative=TRUTH | None)
 """As `Recipe`."""
 _VERSION = Column("text", "an id or nothing", lambda value: value == "" or check_id(value, "an id"))
-# A node's model may have been deleted since; that a workflow tells when it is asked.
+# A node's model may have been deleted since; a workflow says so when it is used.
 _NODE = Exactly(id=ID, model_id=ID, version_id=_VERSION | None)
 
 COLUMNS: Mapping[str, Mapping[str, Column]] = {
@@ -185,7 +182,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
         "failure": _one_of(Failure) | None,
         "url": _URL | None,
         "sha256": HASH | None,
-        # Says where the picture lies in the archive, and nothing else: its type is told by its first bytes.
+        # Only used for the picture's path in the archive; its first bytes determine its type.
         "media_type": TEXT | None,
         "crop": Column("json", "four numbers", _check_crop) | None,
         "regions": Column("json", "a list", _check_regions) | None,
@@ -207,7 +204,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
     },
     "label_events": {
         "seq": SEQ,
-        # Negative: of an input that was deleted before an earlier import.
+        # Negative: the input was deleted before an earlier import.
         "input_key": whole(-_MOST_KEY, _MOST_KEY),
         "input": ID | None,
         "concept": ID,
@@ -262,4 +259,4 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
     },
 }
 TABLES = tuple(name for name in COLUMNS if name != INPUTS)
-"""All but the inputs, which come first and with their pictures."""
+"""All tables except the inputs, which come first and with their pictures."""

@@ -1,11 +1,11 @@
-"""An app as the files of an archive, a few at a time: all of it (`folder`), or pictures and labels that others read.
+"""Exports an app as the files of an archive: all of it (`folder`), or pictures and labels in formats of other tools.
 
     folder        tenshot.json; inputs with vectors, labels, events, models ... as Parquet; images/, predictors/
-    coco          annotations.json, images/: classification as detectors' tools know it; negatives as LVIS has them
-    imagefolder   CONCEPT/picture, once for each concept that it shows; pictures without any beside the folders
+    coco          annotations.json, images/: labels as annotations without boxes; negatives as in LVIS
+    imagefolder   CONCEPT/picture, once per concept that it shows; pictures without concepts beside the folders
     csv           labels.csv of file,id,concept,value, images/
 
-What is read from SQL belongs to one moment. Sources: https://cocodataset.org/#format-data, https://www.lvisdataset.org.
+All rows are of one snapshot. Sources: https://cocodataset.org/#format-data, https://www.lvisdataset.org.
 """
 
 import csv
@@ -29,7 +29,7 @@ from ..errors import NotFound, StorageFailed
 from ..storage.blobs import Blobs
 from .archive import FORMAT, MANIFEST, Member, Members
 from .columns import INPUTS, TABLES
-from .saved import VERSIONS, SavedRows
+from .spool import VERSIONS, RowSpool
 from .tables import Row, to_parquet
 
 _log = logging.getLogger("tenshot.index")
@@ -43,11 +43,12 @@ _SUFFIXES = {
 }
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
-_LONGEST = 200
+"""EXIF orientations that swap width and height."""
+_MOST_NAME_BYTES = 200
 
 
 class ExportFormat(StrEnum):
-    """What an app is exported as."""
+    """The format of an export."""
 
     FOLDER = "folder"
     COCO = "coco"
@@ -56,29 +57,30 @@ class ExportFormat(StrEnum):
 
 
 def export(catalog: Catalog, blobs: Blobs, app_id: str, format: ExportFormat) -> Members:
-    """The files, in the order in which they are to be written; None at first, while rows are gathered.
+    """The files in the order in which they are to be written; None at first, while rows are gathered.
 
-    The database is read until the first file and not again, and what the rows name is kept from deletion until the
-    last one, or until this is closed. A picture whose file is lost is left out, and a version whose predictor is.
-    Raises StorageFailed where there is no room for the rows, and NotSupported for a value that no import would take.
+    The database is read only before the first file. Pictures and predictors that the rows name are not deleted before
+    the last file, or before this is closed. A picture whose file is lost is left out, and so is a version whose
+    predictor is lost. Raises StorageFailed where there is no room for the rows, and NotSupported for a value that no
+    import would accept.
     """
-    write: Mapping[ExportFormat, Callable[[SavedRows, Blobs], Iterator[Member]]] = {
+    write: Mapping[ExportFormat, Callable[[RowSpool, Blobs], Iterator[Member]]] = {
         ExportFormat.FOLDER: _whole,
         ExportFormat.COCO: _coco,
         ExportFormat.IMAGEFOLDER: _imagefolder,
         ExportFormat.CSV: _csv,
     }
     with blobs.pinned() as pin, _scratch(blobs) as file:
-        saved = SavedRows(file)
+        spool = RowSpool(file)
         with catalog.transfers.reading(app_id) as rows:
-            for _ in saved.fill(rows, whole=format is ExportFormat.FOLDER):
+            for _ in spool.fill(rows, whole=format is ExportFormat.FOLDER):
                 yield None
-        pin.only(saved.hashes)
-        yield from write[format](saved, blobs)
+        pin.only(spool.hashes)
+        yield from write[format](spool, blobs)
 
 
 def _scratch(blobs: Blobs) -> IO[bytes]:
-    """A file without a name, where the pictures are: nothing is left of it, whatever happens. Raises StorageFailed."""
+    """A nameless temporary file on the disk of the pictures; it never outlives the export. Raises StorageFailed."""
     try:
         return TemporaryFile(dir=blobs.folder)
     except OSError as error:
@@ -86,30 +88,30 @@ def _scratch(blobs: Blobs) -> IO[bytes]:
 
 
 def image_name(row: Row) -> str:
-    """Where a picture lies in a whole export."""
+    """The path of a picture in a whole export."""
     sha256 = row["sha256"]
     return f"images/{sha256[:2]}/{sha256}{_suffix(row)}"
 
 
 def predictor_name(sha256: str) -> str:
-    """Where a frozen version's predictor lies."""
+    """The path of a frozen version's predictor."""
     return f"predictors/{sha256}.npz"
 
 
-def _whole(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
+def _whole(rows: RowSpool, blobs: Blobs) -> Iterator[Member]:
     app, files = rows.app, dict[str, str]()
     counts, numbers = Counter[str](), Counter[str]()
     written: set[str] = set()
     for table in (INPUTS, *TABLES):
         for part in rows.parts(table):
-            found = [row for row in part if table != VERSIONS or _is_there(row, blobs)]
-            for some, content in to_parquet(table, found, app["dim"]):
+            exported = [row for row in part if table != VERSIONS or _is_there(row, blobs)]
+            for some, content in to_parquet(table, exported, app["dim"]):
                 name = f"{table}/{numbers[table]:06d}.parquet"
                 files[name] = hashlib.sha256(content).hexdigest()
                 numbers[table] += 1
                 counts[table] += len(some)
                 yield Member(name, content)
-            for row in found:
+            for row in exported:
                 sha256 = row.get("sha256") or row.get("predictor_sha256")
                 if sha256 and sha256 not in written and (blob := _content(blobs, sha256)) is not None:
                     written.add(sha256)
@@ -128,7 +130,7 @@ def _whole(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
     yield _json(MANIFEST, manifest)
 
 
-def _coco(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
+def _coco(rows: RowSpool, blobs: Blobs) -> Iterator[Member]:
     concepts = [row for part in rows.parts("concepts") for row in part]
     numbers = {row["id"]: number for number, row in enumerate(concepts, 1)}
     images: list[dict[str, Any]] = []
@@ -145,9 +147,9 @@ def _coco(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
             "neg_category_ids": [numbers[concept] for concept, value in row["labels"].items() if not value],
             "input_id": row["id"],
         }
-        for given in ("metadata", "crop"):
-            if row[given] is not None:
-                image[given] = row[given]
+        for field in ("metadata", "crop"):
+            if row[field] is not None:
+                image[field] = row[field]
         if row["url"]:
             image["coco_url"] = row["url"]
         if row["longitude"] is not None:
@@ -164,14 +166,14 @@ def _coco(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
     yield _json("annotations.json", whole)
 
 
-def _imagefolder(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
+def _imagefolder(rows: RowSpool, blobs: Blobs) -> Iterator[Member]:
     for row, content in _pictures(rows, blobs):
-        shown = [concept for concept, value in row["labels"].items() if value]
-        for folder in [f"{_plain(concept)}/" for concept in shown] or [""]:
+        concepts = [concept for concept, value in row["labels"].items() if value]
+        for folder in [f"{_plain(concept)}/" for concept in concepts] or [""]:
             yield Member(folder + _file(row), content)
 
 
-def _csv(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
+def _csv(rows: RowSpool, blobs: Blobs) -> Iterator[Member]:
     table = io.StringIO()
     lines = csv.writer(table)
     lines.writerow(["file", "id", "concept", "value"])
@@ -183,8 +185,8 @@ def _csv(rows: SavedRows, blobs: Blobs) -> Iterator[Member]:
     yield Member("labels.csv", table.getvalue().encode())
 
 
-def _pictures(rows: SavedRows, blobs: Blobs) -> Iterator[tuple[Row, bytes]]:
-    """Every input that has a picture, and the picture's file."""
+def _pictures(rows: RowSpool, blobs: Blobs) -> Iterator[tuple[Row, bytes]]:
+    """Every input that has a picture, with the picture's bytes."""
     for part in rows.parts(INPUTS):
         for row in part:
             if row["sha256"] and (content := _content(blobs, row["sha256"])) is not None:
@@ -195,11 +197,11 @@ def _content(blobs: Blobs, sha256: str) -> bytes | None:
     try:
         return blobs.get(sha256)
     except NotFound:
-        return None  # lost; `doctor` tells which
+        return None  # lost; `tenshot doctor` names it
 
 
 def _is_there(version: Row, blobs: Blobs) -> bool:
-    """Whether what a version predicts with is still there."""
+    """Whether a version's predictor, if it has one, still exists."""
     sha256 = version["predictor_sha256"]
     if sha256 is None or sha256 in blobs:
         return True
@@ -208,14 +210,14 @@ def _is_there(version: Row, blobs: Blobs) -> bool:
 
 
 def _file(row: Row) -> str:
-    """A file name for an input: its id, where that can be one."""
+    """A file name for an input: its id, where that can be a file name."""
     return _plain(row["id"]) + _suffix(row)
 
 
 def _plain(name: str) -> str:
-    """Any id as a name for a file or folder; one that is too long, or of dots alone, gives its hash."""
-    plain = "".join(quote(one, safe="") if one in "/\\%" else one for one in name)
-    if len(plain.encode()) > _LONGEST or plain.startswith(".") or plain != plain.strip():
+    """A file or folder name for any id: its hash, if it is too long, or begins with a dot or with space."""
+    plain = "".join(quote(character, safe="") if character in "/\\%" else character for character in name)
+    if len(plain.encode()) > _MOST_NAME_BYTES or plain.startswith(".") or plain != plain.strip():
         return hashlib.sha256(name.encode()).hexdigest()
     return plain
 

@@ -1,11 +1,11 @@
-"""An app from a whole export: as it was, to the last bit. Nothing of the archive is believed.
+"""Imports an app from a whole export, exactly as it was. Nothing in the archive is trusted.
 
-The app is whole or not there: it is filled unseen, in short steps, and shown by the last of them. What is killed
-meanwhile, or finds the database busy for too long, goes on where it stopped when the same archive is imported again
-under the same name; what is refused or fails leaves nothing.
+An import is all or nothing: it fills a hidden app in short steps, and the last one makes it visible. If it is killed,
+or the database is busy for too long, importing the same archive under the same name continues it. If it fails or is
+refused, nothing remains.
 
-Memory: the largest file of the archive, one batch of rows, 16 bytes for each input, and the ids of concepts and models;
-a JSON document takes ten times its size while it is read, a predictor three times.
+Memory: the largest file of the archive, one batch of rows, 16 bytes per input, and the ids of concepts and models; a
+JSON document takes ten times its size while it is read, a predictor three times.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ import numpy as np
 
 from ...embeddings.pictures.images import ImageError, sniffed_type
 from ..catalog import Catalog
-from ..catalog.transfers import Filling, KeyMap
+from ..catalog.transfers import KeyMap, StagedApp
 from ..errors import BadArchive, BadVector, StorageFailed, StoreBusy
 from ..ingest.validation import check_id, check_vectors
 from ..ops.deletion import Deletion
@@ -33,28 +33,28 @@ from .source import Archive
 from .tables import Row, from_parquet
 
 Progress = Callable[[int, int], None]
-"""Is told how many inputs are there, and of how many."""
+"""Receives how many inputs are imported, and of how many."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import brought."""
+    """The result of an import."""
 
     app: AppRecord
     added: int
     already_there: int
-    """Of an import that was broken off."""
+    """Inputs that an interrupted import of the same archive had added."""
     lost: Sequence[str]
-    """Ids of inputs whose picture is not in the archive: they are there without it."""
+    """Ids of inputs whose picture is not in the archive: they are imported without it."""
 
 
 def import_app(
     catalog: Catalog, blobs: Blobs, archive: Archive, name: str | None = None, progress: Progress | None = None
 ) -> Imported:
-    """Makes the app, with all that it had.
+    """Creates the app with all its records. Only one import may run at a time.
 
-    One import at a time. Raises AppExists or BadArchive, and then there is nothing of it; what is ended from outside,
-    or by StoreBusy where others write for minutes, goes on when it is tried again.
+    Raises AppExists or BadArchive, and then nothing remains. If it is killed, or raises StoreBusy since others write
+    for minutes, the next call with the same archive continues it.
     """
     manifest = manifest_of(archive, [record.recipe for record in catalog.apps.list()])
     name = manifest.name if name is None else check_id(name, "app name")
@@ -64,9 +64,9 @@ def import_app(
     try:
         return _Import(catalog, blobs, archive, manifest, filling).run(name, progress)
     except StoreBusy:
-        raise  # nothing is wrong with it, so it stays to be gone on with
+        raise  # the archive is fine: the staged app stays, to be continued
     except Exception:
-        # Where the disk takes no more there may be no room to delete either: then `doctor` does.
+        # A full disk may leave no room for deleting either: then `tenshot doctor --repair` deletes it.
         with suppress(StorageFailed):
             Deletion(catalog, blobs, filling.app_id).finish()
         raise
@@ -74,13 +74,13 @@ def import_app(
 
 @dataclass
 class _Import:
-    """One archive on its way in."""
+    """The import of one archive."""
 
     catalog: Catalog
     blobs: Blobs
     archive: Archive
     manifest: Manifest
-    filling: Filling
+    filling: StagedApp
     lost: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class _Import:
     def run(self, name: str, progress: Progress | None) -> Imported:
         old, new, added = self._inputs(progress)
         keys = KeyMap.of(old, new)
-        # What was written of the others is little beside pictures, and written again.
+        # The other tables are small beside pictures, so a continued import writes them again.
         self.filling.clear()
         for table in TABLES:
             for batch in self._batches(table):
@@ -102,18 +102,18 @@ class _Import:
         return Imported(record, added, len(old) - added, self.lost)
 
     def _inputs(self, progress: Progress | None) -> "tuple[array[int], array[int], int]":
-        """Their numbers where they come from, and here; how many were not there yet."""
+        """Imports the inputs; their keys in the archive, their keys here, and how many are new."""
         total = self.manifest.counts.get(INPUTS, 0)
         old, new, added = array("q"), array("q"), 0
         for batch in self._batches(INPUTS):
             _check_vectors(batch, self.manifest.dim)
-            there = self.filling.input_keys([row["id"] for row in batch])
-            missing = [row for row in batch if row["id"] not in there]
+            keys = self.filling.input_keys([row["id"] for row in batch])
+            missing = [row for row in batch if row["id"] not in keys]
             self.lost += [row["id"] for row in batch if self._is_lost(row)]
-            there |= self._add(missing)
+            keys |= self._add(missing)
             added += len(missing)
             old.extend(row["key"] for row in batch)
-            new.extend(there[row["id"]] for row in batch)
+            new.extend(keys[row["id"]] for row in batch)
             if progress:
                 progress(len(old), total)
         if any(len(np.unique(keys)) < len(keys) for keys in (old, new)):
@@ -133,13 +133,13 @@ class _Import:
         return row["sha256"] is not None and image_name(row) not in self.archive
 
     def _add(self, rows: Sequence[Row]) -> dict[str, int]:
-        """Pictures, then rows and vectors in one transaction; the new keys by id."""
+        """Adds pictures, then rows and vectors in one transaction; returns the new keys by id."""
         if not rows:
             return {}
         hashes = [row["sha256"] for row in rows if row["sha256"] is not None]
         with self._kept_or_deleted(hashes):
             types = [None if row["sha256"] is None or self._is_lost(row) else self._keep(row) for row in rows]
-            with self.blobs.kept():
+            with self.blobs.deletion_paused():
                 stored = []
                 for row, media_type in zip(rows, types, strict=True):
                     # Another app may have deleted the same picture since.
@@ -150,7 +150,7 @@ class _Import:
                 return self.filling.add_inputs(stored)
 
     def _keep(self, row: Row) -> str:
-        """The picture's type, when it is kept."""
+        """Stores a row's picture, and returns its media type."""
         name = image_name(row)
         content = self.archive.read_exported(name, row["sha256"])
         try:
@@ -170,13 +170,13 @@ class _Import:
             predictor = checked_predictor(content, self.manifest.dim, row["concept_ids"])
             moved = replace(predictor, keys=keys(predictor.keys)).to_bytes()
             new = hashlib.sha256(moved).hexdigest()
-            with self._kept_or_deleted([new]), self.blobs.kept():
+            with self._kept_or_deleted([new]), self.blobs.deletion_paused():
                 self.blobs.put(moved)
                 self.filling.add("model_versions", [row | {"predictor_sha256": new}], keys)
 
     @contextmanager
     def _kept_or_deleted(self, hashes: Sequence[str]) -> Iterator[None]:
-        """Whatever fails meanwhile, what was put of these and is named by no row goes."""
+        """On any failure it deletes the blobs among these hashes that no row names."""
         try:
             yield
         except BaseException:
@@ -185,10 +185,10 @@ class _Import:
 
 
 def _check_vectors(rows: Sequence[Row], dim: int) -> None:
-    """They stay as they are, to the last bit: what is not of unit length, collections make so. Raises BadArchive."""
-    having = [row for row in rows if row["vector"] is not None]
-    vectors = np.frombuffer(b"".join(row["vector"] for row in having), dtype="<f4").reshape(-1, dim)
+    """Vectors are stored unchanged; collections normalise them when they load them. Raises BadArchive."""
+    with_vector = [row for row in rows if row["vector"] is not None]
+    vectors = np.frombuffer(b"".join(row["vector"] for row in with_vector), dtype="<f4").reshape(-1, dim)
     try:
-        check_vectors(vectors, dim, [row["id"] for row in having])
+        check_vectors(vectors, dim, [row["id"] for row in with_vector])
     except BadVector as error:
         raise BadArchive(f"inputs: {error}") from error

@@ -1,4 +1,4 @@
-"""What `tenshot.json` says, checked."""
+"""The checked manifest of an archive, `tenshot.json`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from ..ingest.validation import check_id
 from ..storage.files import is_app_id
 from .archive import FORMAT
 from .columns import COLUMNS, HASH, SEQ, TRUTH, check_recipe, whole
-from .plain import one_line
 from .source import Archive
+from .untrusted import one_line
 
 _FILE = re.compile(r"([a-z_]+)/[0-9]{6,9}\.parquet")
 _ROWS = whole(0, 1 << 40)
@@ -22,10 +22,10 @@ _ROWS = whole(0, 1 << 40)
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an archive says of itself and of its app."""
+    """The manifest of an archive."""
 
     id: str | None
-    """None: it names none that could be an app's."""
+    """None: the manifest has no valid app id."""
     name: str
     recipe: Mapping[str, Any]
     seq: int
@@ -41,12 +41,12 @@ class Manifest:
         return int(self.recipe["dim"])
 
     def files_of(self, table: str) -> Sequence[str]:
-        """In their order."""
+        """The files of a table, in their order."""
         return sorted((name for name in self.files if name.startswith(f"{table}/")), key=lambda name: (len(name), name))
 
 
 def manifest_of(archive: Archive, recipes: Sequence[Mapping[str, Any]]) -> Manifest:
-    """recipes: of the apps that are here. Raises BadArchive."""
+    """recipes: those of the present apps. Raises BadArchive."""
     content = archive.manifest
     if content.get("format") != FORMAT or isinstance(content["format"], bool):
         raise BadArchive(f"{archive.path} has the format {content.get('format')!r}; this tenshot knows {FORMAT}")
@@ -86,7 +86,7 @@ def manifest_of(archive: Archive, recipes: Sequence[Mapping[str, Any]]) -> Manif
 
 
 def _check_recipe(recipe: Any, recipes: Sequence[Mapping[str, Any]]) -> None:
-    """A recipe says which weights are loaded, from where: it is one that this tenshot makes itself, or has made."""
+    """Accepts recipes of tenshot and of its apps only, since a recipe says which weights are loaded from where."""
     check_recipe(recipe)
     workflow = recipe["workflow"]
     if recipe in recipes:

@@ -1,6 +1,6 @@
-"""Frozen predictors of an archive: looked at before anything is unpacked, held against the app, and tried.
+"""Checks frozen predictors of an archive: before they are unpacked, against the app, and by a prediction.
 
-An .npz of tenshot's is not compressed, so its arrays take as much room as its bytes; nothing else is read.
+tenshot's .npz files are not compressed, so the arrays take as much memory as the file; compressed ones are refused.
 """
 
 import io
@@ -14,23 +14,23 @@ from ..errors import BadArchive
 from ..records import FloatArray
 from ..scoring.predictor import Predictor
 from ..scoring.space import NEIGHBOURS
-from .plain import one_line
+from .untrusted import one_line
 
 _MOST_ARRAYS = 64
 _KINDS = "fiubU"
 _LARGEST = 1e9
-"""Of any number: so that no product of them is infinite."""
+"""The largest number in an array, so that no product of two is infinite."""
 _UNIT = 1.01
 _MOST_SHARPNESS = 100.0
 _WRONG = (
     *(ValueError, LookupError, TypeError, ArithmeticError, OSError, EOFError, zipfile.BadZipFile),
     *(RuntimeError, MemoryError, SyntaxError, tokenize.TokenError),
 )
-"""What NumPy and zipfile raise for what is no .npz, or for more than there is room for."""
+"""What NumPy and zipfile raise for a file that is no .npz, or needs too much memory."""
 
 
 def checked_predictor(content: bytes, dim: int, concept_ids: list[str]) -> Predictor:
-    """concept_ids: those of its version. Raises BadArchive for one that could not predict."""
+    """concept_ids: those of its version. Raises BadArchive for a predictor that can't predict."""
     try:
         _check_arrays(content, nested=False)
         predictor = Predictor.from_bytes(content)
@@ -51,7 +51,7 @@ def checked_predictor(content: bytes, dim: int, concept_ids: list[str]) -> Predi
 
 
 def _check_arrays(content: bytes, *, nested: bool) -> None:
-    """Whether what is in it takes no more room than itself, and is of numbers or texts. Raises one of _WRONG."""
+    """Checks that the arrays take no more memory than the file, and are of numbers or texts. Raises one of _WRONG."""
     with zipfile.ZipFile(io.BytesIO(content)) as file:
         members = file.infolist()
         if len(members) > _MOST_ARRAYS or len({member.filename for member in members}) < len(members):
@@ -73,7 +73,7 @@ def _check_arrays(content: bytes, *, nested: bool) -> None:
 
 
 def _check(predictor: Predictor, dim: int) -> None:
-    """Whether all has the shape that goes with the rest, and is where it should be. Raises ValueError."""
+    """Checks that all arrays have consistent shapes, types and ranges. Raises ValueError."""
     n, c, m = len(predictor.keys), len(predictor.concept_ids), len(predictor.background_rows)
     shapes: list[tuple[Any, tuple[int, ...], str]] = [
         (predictor.space.mean, (dim,), "f"),
@@ -84,7 +84,7 @@ def _check(predictor: Predictor, dim: int) -> None:
         (predictor.background_votes, (m, c), "f"),
         (predictor.low_confidence, (c,), "b"),
     ]
-    places = [(predictor.voters, n)]
+    indexes = [(predictor.voters, n)]
     rows = [predictor.rows, predictor.background_rows]
     if smoothing := predictor.space.smoothing:
         r, s = len(smoothing.directions), len(smoothing.neighbours)
@@ -96,19 +96,19 @@ def _check(predictor: Predictor, dim: int) -> None:
     if predictor.texts is not None:
         shapes.append((predictor.texts, (dim, c), "f"))
     if large := predictor.large:
-        places += [(large.columns, c), (large.cached, n)]
+        indexes += [(large.columns, c), (large.cached, n)]
         shapes += [(large.prototypes, (dim, len(large.columns)), "f")]
         shapes += [(large.neighbour_scale, (len(large.columns),), "f")]
     if summary := predictor.summary:
         shapes += [(summary.prototypes, (c, dim), "f"), (summary.curved, (c, m), "f"), (summary.share, (c,), "f")]
         if not np.all((summary.share >= 0) & (summary.share <= 1)):
             raise ValueError("it has shares that are none")
-    for array, shape, kind in [*shapes, *((array, (len(array),), "i") for array, _ in places)]:
+    for array, shape, kind in [*shapes, *((array, (len(array),), "i") for array, _ in indexes)]:
         if array.shape != shape or array.dtype.kind != kind:
             raise ValueError(f"it has an array of shape {array.shape}, type {array.dtype}, not {shape}")
-    if any(np.any((array < 0) | (array >= end)) for array, end in places):
+    if any(np.any((array < 0) | (array >= end)) for array, end in indexes):
         raise ValueError("it has numbers of rows or columns that are not there")
-    if any(np.any(np.linalg.norm(some, axis=1) > _UNIT) for some in rows):
+    if any(np.any(np.linalg.norm(array, axis=1) > _UNIT) for array in rows):
         raise ValueError("it has rows that are longer than 1")
     if len(set(predictor.concept_ids)) < c or not 0 < predictor.space.power <= 1:
         raise ValueError("its concepts or its power are wrong")
@@ -122,7 +122,7 @@ def _check(predictor: Predictor, dim: int) -> None:
 
 
 def _probes(predictor: Predictor, dim: int) -> FloatArray:
-    """(q, dim) of unit length: what it was taught with, and what it was not."""
+    """(q, dim) vectors of unit length: some that it was taught with, and some others."""
     probes = np.concatenate([predictor.rows[:8], predictor.background_rows[:8], np.eye(2, dim), -np.eye(1, dim)])
     lengths = np.linalg.norm(probes, axis=1, keepdims=True)
     return np.asarray(probes / np.maximum(lengths, 1e-6), dtype=np.float32)

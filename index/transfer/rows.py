@@ -1,7 +1,7 @@
-"""Whether the rows of an archive are such as this installation could have written: the one door that all of them pass.
+"""Checks that the rows of an archive are such as this installation could have written; all rows pass here.
 
-What a single value may be is said in `columns.py`; here is what values of a row, and rows, have to do with each other.
-Whether what they refer to is there, and most of what may not be there twice, SQL tells.
+`columns.py` says what a single value may be; here are the rules between values of a row, and between rows. SQL checks
+references, and most of what must be unique.
 """
 
 from collections import Counter
@@ -10,19 +10,36 @@ from typing import Any
 
 from ..errors import BadArchive, BadRequest
 from ..ingest.validation import check_geo
-from ..records import BUILT_IN_MODEL, Geo, InputStatus
-from .columns import COLUMNS, EPOCH, MICROSECOND
-from .evaluations import check_evaluation
-from .plain import one_line
+from ..records import BUILT_IN_MODEL, EvaluationState, Geo, InputStatus
+from .columns import COLUMNS, EPOCH, ID, MICROSECOND, check_form, number
 from .tables import Row
+from .untrusted import one_line
 
-_MOST_SHOWN = 200
+_MOST_ID = 200
 _UNIQUE = {"model_concepts": ("model", "concept"), "model_versions": ("id",)}
-"""Values that no two rows of a table share, where SQL can't tell."""
+"""Columns that are unique in their table, where SQL can't check it."""
+_NUMBER = number(-1e15, 1e15)
+_NUMBERS = [_NUMBER]
+_CURVE = {"x": _NUMBERS, "y": _NUMBERS, "thresholds": _NUMBERS}
+_RESULT = {
+    "concepts": [
+        {
+            "concept_id": ID,
+            **dict.fromkeys(("positives", "negatives"), _NUMBER),
+            **dict.fromkeys(("precision", "recall", "f1", "roc_auc"), _NUMBER | None),
+            **dict.fromkeys(("roc", "precision_recall"), _CURVE),
+        }
+    ],
+    "confusion": [_NUMBERS],
+    "cooccurrence": [_NUMBERS],
+    "judged": [{"input_id": ID, "values": _NUMBERS, "labels": _NUMBERS}],
+    "accuracy": _NUMBER | None,
+}
+"""The fields that displaying an evaluation needs."""
 
 
 class RowChecks:
-    """Of one archive."""
+    """The checks of one archive's rows."""
 
     def __init__(self, dim: int, seq: int) -> None:
         """seq: the number of the app's last change."""
@@ -31,7 +48,7 @@ class RowChecks:
         self._counts: Counter[str] = Counter()
 
     def check(self, table: str, row: Row) -> None:
-        """Its moments become points in time. Raises BadArchive, which names the row and the column."""
+        """Turns timestamps into datetimes. Raises BadArchive, which names the row and the column."""
         self._counts[table] += 1
         try:
             for name, column in COLUMNS[table].items():
@@ -49,7 +66,7 @@ class RowChecks:
             raise BadArchive(f"{table}, row {self._counts[table]}{_named(row)}: {one_line(error)}") from error
 
     def finish(self, counts: Mapping[str, int]) -> None:
-        """When all rows were there. counts: by table, as the manifest says. Raises BadArchive."""
+        """Call this after the last row. counts: rows by table, from the manifest. Raises BadArchive."""
         for table in COLUMNS:
             if self._counts[table] != counts.get(table, 0):
                 raise BadArchive(
@@ -83,6 +100,22 @@ def _check_model(row: Row) -> None:
         raise ValueError("is the model that every app has")
 
 
+def check_evaluation(state: str | None, result: Mapping[str, Any] | None) -> None:
+    """Checks that an evaluation can be displayed; further fields, of other releases, are allowed. Raises ValueError."""
+    if state in (None, EvaluationState.QUEUED):
+        if result is not None:
+            raise ValueError("an evaluation that is not made has no result")
+    elif result is not None and state == EvaluationState.FAILED:
+        if not isinstance(result.get("reason", ""), str):
+            raise ValueError("the reason of an evaluation that failed is a text")
+    elif result is not None:
+        check_form(result, _RESULT, "an evaluation")
+        rows = [result["confusion"], result["cooccurrence"], *result["confusion"], *result["cooccurrence"]]
+        rows += [judged[name] for judged in result["judged"] for name in ("values", "labels")]
+        if any(len(row) != len(result["concepts"]) for row in rows):
+            raise ValueError("an evaluation has not a number for each of its concepts")
+
+
 def _check_version(row: Row) -> None:
     if row["predictor_sha256"] is not None and not row["frozen"]:
         raise ValueError("a version that follows the labels has no predictor")
@@ -99,6 +132,6 @@ _CHECKS: Mapping[str, Callable[[Row], None]] = {
 
 
 def _named(row: Row) -> str:
-    """A row as people know it."""
+    """A row's id, for a message."""
     name = row.get("id") or row.get("input") or row.get("model")
-    return f" ({name!r})" if isinstance(name, str) and len(name) <= _MOST_SHOWN else ""
+    return f" ({name!r})" if isinstance(name, str) and len(name) <= _MOST_ID else ""

@@ -1,7 +1,7 @@
-"""An archive that somebody handed in, a folder or a tar: read in place, a file at a time, and never unpacked.
+"""Reads an untrusted archive, a folder or a tar, in place, a file at a time, without unpacking it.
 
-Nothing is believed of it. Of a tar only plain files count, at the places that its headers say and inside of what there
-is; of a folder only regular files below it. What memory it takes is less than the archive's own size.
+Of a tar it reads only plain files that lie inside it; of a folder only regular files below it. It takes less memory
+than the archive's own size.
 """
 
 import hashlib
@@ -13,25 +13,25 @@ from typing import IO, Any, Self
 from ..errors import BadArchive
 from ..storage.files import open_regular
 from .archive import MANIFEST
-from .plain import one_line, read_json
+from .untrusted import one_line, read_json
 
 _MOST_FILE = 1 << 29
 """Bytes of a table, a picture or a predictor."""
 _MOST_MANIFEST = 1 << 24
 _MOST_HEADER = 1 << 16
-"""Bytes of what precedes a member in extended formats."""
+"""Bytes of an extended header before a member."""
 _BLOCK = tarfile.BLOCKSIZE
 _FILES = (tarfile.REGTYPE, tarfile.AREGTYPE)
 _EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _OF_THE_FILE = ("path", "linkpath", "size", "GNU.sparse")
-"""What extended headers may not say: a member is what its own header says."""
+"""Keys that extended headers may not have: only a member's own header determines its name and size."""
 
 
 class Archive:
     """A folder or a tar file with a manifest. A context manager."""
 
     def __init__(self, source: Path | IO[bytes]) -> None:
-        """source: where it lies, or an opened tar that can seek. Raises BadArchive for what is not whole."""
+        """source: a path, or an open, seekable tar. Raises BadArchive for an archive that is not whole."""
         self.path = source if isinstance(source, Path) else Path("the tar")
         self._tar: IO[bytes] | None = None if isinstance(source, Path) else source
         self._own = isinstance(source, Path)
@@ -41,8 +41,8 @@ class Archive:
             self._members = _members(self._tar) if self._tar else {}
             content = self._read(MANIFEST, _MOST_MANIFEST)
             self.digest = hashlib.sha256(content).hexdigest()
-            """SHA-256 of the manifest, which names every table by its own: of two archives of one digest all rows are
-            the same, and so are all pictures, which the rows name by theirs."""
+            """SHA-256 of the manifest. It names the tables by their hashes, and these the pictures by theirs, so two
+            archives with the same digest have the same content."""
             self.manifest: dict[str, Any] = read_json(content)
             if not isinstance(self.manifest, dict):
                 raise BadArchive(f"{MANIFEST} is no manifest")
@@ -60,7 +60,7 @@ class Archive:
         return name in self._members if self._tar else os.path.lexists(self.path / name)
 
     def read_exported(self, name: str, sha256: str) -> bytes:
-        """What was exported as a file. Raises BadArchive where it isn't there, is none, too long, or other content."""
+        """A file's content. Raises BadArchive where it is missing, no regular file, too long, or has another hash."""
         content = self._read(name, _MOST_FILE)
         if hashlib.sha256(content).hexdigest() != sha256:
             raise BadArchive(f"{name} is not what was exported")
@@ -72,8 +72,8 @@ class Archive:
                 return _content(file, name, os.fstat(file.fileno()).st_size, most)
         if name not in self._members:
             raise BadArchive(f"it has no {name}")
-        place, size = self._members[name]
-        self._tar.seek(place)
+        offset, size = self._members[name]
+        self._tar.seek(offset)
         return _content(self._tar, name, size, most)
 
     def _close(self) -> None:
@@ -99,7 +99,7 @@ def is_inside(folder: Path, path: Path) -> bool:
 
 
 def open_inside(folder: Path, name: str) -> IO[bytes]:
-    """A regular file below a folder, wherever links lead to. Raises BadArchive."""
+    """Opens a regular file below a folder, also after following links. Raises BadArchive."""
     try:
         if not _stays_inside(name) or not is_inside(folder, folder / name):
             raise BadArchive(f"{name!r} is outside of the archive")
@@ -116,7 +116,7 @@ def _stays_inside(name: str) -> bool:
 
 
 def _content(file: IO[bytes], name: str, size: int, most: int) -> bytes:
-    """So many bytes of a file from where it is. Raises BadArchive."""
+    """Reads `size` bytes from the file's present position. Raises BadArchive."""
     if size > most:
         raise BadArchive(f"{name} has {size} bytes, more than {most}")
     try:
@@ -129,11 +129,11 @@ def _content(file: IO[bytes], name: str, size: int, most: int) -> bytes:
 
 
 def _members(tar: IO[bytes]) -> dict[str, tuple[int, int]]:
-    """Name -> place and size of the files in a tar. Raises BadArchive."""
+    """Name -> (offset, size) of the files in a tar. Raises BadArchive."""
     end = tar.seek(0, os.SEEK_END)
-    place, members = 0, dict[str, tuple[int, int]]()
-    while place < end:
-        tar.seek(place)
+    offset, members = 0, dict[str, tuple[int, int]]()
+    while offset < end:
+        tar.seek(offset)
         header = tar.read(_BLOCK)
         if not any(header):
             break
@@ -141,9 +141,9 @@ def _members(tar: IO[bytes]) -> dict[str, tuple[int, int]]:
             info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
         except tarfile.TarError as error:
             raise BadArchive(f"it is neither a folder nor a tar that is whole: {error}") from error
-        place += _BLOCK
+        offset += _BLOCK
         name, size = info.name.removeprefix("./"), 0 if info.type == tarfile.DIRTYPE else info.size
-        if not 0 <= size <= end - place:
+        if not 0 <= size <= end - offset:
             raise BadArchive(f"{name!r} is cut off")
         if info.type in _EXTENDED:
             _check_extended(tar.read(size) if size <= _MOST_HEADER else None)
@@ -152,15 +152,15 @@ def _members(tar: IO[bytes]) -> dict[str, tuple[int, int]]:
                 raise BadArchive(f"{name!r} is outside of the archive")
             if name in members:
                 raise BadArchive(f"{name!r} is in it twice")
-            members[name] = place, size
+            members[name] = offset, size
         elif info.type != tarfile.DIRTYPE:
             raise BadArchive(f"{name!r} is a link, a device or sparse: an export has plain files only")
-        place += size + -size % _BLOCK
+        offset += size + -size % _BLOCK
     return members
 
 
 def _check_extended(header: bytes | None) -> None:
-    """Times and attributes, which some archivers note, may precede a member; another name or size may not."""
+    """Allows times and attributes in an extended header, but no other name or size. Raises BadArchive."""
     if header is None:
         raise BadArchive(f"an extended header has more than {_MOST_HEADER} bytes")
     for record in header.split(b"\n"):

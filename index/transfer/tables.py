@@ -1,4 +1,4 @@
-"""Rows of an app as Parquet files, and back. Every value comes back as it was, floats to the last bit."""
+"""Writes rows of an app as Parquet files, and reads them. Every value comes back exactly."""
 
 import io
 import json
@@ -10,8 +10,8 @@ import numpy as np
 from ..bounds import MOST_JSON
 from ..errors import BadArchive, NotSupported
 from .columns import COLUMNS, INPUTS, Column
-from .pages import MOST_FOOTER, MOST_UNPACKED, check_pages
-from .plain import one_line, read_json
+from .parquet_pages import MOST_FOOTER, MOST_UNPACKED, check_pages
+from .untrusted import one_line, read_json
 
 Row = dict[str, Any]
 
@@ -20,9 +20,9 @@ MOST_ROWS = 65_536
 _INPUTS, _ROWS = 256, 2048
 """Rows in memory at a time: inputs have vectors."""
 _MOST_AT_ONCE = 1 << 22
-"""Bytes of the values of rows in memory at a time, but for a row that has more."""
+"""Bytes of values in memory at a time, unless a single row has more."""
 _MOST_WRITTEN = MOST_UNPACKED >> 3
-"""Bytes of the values of a file; one page of it may have all of them, since Arrow cuts none below 1,024 rows."""
+"""Bytes of values in a file; they may all be in one page, since Arrow doesn't split pages below 1,024 rows."""
 _TEXTS = ("text", "json", "bytes")
 _STORED = {"text": 6, "json": 6, "bytes": 6, "int": 2, "float": 5, "bool": 0, "moment": 2, "vector": 4}
 """Parquet's types: BOOLEAN, INT64, FLOAT, DOUBLE, BYTE_ARRAY."""
@@ -30,9 +30,9 @@ _MOST_LIST = 10_000
 
 
 def to_parquet(table: str, rows: Sequence[Row], dim: int) -> Iterator[tuple[Sequence[Row], bytes]]:
-    """Files of one table's rows, one at least, and which rows are in each: as many as `from_parquet` surely takes.
+    """At least one (rows, file) pair; each file is small enough for `from_parquet`.
 
-    vector: bytes of (dim,) float32, in the file a list of as many floats.
+    vector: bytes of (dim,) float32, stored in the file as a list of floats.
     """
     pa, parquet = _arrow()
     columns = COLUMNS[table]
@@ -53,7 +53,7 @@ def to_parquet(table: str, rows: Sequence[Row], dim: int) -> Iterator[tuple[Sequ
 
 
 def check_readable(table: str, rows: Iterable[Row]) -> None:
-    """Raises NotSupported for a JSON value of which an import would say that it is too much."""
+    """Raises NotSupported for a JSON value that is too large for an import."""
     for row in rows:
         for name, column in COLUMNS[table].items():
             if column.kind == "json" and row[name] is not None:
@@ -74,10 +74,10 @@ def _json(value: Any) -> str:
 
 
 def from_parquet(table: str, content: bytes, dim: int) -> Iterator[list[Row]]:
-    """The rows of a file, some at a time, so that only these are in memory: of any file, not of ours alone.
+    """The rows of an untrusted file, a bounded number in memory at a time.
 
-    Moments are microseconds since 1970. Raises BadArchive for what is no such file, or has a text of more than
-    `MOST_JSON` bytes, or values of more than `MOST_UNPACKED`.
+    Timestamps are microseconds since 1970. Raises BadArchive for any other kind of file, and for one with a text of
+    more than `MOST_JSON` bytes or values of more than `MOST_UNPACKED` bytes.
     """
     pa, parquet = _arrow()
     columns = COLUMNS[table]
@@ -86,15 +86,15 @@ def from_parquet(table: str, content: bytes, dim: int) -> Iterator[list[Row]]:
         check_pages(content, _stored(columns, dim), MOST_ROWS)
         with parquet.ParquetFile(
             io.BytesIO(content),
-            # What repeats stays one value, however often a page says it.
+            # A repeated value stays a single one in memory, however often a page repeats it.
             read_dictionary=[name for name, column in columns.items() if column.kind in _TEXTS],
             pre_buffer=False,
             thrift_string_size_limit=MOST_FOOTER,
             thrift_container_size_limit=_MOST_LIST,
         ) as file:
             _check_types(file.schema_arrow, columns, dim)
-            many = _INPUTS if table == INPUTS else _ROWS
-            for batch in file.iter_batches(many, columns=list(columns), use_threads=False):
+            batch_size = _INPUTS if table == INPUTS else _ROWS
+            for batch in file.iter_batches(batch_size, columns=list(columns), use_threads=False):
                 for part, size in _parts(batch, columns, dim):
                     unpacked += size
                     if unpacked > MOST_UNPACKED:
@@ -108,7 +108,7 @@ def from_parquet(table: str, content: bytes, dim: int) -> Iterator[list[Row]]:
 
 
 def _stored(columns: Mapping[str, Column], dim: int) -> dict[str, tuple[int, int]]:
-    """Path in the file -> Parquet's type, and values of a row."""
+    """Path in the file -> (Parquet's type, values per row)."""
     return {
         f"{name}.list.element" if column.kind == "vector" else name: (
             _STORED[column.kind],
@@ -122,14 +122,14 @@ def _check_types(schema: Any, columns: Mapping[str, Column], dim: int) -> None:
     """Raises BadArchive."""
     pa, _ = _arrow()
     for name, column in columns.items():
-        wanted = _type(column, dim)
-        wanted = pa.dictionary(pa.int32(), wanted) if column.kind in _TEXTS else wanted
-        if schema.names.count(name) != 1 or schema.field(name).type != wanted:
-            raise BadArchive(f"there is no column {name} of type {wanted}")
+        expected = _type(column, dim)
+        expected = pa.dictionary(pa.int32(), expected) if column.kind in _TEXTS else expected
+        if schema.names.count(name) != 1 or schema.field(name).type != expected:
+            raise BadArchive(f"there is no column {name} of type {expected}")
 
 
 def _parts(batch: Any, columns: Mapping[str, Column], dim: int) -> Iterator[tuple[Any, int]]:
-    """A batch, halved until what is unpacked at once is little; and the bytes of the values of each part."""
+    """A batch, halved until each part unpacks to little, and the bytes of the values of each part."""
     size = sum(_size(batch[name], column, dim) for name, column in columns.items())
     if size <= _MOST_AT_ONCE or len(batch) < 2:
         yield batch, size
@@ -152,7 +152,7 @@ def _size(values: Any, column: Column, dim: int) -> int:
 def _values(values: Any, column: Column) -> list[Any]:
     pa, _ = _arrow()
     if column.kind == "vector":
-        # Without a copy, which those can't do that lack numbers.
+        # `to_numpy` copies nothing here, and would fail for null vectors.
         return [vector.values.to_numpy().tobytes() if vector.is_valid else None for vector in values]
     if column.kind == "moment":
         values = values.cast(pa.int64())
@@ -163,7 +163,7 @@ def _values(values: Any, column: Column) -> list[Any]:
 
 
 def _arrow() -> Any:
-    # Takes a third of a second, so not before it is needed.
+    # Importing takes a third of a second, so it waits until it is needed.
     import pyarrow
     import pyarrow.parquet
 

@@ -114,7 +114,7 @@ def world(serving: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory)
                 search = call(header, "POST", "/v2/searches", {"query": {"ands": []}})["id"]
                 versions = [version]
         spare = new_key(catalog, marked)
-        catalog.keys.revoke(spare.record.id)
+        catalog.api_keys.revoke(spare.record.id)
         secret = own.removeprefix("Key ")
         keys = {
             "none": None,
@@ -124,7 +124,7 @@ def world(serving: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory)
             "without a secret": "Key",
             "unknown": f"Key {'0' * 32}",
             "nearly right": f"Key {secret[:-1]}{'0' if secret[-1] != '0' else '1'}",
-            "its hash": f"Key {catalog.keys.list(marked)[0].hash}",
+            "its hash": f"Key {catalog.api_keys.list(marked)[0].hash}",
             "not text": b"Key \x80\xff",
             "revoked": f"Key {spare.secret}",
             "of another app": elsewhere,
@@ -142,7 +142,7 @@ def world(serving: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory)
             "concepts": ["c", "d"],
             "workflows": ["w"],
             "apps": [marked],
-            "keys": [key.id for key in catalog.keys.list(marked)],
+            "keys": [key.id for key in catalog.api_keys.list(marked)],
             "searches": [search],
         }
         yield World(server, client, marked, ids, [MARK, picture], own, keys)

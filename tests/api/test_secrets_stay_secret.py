@@ -50,7 +50,7 @@ def test_no_key_is_logged_or_answered_whatever_goes_wrong(
         app = server.store.create_app("v", "vectors", dim=8).id
         secret = new_key(server.store.catalog, app).secret
         revoked = new_key(server.store.catalog, app)
-        server.store.catalog.keys.revoke(revoked.record.id)
+        server.store.catalog.api_keys.revoke(revoked.record.id)
         basic = base64.b64encode(f"id:{secret}".encode()).decode()
         with server.client(None) as client:
 
@@ -104,7 +104,7 @@ def test_no_key_is_logged_or_answered_whatever_goes_wrong(
 def test_a_new_key_doesn_t_show_itself(server: Any) -> None:
     made = new_key(server.store.catalog, None)
     assert made.secret not in repr(made)
-    assert made.secret not in repr(server.store.catalog.keys.list())
+    assert made.secret not in repr(server.store.catalog.api_keys.list())
 
 
 def test_the_data_folder_holds_no_key(serving: Callable[..., Any], tmp_path: Path) -> None:

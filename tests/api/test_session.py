@@ -42,7 +42,7 @@ def test_a_token_gives_an_admin_key_once(server: Any) -> None:
 def test_the_key_of_an_earlier_link_is_revoked_by_a_later_one(catalog: Catalog) -> None:
     sign_in = SignIn()
     first, second = (sign_in.exchange(sign_in.issue(), catalog) for _ in range(2))
-    revoked = {one.id: one.revoked_at is not None for one in catalog.keys.list(admin=True)}
+    revoked = {one.id: one.revoked_at is not None for one in catalog.api_keys.list(admin=True)}
     assert revoked == {first.record.id: True, second.record.id: False}
 
 

@@ -21,7 +21,7 @@ from tenshot import Store
 from tenshot.api.auth.keys import new_key
 from tenshot.api.middleware.admission import Slots
 from tenshot.api.settings import Settings
-from tenshot.tools.bench.server_process import serving as served
+from tenshot.tools.bench.server_process import running_server as served
 
 MANY = 300
 """More than the service works on at once."""

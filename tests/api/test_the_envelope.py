@@ -100,7 +100,7 @@ def test_a_body_that_is_too_large_is_refused(taught: Any) -> None:
 @pytest.mark.parametrize("path", READS)
 def test_keys_that_are_missing_malformed_unknown_or_revoked_open_nothing(server: Any, taught: Any, path: str) -> None:
     spare = new_key(server.store.catalog, taught.id)
-    server.store.catalog.keys.revoke(spare.record.id)
+    server.store.catalog.api_keys.revoke(spare.record.id)
     for header, code in (
         ("", 11009),
         ("Key", 11008),

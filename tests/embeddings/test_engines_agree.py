@@ -17,7 +17,7 @@ from tenshot.embeddings.engines.calibration_images import calibration_images
 from tenshot.embeddings.engines.engine import (
     LEAST_COSINE,
     Engine,
-    Looking,
+    NormalizedModel,
     TorchEngine,
     least_cosine,
     on_gpu,
@@ -59,7 +59,7 @@ def seen() -> list[Pixels]:
 
 
 def reference(pixels: Sequence[Pixels]) -> list[FloatArray]:
-    return TorchEngine(Looking(Small(), PREPROCESSING).eval(), torch.device("cpu"), batch=4).run(pixels)
+    return TorchEngine(NormalizedModel(Small(), PREPROCESSING).eval(), torch.device("cpu"), batch=4).run(pixels)
 
 
 def same(engine: Engine, pixels: Sequence[Pixels]) -> bool:
@@ -123,7 +123,7 @@ def test_a_model_that_can_not_be_compiled_is_computed_by_torch_and_the_log_says_
 
 def test_a_shorter_format_is_taken_only_where_pictures_show_that_the_vectors_bear_it(seen: list[Pixels]) -> None:
     def opened(key: str, tried: list[Pixels], least: float) -> openvino.Form:
-        load = lambda: Looking(Small(), PREPROCESSING).eval()  # noqa: E731
+        load = lambda: NormalizedModel(Small(), PREPROCESSING).eval()  # noqa: E731
         return openvino.open_engine(key, load, (SIDE, SIDE), lambda: tried, least).form
 
     assert opened("a bar that nothing passes", seen, 1.1).precision == "f32"
@@ -176,7 +176,7 @@ def test_torch_takes_batches_and_says_when_memory_is_short(seen: list[Pixels]) -
                 raise torch.OutOfMemoryError("too many")
             return super().forward(images)
 
-    module = Looking(Greedy(), PREPROCESSING).eval()
+    module = NormalizedModel(Greedy(), PREPROCESSING).eval()
     with pytest.raises(MemoryError, match="too many"):
         TorchEngine(module, torch.device("cpu"), batch=3).run(seen)
     assert same(TorchEngine(module, torch.device("cpu"), batch=2), seen)
@@ -184,7 +184,7 @@ def test_torch_takes_batches_and_says_when_memory_is_short(seen: list[Pixels]) -
 
 def test_a_gpus_engine_takes_the_shortest_format_that_the_vectors_bear(seen: list[Pixels]) -> None:
     """The same steps on the CPU, which computes in float16 as well."""
-    engine = on_gpu(Looking(Small(), PREPROCESSING).eval(), torch.device("cpu"), PREPROCESSING)
+    engine = on_gpu(NormalizedModel(Small(), PREPROCESSING).eval(), torch.device("cpu"), PREPROCESSING)
     assert engine.name == "torch on cpu, float16"
     assert same(engine, seen)
 
@@ -192,7 +192,7 @@ def test_a_gpus_engine_takes_the_shortest_format_that_the_vectors_bear(seen: lis
         def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             return super().forward(images * 1e6)  # more than float16 can hold, so that it gives no numbers
 
-    loud = on_gpu(Looking(Loud(), PREPROCESSING).eval(), torch.device("cpu"), PREPROCESSING)
+    loud = on_gpu(NormalizedModel(Loud(), PREPROCESSING).eval(), torch.device("cpu"), PREPROCESSING)
     assert loud.name in ("torch on cpu, bfloat16", "torch on cpu, float32")
     assert np.isfinite(loud.run(seen)[0]).all()
 

@@ -19,9 +19,9 @@ from timm.data import create_transform
 from tenshot.embeddings.engines.preprocessing import Preprocessing
 from tenshot.embeddings.pictures import shrinking
 from tenshot.embeddings.pictures.colours import SHRINK, dominant_colours
-from tenshot.embeddings.pictures.decoders import Decoders, _Room
+from tenshot.embeddings.pictures.decoders import Decoders, _PixelBudget
 from tenshot.embeddings.pictures.images import BadCrop, Box, ImageError, open_image
-from tenshot.embeddings.pictures.shrinking import LARGE, Resized, Within, as_plain, of_plain
+from tenshot.embeddings.pictures.shrinking import LARGE, Resized, Within, shrink_from_json, shrink_to_json
 from tenshot.embeddings.pictures.thumbnails import thumbnail
 
 SIZES = [(1701, 2600), (2051, 2049), (20_000, 230)]
@@ -62,7 +62,7 @@ def picture(request: pytest.FixtureRequest) -> bytes:
 
 @pytest.fixture(scope="module", params=TRANSFORMS)
 def preprocessing(request: pytest.FixtureRequest) -> Preprocessing:
-    return Preprocessing.of(create_transform(**TRANSFORMS[request.param], is_training=False))
+    return Preprocessing.from_transform(create_transform(**TRANSFORMS[request.param], is_training=False))
 
 
 @pytest.mark.parametrize("box", BOXES, ids=str)
@@ -93,7 +93,7 @@ def test_a_thumbnail_and_colours_are_the_same(
 def test_what_is_wanted_travels_as_json() -> None:
     wanted = (None, Within(320, Image.Resampling.LANCZOS), Resized(292, Image.Resampling.BICUBIC, True))
     for shrink in wanted:
-        assert of_plain(as_plain(shrink)) == shrink
+        assert shrink_from_json(shrink_to_json(shrink)) == shrink
 
 
 def test_a_bad_crop_is_told_as_one(decoders: Decoders) -> None:
@@ -108,10 +108,10 @@ def _waiting(wait: Callable[[], None]) -> threading.Thread:
 
 
 def test_large_pictures_share_one_room_and_who_came_first_goes_first() -> None:
-    room, order, go_on = _Room(100), list[str](), threading.Event()
+    room, order, go_on = _PixelBudget(100), list[str](), threading.Event()
 
     def take(name: str, pixels: int) -> None:
-        with room.taken(pixels):
+        with room.reserve(pixels):
             order.append(name)
             go_on.wait(20)
 
@@ -124,9 +124,9 @@ def test_large_pictures_share_one_room_and_who_came_first_goes_first() -> None:
     for thread in threads:
         thread.join(20)
     assert order == ["half", "all", "little"]
-    with pytest.raises(ZeroDivisionError), room.taken(100):
+    with pytest.raises(ZeroDivisionError), room.reserve(100):
         raise ZeroDivisionError
-    with room.taken(100):
+    with room.reserve(100):
         pass
 
 

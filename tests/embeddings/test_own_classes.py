@@ -25,7 +25,7 @@ def photos() -> list[Image.Image]:
 def probabilities(embedder: Batcher, pictures: list[Image.Image]) -> FloatArray:
     """(n, 1000), seen together with the vectors, which must be those of `embed_pixels`."""
     pixels = [embedder.prepare(picture) for picture in pictures]
-    seen = embedder.see_pixels(pixels)
+    seen = embedder.embed_with_classes(pixels)
     np.testing.assert_allclose(seen[:, : embedder.recipe.dim], embedder.embed_pixels(pixels), atol=1e-5)
     return seen[:, embedder.recipe.dim :]
 
@@ -56,4 +56,4 @@ def test_values_are_the_same_alone_in_a_batch_and_from_many_threads(
 
 def test_none_are_beside_the_vectors_where_there_are_no_classes(clip: Embedder, photos: list[Image.Image]) -> None:
     pixels = [clip.prepare(photo) for photo in photos]
-    np.testing.assert_allclose(clip.see_pixels(pixels), clip.embed_pixels(pixels), atol=1e-5)
+    np.testing.assert_allclose(clip.embed_with_classes(pixels), clip.embed_pixels(pixels), atol=1e-5)

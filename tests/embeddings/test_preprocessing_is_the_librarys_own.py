@@ -8,7 +8,7 @@ from PIL import Image
 from torchvision.transforms import Compose
 
 from tenshot.embeddings.engines.preprocessing import Preprocessing
-from tenshot.embeddings.engines.resizing import is_possible, resized_middle
+from tenshot.embeddings.engines.resizing import is_possible, resize_and_crop
 
 
 def of_timm(name: str) -> Compose:
@@ -36,7 +36,7 @@ TRANSFORMS = {
 @pytest.mark.parametrize("size", [(300, 400), (640, 480), (120, 300), (50, 60), (1000, 33), (292, 292)])
 def test_normalised_pixels_differ_by_less_than_1e_5(name: str, size: tuple[int, int]) -> None:
     transform = TRANSFORMS[name]
-    ours = Preprocessing.of(transform)
+    ours = Preprocessing.from_transform(transform)
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
     pixels = ours(image)
     assert pixels.dtype == np.uint8
@@ -50,12 +50,12 @@ def test_normalised_pixels_differ_by_less_than_1e_5(name: str, size: tuple[int, 
 @pytest.mark.parametrize("turned", [False, True])
 def test_of_a_line_only_what_is_seen_is_resized(name: str, turned: bool) -> None:
     """30,000 pixels by one: resized whole, the library's way, it takes gigabytes."""
-    ours = Preprocessing.of(TRANSFORMS[name])
+    ours = Preprocessing.from_transform(TRANSFORMS[name])
     line = np.full((1, 30_000, 3), 255, dtype=np.uint8)
     line[:, 14_900:15_100] = 7
     pixels = ours(Image.fromarray(line.swapaxes(0, 1) if turned else line))
     assert pixels.shape[1:] == ours.size
-    if ours.sees_middle:
+    if ours.crops_center:
         assert (pixels == 7).all()
 
 
@@ -73,7 +73,7 @@ def test_resizing_in_few_steps_is_pillows_to_the_bit() -> None:
         seen = (new_height - new_height // 3, new_width - new_width // 5)
         top, left = (round((all - part) / 2) for all, part in zip((new_height, new_width), seen, strict=True))
         np.testing.assert_array_equal(
-            resized_middle(image, (new_height, new_width), seen),
+            resize_and_crop(image, (new_height, new_width), seen),
             whole[:, top : top + seen[0], left : left + seen[1]],
         )
     assert tried > 20

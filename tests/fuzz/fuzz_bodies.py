@@ -27,7 +27,7 @@ from typing import Any
 
 from tenshot import Store
 from tenshot.api.auth.keys import new_key
-from tenshot.tools.bench.server_process import serving
+from tenshot.tools.bench.server_process import running_server
 
 FILLERS = (b"0", b"1e0", b"{}", b"[]", b'"x"', b"null", b"true", b'{"a":0}', b'{"id":"x0"}', b"[[0]]")
 TEXTS = (b"x", b"\\/", b"\\u00e9", "é".encode(), b"A,", b"[{")
@@ -158,7 +158,7 @@ def target() -> Iterator[Target]:
             app.label("x1", {"a": False, "b": True})
             app.create_model("bodies", ["a", "b"])
             admin, key = new_key(store.catalog, None).secret, new_key(store.catalog, app.id).secret
-        with serving(data) as server:
+        with running_server(data) as server:
             fuzzed = Target(server.host, server.port, server.process.pid, admin, key)
             _wake(fuzzed)
             yield fuzzed

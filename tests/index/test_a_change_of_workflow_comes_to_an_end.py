@@ -109,13 +109,13 @@ def test_a_picture_that_could_not_be_opened_for_a_moment_is_not_lost(
 
 
 def test_one_without_a_worker_is_taken_up_again(birds: App) -> None:
-    begun = birds.state().catalog.changes.begin(birds.id, asdict(recipe_of(NEW)))
+    begun = birds.state().catalog.workflow_changes.begin(birds.id, asdict(recipe_of(NEW)))
     change = birds.change_workflow(NEW, wait=True)
     assert (change.key, change.state) == (begun.key, ChangeState.DONE)
 
 
 def test_an_unexpected_error_is_tried_again(birds: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    missing, left = birds.state().catalog.changes.missing, [1, 2, 3]
+    missing, left = birds.state().catalog.workflow_changes.missing, [1, 2, 3]
 
     def sometimes(*asked: Any) -> Any:
         if left:
@@ -123,7 +123,7 @@ def test_an_unexpected_error_is_tried_again(birds: App, monkeypatch: pytest.Monk
             raise RuntimeError("out of luck")
         return missing(*asked)
 
-    monkeypatch.setattr(birds.state().catalog.changes, "missing", sometimes)
+    monkeypatch.setattr(birds.state().catalog.workflow_changes, "missing", sometimes)
     assert birds.change_workflow(NEW, wait=True).state is ChangeState.DONE
 
 
@@ -156,14 +156,14 @@ def test_memory_and_sql_switch_together_or_not_at_all(birds: App, monkeypatch: p
 
 
 def test_inputs_are_passed_through_by_key(birds: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    missing, asked = birds.state().catalog.changes.missing, []
+    missing, asked = birds.state().catalog.workflow_changes.missing, []
 
     def noted(app_id: str, workflow: str, most: int, after: int = 0) -> Any:
         found = missing(app_id, workflow, most, after)
         asked.append((after, [key for key, _, _ in found]))
         return found
 
-    monkeypatch.setattr(birds.state().catalog.changes, "missing", noted)
+    monkeypatch.setattr(birds.state().catalog.workflow_changes, "missing", noted)
     birds.change_workflow(NEW, wait=True)
     filled = [(after, keys) for after, keys in asked if keys]
     assert [len(keys) for _, keys in filled] == [4, 4, 4]

@@ -16,7 +16,7 @@ from tenshot import AddRequest, Store
 from tenshot.index.app import App
 from tenshot.index.errors import AppExists, BadArchive, NotSupported
 from tenshot.index.records import Geo, InputChange, LabelSource
-from tenshot.index.transfer import pages, plain, tables
+from tenshot.index.transfer import parquet_pages, tables, untrusted
 from tenshot.index.transfer.columns import TABLES
 
 CONCEPTS = ("a", "b/c", "é")
@@ -239,7 +239,7 @@ def test_an_export_goes_over_what_another_left_behind(made: Path, tmp_path: Path
 def test_tables_are_cut_so_that_an_import_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With bounds of 64 KB a file."""
     monkeypatch.setattr(tables, "MOST_UNPACKED", 1 << 16)
-    monkeypatch.setattr(pages, "MOST_UNPACKED", 1 << 16)
+    monkeypatch.setattr(parquet_pages, "MOST_UNPACKED", 1 << 16)
     monkeypatch.setattr(tables, "_MOST_WRITTEN", 1 << 13, raising=False)
     with Store.open(tmp_path / "old") as old:
         app = old.create_app("a", "vectors", dim=512)
@@ -263,13 +263,13 @@ def test_what_no_import_would_take_is_told_before_an_export_begins(
         version = app.create_version("m")
         app.evaluate_version("m", version.id)
         with monkeypatch.context() as bounded:
-            bounded.setattr(plain, "MOST_JSON", 1000)
+            bounded.setattr(untrusted, "MOST_JSON", 1000)
             app.export(tmp_path / "out")
         assert "an evaluation is left out of an export" in caplog.text
         with Store.open(tmp_path / "new") as new:
             new.import_app(tmp_path / "out")
             assert new.app("a").evaluation("m", version.id) is None
         app.update_many([InputChange("q", {"said": "é" * 600})])
-        monkeypatch.setattr(plain, "MOST_JSON", 1000)
+        monkeypatch.setattr(untrusted, "MOST_JSON", 1000)
         with pytest.raises(NotSupported, match=r"inputs: metadata of 'q' can't be exported: .* 1212 bytes, more than"):
             list(app.export_stream())

@@ -66,7 +66,7 @@ def test_nobody_sees_an_app_that_is_not_whole(new: Store, tars: list[bytes]) -> 
     with pytest.raises(AppNotFound):
         catalog.apps.update(id, teach_from_feedback=True)
     assert (catalog.input_counts(), catalog.label_counts()) == ({}, {})
-    assert (catalog.inputs.pending(), catalog.evaluations.queued(), catalog.changes.running()) == ([], [], [])
+    assert (catalog.inputs.pending(), catalog.evaluations.queued(), catalog.workflow_changes.running()) == ([], [], [])
     assert new.collections() == {}
 
 

@@ -78,13 +78,13 @@ def test_no_transaction_of_a_deletion_is_large_and_others_write_in_between(full:
 
 def test_a_deleted_app_is_gone_for_all_before_its_rows_are(full: Store) -> None:
     app, catalog = full.app("big"), full.catalog
-    catalog.keys.add("k", "hash", app.id, "", ["All"])
+    catalog.api_keys.add("k", "hash", app.id, "", ["All"])
     steps = catalog.deletions.delete(app.id)
     next(steps)
     assert rows(full, app.id) > 0
-    assert catalog.deletions.left() == [app.id]
+    assert catalog.deletions.unfinished() == [app.id]
     assert [record.name for record in full.apps()] == ["other"]
-    assert catalog.keys.find("hash") is None
+    assert catalog.api_keys.find("hash") is None
     assert {id for id, _ in [*catalog.input_counts(), *catalog.label_counts()]} == {full.app("other").id}
     for name in ("big", app.id):
         with pytest.raises(AppNotFound):
@@ -144,9 +144,11 @@ CALLS: dict[str, Callable[[App], object]] = {
     "a version": lambda app: app.create_version("m", untaught=True),
     "a workflow": lambda app: app.create_workflows([("new", [WorkflowNode("n", "m")])]),
     "feedback": lambda app: app.keep_feedback("model", {"id": "m"}, {"x": 1}),
-    "a key": lambda app: app.state().catalog.keys.add("k", "hash", app.id, "", ["All"]),
+    "a key": lambda app: app.state().catalog.api_keys.add("k", "hash", app.id, "", ["All"]),
     "an export": lambda app: b"".join(app.export_stream()),
-    "another base workflow": lambda app: app.state().catalog.changes.begin(app.id, {"workflow": "general", "dim": 8}),
+    "another base workflow": lambda app: app.state().catalog.workflow_changes.begin(
+        app.id, {"workflow": "general", "dim": 8}
+    ),
 }
 
 
@@ -201,9 +203,9 @@ def test_what_a_killed_process_left_of_a_deletion_goes_when_the_folder_is_opened
     data = tmp_path / "data"
     assert subprocess.run([sys.executable, "-c", CHILD, str(data)], check=False).returncode == 9
     with open_catalog(data) as catalog:
-        assert (catalog.deletions.left(), [record.name for record in catalog.apps.list()]) == ([id], ["other"])
+        assert (catalog.deletions.unfinished(), [record.name for record in catalog.apps.list()]) == ([id], ["other"])
     with Store.open(data) as store:
-        while store.catalog.deletions.left():
+        while store.catalog.deletions.unfinished():
             time.sleep(0.01)
         assert rows(store, id) == 0
         with store._purge.paused():
@@ -222,11 +224,11 @@ def test_where_the_disk_fails_the_app_is_gone_all_the_same_and_the_rest_goes_lat
     lock.mkdir()
     full.delete_app("big")
     assert [record.name for record in full.apps()] == ["other"]
-    assert len(full.catalog.deletions.left()) == 1
+    assert len(full.catalog.deletions.unfinished()) == 1
     lock.rmdir()
     if repaired:
         full.examine(repair=True, force=True)
-    while full.catalog.deletions.left():
+    while full.catalog.deletions.unfinished():
         assert not repaired
         time.sleep(0.01)
     # The predictor too, whose row went in the step that failed.

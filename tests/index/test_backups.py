@@ -245,7 +245,7 @@ def test_a_backup_that_is_killed_at_its_end_is_the_old_one_or_the_new_one(
     if not first:
         take(data, tmp_path / "backup")
     with open_catalog(data) as catalog:
-        before = catalog.keys.list()
+        before = catalog.api_keys.list()
         new_key(catalog, None, "one more")
     command = [sys.executable, "-c", KILLED, str(data), str(tmp_path / "backup"), str(rename)]
     assert subprocess.run(command).returncode == -9
@@ -255,7 +255,7 @@ def test_a_backup_that_is_killed_at_its_end_is_the_old_one_or_the_new_one(
     else:
         restore(tmp_path / "backup", tmp_path / "again")
         with open_catalog(tmp_path / "again") as catalog:
-            assert len(catalog.keys.list()) == len(before) + (rename == 2)
+            assert len(catalog.api_keys.list()) == len(before) + (rename == 2)
     take(data, tmp_path / "backup")
     restore(tmp_path / "backup", tmp_path / "newest")
     assert not list((tmp_path / "backup").glob("*.new*"))

@@ -60,14 +60,14 @@ def test_the_advice_says_how_many_labels_are_saved_at_what_cost() -> None:
     found = with_advice([fast, slow])
     assert found.workflows == [fast, slow]
     assert found.advice == (
-        "Recommended: slow, ahead of fast (0.733 and 0.600 over all), 50 ms an image instead of 5. "
-        "With 2 labels a concept it is where fast is with 5."
+        "Recommended: slow, ahead of fast (0.733 and 0.600 over all), 50 ms per image instead of 5. "
+        "With 2 labels per concept it is where fast is with 5."
     )
     near = compared("near", [0.5, 0.7, 0.895, None], 5)
     assert with_advice([slow, near]).advice.startswith("Recommended: slow, ahead of near")
     near = compared("near", [0.5, 0.795, 0.895, None], 5)
     assert with_advice([slow, near]).advice == (
-        "Recommended: near, as good as slow (0.730 and 0.733 over all), 5 ms an image instead of 50."
+        "Recommended: near, as good as slow (0.730 and 0.733 over all), 5 ms per image instead of 50."
     )
     assert with_advice([fast]).advice == "fast: mean accuracy 0.600."
 
@@ -125,7 +125,8 @@ def test_what_was_embedded_to_compare_is_not_embedded_again(drawn: App, monkeypa
     def refuse(*_: object) -> None:
         raise AssertionError("embedded twice")
 
-    monkeypatch.setattr(embedder, "see_pixels", refuse)  # `embed_pixels` is what an image's time is measured with
+    # `embed_pixels` is what an image's time is measured with.
+    monkeypatch.setattr(embedder, "embed_with_classes", refuse)
     again = drawn.compare_workflows(["general"], shots=[1, 3], draws=2).workflows[0]
     assert again.accuracy == first.accuracy
 

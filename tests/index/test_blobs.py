@@ -142,10 +142,10 @@ def test_those_who_put_do_not_wait_for_each_other(blobs: Blobs) -> None:
     entered = []
 
     def enter() -> None:
-        with Blobs(blobs.folder).kept(), blobs.kept():
+        with Blobs(blobs.folder).deletion_paused(), blobs.deletion_paused():
             entered.append(True)
 
-    with blobs.kept():
+    with blobs.deletion_paused():
         thread = threading.Thread(target=enter)
         thread.start()
         thread.join()
@@ -160,7 +160,7 @@ def test_who_deletes_waits_for_who_keeps_and_is_not_overtaken_for_ever(blobs: Bl
 
     def keep() -> None:
         while not deleted.is_set():
-            with blobs.kept():
+            with blobs.deletion_paused():
                 held.release()
                 there = sha256 in blobs
                 deleted.wait(0.01)
@@ -186,7 +186,7 @@ def test_who_deletes_waits_for_who_keeps_and_is_not_overtaken_for_ever(blobs: Bl
 
 def test_who_keeps_may_keep_again_while_another_waits_to_delete(blobs: Blobs) -> None:
     sha256 = blobs.put(b"something")
-    with blobs.kept():
+    with blobs.deletion_paused():
         with pytest.raises(RuntimeError, match="delete afterwards"):
             blobs.delete_unused([sha256], lambda hashes: hashes)
         deleter = threading.Thread(target=blobs.delete_unused, args=([sha256], lambda hashes: hashes))
@@ -194,7 +194,7 @@ def test_who_keeps_may_keep_again_while_another_waits_to_delete(blobs: Blobs) ->
         # Until the deleter has the turn.
         while _is_free(blobs.folder / "turn"):
             deleter.join(0.001)
-        with blobs.kept():
+        with blobs.deletion_paused():
             assert blobs.thumbnail(sha256, lambda content: content) == b"something"
     deleter.join()
     assert sha256 not in blobs

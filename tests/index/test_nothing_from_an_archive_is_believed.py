@@ -19,7 +19,7 @@ from archives import DIM, Parts, bomb, hostile_npz, lived_in
 from tenshot import Store
 from tenshot.index.errors import BadArchive, InputNotFound
 from tenshot.index.records import EvaluationState, InputStatus
-from tenshot.index.transfer.evaluations import check_evaluation
+from tenshot.index.transfer.rows import check_evaluation
 
 
 @pytest.fixture(scope="module")

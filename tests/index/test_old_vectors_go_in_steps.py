@@ -28,9 +28,9 @@ def catalog(store: Store) -> Catalog:
 
 
 def begun(catalog: Catalog) -> WorkflowChange:
-    change = catalog.changes.begin(APP, NEW)
-    missing = catalog.changes.missing(APP, NEW["workflow"], 2000)
-    catalog.changes.store(change, {key: np.ones(4, dtype=np.float32) for key, _, _ in missing})
+    change = catalog.workflow_changes.begin(APP, NEW)
+    missing = catalog.workflow_changes.missing(APP, NEW["workflow"], 2000)
+    catalog.workflow_changes.store(change, {key: np.ones(4, dtype=np.float32) for key, _, _ in missing})
     return change
 
 
@@ -45,29 +45,29 @@ def test_no_transaction_deletes_more_than_some_vectors(store: Store, catalog: Ca
     change = begun(catalog)
     with transactions(store) as all:
         if switched:
-            assert catalog.changes.switch(APP, change, {})
+            assert catalog.workflow_changes.switch(APP, change, {})
         else:
-            assert catalog.changes.give_up(APP, ChangeState.CANCELLED)
-        catalog.changes.forget(APP)
+            assert catalog.workflow_changes.give_up(APP, ChangeState.CANCELLED)
+        catalog.workflow_changes.delete_unused_vectors(APP)
     assert vectors(catalog) == {(NEW if switched else OLD)["workflow"]: 1300}
     assert max(one.changes for one in all) <= 501
-    assert catalog.changes.to_forget() == []
+    assert catalog.workflow_changes.apps_with_unused_vectors() == []
 
 
 def test_what_is_left_of_a_change_is_no_progress_of_the_next_one(catalog: Catalog) -> None:
     begun(catalog)
-    catalog.changes.give_up(APP, ChangeState.CANCELLED)
-    assert catalog.changes.begin(APP, NEW).done == 0
-    assert len(catalog.changes.missing(APP, NEW["workflow"], 2000)) == 1300
+    catalog.workflow_changes.give_up(APP, ChangeState.CANCELLED)
+    assert catalog.workflow_changes.begin(APP, NEW).done == 0
+    assert len(catalog.workflow_changes.missing(APP, NEW["workflow"], 2000)) == 1300
 
 
 def test_what_a_crash_left_goes_when_the_folder_is_opened(store: Store, catalog: Catalog) -> None:
-    catalog.changes.switch(APP, begun(catalog), {})
+    catalog.workflow_changes.switch(APP, begun(catalog), {})
     steps: Iterator[bool] = iter([False, True])
-    catalog.changes.forget(APP, lambda: next(steps))
+    catalog.workflow_changes.delete_unused_vectors(APP, lambda: next(steps))
     assert vectors(catalog) == {OLD["workflow"]: 800, NEW["workflow"]: 1300}
     store.close()
     with Store.open(store.path) as again:
-        while again.catalog.changes.to_forget():
+        while again.catalog.workflow_changes.apps_with_unused_vectors():
             time.sleep(0.01)
         assert vectors(again.catalog) == {NEW["workflow"]: 1300}

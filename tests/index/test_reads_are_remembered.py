@@ -44,20 +44,20 @@ def other(url: str) -> Iterator[Catalog]:
 
 
 def _add(catalog: Catalog, hash: str) -> KeyRecord:
-    return catalog.keys.add(f"id-{hash}", hash, None, "", ["All"])
+    return catalog.api_keys.add(f"id-{hash}", hash, None, "", ["All"])
 
 
 def test_what_is_remembered_is_the_same_object(catalog: Catalog) -> None:
     _add(catalog, "h")
-    assert catalog.keys.find("h") is catalog.keys.find("h")
+    assert catalog.api_keys.find("h") is catalog.api_keys.find("h")
 
 
 def test_a_commit_by_anybody_is_seen_by_the_next_read(catalog: Catalog, other: Catalog) -> None:
-    assert catalog.keys.find("h") is None
+    assert catalog.api_keys.find("h") is None
     _add(other, "h")
-    assert catalog.keys.find("h") is not None
-    other.keys.revoke("id-h")
-    found = catalog.keys.find("h")
+    assert catalog.api_keys.find("h") is not None
+    other.api_keys.revoke("id-h")
+    found = catalog.api_keys.find("h")
     assert found is not None
     assert found.revoked_at is not None
 
@@ -66,17 +66,17 @@ def test_a_moment_sees_its_own_process_at_once_and_others_from_the_next_moment_o
     catalog: Catalog, other: Catalog
 ) -> None:
     def request() -> None:
-        catalog.begin_moment()
-        assert catalog.keys.find("theirs") is None
+        catalog.begin_read_snapshot()
+        assert catalog.api_keys.find("theirs") is None
         _add(other, "theirs")
-        assert catalog.keys.find("theirs") is None
+        assert catalog.api_keys.find("theirs") is None
         _add(catalog, "ours")
-        assert catalog.keys.find("ours") is not None
-        assert catalog.keys.find("theirs") is not None
+        assert catalog.api_keys.find("ours") is not None
+        assert catalog.api_keys.find("theirs") is not None
 
     def next_request() -> None:
-        catalog.begin_moment()
-        assert catalog.keys.find("theirs") is not None
+        catalog.begin_read_snapshot()
+        assert catalog.api_keys.find("theirs") is not None
 
     copy_context().run(request)
     copy_context().run(next_request)
@@ -84,8 +84,8 @@ def test_a_moment_sees_its_own_process_at_once_and_others_from_the_next_moment_o
 
 def test_a_write_that_failed_leaves_what_holds(catalog: Catalog) -> None:
     with pytest.raises(NotFound):
-        catalog.keys.revoke("nobody")
-    assert catalog.keys.find("nobody") is None
+        catalog.api_keys.revoke("nobody")
+    assert catalog.api_keys.find("nobody") is None
 
 
 def test_what_is_remembered_takes_no_more_than_its_room_and_what_is_asked_for_stays(

@@ -158,8 +158,8 @@ def test_representatives_are_the_greedy_choice(m: int, n: int, seed: int) -> Non
 @given(st.permutations(range(4)), st.integers(0, 1000), st.booleans())
 def test_the_order_of_concepts_does_not_matter_for_uncertainty(order: list[int], seed: int, exclusive: bool) -> None:
     values = np.random.default_rng(seed).random((20, 4))
-    plain, columns = uncertainty(values, exclusive=exclusive, shown=0.5)
-    permuted, places = uncertainty(values[:, order], exclusive=exclusive, shown=0.5)
+    plain, columns = uncertainty(values, exclusive=exclusive, positive_share=0.5)
+    permuted, places = uncertainty(values[:, order], exclusive=exclusive, positive_share=0.5)
     assert permuted == pytest.approx(plain)
     assert np.array_equal(np.array(order)[places], columns)
     assert ((plain >= 0) & (plain <= 1)).all()

@@ -144,7 +144,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(tmp_path: Path) -> None:
             assert int(line) < count, "too fast to be killed in the middle"
         child.kill()
     with Store.open(tmp_path / "killed") as store:
-        left = store.catalog.changes.latest(store.catalog.apps.find("birds").id)
+        left = store.catalog.workflow_changes.latest(store.catalog.apps.find("birds").id)
         assert left is not None
         assert left.state is ChangeState.RUNNING
         assert 0 < left.done < count
@@ -186,11 +186,11 @@ def test_asked_for_again_it_goes_on_as_it_is(birds: App) -> None:
 def test_one_that_fails_after_it_was_cancelled_ends_no_other(birds: App) -> None:
     begun = birds.change_workflow(NEW)
     if birds.cancel_workflow_change():  # else it was faster than we
-        other = birds.state().catalog.changes.begin(birds.id, begun.recipe)
-        assert not birds.state().catalog.changes.give_up(birds.id, ChangeState.FAILED, "late", begun)
-        assert birds.state().catalog.changes.running() == [birds.id]
-        assert birds.state().catalog.changes.give_up(birds.id, ChangeState.CANCELLED, None, other)
-        assert birds.state().catalog.changes.running() == []
+        other = birds.state().catalog.workflow_changes.begin(birds.id, begun.recipe)
+        assert not birds.state().catalog.workflow_changes.give_up(birds.id, ChangeState.FAILED, "late", begun)
+        assert birds.state().catalog.workflow_changes.running() == [birds.id]
+        assert birds.state().catalog.workflow_changes.give_up(birds.id, ChangeState.CANCELLED, None, other)
+        assert birds.state().catalog.workflow_changes.running() == []
 
 
 def test_a_frozen_version_says_that_it_saw_with_another_workflow_and_answers_when_that_is_back(birds: App) -> None:

@@ -143,7 +143,7 @@ def test_a_late_answer_to_an_old_key_doesnt_sign_the_new_one_out(
     page.keyboard.press("Enter")
     tab.go("library")
     expect(page.get_by_text("3 pictures", exact=True)).to_be_visible()
-    server.store.catalog.keys.revoke(old.record.id)
+    server.store.catalog.api_keys.revoke(old.record.id)
     with page.expect_response(lambda answer: answer.status == 401):
         held.release()
     page.wait_for_load_state("networkidle")

@@ -56,7 +56,7 @@ def test_every_method_is_measured_and_drawn(
     with Image.open(drawn[0]) as picture:
         assert picture.width > 500
     said = {text.text for text in ElementTree.parse(drawn[1]).iter("{http://www.w3.org/2000/svg}text")}
-    assert {"labels a concept", "mine (general-fast)"} | methods <= said
+    assert {"labels per concept", "mine (general-fast)"} | methods <= said
 
 
 def test_a_second_run_embeds_nothing_and_says_the_same(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tenshot.tools.bench.synthetic_pictures import KINDS, SIDE, scene, scenes
+from tenshot.tools.bench.synthetic_pictures import KINDS, SIDE, draw_picture, draw_pictures
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -26,8 +26,8 @@ def test_keys_and_bare_requests_are_timed(launched: Callable[..., Any]) -> None:
 
 
 def test_a_scene_is_the_same_for_the_same_seed_and_like_no_other() -> None:
-    drawn = list(scenes(4))
+    drawn = list(draw_pictures(4))
     assert len({image.tobytes() for _, _, image in drawn}) == len(drawn) == 4 * len(KINDS)
     assert sorted({kind for _, kind, _ in drawn}) == sorted(KINDS)
-    assert scene("fish", 3).tobytes() == scene("fish", 3).tobytes()
-    assert scene("fish", 3).size == (SIDE, SIDE)
+    assert draw_picture("fish", 3).tobytes() == draw_picture("fish", 3).tobytes()
+    assert draw_picture("fish", 3).size == (SIDE, SIDE)

@@ -30,4 +30,4 @@ def test_what_can_not_be_fetched_is_one_line(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     said = tenshot("bench", "words", "--cache", tmp_path / "cache", expect=1)
-    assert "tux can't be had: apt-get is not installed" in said.err
+    assert "tux is not available: apt-get is not installed" in said.err

@@ -23,6 +23,20 @@ def test_help_gives_an_example(tenshot: Callable[..., Any], command: str) -> Non
     assert f"tenshot {command}" in " ".join(tenshot(*command.split(), "--help").out.split())
 
 
+def test_a_wheel_says_how_to_get_the_benchmarks() -> None:
+    """`tools/bench` is not in the wheel: here its import is blocked."""
+    code = (
+        "import sys; sys.modules['tenshot.tools.bench'] = None; from tenshot.tools.cli import main; "
+        "main(['bench', 'latency', '--sizes', '100'])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("tenshot: the benchmarks are not in the installed package: clone the source")
+    assert "make .venv/.ready" in line
+    assert "README.md" in line
+
+
 def test_help_answers_without_loading_the_heavy_libraries() -> None:
     code = (
         "import sys; import tenshot.tools.cli; print([n for n in ('torch', 'faiss', 'sqlalchemy') if n in sys.modules])"
@@ -161,7 +175,7 @@ def test_workflows_and_doctor_say_what_works_here(tenshot: Callable[..., Any]) -
     shown = tenshot("workflows").out
     for one in listed.values():
         assert all(one[fact] in shown for fact in ("id", "good_for", "model", "source", "licence", "availability"))
-    assert "No counterpart here have Clarifai's face, demographics, celebrity, logo, moderation, nsfw." in shown
+    assert "counterpart here: face, demographics, celebrity, logo, moderation, nsfw." in shown
     tenshot("apps", "create", "mine", "--workflow", "vectors", "--dim", 8)
     report = tenshot("doctor", "--json").json
     assert report["problems"] == []

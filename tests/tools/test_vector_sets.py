@@ -13,9 +13,9 @@ from PIL import Image
 from tenshot.embeddings.workflows import open_embedder, recipe_of
 from tenshot.tools.bench import picture_vectors
 from tenshot.tools.bench.public_tasks import public_tasks
-from tenshot.tools.bench.vector_sets import FILTERS, of_pictures, packaged_pictures, random_crops
+from tenshot.tools.bench.vector_sets import FILTERS, packaged_pictures, picture_vector_set, random_crops
 from tenshot.tools.demo.samples import tasks, write_folders
-from tenshot.tools.picture_folders import Found
+from tenshot.tools.picture_folders import PictureFile
 
 FAST = "general-fast"
 
@@ -35,7 +35,7 @@ def test_the_index_bench_takes_crops_of_packaged_pictures(
     said, complaints = launched(*map(str, command), "--cache", cache).communicate(timeout=300)
     assert "pictures, general-fast" in said, complaints
     assert "embedding" in complaints
-    made = of_pictures(FAST, 1000, 80, cache)
+    made = picture_vector_set(FAST, 1000, 80, cache)
     assert "embedding" not in capsys.readouterr().err
     assert (made.rows.shape, made.queries.shape) == ((1000, 1280), (80, 1280))
     assert list(made.filters) == list(FILTERS)
@@ -51,9 +51,9 @@ def test_the_index_bench_takes_crops_of_packaged_pictures(
 
 def test_an_interrupted_run_goes_on_where_it_stopped(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picture_vectors, "_TOGETHER", 16)
-    fewer = of_pictures(FAST, 24, 8, cache)
+    fewer = picture_vector_set(FAST, 24, 8, cache)
     kept = {file: file.stat().st_mtime_ns for file in (cache / "vectors").iterdir()}
-    more = of_pictures(FAST, 40, 8, cache)
+    more = picture_vector_set(FAST, 40, 8, cache)
     assert len(kept) == 2
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
     assert len(list((cache / "vectors").iterdir())) == 3
@@ -62,11 +62,11 @@ def test_an_interrupted_run_goes_on_where_it_stopped(cache: Path, monkeypatch: p
 
 
 def test_other_pictures_have_other_vectors(cache: Path) -> None:
-    before = of_pictures(FAST, 8, 8, cache)
+    before = picture_vector_set(FAST, 8, 8, cache)
     for one in packaged_pictures(cache):
         with Image.open(one.path) as picture:
             picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(one.path)
-    assert not np.allclose(of_pictures(FAST, 8, 8, cache).rows, before.rows, atol=0.01)
+    assert not np.allclose(picture_vector_set(FAST, 8, 8, cache).rows, before.rows, atol=0.01)
 
 
 def test_pictures_that_cannot_be_fetched_are_named(
@@ -86,12 +86,12 @@ def test_no_crop_comes_twice(
     found = []
     for number, size in enumerate(sizes):
         Image.new("L", size).save(folder / f"{number}.png")
-        found.append(Found(f"{number}.png", folder / f"{number}.png", {}))
+        found.append(PictureFile(f"{number}.png", folder / f"{number}.png", {}))
     crops = random_crops(found, count)
     boxes = []
     for one in crops:
         assert one.crop
-        width, height = sizes[found.index(Found(one.file, one.path, {}))]
+        width, height = sizes[found.index(PictureFile(one.file, one.path, {}))]
         top, left, bottom, right = np.multiply(one.crop, [height, width, height, width])
         assert 0 <= top < bottom <= height
         assert 0 <= left < right <= width
@@ -103,7 +103,7 @@ def test_no_crop_comes_twice(
     assert random_crops(found, count + 20)[:count] == crops
 
 
-def _pixels(one: Found) -> Image.Image:
+def _pixels(one: PictureFile) -> Image.Image:
     assert one.crop
     with Image.open(one.path) as picture:
         top, left, bottom, right = one.crop

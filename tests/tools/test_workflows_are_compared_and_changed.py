@@ -51,13 +51,15 @@ def test_apps_change_embeds_again(imported: None, tenshot: Callable[..., Any], t
 
 def test_a_change_under_way_is_cancelled(imported: None, tenshot: Callable[..., Any], tmp_path: Path) -> None:
     catalog = open_catalog(tmp_path / "data")
-    catalog.changes.begin(catalog.apps.find("a").id, asdict(recipe_of("general")))  # and then the machine stopped
+    catalog.workflow_changes.begin(
+        catalog.apps.find("a").id, asdict(recipe_of("general"))
+    )  # and then the machine stopped
     catalog.close()
     said = tenshot("apps", "change", "a", "--cancel", "--json").json
     assert said["state"] == "cancelled"
     assert tenshot("apps", "list", "--json").json[0]["workflow"] == "general-fast"
     again = tenshot("apps", "change", "a", "--cancel", expect=1)
-    assert "no change is under way: a sees with general-fast" in again.err
+    assert "no change is running: a uses general-fast" in again.err
     tenshot("apps", "change", "a", expect=2)
     tenshot("apps", "change", "a", "general", "--cancel", expect=2)
 
@@ -67,7 +69,7 @@ def test_interrupted_it_says_what_becomes_of_the_change(
 ) -> None:
     catalog = open_catalog(tmp_path / "data")
     changing = launched("apps", "change", "a", "general")
-    while not catalog.changes.running():
+    while not catalog.workflow_changes.running():
         assert changing.poll() is None
         time.sleep(0.005)
     changing.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""`tenshot bench accuracy`: how often right after a few labels, beside what people would do instead."""
+"""`tenshot bench accuracy`: few-shot accuracy, compared with the alternatives."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from ..console import Rate, errors, fail, progress, say, table
+from ..console import Rate, errors, fail, output, progress, table
 
 if TYPE_CHECKING:
     from ...index.store import Store
@@ -27,15 +27,15 @@ _METRICS = {
     "calibration error": 100,
     "calibration error of all values": 100,
 }
-"""Times this it is shown."""
+"""Metric -> the factor by which it is displayed."""
 _ALL = "mean of all"
 _LEAST = 1e-6
-"""A probability below this counts as this in the log loss."""
+"""The lower bound of probabilities in the log loss."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over episodes; `half` on both sides of it is the 95 % interval, None for one episode."""
+    """A mean over episodes; `half` is half of its 95 % interval, None for a single episode."""
 
     mean: float
     half: float | None
@@ -43,7 +43,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Result:
-    """How one method did at one task with so many labels a concept."""
+    """The metrics of one method at one task with `shots` labels per concept."""
 
     task: str
     vectors: str
@@ -51,7 +51,7 @@ class Result:
     method: str
     draws: int
     metrics: dict[str, Interval]
-    """In [0, 1] but for the log loss; without the last three where a method gives no probabilities."""
+    """In [0, 1] except the log loss; without the last three if a method gives no probabilities."""
 
 
 def register(bench: typer.Typer) -> None:
@@ -65,20 +65,20 @@ def accuracy(
         list[str] | None,
         typer.Argument(
             metavar="FOLDER",
-            help="Folders with folder/<label>/<picture>, or names of public tasks; else all of these: "
+            help="Folders with folder/<label>/<picture>, or names of public tasks; by default all of these: "
             "tux, glyphs, emoji_vendors.",
         ),
     ] = None,
-    shots: Annotated[str, typer.Option(help="Numbers of labels a concept.")] = "1,2,5,10,20",
+    shots: Annotated[str, typer.Option(help="Numbers of labels per concept.")] = "1,2,5,10,20",
     draws: Annotated[int, typer.Option(min=1, help="Episodes for each task and number of labels.")] = 20,
     workflow: Annotated[
-        list[str] | None, typer.Option(help="A base workflow, else general; several with commas, or given again.")
+        list[str] | None, typer.Option(help="Base workflows, separated by commas or repeated; by default general.")
     ] = None,
-    signed: Annotated[bool, typer.Option(help="Vectors centred and turned at random: features of both signs.")] = False,
-    seed: Annotated[int, typer.Option(help="Another one draws other episodes.")] = 0,
+    signed: Annotated[bool, typer.Option(help="Centre and rotate vectors at random: features of both signs.")] = False,
+    seed: Annotated[int, typer.Option(help="The random seed of the episodes.")] = 0,
     plot: Annotated[list[Path] | None, typer.Option(help="Draw the accuracies into this .png or .svg file.")] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Where fetched pictures and vectors stay; else in the user's cache.")
+        Path | None, typer.Option(help="The folder for fetched pictures and vectors; by default in the user's cache.")
     ] = None,
 ) -> None:
     """Few-shot accuracy on held-out pictures. Example: tenshot bench accuracy my-pictures --plot accuracy.svg"""
@@ -93,29 +93,29 @@ def accuracy(
     for module in ("sklearn", "matplotlib"):
         if find_spec(module) is None:
             fail("the baselines and the plot need more packages: pip install 'tenshot[demo]'")
-    kept = cache or user_cache()
-    workflows = [name for given in workflow or ["general"] for name in given.split(",")]
+    cache_folder = cache or user_cache()
+    workflows = [name for names in workflow or ["general"] for name in names.split(",")]
     results: list[Result] = []
-    folders = list(_folders(sources or [], kept))
+    folders = list(_folders(sources or [], cache_folder))
     names = [folder.resolve().name for folder in folders]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         fail(f"two tasks are named {twice[0]}: give folders with different names")
-    with tempfile.TemporaryDirectory() as place, Store.open(place) as store:
+    with tempfile.TemporaryDirectory() as data, Store.open(data) as store:
         for number, name in enumerate(workflows):
             app = store.create_app(f"pictures-{number}", name)
             for folder in folders:
-                results += _measure(store, embedded(folder, app, kept), name, numbers, draws, seed, signed)
+                results += _measure(store, embedded(folder, app, cache_folder), name, numbers, draws, seed, signed)
     if not results:
         fail("nothing was measured: no task has enough pictures of enough labels")
-    say(context.obj, [asdict(one) for one in results], table(_title(results), *_rows(results)))
+    output(context.obj, [asdict(result) for result in results], table(_title(results), *_rows(results)))
     for file in plot or ():
         _plot(results, file)
-        errors.print(f"the accuracies as lines: {file}")
+        errors.print(f"wrote {file}")
 
 
 def _numbers(shots: str) -> list[int]:
     try:
-        numbers = sorted({int(one) for one in shots.split(",")})
+        numbers = sorted({int(number) for number in shots.split(",")})
     except ValueError:
         numbers = []
     if not numbers or numbers[0] < 1:
@@ -124,7 +124,7 @@ def _numbers(shots: str) -> list[int]:
 
 
 def _folders(sources: Sequence[str], cache: Path) -> Iterator[Path]:
-    """Given folders, and those of public tasks that can be had here."""
+    """The given folders, and those of public tasks that are available here."""
     from .public_tasks import Unavailable, fetch, public_tasks
 
     public = public_tasks()
@@ -146,15 +146,15 @@ def _measure(
     from ..demo.episodes import signed
 
     vectors = signed(pictures.vectors) if turned else pictures.vectors
-    seen_by = f"{workflow}, signed" if turned else workflow
-    with progress(f"{pictures.name}, {seen_by}", draws * len(numbers)) as bar:
+    vectors_name = f"{workflow}, signed" if turned else workflow
+    with progress(f"{pictures.name}, {vectors_name}", draws * len(numbers)) as bar:
         for shots in numbers:
-            found = _episodes(store, vectors, pictures.labels, shots, draws, seed, bar)
-            if not found:
-                errors.print(f"{pictures.name}: too few labels have pictures enough for {shots} shots")
-            for method, judged in found.items():
-                means = {metric: _interval([one[metric] for one in judged]) for metric in judged[0]}
-                yield Result(pictures.name, seen_by, shots, method, len(judged), means)
+            measured = _episodes(store, vectors, pictures.labels, shots, draws, seed, bar)
+            if not measured:
+                errors.print(f"{pictures.name}: too few labels have enough pictures for {shots} shots")
+            for method, judged in measured.items():
+                means = {metric: _interval([metrics[metric] for metrics in judged]) for metric in judged[0]}
+                yield Result(pictures.name, vectors_name, shots, method, len(judged), means)
 
 
 def _episodes(
@@ -166,30 +166,30 @@ def _episodes(
     seed: int,
     bar: Rate,
 ) -> Mapping[str, list[dict[str, float]]]:
-    """Method -> metrics of each episode; nothing where the task has too few pictures."""
+    """Method -> metrics of each episode; empty if the task has too few pictures."""
     from ..demo.baselines import BASELINES
     from ..demo.episodes import draw
 
     rng = np.random.default_rng(seed)
-    found: dict[str, list[dict[str, float]]] = {}
+    metrics: dict[str, list[dict[str, float]]] = {}
     for _ in range(draws):
         episode = draw(vectors, labels, shots, rng)
         bar.advance()
         if episode is None:
             continue
         for method, values in _tenshot(store, episode).items():
-            found.setdefault(method, []).append(_judged(values, episode.truth, True))
+            metrics.setdefault(method, []).append(_metrics(values, episode.truth, True))
         for baseline in BASELINES:
-            judged = _judged(baseline.values(episode), episode.truth, baseline.probabilities)
-            found.setdefault(baseline.name, []).append(judged)
-    return found
+            judged = _metrics(baseline.values(episode), episode.truth, baseline.probabilities)
+            metrics.setdefault(baseline.name, []).append(judged)
+    return metrics
 
 
 def _tenshot(store: "Store", episode: "Episode") -> Mapping[str, NDArray[np.float64]]:
-    """What a fresh app says that has just been given these vectors and labels: form -> (queries, labels)."""
+    """Predictions of a new app with these vectors and labels: form -> (queries, labels)."""
     concepts = [f"c{c}" for c in range(episode.count)]
     app = store.create_app("episode", "vectors", dim=episode.train.shape[1])
-    said = {}
+    values_by_form = {}
     try:
         app.add_vectors(
             np.concatenate([episode.train, episode.background]),
@@ -199,26 +199,26 @@ def _tenshot(store: "Store", episode: "Episode") -> Mapping[str, NDArray[np.floa
             model = app.create_model(f"m{number}", concepts, mutually_exclusive=exclusive, closed_environment=closed)
             scores = app.predict_vectors(episode.queries, model)
             columns = [scores.concept_ids.index(concept) for concept in concepts]
-            said[form] = scores.values[:, columns].astype(np.float64)
+            values_by_form[form] = scores.values[:, columns].astype(np.float64)
     finally:
         store.delete_app("episode")
-    return said
+    return values_by_form
 
 
-def _judged(values: NDArray[np.float64], truth: NDArray[np.int64], probabilities: bool) -> dict[str, float]:
+def _metrics(values: NDArray[np.float64], truth: NDArray[np.int64], probabilities: bool) -> dict[str, float]:
     """Metrics of values (queries, labels)."""
     from ...index.analysis.evaluation import average_precision, reliability
 
-    shown = truth[:, None] == np.arange(values.shape[1])
+    positive = truth[:, None] == np.arange(values.shape[1])
     right = values.argmax(axis=1) == truth
-    precisions = [average_precision(values[:, c], shown[:, c]) for c in range(values.shape[1])]
-    judged = [float(right.mean()), float(np.mean([one for one in precisions if one is not None]))]
+    precisions = [average_precision(values[:, c], positive[:, c]) for c in range(values.shape[1])]
+    judged = [float(right.mean()), float(np.mean([precision for precision in precisions if precision is not None]))]
     if probabilities:
         # Values of independent concepts have no fixed sum.
-        shares = values[shown] / np.maximum(values.sum(axis=1), _LEAST)
+        shares = values[positive] / np.maximum(values.sum(axis=1), _LEAST)
         judged.append(float(-np.log(np.clip(shares, _LEAST, 1)).mean()))
-        for said, true in ((values.max(axis=1), right), (values.ravel(), shown.ravel())):
-            judged.append(reliability(said, true).expected_calibration_error or 0.0)
+        for predicted, true in ((values.max(axis=1), right), (values.ravel(), positive.ravel())):
+            judged.append(reliability(predicted, true).expected_calibration_error or 0.0)
     return dict(zip(_METRICS, judged, strict=False))
 
 
@@ -234,32 +234,32 @@ def _interval(values: Sequence[float]) -> Interval:
 
 def _mean(intervals: Sequence[Interval]) -> Interval:
     """Over independent tasks, each counting the same."""
-    halves = [one.half for one in intervals if one.half is not None]
+    halves = [interval.half for interval in intervals if interval.half is not None]
     half = float(np.linalg.norm(halves)) / len(intervals) if len(halves) == len(intervals) else None
-    return Interval(float(np.mean([one.mean for one in intervals])), half)
+    return Interval(float(np.mean([interval.mean for interval in intervals])), half)
 
 
 def _title(results: Sequence[Result]) -> str:
     return (
-        f"Means over {max(one.draws for one in results)} draws with 95 % intervals, in % but for the log loss, "
-        "by labels a concept"
+        f"Means over {max(result.draws for result in results)} draws with 95 % intervals, in % except the log loss, "
+        "by labels per concept"
     )
 
 
 def _rows(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows: every metric on the mean of all tasks, and each task's accuracy."""
-    numbers = sorted({one.shots for one in results})
-    methods = dict.fromkeys(one.method for one in results)
+    numbers = sorted({result.shots for result in results})
+    methods = dict.fromkeys(result.method for result in results)
     rows = []
-    for vectors in dict.fromkeys(one.vectors for one in results):
-        these = [one for one in results if one.vectors == vectors]
-        tasks = list(dict.fromkeys(one.task for one in these))
-        wanted = [(tasks[0] if len(tasks) == 1 else _ALL, metric, tasks) for metric in _METRICS]
-        wanted += [(task, "accuracy", [task]) for task in tasks if len(tasks) > 1]
-        for title, metric, of in wanted:
+    for vectors in dict.fromkeys(result.vectors for result in results):
+        selected = [result for result in results if result.vectors == vectors]
+        tasks = list(dict.fromkeys(result.task for result in selected))
+        lines = [(tasks[0] if len(tasks) == 1 else _ALL, metric, tasks) for metric in _METRICS]
+        lines += [(task, "accuracy", [task]) for task in tasks if len(tasks) > 1]
+        for title, metric, of in lines:
             for method in methods:
                 cells = [
-                    _cell([r for r in these if (r.method, r.shots) == (method, n) and r.task in of], metric)
+                    _cell([r for r in selected if (r.method, r.shots) == (method, n) and r.task in of], metric)
                     for n in numbers
                 ]
                 if any(cell != "-" for cell in cells):
@@ -268,28 +268,28 @@ def _rows(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
 
 
 def _cell(results: Sequence[Result], metric: str) -> str:
-    intervals = [one.metrics[metric] for one in results if metric in one.metrics]
+    intervals = [result.metrics[metric] for result in results if metric in result.metrics]
     if not intervals:
         return "-"
     mean, times = _mean(intervals), _METRICS[metric]
     digits = 1 if times == 100 else 2
-    shown = f"{mean.mean * times:.{digits}f}"
-    return shown if mean.half is None else f"{shown} ±{mean.half * times:.{digits}f}"
+    text = f"{mean.mean * times:.{digits}f}"
+    return text if mean.half is None else f"{text} ±{mean.half * times:.{digits}f}"
 
 
 def _plot(results: Sequence[Result], file: Path) -> None:
     from .line_chart import Line, line_chart
 
     panels: dict[str, dict[str, Line]] = {}
-    for vectors, task in dict.fromkeys((one.vectors, one.task) for one in results):
-        these = [one for one in results if (one.vectors, one.task) == (vectors, task)]
+    for vectors, task in dict.fromkeys((result.vectors, result.task) for result in results):
+        selected = [result for result in results if (result.vectors, result.task) == (vectors, task)]
         panels[f"{task} ({vectors})"] = {
             method: Line(
-                {r.shots: _percent(r.metrics["accuracy"]) for r in these if r.method == method}, method in _FORMS
+                {r.shots: _percent(r.metrics["accuracy"]) for r in selected if r.method == method}, method in _FORMS
             )
-            for method in dict.fromkeys(one.method for one in these)
+            for method in dict.fromkeys(result.method for result in selected)
         }
-    line_chart("Accuracy on pictures held out, with 95 % intervals", panels, file)
+    line_chart("Accuracy on held-out pictures, with 95 % intervals", panels, file)
 
 
 def _percent(interval: Interval) -> tuple[float, float | None]:

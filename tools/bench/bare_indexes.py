@@ -1,4 +1,4 @@
-"""Index libraries without a database round them, as peers: FAISS, hnswlib, usearch."""
+"""Competitors that are index libraries without a database: FAISS, hnswlib, usearch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -13,26 +13,26 @@ from .competitor import BUILD, EFS, GRAPH, Facts, NotOffered, Vectors
 
 
 class _Faiss(ABC):
-    """What the FAISS peers share; filters are bitmaps, made once."""
+    """The common part of the FAISS indexes; filters are bitmaps, built once."""
 
     efforts: Sequence[int]
 
     def __init__(self, dim: int, folder: Path) -> None:
-        # Set up as for a collection, which has batches multiplied by BLAS.
+        # Configured as for a collection, which multiplies batches with BLAS.
         faiss = faiss_on(1)
         self._faiss, self._dim, self._folder = faiss, dim, folder
         self._selectors: dict[str, Any] = {}
         self._index: Any = None
 
     @abstractmethod
-    def _made(self, rows: Vectors) -> Any:
-        """The index, trained on these rows and still empty."""
+    def _new_index(self, rows: Vectors) -> Any:
+        """An empty index, trained on these rows."""
 
     def _parameters(self, effort: int) -> Any:
         return self._faiss.SearchParameters()
 
     def build(self, rows: Vectors, facts: Facts) -> None:
-        self._index = self._made(rows)
+        self._index = self._new_index(rows)
         self._index.add(rows)
         self._bits = {name: np.packbits(chosen, bitorder="little") for name, chosen in facts.items()}
         for name, bits in self._bits.items():
@@ -42,8 +42,8 @@ class _Faiss(ABC):
         parameters = self._parameters(effort)
         if where is not None:
             parameters.sel = self._selectors[where]
-        found: NDArray[np.int64] = self._index.search(queries, k, params=parameters)[1]
-        return found
+        keys: NDArray[np.int64] = self._index.search(queries, k, params=parameters)[1]
+        return keys
 
     def add(self, key: int, row: Vectors) -> None:
         self._index.add(row[None])
@@ -64,7 +64,7 @@ class FaissFlat(_Faiss):
 
     efforts: Sequence[int] = (0,)
 
-    def _made(self, rows: Vectors) -> Any:
+    def _new_index(self, rows: Vectors) -> Any:
         return self._faiss.IndexFlatIP(self._dim)
 
 
@@ -73,13 +73,13 @@ class FaissIVF(_Faiss):
 
     efforts: Sequence[int] = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
-    def _made(self, rows: Vectors) -> Any:
-        made = self._faiss.IndexIVFFlat(
+    def _new_index(self, rows: Vectors) -> Any:
+        index = self._faiss.IndexIVFFlat(
             self._faiss.IndexFlatIP(self._dim), self._dim, int(2 * np.sqrt(len(rows))), self._faiss.METRIC_INNER_PRODUCT
         )
-        made.cp.max_points_per_centroid = 48
-        made.train(rows)
-        return made
+        index.cp.max_points_per_centroid = 48
+        index.train(rows)
+        return index
 
     def _parameters(self, effort: int) -> Any:
         parameters = self._faiss.SearchParametersIVF()
@@ -92,10 +92,10 @@ class FaissHNSW(_Faiss):
 
     efforts: Sequence[int] = EFS
 
-    def _made(self, rows: Vectors) -> Any:
-        made = self._faiss.IndexHNSWFlat(self._dim, GRAPH, self._faiss.METRIC_INNER_PRODUCT)
-        made.hnsw.efConstruction = BUILD
-        return made
+    def _new_index(self, rows: Vectors) -> Any:
+        index = self._faiss.IndexHNSWFlat(self._dim, GRAPH, self._faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = BUILD
+        return index
 
     def _parameters(self, effort: int) -> Any:
         parameters = self._faiss.SearchParametersHNSW()
@@ -104,15 +104,15 @@ class FaissHNSW(_Faiss):
 
 
 class Hnswlib:
-    """hnswlib; a filter is a Python function that it calls for every row on its way."""
+    """hnswlib; a filter is a Python function that it calls for every visited row."""
 
     efforts: Sequence[int] = EFS
 
     def __init__(self, dim: int, folder: Path) -> None:
         import hnswlib
 
-        self._made: Callable[[], Any] = lambda: hnswlib.Index(space="ip", dim=dim)
-        self._index, self._folder = self._made(), folder
+        self._new_index: Callable[[], Any] = lambda: hnswlib.Index(space="ip", dim=dim)
+        self._index, self._folder = self._new_index(), folder
 
     def build(self, rows: Vectors, facts: Facts) -> None:
         self._facts = facts
@@ -136,13 +136,13 @@ class Hnswlib:
         self._folder.mkdir(exist_ok=True)
         path = str(self._folder / "index.bin")
         self._index.save_index(path)
-        self._index = self._made()
+        self._index = self._new_index()
         self._index.load_index(path, max_elements=self._index.element_count + 10_000)
         self._index.set_num_threads(1)
 
 
 class Usearch:
-    """usearch; its Python face takes no filter."""
+    """usearch; its Python interface has no filters."""
 
     efforts: Sequence[int] = EFS
 

@@ -1,4 +1,4 @@
-"""`tenshot bench`: how fast, measured in pairs with what people would do instead."""
+"""`tenshot bench`: all measurements, and `latency`, each compared with alternatives in the same run."""
 
 import tempfile
 import time
@@ -11,31 +11,31 @@ import typer
 from numpy.random import Generator
 
 from ...index.records import FloatArray
-from ..console import errors, say, table
+from ..console import errors, output, table
 from . import accuracy, embed, growing, http, judging, page, soak, words
 from .index import index
-from .threads import start_over_on_one_thread
+from .threads import restart_on_one_thread
 
-app = typer.Typer(no_args_is_help=True, help="Measure this machine, beside named baselines in the same run.")
+app = typer.Typer(no_args_is_help=True, help="Measure this machine, and alternatives in the same run.")
 _MOST_REFIT = 1_000_000
-"""Labels times concepts: beyond, fitting anew takes minutes for each label, and is left out."""
+"""Labels times concepts beyond which refitting, which takes minutes per label, is left out."""
 _BATCH = 10_000
 
 
 @dataclass(frozen=True)
 class Timing:
-    """From a label to the prediction that knows it, and predictions alone."""
+    """The time from a label to a prediction that includes it, and the time of predictions alone."""
 
     labels: int
     method: str
     p50_ms: float
     p95_ms: float
     predict_ms: float
-    """p50 of predicting one vector."""
+    """p50 of the prediction of one vector."""
     batch_s: float
     """10,000 vectors in one call."""
     ratio: float | None = None
-    """p50 over that of the built-in model of the same run."""
+    """p50 divided by that of the built-in model in the same run."""
 
 
 def register(main: typer.Typer) -> None:
@@ -55,10 +55,11 @@ def latency(
     context: typer.Context,
     sizes: Annotated[str, typer.Option(help="Numbers of labels.")] = "100,1000,10000",
     dim: Annotated[int, typer.Option(min=2, help="Vector length.")] = 1280,
-    concepts: Annotated[int, typer.Option(min=2, help="Of the model.")] = 10,
-    repeats: Annotated[int, typer.Option(min=3, help="Labels given and timed for each size.")] = 50,
+    concepts: Annotated[int, typer.Option(min=2, help="Concepts of the model.")] = 10,
+    repeats: Annotated[int, typer.Option(min=3, help="Labels that are timed for each size.")] = 50,
 ) -> None:
-    """From a label to the changed prediction, on one core. Example: tenshot bench latency --sizes 100,1000
+    """Measure the time from a label to the changed prediction, on one core. Example: tenshot bench latency --sizes
+    100,1000
 
     With --sizes 100000 --concepts 1000 it takes some minutes and 6 GB.
     """
@@ -68,17 +69,17 @@ def latency(
         numbers = []
     if not numbers or min(numbers) < 1:
         raise typer.BadParameter(f"--sizes takes whole numbers from 1, separated by commas, not {sizes!r}")
-    start_over_on_one_thread()
+    restart_on_one_thread()
     timings = [timing for size in numbers for timing in _measure(size, dim, concepts, repeats)]
     columns = ["labels", "method", "p50 ms", "p95 ms", "times tenshot", "predict one ms", "predict 10,000 s"]
-    shown = [
+    cells = [
         [
             *(t.labels, t.method, f"{t.p50_ms:.2f}", f"{t.p95_ms:.2f}"),
             *("-" if t.ratio is None else f"{t.ratio:.1f}", f"{t.predict_ms:.2f}", f"{t.batch_s:.2f}"),
         ]
         for t in timings
     ]
-    say(context.obj, [asdict(timing) for timing in timings], table(None, columns, shown))
+    output(context.obj, [asdict(timing) for timing in timings], table(None, columns, cells))
 
 
 def _measure(size: int, dim: int, concept_count: int, repeats: int) -> list[Timing]:
@@ -121,22 +122,22 @@ def _measure(size: int, dim: int, concept_count: int, repeats: int) -> list[Timi
         def refit(i: int, name: str = name) -> None:
             fitted(name, vectors[: i + 1], truth[: i + 1]).predict(query)
 
-        known = fitted(name, vectors[:size], truth[:size]).predict
+        predict = fitted(name, vectors[:size], truth[:size]).predict
         timings.append(
-            _timing(size, f"scikit-learn refit, {name}", range(size, size + fewer), refit, None, known, query, batch)
+            _timing(size, f"scikit-learn refit, {name}", range(size, size + fewer), refit, None, predict, query, batch)
         )
-    return [timings[0], *(replace(one, ratio=one.p50_ms / timings[0].p50_ms) for one in timings[1:])]
+    return [timings[0], *(replace(timing, ratio=timing.p50_ms / timings[0].p50_ms) for timing in timings[1:])]
 
 
 def _pictures(rng: Generator, centres: FloatArray) -> FloatArray:
-    """(n, dim): a vector near each of the centres (n, dim), never negative."""
+    """(n, dim): a nonnegative vector near each of the centres (n, dim)."""
     return np.maximum(centres + 2 * rng.normal(size=centres.shape), 0).astype(np.float32)
 
 
 def _timing(
     size: int,
     method: str,
-    which: range,
+    indexes: range,
     step: Callable[[int], Any],
     undo: Callable[[int], Any] | None,
     ask: Callable[[FloatArray], Any],
@@ -144,14 +145,14 @@ def _timing(
     batch: FloatArray,
 ) -> Timing:
     waited = []
-    for i in which:
+    for i in indexes:
         start = time.perf_counter()
         step(i)
         waited.append(1000 * (time.perf_counter() - start))
         if undo:
             undo(i)
     ask(query)
-    alone = [_seconds(ask, query) for _ in which]
+    alone = [_seconds(ask, query) for _ in indexes]
     return Timing(
         size,
         method,

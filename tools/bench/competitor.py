@@ -1,7 +1,7 @@
-"""A searchable collection behind a few verbs: what `tenshot bench index` measures ours and others by.
+"""The interface by which `tenshot bench index` measures our collection and its competitors.
 
-A row's key is its place; `facts` are the filters' names and which rows they leave. Efforts go from cheap to dear; the
-bench takes the cheapest that finds enough. What a peer can't do it says by raising NotOffered.
+A row's key is its index; `facts` maps the names of filters to masks of the rows that they keep. Efforts ascend in cost;
+the bench takes the cheapest with enough recall. A missing operation raises NotOffered.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,30 +13,30 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 Facts = Mapping[str, NDArray[np.bool_]]
 GRAPH, BUILD = 16, 100
-"""Links a row and candidates while building, the same for every HNSW."""
+"""Links per row, and candidates while building, the same for every HNSW."""
 EFS = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 400, 800)
 CHUNK = 2000
 
 
 class NotOffered(Exception):
-    """This peer has no such operation."""
+    """The competitor has no such operation."""
 
 
-class Peer(Protocol):
-    """One searchable collection in a folder of its own."""
+class Competitor(Protocol):
+    """One searchable collection in its own folder."""
 
     efforts: Sequence[int]
 
     def build(self, rows: Vectors, facts: Facts) -> None:
-        """Takes in all rows; returns when searches are as fast as they will be."""
+        """Adds all rows; returns when the index is complete."""
 
     def search(self, queries: Vectors, k: int, effort: int, where: str | None) -> NDArray[np.int64]:
-        """(q, k) keys, -1 behind the last."""
+        """(q, k) keys, padded with -1."""
 
     def add(self, key: int, row: Vectors) -> None:
-        """One more row (dim,)."""
+        """Adds one row (dim,)."""
 
     def delete(self, key: int) -> None: ...
 
     def reopen(self) -> None:
-        """Closes, and opens from the disk."""
+        """Closes the collection, and opens it from the disk."""

@@ -1,4 +1,4 @@
-"""The peers of `tenshot bench index` by name, and the collection itself as one of them."""
+"""The competitors of `tenshot bench index` by name, and our collection as one of them."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import bare_indexes, vector_stores
-from .competitor import CHUNK, Facts, Peer, Vectors
+from .competitor import CHUNK, Competitor, Facts, Vectors
 
 
 class Tenshot:
-    """The collection alone, as an app uses it; what it was told lives in memory, and in its snapshots."""
+    """The collection alone, as an app uses it; its rows are in memory and in its snapshots."""
 
     efforts: Sequence[int] = (0,)
 
@@ -21,7 +21,7 @@ class Tenshot:
         from ...index.vectors.segments import rescore
         from ...index.vectors.segments.faiss_compat import faiss_on
 
-        # Loaded before anything is measured, as the other peers' libraries are.
+        # Loaded before the measurement, as the other libraries are.
         faiss_on()
         rescore.prepare()
         self._dim, self._folder = dim, folder
@@ -47,7 +47,7 @@ class Tenshot:
         from ...index.vectors.segments.snapshot import Snapshots
 
         class Nothing:
-            """A source that has not changed since."""
+            """A source without changes since the snapshot."""
 
             def seq(self) -> int:
                 return 0
@@ -61,18 +61,18 @@ class Tenshot:
             def forget_removed(self, until: int) -> None: ...
 
             def keys(self) -> NDArray[np.int64]:
-                return known
+                return stored_keys
 
             def sample(self, keys: NDArray[np.int64]) -> dict[int, Vectors]:
                 return {}
 
-        known = self.collection.keys()
+        stored_keys = self.collection.keys()
         if not self._folder.exists():
             Snapshots(self._folder, self._dim, "bench").save(self.collection._current.state)
         self.collection = Collection(self._dim, snapshots=Snapshots(self._folder, self._dim, "bench"), source=Nothing())
 
 
-PEERS: dict[str, Callable[[int, Path], Peer]] = {
+COMPETITORS: dict[str, Callable[[int, Path], Competitor]] = {
     "tenshot": Tenshot,
     "faiss-flat": bare_indexes.FaissFlat,
     "faiss-ivf": bare_indexes.FaissIVF,

@@ -1,4 +1,4 @@
-"""`tenshot bench embed`: pictures per second, beside the loop that people would write, in the same run."""
+"""`tenshot bench embed`: pictures per second, compared with a plain loop in the same run."""
 
 import itertools
 import json
@@ -18,8 +18,8 @@ from typing import Annotated
 
 import typer
 
-from ..console import errors, fail, say, table
-from .server_process import serving
+from ..console import errors, fail, output, table
+from .server_process import running_server
 
 _WIDTH, _HEIGHT = 2048, 1536
 _CHUNK = 32
@@ -28,22 +28,22 @@ _CLIENTS = 16
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast one way of embedding was."""
+    """The speed of one way of embedding."""
 
     workflow: str
     method: str
     per_second: float
     """Pictures, median of the rounds."""
     ratio: float
-    """To the plain loop of the same run; over HTTP to one client."""
+    """Relative to the plain loop of the same run; over HTTP to one client."""
     cpu_ms: float | None
-    """Computing time of a picture, over all cores and, over HTTP, of client, server and decoders: what other programs
-    on the machine disturb least. None where it isn't known.
+    """CPU time per picture over all cores, over HTTP that of client, server and decoders. Other programs on the machine
+    disturb it least. None if it is unknown.
     """
 
     @property
     def cores(self) -> float | None:
-        """How many it keeps busy. No way can be faster than all cores with this computing time allow."""
+        """How many cores it keeps busy; their number bounds the speed."""
         return None if self.cpu_ms is None else self.per_second * self.cpu_ms / 1000
 
 
@@ -53,19 +53,19 @@ def embed(
         "general,general-fast,random"
     ),
     count: Annotated[int, typer.Option(min=2, help="Pictures of 3 megapixels.")] = 32,
-    rounds: Annotated[int, typer.Option(min=1, help="Each method is timed so often, in turns.")] = 3,
-    http: Annotated[bool, typer.Option(help="Over HTTP too, by one client and by sixteen.")] = True,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each method is timed, in turns.")] = 3,
+    http: Annotated[bool, typer.Option(help="Measure over HTTP too, with one client and with sixteen.")] = True,
 ) -> None:
-    """Pictures embedded per second, from JPEG files and over HTTP. Example: tenshot bench embed --workflows general"""
+    """Measure pictures per second, from files and over HTTP. Example: tenshot bench embed --workflows general"""
     from ...embeddings.models.reference_loop import random_clip
     from ..demo.samples import photographs
 
     if not photographs():
-        fail("the bench makes its pictures of scikit-image's photographs: pip install 'tenshot[demo]'")
+        fail("the bench needs scikit-image's photographs: pip install 'tenshot[demo]'")
     speeds: list[Speed] = []
     with tempfile.TemporaryDirectory() as folder:
         if "random" in workflows:
-            # A compiled model of random weights is of no use to anybody later.
+            # A compiled model of random weights is useless later.
             os.environ["TENSHOT_CACHE"] = folder
         files = _pictures(Path(folder), count)
         for name in workflows.split(","):
@@ -74,17 +74,17 @@ def embed(
             if http:
                 speeds += [_named(speed, name) for speed in _over_http(workflow, files, rounds, Path(folder) / "data")]
     rows = [
-        [s.workflow, s.method, f"{s.per_second:.1f}", f"{s.ratio:.2f}", _shown(s.cpu_ms, 0), _shown(s.cores, 1)]
+        [s.workflow, s.method, f"{s.per_second:.1f}", f"{s.ratio:.2f}", _number(s.cpu_ms, 0), _number(s.cores, 1)]
         for s in speeds
     ]
     title = f"Pictures per second, {count} JPEG files of 3 megapixels, median of {rounds} rounds"
     columns = ["workflow", "method", "per second", "times", "CPU ms", "cores busy"]
-    say(context.obj, [asdict(speed) for speed in speeds], table(title, columns, rows))
+    output(context.obj, [asdict(speed) for speed in speeds], table(title, columns, rows))
 
 
 def _from_files(workflow: str, files: Sequence[Path], rounds: int) -> list[Speed]:
     from ...embeddings.base.batcher import Batcher
-    from ...embeddings.models.reference_loop import PlainLoop
+    from ...embeddings.models.reference_loop import ReferenceLoop
     from ...embeddings.pictures.images import open_image
     from ...embeddings.workflows import open_embedder, recipe_of
     from ...runtime.parallel import side_by_side
@@ -92,7 +92,7 @@ def _from_files(workflow: str, files: Sequence[Path], rounds: int) -> list[Speed
     recipe = recipe_of(workflow)
     errors.print(f"{workflow}: loading")
     batcher = Batcher(open_embedder(recipe))
-    plain = PlainLoop(recipe)
+    plain = ReferenceLoop(recipe)
 
     def ours() -> None:
         for start in range(0, len(files), _CHUNK):
@@ -110,25 +110,25 @@ def _from_files(workflow: str, files: Sequence[Path], rounds: int) -> list[Speed
         "the model alone": lambda: batcher.embed_pixels(prepared),
     }
     batcher.embed_pixels(prepared[:1])
-    took = _in_turns(ways, rounds)
+    times = _interleaved(ways, rounds)
     batcher.close()
-    return _speeds(workflow, took, len(files))
+    return _speeds(workflow, times, len(files))
 
 
 def _over_http(workflow: str, files: Sequence[Path], rounds: int, data: Path) -> list[Speed]:
-    """The public model that gives embeddings, asked by one client, then by sixteen at a time."""
+    """The public model for embeddings, with one client, then with sixteen."""
     from ...api.resources.public_models import EMBEDDING
 
-    # In whole groups of three bytes, so that more can be said behind them.
+    # In whole groups of three bytes, so that base64 text can be appended.
     contents = [b64encode(file.read_bytes() + bytes(-file.stat().st_size % 3)).decode() for file in files]
-    asked = itertools.count()
+    counter = itertools.count()
     errors.print(f"{workflow}: over HTTP")
     key = _key(data, workflow)
-    with serving(data) as server:
+    with running_server(data) as server:
 
         def ask(content: str) -> None:
-            # Each file is new to the server: it has a number behind its end.
-            content += b64encode(next(asked).to_bytes(6)).decode()
+            # A number after its end makes each file new to the server.
+            content += b64encode(next(counter).to_bytes(6)).decode()
             body = json.dumps({"inputs": [{"data": {"image": {"base64": content}}}]})
             connection = HTTPConnection(server.host, server.port, timeout=120)
             connection.request(
@@ -152,19 +152,20 @@ def _over_http(workflow: str, files: Sequence[Path], rounds: int, data: Path) ->
             "HTTP, one client": lambda: list(map(ask, contents)),
             f"HTTP, {_CLIENTS} clients": many,
         }
-        took = _in_turns(ways, rounds, partial(_cpu_seconds, server.process.pid))
-    one, many_at_once = speeds = _speeds(workflow, took, len(files))
-    if one.cores and one.cpu_ms and many_at_once.cpu_ms:
+        times = _interleaved(ways, rounds, partial(_cpu_seconds, server.process.pid))
+    single, many_at_once = speeds = _speeds(workflow, times, len(files))
+    if single.cores and single.cpu_ms and many_at_once.cpu_ms:
         cores = os.cpu_count() or 1
-        most = cores / one.cores * one.cpu_ms / many_at_once.cpu_ms
+        most = cores / single.cores * single.cpu_ms / many_at_once.cpu_ms
         errors.print(
-            f"{workflow}: one client keeps {one.cores:.1f} of {cores} cores busy: many can be {most:.1f} times as fast"
+            f"{workflow}: one client keeps {single.cores:.1f} of {cores} cores busy; "
+            f"many can be {most:.1f} times faster"
         )
     return speeds
 
 
 def _key(data: Path, workflow: str) -> str:
-    """Of a new app on the workflow."""
+    """The key of a new app on the workflow."""
     from ...api.auth.keys import new_key
     from ...index.store import create_app_record, open_catalog
 
@@ -174,11 +175,11 @@ def _key(data: Path, workflow: str) -> str:
 
 
 def _cpu_seconds(server: int) -> float:
-    """Of this process, and of a server's with its children, the decoders; NaN where there is no /proc."""
+    """CPU seconds of this process, and of a server with its decoders; NaN where there is no /proc."""
     try:
         ticks = 0
         for file in Path("/proc").glob("[0-9]*/stat"):
-            # The fields behind the command, from the state (3) on: the parent is 4, user and system time 14 and 15.
+            # Fields after the command begin with the state (3): 4 is the parent, 14 and 15 are user and system time.
             fields = file.read_text().rpartition(")")[2].split()
             if server in (int(file.parent.name), int(fields[1])):
                 ticks += int(fields[11]) + int(fields[12])
@@ -188,44 +189,44 @@ def _cpu_seconds(server: int) -> float:
 
 
 @dataclass(frozen=True)
-class _Took:
+class _Time:
     seconds: float
     cpu_seconds: float
 
 
-def _speeds(workflow: str, took: dict[str, _Took], count: int) -> list[Speed]:
-    """Beside the first way."""
-    first = next(iter(took.values())).seconds
+def _speeds(workflow: str, times: dict[str, _Time], count: int) -> list[Speed]:
+    """Speeds relative to the first way."""
+    first = next(iter(times.values())).seconds
     return [
         Speed(
             workflow,
             way,
-            count / one.seconds,
-            first / one.seconds,
-            None if math.isnan(one.cpu_seconds) else 1000 * one.cpu_seconds / count,
+            count / timing.seconds,
+            first / timing.seconds,
+            None if math.isnan(timing.cpu_seconds) else 1000 * timing.cpu_seconds / count,
         )
-        for way, one in took.items()
+        for way, timing in times.items()
     ]
 
 
-def _in_turns(
+def _interleaved(
     ways: dict[str, Callable[[], object]], rounds: int, cpu_seconds: Callable[[], float] = time.process_time
-) -> dict[str, _Took]:
-    """Medians for each way; all of them take a turn in each round, so that what disturbs one disturbs all."""
-    taken: dict[str, list[_Took]] = {way: [] for way in ways}
+) -> dict[str, _Time]:
+    """Medians of each way; each round runs all of them, so that disturbances affect all alike."""
+    timings: dict[str, list[_Time]] = {way: [] for way in ways}
     for _ in range(rounds):
         for way, run in ways.items():
             start, cpu_start = time.perf_counter(), cpu_seconds()
             run()
-            taken[way].append(_Took(time.perf_counter() - start, cpu_seconds() - cpu_start))
+            timings[way].append(_Time(time.perf_counter() - start, cpu_seconds() - cpu_start))
     return {
-        way: _Took(statistics.median(t.seconds for t in times), statistics.median(t.cpu_seconds for t in times))
-        for way, times in taken.items()
+        way: _Time(statistics.median(t.seconds for t in times), statistics.median(t.cpu_seconds for t in times))
+        for way, times in timings.items()
     }
 
 
 def _pictures(folder: Path, count: int) -> list[Path]:
-    """JPEG files of 3 megapixels: mosaics of photographs at their own size, so that they are as detailed as those."""
+    """JPEG files of 3 megapixels: mosaics of unscaled photographs, so that they are as detailed."""
     import numpy as np
     from PIL import Image
 
@@ -246,7 +247,7 @@ def _pictures(folder: Path, count: int) -> list[Path]:
     return files
 
 
-def _shown(number: float | None, digits: int) -> str:
+def _number(number: float | None, digits: int) -> str:
     return "-" if number is None else f"{number:.{digits}f}"
 
 

@@ -1,4 +1,4 @@
-"""`tenshot bench http`: what HTTP costs, beside the same calls in-process and a route that does nothing."""
+"""`tenshot bench http`: the cost of HTTP, compared with the same calls in-process and with an empty route."""
 
 import json
 import selectors
@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..console import errors, fail, say, table
-from .server_process import serving
+from ..console import errors, fail, output, table
+from .server_process import running_server
 
 _CONCEPTS = 10
 _LABELS = 10
@@ -24,11 +24,11 @@ _NOTHING = "nothing (GET /healthz)"
 
 @dataclass(frozen=True)
 class Load:
-    """One kind of call, asked over and over: medians over the rounds."""
+    """One kind of call, repeated: medians over the rounds."""
 
     call: str
     through: str
-    """`in-process`, or HTTP with so many connections at once."""
+    """`in-process`, or HTTP with a number of connections."""
     per_second: float
     p50_ms: float
     p95_ms: float
@@ -38,31 +38,34 @@ def http(
     context: typer.Context,
     inputs: Annotated[int, typer.Option(min=200, help="Stored inputs.")] = 1000,
     dim: Annotated[int, typer.Option(min=2, help="Vector length.")] = 1280,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Of each measurement in each round.")] = 2.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians over them are told.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Duration of each measurement in each round.")] = 2.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the results are medians over them.")] = 5,
 ) -> None:
-    """Predict a stored input and search by id, through HTTP and in-process. Example: tenshot bench http --rounds 3
+    """Measure predictions of stored inputs and searches by id, over HTTP and in-process.
 
-    The server runs in a process of its own, as `tenshot serve` starts it; this process asks.
+    The server runs in its own process, as `tenshot serve` starts it. Example: tenshot bench http --rounds 3
     """
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         errors.print(f"{inputs} inputs, {dim} dimensions, {_CONCEPTS} concepts with {_LABELS} labels each ...")
-        key, ids, taken = _in_process(data, inputs, dim, seconds, rounds)
-        with serving(data) as server:
+        key, ids, measured = _in_process(data, inputs, dim, seconds, rounds)
+        with running_server(data) as server:
             address = (server.host, server.port)
             through = {1: "HTTP, 1 connection", 16: "HTTP, 16 connections"}
             for call, requests in _requests(address, key, ids).items():
                 _ask(address, requests, 4, 0.5)
-                taken |= {(call, name): [] for name in through.values()}
+                measured |= {(call, name): [] for name in through.values()}
             for _ in range(rounds):
                 for call, requests in _requests(address, key, ids).items():
                     for connections, name in through.items():
-                        taken[call, name].append(_ask(address, requests, connections, seconds))
-    loads = [_load(call, through, rounds) for (call, through), rounds in taken.items()]
-    rows = [[one.call, one.through, f"{one.per_second:.0f}", f"{one.p50_ms:.2f}", f"{one.p95_ms:.2f}"] for one in loads]
+                        measured[call, name].append(_ask(address, requests, connections, seconds))
+    loads = [_load(call, through, rounds) for (call, through), rounds in measured.items()]
+    rows = [
+        [load.call, load.through, f"{load.per_second:.0f}", f"{load.p50_ms:.2f}", f"{load.p95_ms:.2f}"]
+        for load in loads
+    ]
     columns = ["call", "through", "per s", "p50 ms", "p95 ms"]
-    say(context.obj, [asdict(one) for one in loads], table(None, columns, rows))
+    output(context.obj, [asdict(load) for load in loads], table(None, columns, rows))
 
 
 @dataclass(frozen=True)
@@ -75,21 +78,21 @@ def _load(call: str, through: str, rounds: Sequence[_Round]) -> Load:
     import numpy as np
 
     def median(of: Callable[[_Round], float]) -> float:
-        return float(np.median([of(one) for one in rounds]))
+        return float(np.median([of(measurement) for measurement in rounds]))
 
     return Load(
         call,
         through,
-        per_second=median(lambda one: len(one.waited) / one.seconds),
-        p50_ms=median(lambda one: 1000 * float(np.median(one.waited))),
-        p95_ms=median(lambda one: 1000 * float(np.quantile(one.waited, 0.95))),
+        per_second=median(lambda measurement: len(measurement.waited) / measurement.seconds),
+        p50_ms=median(lambda measurement: 1000 * float(np.median(measurement.waited))),
+        p95_ms=median(lambda measurement: 1000 * float(np.quantile(measurement.waited, 0.95))),
     )
 
 
 def _in_process(
     data: Path, inputs: int, dim: int, seconds: float, rounds: int
 ) -> tuple[str, Sequence[str], dict[tuple[str, str], list[_Round]]]:
-    """Fills the folder. A key of its app, the ids of its inputs, and how long the calls take without HTTP."""
+    """Fills the folder; returns its app's key, the ids of its inputs, and the times of the calls without HTTP."""
     import numpy as np
     from threadpoolctl import threadpool_limits
 
@@ -104,21 +107,21 @@ def _in_process(
     labels = [{f"c{concept}": True} if i < _CONCEPTS * _LABELS else {} for i, concept in enumerate(shows)]
     with Store.open(data) as store:
         app = store.create_app("bench", workflow="vectors", dim=dim)
-        ids = [one.id for one in app.add_vectors(vectors, [f"x{i}" for i in range(inputs)], labels)]
+        ids = [input.id for input in app.add_vectors(vectors, [f"x{i}" for i in range(inputs)], labels)]
         app.create_model("bench", [f"c{i}" for i in range(_CONCEPTS)])
         key = new_key(store.catalog, app.id).secret
         calls: dict[str, Callable[[str], Any]] = {
             "predict a stored input": lambda id: app.predict_input(id, "bench"),
             "search by id": lambda id: app.rank_inputs([Term(vector=app.vectors([id])[0])]),
         }
-        taken = {}
-        for call, made in calls.items():
+        measured = {}
+        for call, function in calls.items():
             for id in ids[:100]:
-                made(id)
-            # As in the server.
+                function(id)
+            # One thread, as in the server.
             with threadpool_limits(1, user_api="blas"):
-                taken[call, "in-process"] = [_repeat(made, ids, seconds) for _ in range(rounds)]
-    return key, ids, taken
+                measured[call, "in-process"] = [_repeat(function, ids, seconds) for _ in range(rounds)]
+    return key, ids, measured
 
 
 def _repeat(call: Callable[[str], Any], ids: Sequence[str], seconds: float) -> _Round:
@@ -134,7 +137,7 @@ def _repeat(call: Callable[[str], Any], ids: Sequence[str], seconds: float) -> _
 
 
 def _requests(address: tuple[str, int], key: str, ids: Sequence[str]) -> dict[str, list[bytes]]:
-    """What is sent, ready to be written."""
+    """Call -> the bytes of its requests."""
 
     def request(method: str, path: str, body: Any = None) -> bytes:
         content = b"" if body is None else json.dumps(body).encode()
@@ -153,18 +156,18 @@ def _requests(address: tuple[str, int], key: str, ids: Sequence[str]) -> dict[st
 
 
 def _ask(address: tuple[str, int], requests: Sequence[bytes], connections: int, seconds: float) -> _Round:
-    """Each connection sends its next request when it has its answer. As little work as can be: the cores are shared."""
+    """Each connection sends its next request when it has its answer. It works little, since it shares the cores."""
     waiting, waited, source = selectors.DefaultSelector(), [], cycle(requests)
     opened = [socket.create_connection(address) for _ in range(connections)]
-    for one in opened:
-        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        waiting.register(one, selectors.EVENT_READ, [0.0, b""])
+    for connection in opened:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        waiting.register(connection, selectors.EVENT_READ, [0.0, b""])
     begun = time.perf_counter()
-    for one in opened:
-        waiting.get_key(one).data[0] = time.perf_counter()
-        one.sendall(next(source))
-    left = connections
-    while left:
+    for connection in opened:
+        waiting.get_key(connection).data[0] = time.perf_counter()
+        connection.sendall(next(source))
+    open_connections = connections
+    while open_connections:
         for key, _ in waiting.select(30):
             asker, state = key.fileobj, key.data
             assert isinstance(asker, socket.socket)
@@ -180,15 +183,15 @@ def _ask(address: tuple[str, int], requests: Sequence[bytes], connections: int, 
             if now - begun < seconds:
                 asker.sendall(next(source))
             else:
-                left -= 1
+                open_connections -= 1
     ended = time.perf_counter()
-    for one in opened:
-        one.close()
+    for connection in opened:
+        connection.close()
     return _Round(ended - begun, waited)
 
 
 def _whole(answer: bytes) -> bool:
-    """Whether all of an answer is there, which must be a success."""
+    """Whether an answer is complete; it must be a success."""
     head = answer.find(b"\r\n\r\n")
     if head < 0:
         return False

@@ -1,4 +1,4 @@
-"""Accuracy against the number of labels as lines, one panel a task; PNG or SVG."""
+"""Line charts of accuracy by number of labels, one panel per task; PNG or SVG."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ _STYLES = {
 
 @dataclass(frozen=True)
 class Line:
-    """One method: shots -> mean and half of its 95 % interval (None: unknown), in percent."""
+    """One method: shots -> (mean, half of its 95 % interval or None), in percent."""
 
     points: Mapping[int, tuple[float, float | None]]
     ours: bool
 
 
 def line_chart(title: str, panels: Mapping[str, Mapping[str, Line]], path: Path) -> None:
-    """panels: title -> method -> line. The kind of file is that of its suffix, one of SUFFIXES."""
+    """panels: title -> method -> line. The suffix, one of SUFFIXES, determines the file format."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -57,7 +57,7 @@ def line_chart(title: str, panels: Mapping[str, Mapping[str, Line]], path: Path)
             axis.set_xscale("log", base=2)
             ticks = sorted({n for line in lines.values() for n in line.points})
             axis.set_xticks(ticks, [str(n) for n in ticks], minor=False)
-            axis.set_xlabel("labels a concept")
+            axis.set_xlabel("labels per concept")
             axis.set_ylabel("accuracy, %")
             axis.grid(alpha=0.25)
             low, high = axis.get_ylim()

@@ -1,4 +1,4 @@
-"""`tenshot bench page`: from a key on the page to the values it changed, beside the same requests without a page."""
+"""`tenshot bench page`: the time from a key on the page to changed values, compared with the bare requests."""
 
 import json
 import shutil
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import errors, fail, say, table
-from .server_process import serving
+from ..console import errors, fail, output, table
+from .server_process import running_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 _MOST_MS = 5000
-# Notes when a key goes down, and when the values in sight are other than they were then.
+# Measures the time from a key press to a change of the visible values.
 _WATCH = """() => {
     const values = () => [...document.querySelectorAll(".bar-said")].map((one) => one.textContent).join();
     window.waited = null;
@@ -32,18 +32,18 @@ _WATCH = """() => {
 
 @dataclass(frozen=True)
 class Wait:
-    """One screen: from a key to changed values, and the label and the predictions over bare HTTP."""
+    """Times on one screen: from a key to changed values, and of the same label and predictions over bare HTTP."""
 
     screen: str
     pictures: int
-    """In sight, and a little beyond."""
+    """Visible pictures, and a few beyond."""
     key_ms: float
     """Median."""
     slowest_ms: float
     http_ms: float
     """Median."""
     ratio: float
-    """key_ms over http_ms."""
+    """key_ms divided by http_ms."""
 
 
 def page(
@@ -51,7 +51,7 @@ def page(
     repeats: Annotated[int, typer.Option(min=3, help="Keys pressed on each screen.")] = 15,
     each: Annotated[int, typer.Option(min=12, help="Pictures of each of five kinds.")] = 26,
 ) -> None:
-    """Label by a key in Chromium and wait for new values. Example: tenshot bench page --repeats 30
+    """Measure labelling by a key in Chromium until values change. Example: tenshot bench page --repeats 30
 
     Needs the extra `dev` and a Chromium.
     """
@@ -68,7 +68,7 @@ def page(
     with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
         errors.print("drawing and embedding pictures ...")
         key = drawn_app(Path(data), each)
-        with serving(Path(data)) as server:
+        with running_server(Path(data)) as server:
             url = f"http://{server.host}:{server.port}"
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             for width, height in ((1280, 800), (2560, 1300)):
@@ -81,7 +81,7 @@ def page(
         [w.screen, w.pictures, f"{w.key_ms:.0f}", f"{w.slowest_ms:.0f}", f"{w.http_ms:.0f}", f"{w.ratio:.1f}"]
         for w in waits
     ]
-    say(context.obj, [asdict(wait) for wait in waits], table(None, columns, rows))
+    output(context.obj, [asdict(wait) for wait in waits], table(None, columns, rows))
 
 
 def _measure(opened: "Page", url: str, key: str, screen: str, repeats: int) -> Wait:
@@ -103,7 +103,7 @@ def _measure(opened: "Page", url: str, key: str, screen: str, repeats: int) -> W
         try:
             opened.wait_for_function("() => window.waited !== null", timeout=_MOST_MS)
         except Exception:
-            continue  # a label that changed no value by as much as is shown
+            continue  # the label changed no displayed value
         keys.append(float(opened.evaluate("window.waited")))
         opened.wait_for_load_state("networkidle")
         bare.append(_bare(url, key, ids))
@@ -111,13 +111,13 @@ def _measure(opened: "Page", url: str, key: str, screen: str, repeats: int) -> W
         opened.keyboard.press("z")
     opened.wait_for_load_state("networkidle")
     if not keys:
-        fail("no key changed any value that is shown")
+        fail("no key changed any displayed value")
     middle, without = float(np.median(keys)), float(np.median(bare))
     return Wait(screen, len(ids), middle, max(keys), without, middle / without)
 
 
 def _bare(url: str, key: str, ids: list[str]) -> float:
-    """Milliseconds for one label and the predictions of these pictures, and the label is taken off again."""
+    """Milliseconds for one label and the predictions of these pictures; removes the label afterwards."""
 
     def ask(method: str, path: str, body: Any) -> Any:
         headers = {"Authorization": f"Key {key}", "Content-Type": "application/json"}
@@ -128,11 +128,15 @@ def _bare(url: str, key: str, ids: list[str]) -> float:
     [app] = ask("GET", "/v2/users/me/apps", None)["apps"]
     base = f"/v2/users/me/apps/{app['id']}"
     label = {"inputs": [{"id": ids[-1], "data": {"concepts": [{"id": "boat", "value": 1}]}}]}
-    wanted = {"model": {"output_info": {"output_config": {"select_concepts": [{"id": "boat"}]}}}}
+    selection = {"model": {"output_info": {"output_config": {"select_concepts": [{"id": "boat"}]}}}}
     start = time.perf_counter()
     ask("PATCH", f"{base}/inputs", label | {"action": "merge"})
     for first in range(0, len(ids), 128):
-        ask("POST", f"{base}/models/all/outputs", wanted | {"inputs": [{"id": id} for id in ids[first : first + 128]]})
+        ask(
+            "POST",
+            f"{base}/models/all/outputs",
+            selection | {"inputs": [{"id": id} for id in ids[first : first + 128]]},
+        )
     waited = 1000 * (time.perf_counter() - start)
     ask("PATCH", f"{base}/inputs", label | {"action": "remove"})
     return waited

@@ -1,8 +1,8 @@
-"""Pictures of the page for the README and docs/page.md: each view, light, dark, and on a phone.
+"""Takes screenshots of the page for README.md and docs/page.md: each view, light, dark, and on a phone.
 
     python -m tenshot.tools.bench.page_pictures docs/page
 
-Needs the extra `dev` and a Chromium. What the page shows is drawn by `scenes.py`.
+Needs the extra `dev` and a Chromium. The page shows pictures of `synthetic_pictures.py`.
 """
 
 import io
@@ -17,8 +17,8 @@ from PIL import Image
 from ...api.auth.keys import new_key
 from ...index.records import AddRequest
 from ...index.store import Store
-from .server_process import serving
-from .synthetic_pictures import KINDS, scenes
+from .server_process import running_server
+from .synthetic_pictures import KINDS, draw_pictures
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Playwright
@@ -30,7 +30,7 @@ SCREENS = {
     "dark": ("dark", 1280, 800, 1),
     "phone": ("light", 390, 780, 2),
 }
-"""Name -> colours, width, height, and pixels for each of its own."""
+"""Name -> colours, width, height, device pixels per pixel."""
 _QUALITY = 80
 _SETTLE_MS = 900
 
@@ -45,7 +45,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
         key = drawn_app(Path(data))
-        with serving(Path(data)) as server:
+        with running_server(Path(data)) as server:
             _take(playwright, chromium, f"http://{server.host}:{server.port}", key, folder)
 
 
@@ -67,16 +67,16 @@ def _take(playwright: "Playwright", chromium: str, url: str, key: str, folder: P
             _open(page, url, view)
             page.wait_for_load_state("networkidle")
             page.wait_for_timeout(_SETTLE_MS)
-            shown = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-            shown.save(folder / f"{view}-{screen}.webp", "WEBP", quality=_QUALITY, method=6)
+            screenshot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+            screenshot.save(folder / f"{view}-{screen}.webp", "WEBP", quality=_QUALITY, method=6)
         context.close()
     browser.close()
 
 
 def _open(page: "Page", url: str, view: str) -> None:
-    """Goes to the view, in a state that says what it is for."""
-    places = {"suggested": "teach/suggested", "search": "search/fish-03.png,boat-02.png", "model": "model/kinds"}
-    page.goto(f"{url}/#/{places.get(view, view)}")
+    """Opens a view in a typical state."""
+    paths = {"suggested": "teach/suggested", "search": "search/fish-03.png,boat-02.png", "model": "model/kinds"}
+    page.goto(f"{url}/#/{paths.get(view, view)}")
     if view == "teach":
         page.get_by_role("button", name="fish 10 yes").click()
         page.get_by_role("gridcell").nth(1).focus()
@@ -95,10 +95,10 @@ def _wide(page: "Page") -> bool:
 
 
 def drawn_app(data: Path, each: int = EACH) -> str:
-    """Fills the folder with so many drawn pictures of each kind, some of them taught; an admin key."""
+    """Fills the folder with `each` drawn pictures of each kind, some of them labelled; returns an admin key."""
     with Store.open(data) as store:
         app = store.create_app("little drawings")
-        drawn = list(scenes(each))
+        drawn = list(draw_pictures(each))
         list(app.add_many([AddRequest(image, name, metadata={"file": name}) for name, _, image in drawn]))
         for kind, number in TAUGHT.items():
             names = sorted(name for name, of, _ in drawn if of == kind)

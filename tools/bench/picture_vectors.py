@@ -1,10 +1,10 @@
-"""Pictures, or crops of them, as vectors that are kept on the disk for the next run."""
+"""Vectors of pictures, or of crops, cached on disk for the next run."""
 
 import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import cache as remembered
+from functools import cache as cache_of
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,35 +14,37 @@ from ...embeddings.base.embedder import FloatArray, Recipe
 from ...embeddings.pictures.images import ImageError
 from ...runtime.parallel import batches
 from ..console import Rate, errors, progress
-from ..picture_folders import Found
+from ..picture_folders import PictureFile
 
 if TYPE_CHECKING:
     from ...index.app import App
 
 _BATCH = 16
-_TOGETHER = 4096
-"""Vectors in one file: a run that was interrupted goes on behind the last of them."""
+_FILE_VECTORS = 4096
+"""Vectors per file; an interrupted run continues behind the last whole file."""
 
 
-def picture_vectors(name: str, found: Sequence[Found], app: "App", cache: Path) -> FloatArray:
-    """(n, dim) unit vectors as the app sees the pictures, zeros for what is none; only what is new costs time."""
-    digest = remembered(_content)
-    parts = [(cache / "vectors" / f"{_name(part, app.recipe, digest)}.npy", part) for part in batches(found, _TOGETHER)]
-    new = [(kept, part) for kept, part in parts if not kept.exists()]
+def picture_vectors(name: str, files: Sequence[PictureFile], app: "App", cache: Path) -> FloatArray:
+    """(n, dim) unit vectors, zeros for files that are no pictures; embeds only what is not in the cache."""
+    digest = cache_of(_content)
+    parts = [
+        (cache / "vectors" / f"{_name(part, app.recipe, digest)}.npy", part) for part in batches(files, _FILE_VECTORS)
+    ]
+    new = [(file, part) for file, part in parts if not file.exists()]
     if new:
         with progress(f"{name}, {app.recipe.workflow}: embedding", sum(len(part) for _, part in new)) as bar:
-            for kept, part in new:
-                _keep(kept, _embed(part, app, bar))
-    return np.concatenate([np.load(kept) for kept, _ in parts])
+            for file, part in new:
+                _keep(file, _embed(part, app, bar))
+    return np.concatenate([np.load(file) for file, _ in parts])
 
 
-def _name(part: Sequence[Found], recipe: Recipe, content: Callable[[Path], bytes]) -> str:
-    """Of what the pictures hold and what sees them; not of where they are or how they are labelled."""
+def _name(part: Sequence[PictureFile], recipe: Recipe, content: Callable[[Path], bytes]) -> str:
+    """A cache name that depends on the pictures' content and the recipe, not on their paths or labels."""
     digest = hashlib.sha256(repr(recipe).encode())
-    for one in part:
-        digest.update(content(one.path))
-        if one.crop:
-            digest.update(repr(one.crop).encode())
+    for file in part:
+        digest.update(content(file.path))
+        if file.crop:
+            digest.update(repr(file.crop).encode())
     return digest.hexdigest()[:32]
 
 
@@ -50,18 +52,18 @@ def _content(path: Path) -> bytes:
     return hashlib.sha256(path.read_bytes()).digest()
 
 
-def _embed(part: Sequence[Found], app: "App", bar: Rate) -> FloatArray:
+def _embed(part: Sequence[PictureFile], app: "App", bar: Rate) -> FloatArray:
     vectors = np.zeros((len(part), app.dim), dtype=np.float32)
     for start in range(0, len(part), _BATCH):
         batch = part[start : start + _BATCH]
-        outcomes = app.embed_each([one.path for one in batch], [one.crop for one in batch])
-        for place, outcome in enumerate(outcomes, start):
+        outcomes = app.embed_each([file.path for file in batch], [file.crop for file in batch])
+        for row, outcome in enumerate(outcomes, start):
             if isinstance(outcome, ImageError):
-                errors.print(f"left out {part[place].name}: {outcome}")
+                errors.print(f"left out {part[row].name}: {outcome}")
             elif isinstance(outcome, Exception):
                 raise outcome
             else:
-                vectors[place] = outcome
+                vectors[row] = outcome
         bar.advance(len(batch))
     return vectors
 

@@ -1,4 +1,4 @@
-"""Public labelled pictures for `tenshot bench`: a package manager fetches them, nothing of them is shipped."""
+"""Public labelled pictures for `tenshot bench`: package managers fetch them, and tenshot contains none."""
 
 import hashlib
 import io
@@ -22,13 +22,13 @@ from ..console import progress
 
 Draw = Callable[[], Image.Image]
 Groups = Mapping[str, Sequence[tuple[str, Draw]]]
-"""Label -> (name, what makes the picture)."""
+"""Label -> (name, function that draws the picture)."""
 
 _LARGEST = 512
 _SMALLEST = 8
 _PATIENCE_S = 900
 _CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ23456789"
-"""0 and 1 are left out: in many fonts they look as O and I do."""
+"""Without 0 and 1, which look like O and I in many fonts."""
 _FONTS, _FONT_SIZE, _MARGIN = 60, 110, 20
 _FONT_PACKAGES = (
     "cantarell comfortaa crosextra-caladea crosextra-carlito dejavu-core dustin firacode freefont-ttf gfs-didot hack "
@@ -36,33 +36,33 @@ _FONT_PACKAGES = (
     "sil-gentium urw-base35"
 )
 _NO_LETTERS = ("Symbol", "D050000L", "LinBiolinum_K", "Narrow", "Condensed", "Winks", "Penguin")
-"""Parts of the names of fonts that have signs for letters, or squeeze them."""
+"""Parts of the names of fonts with symbols for letters, or with narrow letters."""
 _VENDORS = ("apple", "google", "twitter", "facebook")
 _EMOJI_VERSION, _EMOJI = "16.0.0", 200
 _NO_THINGS = ("Flags", "Symbols", "People & Body", "Component")
 
 
 class Unavailable(Exception):
-    """This task can't be had on this machine; says why."""
+    """A task is not available on this machine; the message says why."""
 
 
 @dataclass(frozen=True)
 class PublicTask:
-    """Labelled pictures that anybody can fetch."""
+    """Labelled pictures that can be fetched from public packages."""
 
     id: str
     title: str
     source: str
     least: int
-    """A label with fewer pictures is left out."""
+    """Labels with fewer pictures are left out."""
     most: int
-    """More pictures of a label than this are left out."""
+    """The most pictures of a label."""
     fetch: Callable[[Path], Groups]
-    """Puts packages into a folder, and says what to draw from them."""
+    """Downloads packages into a folder, and returns what to draw from them."""
 
 
 def public_tasks() -> Mapping[str, PublicTask]:
-    """By id."""
+    """Id -> task."""
     tasks = (
         PublicTask("tux", "What kind of thing is drawn?", "Debian's tuxpaint-stamps-default", 6, 60, _stamps),
         PublicTask("glyphs", "Which letter or digit is it?", "Debian's fonts", 30, 40, _glyphs),
@@ -72,50 +72,50 @@ def public_tasks() -> Mapping[str, PublicTask]:
 
 
 def user_cache() -> Path:
-    """Where fetched pictures and their vectors stay unless a command is given another folder."""
+    """The default folder for fetched pictures and their vectors."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tenshot" / "bench"
 
 
 def fetch(task: PublicTask, cache: Path) -> Path:
-    """The folder <label>/<picture>.png, fetched and drawn unless an earlier run has. Raises Unavailable."""
+    """The folder of <label>/<picture>.png, fetched and drawn by the first run. Raises Unavailable."""
     folder = cache / "pictures" / task.id
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         fetching = progress(f"{task.id}: fetching {task.source}", None)
-        with fetching, tempfile.TemporaryDirectory(dir=cache) as place:
-            (packages := Path(place) / "packages").mkdir()
-            _write(task, task.fetch(packages), drawn := Path(place) / "drawn")
-            # All of it or nothing: an interrupted run leaves no half of a task.
+        with fetching, tempfile.TemporaryDirectory(dir=cache) as work_folder:
+            (packages := Path(work_folder) / "packages").mkdir()
+            _write(task, task.fetch(packages), drawn := Path(work_folder) / "drawn")
+            # All or nothing: an interrupted run leaves no incomplete task.
             drawn.rename(folder)
     return folder
 
 
 def _write(task: PublicTask, groups: Groups, folder: Path) -> None:
-    """Of each label up to `most` pictures, chosen at random, always the same ones; no picture twice."""
+    """Writes up to `most` random pictures of each label, the same ones in each run, without duplicates."""
     rng, seen = random.Random(0), set()
     for label, items in sorted(groups.items()):
         shuffled = sorted(items, key=lambda item: item[0])
         rng.shuffle(shuffled)
-        kept: list[tuple[str, Image.Image]] = []
+        pictures: list[tuple[str, Image.Image]] = []
         for name, draw in shuffled:
             try:
                 picture = _on_white(draw())
             except (OSError, ValueError, SyntaxError):
-                continue  # no picture, or a letter that the font lacks
+                continue  # not a picture, or a letter that the font lacks
             digest = hashlib.sha256(repr(picture.size).encode() + picture.tobytes()).digest()
             if min(picture.size) < _SMALLEST or digest in seen:
                 continue
             seen.add(digest)
-            kept.append((name, picture))
-            if len(kept) == task.most:
+            pictures.append((name, picture))
+            if len(pictures) == task.most:
                 break
-        if len(kept) < task.least:
+        if len(pictures) < task.least:
             continue
-        (place := folder / _plain(label)).mkdir(parents=True)
-        for number, (name, picture) in enumerate(kept):
-            picture.save(place / f"{number:03d}_{_plain(name)[:40]}.png")
+        (label_folder := folder / _plain(label)).mkdir(parents=True)
+        for number, (name, picture) in enumerate(pictures):
+            picture.save(label_folder / f"{number:03d}_{_plain(name)[:40]}.png")
     if not folder.is_dir():
-        raise Unavailable(f"its packages hold no label with {task.least} pictures")
+        raise Unavailable(f"its packages have no label with {task.least} pictures")
 
 
 def _stamps(packages: Path) -> Groups:
@@ -143,7 +143,7 @@ def _glyphs(packages: Path) -> Groups:
 
 
 def _glyph(file: str, character: str) -> Image.Image:
-    """The character in the middle of a white square. Raises ValueError where the font has none."""
+    """The character in the middle of a white square. Raises ValueError if the font lacks it."""
     font = ImageFont.truetype(file, _FONT_SIZE)
     left, top, right, bottom = font.getbbox(character)
     width, height = right - left, bottom - top
@@ -157,19 +157,19 @@ def _glyph(file: str, character: str) -> Image.Image:
 
 
 def _emoji(packages: Path) -> Groups:
-    """A label is one emoji, its pictures are what four vendors make of it: 1 to 3 shots."""
-    drawings, known = {}, {}
+    """Each label is an emoji, with the pictures of four vendors, enough for 1 to 3 shots."""
+    drawings, descriptions = {}, {}
     for vendor in _VENDORS:
-        drawings[vendor], known[vendor] = _drawn_by(vendor, packages)
+        drawings[vendor], descriptions[vendor] = _drawn_by(vendor, packages)
     signs = sorted(
         sign["unified"]
-        for sign in known[_VENDORS[0]]
+        for sign in descriptions[_VENDORS[0]]
         if sign["category"] not in _NO_THINGS and all(sign[f"has_img_{vendor}"] for vendor in _VENDORS)
     )
     chosen = set(random.Random(1).sample(signs, min(_EMOJI, len(signs))))
     groups: dict[str, list[tuple[str, Draw]]] = defaultdict(list)
     for vendor in _VENDORS:
-        for sign in known[vendor]:
+        for sign in descriptions[vendor]:
             if sign["unified"] in chosen and sign["image"] in drawings[vendor]:
                 png = drawings[vendor][sign["image"]]
                 groups[sign["unified"]].append((vendor, partial(_opened, png)))
@@ -181,11 +181,11 @@ def _opened(png: bytes) -> Image.Image:
 
 
 def _drawn_by(vendor: str, packages: Path) -> tuple[dict[str, bytes], list[dict[str, str]]]:
-    """File -> PNG of 64 pixels, and what is known of each emoji."""
+    """File -> PNG of 64 pixels, and the description of each emoji."""
     package = f"emoji-datasource-{vendor}"
-    # A cache of its own: npm would keep a second copy of what is needed once.
+    # A temporary cache, or npm would keep a second copy of a package that is needed once.
     _run(["npm", "pack", "--silent", "--cache", "npm-cache", f"{package}@{_EMOJI_VERSION}"], packages)
-    drawings, known = {}, []
+    drawings, descriptions = {}, []
     with tarfile.open(packages / f"{package}-{_EMOJI_VERSION}.tgz") as archive:
         for member in archive:
             if (stream := archive.extractfile(member)) is None:
@@ -193,12 +193,12 @@ def _drawn_by(vendor: str, packages: Path) -> tuple[dict[str, bytes], list[dict[
             if member.name.startswith(f"package/img/{vendor}/64/"):
                 drawings[Path(member.name).name] = stream.read()
             elif member.name == "package/emoji.json":
-                known = json.load(stream)
-    return drawings, known
+                descriptions = json.load(stream)
+    return drawings, descriptions
 
 
 def _debian(packages: Path, names: Iterable[str]) -> list[Path]:
-    """The folders that Debian packages were unpacked into."""
+    """Downloads and unpacks Debian packages; returns their folders."""
     _run(["apt-get", "download", "--quiet", *names], packages)
     unpacked = []
     for file in sorted(packages.glob("*.deb")):
@@ -212,16 +212,16 @@ def _run(command: Sequence[str], folder: Path) -> None:
     if shutil.which(command[0]) is None:
         raise Unavailable(f"{command[0]} is not installed")
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE_S)
+        process = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE_S)
     except subprocess.TimeoutExpired:
         raise Unavailable(f"{' '.join(command[:2])} took longer than {_PATIENCE_S} s") from None
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise Unavailable(f"{' '.join(command[:2])} failed: {' '.join(said)}")
+    if process.returncode:
+        message = (process.stderr or process.stdout).strip().splitlines()[-1:]
+        raise Unavailable(f"{' '.join(command[:2])} failed: {' '.join(message)}")
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
-    """RGB without transparency, at most 512 pixels a side."""
+    """RGB on white, at most 512 pixels per side."""
     clear = picture.convert("RGBA")
     paper = Image.new("RGBA", clear.size, "white")
     opaque = Image.alpha_composite(paper, clear).convert("RGB")
@@ -230,5 +230,5 @@ def _on_white(picture: Image.Image) -> Image.Image:
 
 
 def _plain(name: str) -> str:
-    """Fit for a file."""
+    """A name for a file."""
     return re.sub(r"[^A-Za-z0-9-]+", "_", name)

@@ -1,4 +1,4 @@
-"""`tenshot serve` in a process of its own, for measuring it and for pictures of its page."""
+"""Runs `tenshot serve` in its own process, for measurements and for screenshots of its page."""
 
 import os
 import re
@@ -16,7 +16,7 @@ _SECONDS = 120
 
 
 @dataclass(frozen=True)
-class Served:
+class ServerProcess:
     """A running server."""
 
     host: str
@@ -24,26 +24,26 @@ class Served:
     process: "subprocess.Popen[str]"
 
     def stop(self) -> int:
-        """Asks it to stop (SIGTERM), and waits; the exit code."""
+        """Sends SIGTERM, and waits; returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(_SECONDS)
 
 
 @contextmanager
-def serving(data: Path) -> Iterator[Served]:
-    """A server on the folder, with defaults; it is stopped afterwards, if it runs still."""
+def running_server(data: Path) -> Iterator[ServerProcess]:
+    """A server on the data folder with default settings; it is terminated at the end, if it still runs."""
     command = [sys.executable, "-c", "from tenshot.tools.cli import main; main()", "--data", str(data)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TENSHOT_")}
     running = subprocess.Popen([*command, "serve", "--port", "0"], stderr=subprocess.PIPE, text=True, env=environment)
     try:
         assert running.stderr
-        said = ""
+        output = ""
         for line in running.stderr:
-            said += line
-            if found := re.search(r"listens on http://([\d.]+):(\d+)", line):
-                yield Served(found[1], int(found[2]), running)
+            output += line
+            if match := re.search(r"listens on http://([\d.]+):(\d+)", line):
+                yield ServerProcess(match[1], int(match[2]), running)
                 return
-        fail(f"the server did not start: {said}")
+        fail(f"the server did not start: {output}")
     finally:
         if running.poll() is None:
             running.terminate()

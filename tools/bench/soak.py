@@ -1,7 +1,7 @@
-"""`tenshot bench soak`: many clients that add, label, predict, search and delete at once, then SIGTERM among them.
+"""`tenshot bench soak`: many clients add, label, predict, search and delete at once, then the server gets SIGTERM.
 
-Each client knows what its own inputs must be. Nothing may fail, memory must stay flat, and what was acknowledged must
-be there when the server has stopped.
+Each client tracks its own inputs. No request may fail, memory must stay flat, and every acknowledged change must be
+stored when the server has stopped.
 """
 
 import base64
@@ -21,12 +21,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ..console import errors, fail, say, table
-from .server_process import Served, serving
+from ..console import errors, fail, output, table
+from .server_process import ServerProcess, running_server
 
 _CONCEPTS = ("red", "green", "blue")
 _KEPT = 12
-"""From so many inputs on a client deletes half of them, with fewer than half of that it adds: so many there are."""
+"""Inputs per client: with so many it deletes half of them, with fewer than half of that it adds some."""
 _WEIGHTS = {
     "predict an input": 30,
     "search": 15,
@@ -37,9 +37,9 @@ _WEIGHTS = {
     "delete": 4,
 }
 _GROWTH = 1.10
-"""How much more memory the last quarter may take than the second."""
+"""The most memory in the last quarter, relative to the second."""
 _SETTLING = 60
-"""Seconds that memory may take to settle."""
+"""Seconds until memory must be stable."""
 _PAUSE = 0.2
 
 Labels = dict[str, bool]
@@ -47,7 +47,7 @@ Labels = dict[str, bool]
 
 @dataclass(frozen=True)
 class Call:
-    """One kind of request, as its clients saw it."""
+    """Latencies of one kind of request, as its clients saw them."""
 
     call: str
     count: int
@@ -57,8 +57,8 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Soaked:
-    """How it went."""
+class SoakReport:
+    """The result of a soak."""
 
     clients: int
     seconds: float
@@ -70,46 +70,48 @@ class Soaked:
     calls: list[Call]
     health_p99_ms: float
     memory_mb: list[float]
-    """Of the server's process: means of the four quarters."""
+    """The server's memory: means of the four quarters."""
     exit_code: int
     seconds_to_stop: float
     acknowledged: int
-    """Inputs that must be there."""
+    """Inputs that must be stored."""
     lost: list[str]
 
     @property
     def problems(self) -> list[str]:
-        found = [f"{len(self.failed)} requests failed: {self.failed[0]}"] if self.failed else []
-        found += [f"{len(self.lost)} inputs are not as acknowledged: {self.lost[0]}"] if self.lost else []
+        problems = [f"{len(self.failed)} requests failed: {self.failed[0]}"] if self.failed else []
+        problems += [f"{len(self.lost)} inputs are not as acknowledged: {self.lost[0]}"] if self.lost else []
         if self.seconds > _SETTLING and self.memory_mb[3] > _GROWTH * self.memory_mb[1]:
-            found.append(f"memory grew from {self.memory_mb[1]:.0f} to {self.memory_mb[3]:.0f} MB")
-        return found + ([f"the server ended with {self.exit_code}"] if self.exit_code else [])
+            problems.append(f"memory grew from {self.memory_mb[1]:.0f} to {self.memory_mb[3]:.0f} MB")
+        return problems + ([f"the server ended with {self.exit_code}"] if self.exit_code else [])
 
 
 def soak(
     context: typer.Context,
-    seconds: Annotated[float, typer.Option(min=2, help="How long.")] = 600,
-    clients: Annotated[int, typer.Option(min=1, help="How many at once, each waiting for its answer.")] = 64,
+    seconds: Annotated[float, typer.Option(min=2, help="The duration.")] = 600,
+    clients: Annotated[int, typer.Option(min=1, help="Clients, each with one request at a time.")] = 64,
 ) -> None:
-    """Load a server with a mix of everything, then stop it in the middle. Example: tenshot bench soak --seconds 60"""
+    """Load a server with mixed requests, then stop it under load. Example: tenshot bench soak --seconds 60"""
     with tempfile.TemporaryDirectory() as folder:
-        found = _soak(Path(folder) / "data", clients, seconds)
-    rows = [[one.call, one.count, one.p50_ms, one.p95_ms, one.p99_ms] for one in found.calls]
+        report = _soak(Path(folder) / "data", clients, seconds)
+    rows = [[call.call, call.count, call.p50_ms, call.p95_ms, call.p99_ms] for call in report.calls]
     title = (
-        f"{found.requests} requests of {found.clients} clients in {found.seconds:.0f} s ({found.per_second:.0f}/s): "
-        f"{len(found.failed)} failed, {found.told_to_wait} told to wait\n"
-        f"{len(found.lost)} of {found.acknowledged} inputs lost, the server stopped in {found.seconds_to_stop:.1f} s\n"
-        f"health p99 {found.health_p99_ms:.0f} ms, memory by quarters "
-        f"{', '.join(f'{one:.0f}' for one in found.memory_mb)} MB"
+        f"{report.requests} requests of {report.clients} clients in {report.seconds:.0f} s "
+        f"({report.per_second:.0f}/s): "
+        f"{len(report.failed)} failed, {report.told_to_wait} told to wait\n"
+        f"{len(report.lost)} of {report.acknowledged} inputs lost, "
+        f"the server stopped in {report.seconds_to_stop:.1f} s\n"
+        f"health p99 {report.health_p99_ms:.0f} ms, memory by quarters "
+        f"{', '.join(f'{quarter:.0f}' for quarter in report.memory_mb)} MB"
     )
-    say(context.obj, found, table(title, ["call", "count", "p50 ms", "p95 ms", "p99 ms"], rows))
-    if found.problems:
-        fail("; ".join(found.problems))
+    output(context.obj, report, table(title, ["call", "count", "p50 ms", "p95 ms", "p99 ms"], rows))
+    if report.problems:
+        fail("; ".join(report.problems))
 
 
 @dataclass
 class _Client:
-    """One user, with inputs of its own."""
+    """One client with its own inputs."""
 
     number: int
     address: tuple[str, int]
@@ -117,13 +119,13 @@ class _Client:
     pictures: list[str]
     inputs: dict[str, Labels] = field(default_factory=dict)
     under_way: dict[str, Labels | None] = field(default_factory=dict)
-    """What the request without an answer may have made of inputs; None: deleted."""
+    """The inputs as the unanswered request may have left them; None: deleted."""
     waited: list[tuple[str, float]] = field(default_factory=list)
     told_to_wait: int = 0
     failed: list[str] = field(default_factory=list)
 
     def run(self, stopping: threading.Event) -> None:
-        """Until the server is gone."""
+        """Sends requests until the server has stopped."""
         with closing(http.client.HTTPConnection(*self.address, timeout=60)) as connection:
             self._ask(connection, random.Random(self.number), stopping)
 
@@ -161,34 +163,34 @@ class _Client:
 
     def _request(self, call: str, rng: random.Random) -> tuple[str, str, Any]:
         if call == "add a picture":
-            id, said = f"{self.number}-{rng.getrandbits(48):x}", {rng.choice(_CONCEPTS): rng.random() < 0.8}
-            self.under_way = {id: said}
-            data = {"image": {"base64": rng.choice(self.pictures)}, "concepts": _wire(said)}
+            id, labels = f"{self.number}-{rng.getrandbits(48):x}", {rng.choice(_CONCEPTS): rng.random() < 0.8}
+            self.under_way = {id: labels}
+            data = {"image": {"base64": rng.choice(self.pictures)}, "concepts": _wire(labels)}
             return "POST", "/v2/inputs", {"inputs": [{"id": id, "data": data}]}
         id = rng.choice(list(self.inputs))
         match call:
             case "label":
-                said = {rng.choice(_CONCEPTS): rng.random() < 0.5}
-                self.under_way = {id: self.inputs[id] | said}
-                changes = [{"id": id, "data": {"concepts": _wire(said)}}]
+                labels = {rng.choice(_CONCEPTS): rng.random() < 0.5}
+                self.under_way = {id: self.inputs[id] | labels}
+                changes = [{"id": id, "data": {"concepts": _wire(labels)}}]
                 return "PATCH", "/v2/inputs", {"inputs": changes, "action": "merge"}
             case "delete":
-                gone = list(self.inputs)[: len(self.inputs) // 2]
-                self.under_way = dict.fromkeys(gone)
-                return "DELETE", "/v2/inputs", {"ids": gone}
+                ids = list(self.inputs)[: len(self.inputs) // 2]
+                self.under_way = dict.fromkeys(ids)
+                return "DELETE", "/v2/inputs", {"ids": ids}
             case "read":
                 return "GET", f"/v2/inputs/{id}", {}
             case "search":
                 term = {"output": {"input": {"id": id, "data": {"image": {}}}}}
                 return "POST", "/v2/searches", {"query": {"ands": [term]}}
             case "predict a picture":
-                # One that the server hasn't seen, for what follows the end of a JPEG is not looked at.
+                # Random bytes after the end of the JPEG, which decoders ignore, make the picture new to the server.
                 data = {"image": {"base64": rng.choice(self.pictures) + base64.b64encode(rng.randbytes(6)).decode()}}
                 return "POST", "/v2/models/colours/outputs", {"inputs": [{"data": data}]}
         return "POST", "/v2/models/colours/outputs", {"inputs": [{"id": id}]}
 
 
-def _soak(data: Path, count: int, seconds: float) -> Soaked:
+def _soak(data: Path, count: int, seconds: float) -> SoakReport:
     from ...api.auth.keys import new_key
     from ...index.store import Store
 
@@ -199,7 +201,7 @@ def _soak(data: Path, count: int, seconds: float) -> Soaked:
     headers = {"Authorization": f"Key {key}", "Content-Type": "application/json"}
     pictures = [_picture(number) for number in range(200)]
     stopping = threading.Event()
-    with serving(data) as server:
+    with running_server(data) as server:
         address = (server.host, server.port)
         clients = [_Client(number, address, headers, pictures) for number in range(count)]
         threads = [threading.Thread(target=client.run, args=(stopping,), daemon=True) for client in clients]
@@ -217,15 +219,15 @@ def _soak(data: Path, count: int, seconds: float) -> Soaked:
             thread.join(60)
     with Store.open(data) as store:
         lost = _lost(store.app("soak"), clients)
-    waited = [one for client in clients for one in client.waited]
-    return Soaked(
+    waited = [wait for client in clients for wait in client.waited]
+    return SoakReport(
         clients=count,
         seconds=stopped - begun,
         requests=len(waited),
         per_second=len(waited) / (stopped - begun),
         told_to_wait=sum(client.told_to_wait for client in clients),
-        failed=[one for client in clients for one in client.failed],
-        calls=[_call(call, [taken for name, taken in waited if name == call]) for call in _WEIGHTS],
+        failed=[failure for client in clients for failure in client.failed],
+        calls=[_call(call, [seconds_waited for name, seconds_waited in waited if name == call]) for call in _WEIGHTS],
         health_p99_ms=_quantile(health, 0.99),
         memory_mb=[_mean(memory[len(memory) * q // 4 : len(memory) * (q + 1) // 4]) for q in range(4)],
         exit_code=code,
@@ -235,7 +237,7 @@ def _soak(data: Path, count: int, seconds: float) -> Soaked:
     )
 
 
-def _wait_until_ready(server: Served) -> None:
+def _wait_until_ready(server: ServerProcess) -> None:
     with closing(http.client.HTTPConnection(server.host, server.port, timeout=60)) as connection:
         while True:
             connection.request("GET", "/readyz")
@@ -246,8 +248,8 @@ def _wait_until_ready(server: Served) -> None:
             time.sleep(_PAUSE)
 
 
-def _watched(server: Served, until: float, threads: list[threading.Thread]) -> tuple[list[float], list[float]]:
-    """The server's memory in MB, and how long health took in seconds, again and again."""
+def _watched(server: ServerProcess, until: float, threads: list[threading.Thread]) -> tuple[list[float], list[float]]:
+    """Samples of the server's memory in MB, and of the latency of /healthz in seconds."""
     memory, health = [], []
     with closing(http.client.HTTPConnection(server.host, server.port, timeout=60)) as connection:
         while time.perf_counter() < until and any(thread.is_alive() for thread in threads):
@@ -257,28 +259,28 @@ def _watched(server: Served, until: float, threads: list[threading.Thread]) -> t
             health.append(time.perf_counter() - start)
             connection.request("GET", "/metrics")
             text = connection.getresponse().read().decode()
-            if found := re.search(r"^process_resident_memory_bytes (\S+)$", text, re.MULTILINE):
-                memory.append(float(found[1]) / 1e6)
+            if match := re.search(r"^process_resident_memory_bytes (\S+)$", text, re.MULTILINE):
+                memory.append(float(match[1]) / 1e6)
             time.sleep(_PAUSE)
     return memory, health
 
 
 def _lost(app: Any, clients: list[_Client]) -> list[str]:
-    """Inputs that are neither what was acknowledged nor what the last request, without an answer, would have made."""
-    found = {one.id: dict(one.concepts) for one in app.inputs(per_page=1_000_000)}
+    """Inputs that are neither as acknowledged nor as the last, unanswered request would have left them."""
+    stored = {input.id: dict(input.concepts) for input in app.inputs(per_page=1_000_000)}
     lost = []
     for client in clients:
         for id in client.inputs.keys() | client.under_way.keys():
             allowed: list[Labels | None] = [client.inputs.get(id)]
             if id in client.under_way:
                 allowed.append(client.under_way[id])
-            if found.pop(id, None) not in allowed:
+            if stored.pop(id, None) not in allowed:
                 lost.append(f"{id} should be {allowed}")
-    return lost + [f"{id} came back" for id in found]
+    return lost + [f"{id} came back" for id in stored]
 
 
 def _picture(number: int) -> str:
-    """A small noisy one in a colour of its own, as base64 to which more can be added."""
+    """A small noisy picture in its own colour, as base64 that can be extended."""
     import numpy as np
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Simple drawn pictures of a few kinds of thing, no two alike: for showing the page without anybody else's pictures."""
+"""Draws simple pictures of five kinds of things, all different, so that screenshots need no other pictures."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIDE = 320
-_FINE = 3  # Drawn so many times larger, for smooth edges.
+_FINE = 3  # The scale of drawing, for smooth edges.
 _PAPERS = ("#fdf6e3", "#eaf4f4", "#fbeee6", "#eef3e2", "#f0eafa", "#e6f0fb", "#fff4d6", "#f7e9ee")
 _INKS = ("#d1495b", "#edae49", "#00798c", "#30638e", "#6a994e", "#8e5ea2", "#e07a5f", "#3d405b", "#ef8354", "#2a9d8f")
 
@@ -15,7 +15,7 @@ _Point = tuple[float, float]
 
 
 class _Pen:
-    """Draws in units of the picture's side, centre at (0, 0), turned and scaled a little."""
+    """Draws in units of half the picture's side, with (0, 0) at its centre, slightly rotated and scaled."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -107,16 +107,16 @@ KINDS: dict[str, Callable[[_Pen], None]] = {
 }
 
 
-def scene(kind: str, seed: int) -> Image.Image:
-    """One RGB picture of SIDE pixels; the same seed draws the same one."""
+def draw_picture(kind: str, seed: int) -> Image.Image:
+    """One RGB picture of SIDE pixels; the same seed draws the same picture."""
     pen = _Pen(np.random.default_rng([list(KINDS).index(kind), seed]))
     KINDS[kind](pen)
     return pen.image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
 
 
-def scenes(each: int) -> Iterator[tuple[str, str, Image.Image]]:
-    """(name, kind, picture), so many of each kind, mixed."""
+def draw_pictures(each: int) -> Iterator[tuple[str, str, Image.Image]]:
+    """(name, kind, picture) of `each` pictures of each kind, shuffled."""
     order = np.random.default_rng(7).permutation(each * len(KINDS))
-    for place in order.tolist():
-        kind = list(KINDS)[place % len(KINDS)]
-        yield f"{kind}-{place // len(KINDS):02d}.png", kind, scene(kind, place // len(KINDS))
+    for number in order.tolist():
+        kind = list(KINDS)[number % len(KINDS)]
+        yield f"{kind}-{number // len(KINDS):02d}.png", kind, draw_picture(kind, number // len(KINDS))

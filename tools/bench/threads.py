@@ -1,4 +1,4 @@
-"""Measuring on one thread, whatever libraries a measurement loads."""
+"""Restricts a measurement to one thread, whatever libraries it loads."""
 
 import os
 import sys
@@ -13,8 +13,8 @@ ONE_THREAD = (
 )
 
 
-def start_over_on_one_thread() -> None:
-    """Thread pools read these once, when their library is loaded: the command starts over with them, unless it has."""
+def restart_on_one_thread() -> None:
+    """Restarts the command with these variables, unless they are set: libraries read them when they are loaded."""
     if any(os.environ.get(name) != "1" for name in ONE_THREAD):
         os.environ |= dict.fromkeys(ONE_THREAD, "1")
         os.execv(sys.executable, [sys.executable, "-c", "from tenshot.tools.cli import main; main()", *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""Vectors to measure collections with: made up, of packaged pictures, or an app's own; and facts to filter by."""
+"""Vectors for measuring collections: synthetic, of packaged pictures, or an app's own; with filters."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from PIL import Image
 
 from ...index.store import Store
 from ..console import Context, fail
-from ..picture_folders import Found, find
+from ..picture_folders import PictureFile, find_pictures
 from .picture_vectors import picture_vectors
 from .public_tasks import Unavailable, fetch, public_tasks
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 PICTURES = "pictures"
 FILTERS = ("1 %", "10 %", "50 %", "correlated 1 %")
 _CLUSTERS = {"easy": (1000, 0.5), "hard": (200, 1.5)}
-"""Number, and noise against centres of length 1 a dimension: tight and many, or broad and overlapping."""
+"""Number of clusters, and noise relative to a standard deviation of 1 per dimension: tight or overlapping clusters."""
 _CHUNK = 65_536
 
 
 @dataclass(frozen=True)
 class VectorSet:
-    """rows (n, dim) and queries (q, dim), float32, unit length; for each filter which rows it leaves (n,)."""
+    """rows (n, dim) and queries (q, dim), float32, unit length; for each filter the mask of its rows (n,)."""
 
     name: str
     rows: NDArray[np.float32]
@@ -38,23 +38,23 @@ class VectorSet:
 
 
 def vector_set(options: Context, source: str, rows: int, dim: int, queries: int, cache: Path) -> VectorSet:
-    """`easy`, `hard`, `pictures`, `pictures:WORKFLOW`, or `app:NAME` with the vectors that the app has."""
+    """source: `easy`, `hard`, `pictures`, `pictures:WORKFLOW`, or `app:NAME` for an app's own vectors."""
     kind, _, name = source.partition(":")
     if source in _CLUSTERS:
-        return made_up(source, rows, dim, queries)
+        return synthetic_vector_set(source, rows, dim, queries)
     if kind == PICTURES:
-        return of_pictures(name or "general", rows, queries, cache)
+        return picture_vector_set(name or "general", rows, queries, cache)
     if kind != "app":
         raise typer.BadParameter(f"--vectors knows easy, hard, pictures and app:NAME, not {source!r}")
     with Store.open(options.data, database_url=options.database_url) as store:
         app = store.app(name)
         if len(app.state().collection) < 10 * queries:
             fail(f"{source} has {len(app.state().collection)} vectors; {queries} queries take at least {10 * queries}")
-        return of_app(app, queries)
+        return app_vector_set(app, queries)
 
 
-def made_up(name: str, count: int, dim: int, queries: int) -> VectorSet:
-    """`easy` or `hard`; the same rows for the same arguments."""
+def synthetic_vector_set(name: str, count: int, dim: int, queries: int) -> VectorSet:
+    """name: `easy` or `hard`. The same arguments give the same rows."""
     number, noise = _CLUSTERS[name]
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(number, dim)).astype(np.float32)
@@ -69,39 +69,39 @@ def made_up(name: str, count: int, dim: int, queries: int) -> VectorSet:
     return VectorSet(name, rows[:count], rows[count:], _filters(cluster[:count], number, rng))
 
 
-def of_pictures(workflow: str, count: int, queries: int, cache: Path) -> VectorSet:
-    """Random crops of the packaged pictures of all public tasks, as a base workflow sees them; no crop comes twice.
+def picture_vector_set(workflow: str, count: int, queries: int, cache: Path) -> VectorSet:
+    """Vectors of different random crops of the pictures of all public tasks, embedded by a base workflow.
 
-    The same for the same arguments; more rows go on where fewer ended. Pictures and vectors stay in the cache.
+    The same arguments give the same rows; a larger count extends a smaller one. The cache keeps pictures and vectors.
     """
     pictures = packaged_pictures(cache)
     crops = random_crops(pictures, queries + count)
     with tempfile.TemporaryDirectory() as folder, Store.open(folder) as store:
         vectors = picture_vectors(f"{len(crops)} crops", crops, store.create_app("pictures", workflow), cache)
-    # Filters go by the picture, and so by what it shows: pictures are in the order of their tasks and labels.
-    place = {one.path: number for number, one in enumerate(pictures)}
-    cluster = np.array([place[one.path] for one in crops[queries:]])
+    # Filters select by picture, and so by content: pictures are in the order of their tasks and labels.
+    numbers = {file.path: number for number, file in enumerate(pictures)}
+    cluster = np.array([numbers[file.path] for file in crops[queries:]])
     filters = _filters(cluster, len(pictures), np.random.default_rng(1))
     return VectorSet(f"{PICTURES}, {workflow}", vectors[queries:], vectors[:queries], filters)
 
 
-def packaged_pictures(cache: Path) -> list[Found]:
-    """Of all public tasks, fetched unless an earlier run has."""
-    found: list[Found] = []
+def packaged_pictures(cache: Path) -> list[PictureFile]:
+    """The pictures of all public tasks, fetched by the first run."""
+    files: list[PictureFile] = []
     for task in public_tasks().values():
         try:
-            found += find(fetch(task, cache), "folders")
+            files += find_pictures(fetch(task, cache), "folders")
         except Unavailable as reason:
-            fail(f"the pictures of {task.source} are not in {cache}, and can't be fetched: {reason}")
-    return found
+            fail(f"the pictures of {task.source} are not in {cache} and can't be fetched: {reason}")
+    return files
 
 
-def random_crops(pictures: Sequence[Found], count: int) -> list[Found]:
-    """So many, each of a third to all of the height and the width, on whole pixels so that none is another's twin."""
+def random_crops(pictures: Sequence[PictureFile], count: int) -> list[PictureFile]:
+    """Different random crops on whole pixels, each of a third to all of the height and the width."""
     rng = np.random.default_rng(0)
     sizes = []
-    for one in pictures:
-        with Image.open(one.path) as picture:
+    for file in pictures:
+        with Image.open(file.path) as picture:
             sizes.append((picture.height, picture.width))
     drawn: dict[tuple[int, tuple[float, float, float, float]], None] = {}
     while len(drawn) < count:
@@ -111,8 +111,8 @@ def random_crops(pictures: Sequence[Found], count: int) -> list[Found]:
     return [replace(pictures[number], crop=box) for number, box in drawn]
 
 
-def of_app(app: "App", queries: int) -> VectorSet:
-    """An app's vectors; some of them are taken out to be the queries."""
+def app_vector_set(app: "App", queries: int) -> VectorSet:
+    """An app's vectors; some of them become the queries."""
     keys = app.state().collection.keys()
     rows = np.random.default_rng(0).permutation(app.state().collection.get(keys))
     count = len(rows) - queries
@@ -128,7 +128,7 @@ def _filters(cluster: NDArray[np.int64], number: int, rng: np.random.Generator) 
 
 
 def _part(length: int, rng: np.random.Generator) -> tuple[float, float]:
-    """Where a part of so many pixels starts and stops, as fractions."""
+    """(start, stop) of a random part of so many pixels, as fractions."""
     size = int(rng.integers(-(-length // 3), length + 1))
     start = int(rng.integers(length - size + 1))
     return start / length, (start + size) / length

@@ -1,4 +1,4 @@
-"""Vector stores that run inside a process, as peers: LanceDB, qdrant-edge, milvus-lite, Chroma."""
+"""Competitors that are embedded vector stores: LanceDB, qdrant-edge, milvus-lite, Chroma."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from .competitor import BUILD, CHUNK, EFS, GRAPH, Facts, Vectors
 
 
 class LanceDB:
-    """LanceDB with IVF-PQ and its own re-ranking of twenty times k."""
+    """LanceDB with IVF-PQ, re-ranking twenty times k."""
 
     efforts: Sequence[int] = (1, 4, 8, 16, 32, 64, 128)
 
@@ -34,12 +34,12 @@ class LanceDB:
 
     def search(self, queries: Vectors, k: int, effort: int, where: str | None) -> NDArray[np.int64]:
         out = np.full((len(queries), k), -1, dtype=np.int64)
-        for place, query in enumerate(queries):
-            asked = self._table.search(query).distance_type("dot").nprobes(effort).refine_factor(20).limit(k)
+        for row, query in enumerate(queries):
+            query_builder = self._table.search(query).distance_type("dot").nprobes(effort).refine_factor(20).limit(k)
             if where is not None:
-                asked = asked.where(self._names[where], prefilter=True)
-            keys = asked.select(["key"]).to_arrow()["key"].to_numpy()
-            out[place, : len(keys)] = keys
+                query_builder = query_builder.where(self._names[where], prefilter=True)
+            keys = query_builder.select(["key"]).to_arrow()["key"].to_numpy()
+            out[row, : len(keys)] = keys
         return out
 
     def add(self, key: int, row: Vectors) -> None:
@@ -53,7 +53,7 @@ class LanceDB:
 
 
 class QdrantEdge:
-    """The shard that qdrant offers for use inside a process."""
+    """Qdrant's embedded shard."""
 
     efforts: Sequence[int] = EFS
 
@@ -86,13 +86,13 @@ class QdrantEdge:
         if where is not None:
             chosen = q.Filter(must=[q.FieldCondition(key=self._names[where], match=q.MatchValue("y"))])
         out = np.full((len(queries), k), -1, dtype=np.int64)
-        for place, query in enumerate(queries.tolist()):
-            found = self._shard.query(
+        for row, query in enumerate(queries.tolist()):
+            hits = self._shard.query(
                 q.QueryRequest(
                     limit=k, query=q.Query.Nearest(query), filter=chosen, params=q.SearchParams(hnsw_ef=effort)
                 )
             )
-            out[place, : len(found)] = [point.id for point in found]
+            out[row, : len(hits)] = [point.id for point in hits]
         return out
 
     def add(self, key: int, row: Vectors) -> None:
@@ -108,7 +108,7 @@ class QdrantEdge:
 
 
 class MilvusLite:
-    """Milvus inside the process, with its HNSW."""
+    """Embedded Milvus, with its HNSW."""
 
     efforts: Sequence[int] = EFS
 
@@ -138,15 +138,15 @@ class MilvusLite:
 
     def search(self, queries: Vectors, k: int, effort: int, where: str | None) -> NDArray[np.int64]:
         out = np.full((len(queries), k), -1, dtype=np.int64)
-        found = self._client.search(
+        hits_per_query = self._client.search(
             "rows",
             data=queries.tolist(),
             limit=k,
             filter="" if where is None else f"{self._names[where]} == true",
             search_params={"metric_type": "IP", "params": {"ef": max(effort, k)}},
         )
-        for place, hits in enumerate(found):
-            out[place, : len(hits)] = [hit["id"] for hit in hits]
+        for row, hits in enumerate(hits_per_query):
+            out[row, : len(hits)] = [hit["id"] for hit in hits]
         return out
 
     def add(self, key: int, row: Vectors) -> None:
@@ -162,7 +162,7 @@ class MilvusLite:
 
 
 class Chroma:
-    """Chroma, kept on the disk."""
+    """Chroma, stored on disk."""
 
     efforts: Sequence[int] = (10, 32, 64, 128, 256)
 
@@ -190,9 +190,9 @@ class Chroma:
         self._rows.modify(configuration={"hnsw": {"ef_search": effort}}) if effort != getattr(self, "_ef", 0) else None
         self._ef = effort
         chosen = None if where is None else {self._names[where]: True}
-        found = self._rows.query(query_embeddings=queries, n_results=k, where=chosen, include=[])
-        for place, ids in enumerate(found["ids"]):
-            out[place, : len(ids)] = [int(id) for id in ids]
+        result = self._rows.query(query_embeddings=queries, n_results=k, where=chosen, include=[])
+        for row, ids in enumerate(result["ids"]):
+            out[row, : len(ids)] = [int(id) for id in ids]
         return out
 
     def add(self, key: int, row: Vectors) -> None:

@@ -1,4 +1,4 @@
-"""`tenshot bench words`: how well everyday words find drawings that nobody labelled."""
+"""`tenshot bench words`: the quality of searches by everyday words among unlabelled drawings."""
 
 import tempfile
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ..console import fail, say, table
+from ..console import fail, output, table
 
 TASK = "tux"
 WORDS = {
@@ -31,12 +31,12 @@ WORDS = {
     "road sign": "town-roadsigns",
     "locomotive": "vehicles-locomotive",
 }
-"""A word for each folder of things; not for those of symbols, seasons, sports, monuments and cartoons."""
+"""Word -> folder of things; folders of symbols, seasons, sports, monuments and cartoons have no word."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """Under one base workflow."""
+    """The result of one base workflow."""
 
     workflow: str
     pictures: int
@@ -44,7 +44,7 @@ class Result:
     """Word -> average precision of the search for it."""
     mean_average_precision: float
     chance: float
-    """What an order by chance would give: the mean share of the pictures that a word means."""
+    """The expectation of a random order: the mean share of a word's pictures."""
 
 
 def register(bench: typer.Typer) -> None:
@@ -56,7 +56,7 @@ def words(
     context: typer.Context,
     workflow: Annotated[str, typer.Option(help="Base workflows with words, separated by commas.")] = "general",
     cache: Annotated[
-        Path | None, typer.Option(help="Where fetched pictures and vectors stay; else in the user's cache.")
+        Path | None, typer.Option(help="The folder for fetched pictures and vectors; by default in the user's cache.")
     ] = None,
 ) -> None:
     """Search the public task `tux` by words. Example: tenshot bench words --workflow general,general-fast"""
@@ -65,25 +65,27 @@ def words(
     from .labelled_set import embedded
     from .public_tasks import Unavailable, fetch, public_tasks, user_cache
 
-    kept = cache or user_cache()
+    cache_folder = cache or user_cache()
     try:
-        folder = fetch(public_tasks()[TASK], kept)
+        folder = fetch(public_tasks()[TASK], cache_folder)
     except Unavailable as reason:
-        fail(f"{TASK} can't be had: {reason}")
+        fail(f"{TASK} is not available: {reason}")
     results = []
-    with tempfile.TemporaryDirectory() as place, Store.open(place) as store:
+    with tempfile.TemporaryDirectory() as data, Store.open(data) as store:
         for name in workflow.split(","):
             app = store.create_app(name, name)
-            pictures = embedded(folder, app, kept)
+            pictures = embedded(folder, app, cache_folder)
             labels = np.array(pictures.names)[pictures.labels]
             scores = {word: (pictures.vectors @ app.embed_text(word)).astype(np.float64) for word in WORDS}
-            found = {word: average_precision(scores[word], labels == label) or 0.0 for word, label in WORDS.items()}
+            precisions = {
+                word: average_precision(scores[word], labels == label) or 0.0 for word, label in WORDS.items()
+            }
             results.append(
                 Result(
                     name,
                     len(labels),
-                    found,
-                    mean_average_precision=float(np.mean(list(found.values()))),
+                    precisions,
+                    mean_average_precision=float(np.mean(list(precisions.values()))),
                     chance=float(np.mean([np.mean(labels == label) for label in WORDS.values()])),
                 )
             )
@@ -92,4 +94,4 @@ def words(
     rows += [["mean", *(result.mean_average_precision for result in results)]]
     rows += [["by chance", *(result.chance for result in results)]]
     columns = ["word", *(result.workflow for result in results)]
-    say(context.obj, [asdict(one) for one in results], table(title, columns, rows))
+    output(context.obj, [asdict(result) for result in results], table(title, columns, rows))

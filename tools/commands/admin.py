@@ -1,4 +1,4 @@
-"""Commands for whoever runs tenshot: serve, apps, keys, workflows, doctor."""
+"""Commands for administrators: serve, apps, keys, workflows, doctor."""
 
 import importlib.metadata
 import platform
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...index.errors import StoreInUse, TenshotError
-from ..console import Context, errors, fail, say, table
+from ..console import Context, counted, errors, fail, output, table
 from .workflow_benchmark import change
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "pillow", "sqlalchemy", "fastapi")
 
-apps = typer.Typer(no_args_is_help=True, help="Make, list and delete apps; works beside a running server.")
-keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys; works beside a running server.")
+apps = typer.Typer(no_args_is_help=True, help="Create, list, change and delete apps.")
+keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys; works beside a running server.")
 
 
 def register(app: typer.Typer) -> None:
@@ -31,15 +31,15 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     context: typer.Context,
-    host: Annotated[str, typer.Option(help="0.0.0.0 listens to the network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all networks.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any free one.")] = 8000,
     allow_private_urls: Annotated[
         bool, typer.Option("--allow-private-urls", help="Fetch image URLs from this machine and private networks too.")
     ] = False,
 ) -> None:
-    """Run the HTTP API and the page, and print a link that opens it. Example: tenshot serve --port 8000
+    """Run the HTTP API and the page, and print a link to the page. Example: tenshot serve --port 8000
 
-    Where stderr is no terminal the link and the first admin key are in files of the data folder, which it names.
+    If stderr is no terminal, it writes the link and the first admin key into files of the data folder instead.
     """
     from pydantic import ValidationError
 
@@ -67,21 +67,22 @@ def serve(
 @apps.command("create")
 def create_app(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="What you call the app.")],
+    name: Annotated[str, typer.Argument(help="A name for the app.")],
     workflow: Annotated[str, typer.Option(help="The base workflow; `tenshot workflows` lists them.")] = "general",
     dim: Annotated[int | None, typer.Option(help="Vector length, for the workflow `vectors` only.")] = None,
 ) -> None:
-    """Make an app and an API key for it. Example: tenshot apps create birds --workflow general"""
+    """Create an app and an API key for it. Example: tenshot apps create birds --workflow general"""
     from ...api.auth.keys import new_key
     from ...index.store import create_app_record
 
     with _catalog(context) as catalog:
         record = create_app_record(catalog, name, workflow, dim)
         key = new_key(catalog, record.id, f"made with {name}").secret
-    say(
+    output(
         context.obj,
         {"id": record.id, "api_key": key},
-        f"app      {record.id}\nAPI key  {key}\nThe key is shown this once; tenshot keys create {name} makes another.",
+        f"app      {record.id}\nAPI key  {key}\n"
+        f"The key is shown only once; tenshot keys create {name} creates another.",
     )
 
 
@@ -104,14 +105,14 @@ def list_apps(context: typer.Context) -> None:
             for record in records
         ]
     columns = ["name", "workflow", "dim", "inputs", "id"]
-    say(context.obj, rows, table(None, columns, [[row[column] for column in columns] for row in rows]))
+    output(context.obj, rows, table(None, columns, [[row[column] for column in columns] for row in rows]))
 
 
 @apps.command("delete")
 def delete_app(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The app's name or id.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")] = False,
 ) -> None:
     """Delete an app with its pictures, labels, models and keys. Example: tenshot apps delete birds --yes"""
     from ...index.storage.blobs import Blobs
@@ -121,9 +122,9 @@ def delete_app(
     with _catalog(context) as catalog:
         record = catalog.apps.find(name)
         if not yes and not options.json:
-            typer.confirm(f"Delete {record.name!r} with all that it has?", abort=True)
+            typer.confirm(f"Delete {record.name!r} with all its data?", abort=True)
         delete_app_record(catalog, Blobs(options.data / "blobs"), record.id)
-    say(options, {"deleted": record.id}, f"deleted {record.name}")
+    output(options, {"deleted": record.id}, f"deleted {record.name}")
 
 
 apps.command("change")(change)
@@ -134,10 +135,12 @@ def create_key(
     context: typer.Context,
     app: Annotated[str | None, typer.Argument(help="The app's name or id.")] = None,
     scopes: Annotated[str, typer.Option(help="All, Read or Write, separated by commas.")] = "All",
-    admin: Annotated[bool, typer.Option("--admin", help="A key that manages apps and keys, for no app.")] = False,
-    description: Annotated[str, typer.Option(help="For whom or what.")] = "",
+    admin: Annotated[
+        bool, typer.Option("--admin", help="Create an admin key instead, which manages apps and keys.")
+    ] = False,
+    description: Annotated[str, typer.Option(help="Who or what the key is for.")] = "",
 ) -> None:
-    """Make an API key for an app. Example: tenshot keys create birds --scopes Read"""
+    """Create an API key for an app. Example: tenshot keys create birds --scopes Read"""
     from ...api.auth.keys import new_key
 
     if (app is None) is not admin:
@@ -148,21 +151,22 @@ def create_key(
             key = new_key(catalog, app_id, description, [scope.strip() for scope in scopes.split(",")])
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
-    say(
+    output(
         context.obj,
         {"id": key.record.id, "api_key": key.secret},
-        f"API key  {key.secret}\nIt is shown this once; tenshot keys revoke {key.record.id} ends it.",
+        f"API key  {key.secret}\nIt is shown only once; tenshot keys revoke {key.record.id} revokes it.",
     )
 
 
 @keys.command("list")
 def list_keys(
-    context: typer.Context, app: Annotated[str | None, typer.Argument(help="Of one app; else of all.")] = None
+    context: typer.Context,
+    app: Annotated[str | None, typer.Argument(help="An app's name or id; by default all apps.")] = None,
 ) -> None:
     """List the API keys, never the secrets. Example: tenshot keys list birds"""
     with _catalog(context) as catalog:
         names = {record.id: record.name for record in catalog.apps.list()}
-        records = catalog.keys.list(None if app is None else catalog.apps.find(app).id)
+        records = catalog.api_keys.list(None if app is None else catalog.apps.find(app).id)
     rows: list[dict[str, Any]] = [
         {
             "id": record.id,
@@ -174,17 +178,17 @@ def list_keys(
         for record in records
     ]
     columns = ["id", "app", "scopes", "state", "description"]
-    say(context.obj, rows, table(None, columns, [[row[column] for column in columns] for row in rows]))
+    output(context.obj, rows, table(None, columns, [[row[column] for column in columns] for row in rows]))
 
 
 @keys.command("revoke")
 def revoke_key(
     context: typer.Context, id: Annotated[str, typer.Argument(help="The key's id, as `keys list` shows it.")]
 ) -> None:
-    """End an API key, at once. Example: tenshot keys revoke 0f3a..."""
+    """Revoke an API key, at once. Example: tenshot keys revoke 0f3a..."""
     with _catalog(context) as catalog:
-        catalog.keys.revoke(id)
-    say(context.obj, {"revoked": id}, f"revoked {id}")
+        catalog.api_keys.revoke(id)
+    output(context.obj, {"revoked": id}, f"revoked {id}")
 
 
 def workflows(context: typer.Context) -> None:
@@ -193,12 +197,16 @@ def workflows(context: typer.Context) -> None:
     from ...embeddings.workflows import listed
 
     rows = listed()
-    said = "\n".join(_workflow(row) for row in rows)
-    say(context.obj, rows, f"{said}\n\nNo counterpart here have Clarifai's {', '.join(WITHOUT_COUNTERPART)}.")
+    text = "\n".join(_workflow(row) for row in rows)
+    output(
+        context.obj,
+        rows,
+        f"{text}\n\nThese models of Clarifai's have no counterpart here: {', '.join(WITHOUT_COUNTERPART)}.",
+    )
 
 
 def _workflow(row: "ListedWorkflow") -> str:
-    """Three lines: what for, what it is, what it needs here."""
+    """Three lines: what it is good for, what it is, what it needs here."""
     facts = [row["model"], f"weights from {row['source']}", f"{row['dim'] or 'any number of'} dimensions"]
     facts += ["words" if row["text"] else "no words", f"licence {row['licence']}"]
     here = [row["availability"], *(f"Clarifai's {name}" for name in row["clarifai"])]
@@ -211,14 +219,14 @@ def doctor(
         bool,
         typer.Option(
             "--repair",
-            help="Read every picture, delete what nothing names and what crashes left, make the caches anew.",
+            help="Read every picture, delete unused ones and what crashes left, and rebuild the caches.",
         ),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="With --repair: also where it deletes most of the pictures.")
+        bool, typer.Option("--force", help="With --repair: even if that deletes most of the pictures.")
     ] = False,
 ) -> None:
-    """Say what is installed, what works here, and what is wrong with the data folder. Example: tenshot doctor"""
+    """Show what is installed, what works here, and what is wrong with the data folder. Example: tenshot doctor"""
     from ...embeddings.engines.device import device_name
     from ...embeddings.workflows import availability, catalogue
     from ...index.storage.files import exposure
@@ -243,16 +251,16 @@ def doctor(
         problems.append(str(error))
     report["workflows"] = {entry.id: availability(entry).note for entry in catalogue()}
     if not options.data.exists():
-        report["data"] = f"{options.data}: not made yet"
+        report["data"] = f"{options.data}: doesn't exist yet"
     else:
         if options.data.is_dir() and (exposed := exposure(options.data)):
             report["access"] = exposed
         try:
             with Store.open(options.data, database_url=options.database_url) as store:
-                report["data"] = f"{options.data}: {len(store.apps())} apps, free"
-                found = store.examine(repair=repair, force=force)
-                report["folder"] = _folder(found, repair)
-                problems += found.problems
+                report["data"] = f"{options.data}: {counted(len(store.apps()), 'app')}, not in use"
+                findings = store.examine(repair=repair, force=force)
+                report["folder"] = _folder(findings, repair)
+                problems += findings.problems
                 report["collections"] = {name: _collection(facts) for name, facts in _collections(store)}
         except StoreInUse as error:
             report["data"] = str(error)
@@ -265,19 +273,21 @@ def doctor(
     flat = [(name, value) for name, value in report.items() if isinstance(value, str)]
     flat += [(name, version) for name, version in report["packages"].items()]
     flat += [(f"workflow {name}", note) for name, note in report["workflows"].items()]
-    flat += [(f"collection {name}", found) for name, found in report.get("collections", {}).items()]
+    flat += [(f"collection {name}", facts) for name, facts in report.get("collections", {}).items()]
     flat += [("problem", problem) for problem in problems]
-    say(options, report, table(None, ["what", "found"], flat))
+    output(options, report, table(None, ["what", "found"], flat))
     if problems:
-        fail(f"{len(problems)} problems: {'; '.join(problems)}")
+        fail(f"{counted(len(problems), 'problem')}: {'; '.join(problems)}")
 
 
-def _folder(found: Any, repaired: bool) -> str:
-    done = "deleted" if repaired else "that --repair deletes"
-    text = f"{len(found.orphans)} orphan blobs and {len(found.strays)} stray files {done}"
-    if found.unfinished:
-        text += f"; {len(found.unfinished)} imports that were broken off ({', '.join(found.unfinished)}) {done}"
-    return f"{text}; caches are made anew when they are opened" if repaired else text
+def _folder(findings: Any, repaired: bool) -> str:
+    action = "deleted" if repaired else "that --repair deletes"
+    orphans, strays = counted(len(findings.orphans), "orphan blob"), counted(len(findings.strays), "stray file")
+    text = f"{orphans} and {strays} {action}"
+    if findings.unfinished:
+        imports = counted(len(findings.unfinished), "interrupted import")
+        text += f"; {imports} ({', '.join(findings.unfinished)}) {action}"
+    return f"{text}; caches are rebuilt when they are opened" if repaired else text
 
 
 def _collections(store: Any) -> Any:
@@ -286,7 +296,7 @@ def _collections(store: Any) -> Any:
 
 
 def _collection(facts: Any) -> str:
-    """Where it lies, and how it is searched when it is opened."""
+    """A collection's snapshot, and how it is searched when it is opened."""
     if facts is None:
         return "no snapshot: read from SQL when it is opened"
     return f"{facts.kind}, {facts.rows} rows in its snapshot, opened on the {'GPU' if _on_gpu(facts) else 'processor'}"

@@ -1,11 +1,11 @@
-"""Commands that carry an app or a data folder elsewhere: export, the import of an export, backup, restore."""
+"""Commands that move apps and data folders: export, import of an export, backup, restore."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..console import Context, open_app, progress, say
+from ..console import Context, counted, open_app, output, progress
 
 
 def register(app: typer.Typer) -> None:
@@ -17,21 +17,21 @@ def register(app: typer.Typer) -> None:
 def export(
     context: typer.Context,
     app: Annotated[str, typer.Argument(help="The app's name or id.")],
-    folder: Annotated[Path, typer.Argument(help="Where to; it is made.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write into; it is created.")],
     format: Annotated[
         str, typer.Option(help="`folder`: the whole app, as Parquet; or its pictures as `coco`, `imagefolder`, `csv`.")
     ] = "folder",
 ) -> None:
-    """Write an app into a folder; `tenshot import` reads every format. Example: tenshot export birds birds-export"""
+    """Write an app into a folder, which `tenshot import` can read. Example: tenshot export birds birds-export"""
     with open_app(context, app) as opened:
         opened.export(folder, format)
         inputs = sum(opened.counts().values())
     document = {"app": app, "folder": folder, "format": format, "inputs": inputs}
-    say(context.obj, document, f"exported {inputs} inputs of {app} into {folder}")
+    output(context.obj, document, f"exported {counted(inputs, 'input')} of {app} into {folder}")
 
 
 def import_export(context: typer.Context, path: Path, name: str) -> None:
-    """An app as it was, from an export of all of it."""
+    """Imports an app from an export of all of it."""
     from ...index.store import Store
 
     options: Context = context.obj
@@ -39,24 +39,24 @@ def import_export(context: typer.Context, path: Path, name: str) -> None:
         Store.open(options.data, database_url=options.database_url) as store,
         progress("importing", None) as bar,
     ):
-        found = store.import_app(path, name, bar.set)
+        imported = store.import_app(path, name, bar.set)
     document = {
-        "app": found.app.id,
-        "added": found.added,
-        "already_there": found.already_there,
-        "without_picture": list(found.lost),
+        "app": imported.app.id,
+        "added": imported.added,
+        "already_there": imported.already_there,
+        "without_picture": list(imported.lost),
     }
-    text = f"imported {name}: added {found.added}, already there {found.already_there}"
-    if found.lost:
-        text += f"; {len(found.lost)} inputs have lost their picture"
-    say(options, document, text)
+    text = f"imported {name}: added {imported.added}, already there {imported.already_there}"
+    if imported.lost:
+        text += f"; {counted(len(imported.lost), 'input')} without a picture"
+    output(options, document, text)
 
 
 def backup(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Where to: a new folder, or an older backup, which is renewed.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder, or an older backup, which is updated.")],
 ) -> None:
-    """Back up the data folder, also while a server runs on it; what was written is read again and checked.
+    """Back up the data folder, even while a server uses it, and verify the backup.
 
     Example: tenshot backup /backups/tenshot
     """
@@ -72,18 +72,19 @@ def backup(
         open_catalog(options.data, options.database_url) as catalog,
         progress("backing up", None) as bar,
     ):
-        made = back_up(catalog, Blobs(options.data / "blobs"), folder, bar.set)
-    text = f"backed up {made.apps} apps and {made.blobs} pictures into {folder}"
-    if made.lost:
-        text += f"; {len(made.lost)} pictures were lost or damaged before: `tenshot doctor` tells which"
-    say(options, made, text)
+        written = back_up(catalog, Blobs(options.data / "blobs"), folder, bar.set)
+    text = f"backed up {counted(written.apps, 'app')} and {counted(written.blobs, 'picture')} into {folder}"
+    if written.lost:
+        lost = counted(len(written.lost), "picture")
+        text += f"; lost or damaged before: {lost}; `tenshot doctor` names them"
+    output(options, written, text)
 
 
 def restore(
     context: typer.Context,
-    backup: Annotated[Path, typer.Argument(help="What `tenshot backup` wrote.")],
+    backup: Annotated[Path, typer.Argument(help="A folder that `tenshot backup` wrote.")],
 ) -> None:
-    """Make the data folder (--data), which must be new or empty, of a backup.
+    """Restore a backup into the data folder (--data), which must be new or empty.
 
     Example: tenshot --data restored restore /backups/tenshot
     """
@@ -91,6 +92,7 @@ def restore(
 
     options: Context = context.obj
     with progress("restoring", None) as bar:
-        made = restore_folder(backup, options.data, bar.set)
-    text = f"restored {made.apps} apps and {made.blobs} pictures of {made.taken_at} into {options.data}"
-    say(options, made, text)
+        restored = restore_folder(backup, options.data, bar.set)
+    text = f"restored {counted(restored.apps, 'app')} and {counted(restored.blobs, 'picture')} of {restored.taken_at}"
+    text += f" into {options.data}"
+    output(options, restored, text)

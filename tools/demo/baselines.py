@@ -1,4 +1,4 @@
-"""What a data person would do instead: scikit-learn on the same vectors, refitted whenever a label changes."""
+"""The alternatives: scikit-learn on the same vectors, refitted whenever a label changes."""
 
 import warnings
 from collections.abc import Callable
@@ -18,13 +18,13 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Baseline:
-    """One way to judge pictures by a few labelled ones."""
+    """A few-shot classifier to compare with."""
 
     name: str
     values: Callable[[Episode], Values]
-    """(queries, labels), bigger is likelier."""
+    """(queries, labels) values; greater is more likely."""
     probabilities: bool = True
-    """Whether the values are; else they only rank."""
+    """Whether the values are probabilities; otherwise they only rank."""
 
 
 def fitted(name: str, vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> Any:
@@ -38,13 +38,13 @@ def fitted(name: str, vectors: NDArray[np.float32], labels: NDArray[np.int64]) -
 
 
 def _nearest(episode: Episode) -> Values:
-    """Cosine with the nearest picture of each label."""
+    """The cosine with the nearest picture of each label."""
     cosines = episode.queries @ episode.train.T
     return np.stack([cosines[:, episode.labels == c].max(axis=1) for c in range(episode.count)], axis=1)
 
 
 def _vote(episode: Episode) -> Values:
-    """Votes of the five nearest, nearer ones more, which also settles ties."""
+    """Votes of the five nearest, weighted by their nearness, which also breaks ties."""
     from sklearn.neighbors import KNeighborsClassifier
 
     classifier = KNeighborsClassifier(n_neighbors=min(5, len(episode.labels)), weights="distance")
@@ -52,7 +52,7 @@ def _vote(episode: Episode) -> Values:
 
 
 def _class_mean(episode: Episode) -> Values:
-    """Cosine with each label's mean, centred on all pictures that are not asked about (CL2N, Wang et al. 2019)."""
+    """The cosine with each label's mean, centred on all pictures but the queries (CL2N, Wang et al. 2019)."""
     centre = np.concatenate([episode.train, episode.background]).mean(axis=0)
     train, queries = _unit(episode.train - centre), _unit(episode.queries - centre)
     means = np.stack([train[episode.labels == c].mean(axis=0) for c in range(episode.count)])
@@ -67,7 +67,7 @@ def _logistic(episode: Episode) -> Values:
 
 
 def _logistic_cross_validated(episode: Episode) -> Values:
-    """C from ten values by log loss over at most five folds; with one picture a label there is nothing to choose by."""
+    """C from ten values by log loss over at most five folds; with one picture per label the default C."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV
@@ -87,7 +87,7 @@ def _logistic_cross_validated(episode: Episode) -> Values:
 
 
 def _support_vectors(episode: Episode) -> Values:
-    """A linear SVM gives margins; their softmax stands for its probabilities."""
+    """A linear SVM, with the softmax of its margins as probabilities."""
     from sklearn.svm import LinearSVC
 
     train, queries = _in_span(episode)
@@ -108,9 +108,9 @@ BASELINES = (
 
 
 def _in_span(episode: Episode) -> tuple[Values, Values]:
-    """Coordinates (n, n) and (q, n) in the span of what is taught.
+    """Coordinates (n, n) and (q, n) in the span of the training vectors.
 
-    A linear model with an L2 penalty never leaves it (representer theorem), so that nothing changes but the time.
+    A linear model with an L2 penalty stays in it (representer theorem), so this only saves time.
     """
     basis = np.linalg.qr(episode.train.T.astype(np.float64))[0]
     return episode.train @ basis, episode.queries @ basis

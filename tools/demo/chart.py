@@ -1,4 +1,4 @@
-"""Measurements as pictures, in SVG: accuracies as bars, recall and speed as dots."""
+"""Charts in SVG: accuracies as bars, recall and speed as dots."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,8 @@ def accuracy_chart(title: str, accuracies: Mapping[str, Mapping[str, float]], pa
         top = _TOP + row * (_BAR * len(methods) + _GAP)
         middle = top + _BAR * len(methods) / 2 + 4
         parts.append(f'<text x="{_LEFT - 12}" y="{middle}" text-anchor="end">{escape(task)}</text>')
-        for place, method in enumerate(methods):
-            parts += _bar(top + place * _BAR, values[method], _COLOURS[place % len(_COLOURS)], strong=place == 0)
+        for number, method in enumerate(methods):
+            parts += _bar(top + number * _BAR, values[method], _COLOURS[number % len(_COLOURS)], strong=number == 0)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([*parts, "</svg>"]) + "\n")
 
@@ -43,8 +43,8 @@ def _sheet(title: str, height: int) -> list[str]:
 
 def _legend(methods: Sequence[str]) -> list[str]:
     parts, x = [], _LEFT
-    for place, method in enumerate(methods):
-        parts.append(f'<rect x="{x}" y="46" width="12" height="12" rx="2" fill="{_COLOURS[place % len(_COLOURS)]}"/>')
+    for number, method in enumerate(methods):
+        parts.append(f'<rect x="{x}" y="46" width="12" height="12" rx="2" fill="{_COLOURS[number % len(_COLOURS)]}"/>')
         parts.append(f'<text x="{x + 18}" y="57">{escape(method)}</text>')
         x += 40 + 7 * len(method)
     return parts
@@ -60,7 +60,7 @@ def _bar(top: float, value: float, colour: str, *, strong: bool) -> list[str]:
 
 
 def speed_chart(title: str, points: Mapping[tuple[str, str], tuple[float, float]], path: Path) -> None:
-    """points: (store, vectors) -> recall in [0, 1] and queries a second; speed goes up in powers of ten."""
+    """points: (store, vectors) -> recall in [0, 1] and queries per second, which has a logarithmic axis."""
     stores = list(dict.fromkeys(store for store, _ in points))
     sets = list(dict.fromkeys(vectors for _, vectors in points))
     left, top, width, height = 70, 60, 440, 300
@@ -71,8 +71,8 @@ def speed_chart(title: str, points: Mapping[tuple[str, str], tuple[float, float]
     parts = [
         *_sheet(title, top + height + 60),
     ]
-    for place, decade in enumerate(decades):
-        y = top + height - place * height / span
+    for number, decade in enumerate(decades):
+        y = top + height - number * height / span
         parts.append(f'<line x1="{left}" x2="{left + width}" y1="{y:.0f}" y2="{y:.0f}" stroke="#e4e4e0"/>')
         parts.append(f'<text x="{left - 8}" y="{y + 4:.0f}" text-anchor="end">{10**decade:,}</text>')
     for tick in (low, (low + 1) / 2, 1):
@@ -85,14 +85,14 @@ def speed_chart(title: str, points: Mapping[tuple[str, str], tuple[float, float]
         colour = _MANY_COLOURS[stores.index(store) % len(_MANY_COLOURS)]
         filled = colour if sets.index(vectors) % 2 == 0 else "#fbfbfa"
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="{filled}" stroke="{colour}" stroke-width="2"/>')
-    for place, store in enumerate(stores):
-        y = top + 10 + 22 * place
-        colour = _MANY_COLOURS[place % len(_MANY_COLOURS)]
+    for number, store in enumerate(stores):
+        y = top + 10 + 22 * number
+        colour = _MANY_COLOURS[number % len(_MANY_COLOURS)]
         parts.append(f'<circle cx="{left + width + 40}" cy="{y}" r="6" fill="{colour}"/>')
         parts.append(f'<text x="{left + width + 54}" y="{y + 4}">{escape(store)}</text>')
-    for place, vectors in enumerate(sets):
-        y = top + 20 + 22 * (len(stores) + place)
-        filled = "#1d2433" if place % 2 == 0 else "#fbfbfa"
+    for number, vectors in enumerate(sets):
+        y = top + 20 + 22 * (len(stores) + number)
+        filled = "#1d2433" if number % 2 == 0 else "#fbfbfa"
         parts.append(
             f'<circle cx="{left + width + 40}" cy="{y}" r="6" fill="{filled}" stroke="#1d2433" stroke-width="2"/>'
         )

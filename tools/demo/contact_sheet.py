@@ -1,4 +1,4 @@
-"""A picture of visual searches that a person can judge at a glance."""
+"""A contact sheet of visual searches, which a person can judge at a glance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture with what stands below it; right says whether it is a good hit, None for a query."""
+    """A picture with its caption; right: whether it is a good hit, None for a query."""
 
     image: Image.Image
     caption: str
@@ -33,8 +33,8 @@ def contact_sheet(title: str, rows: Sequence[Sequence[Tile]], path: Path) -> Non
     pen = ImageDraw.Draw(sheet)
     pen.text((_MARGIN, _TITLE // 2), title, fill=_INK, font=_font(24), anchor="lm")
     for number, row in enumerate(rows):
-        for place, tile in enumerate(row):
-            _draw(sheet, pen, tile, _left(place), _top(number))
+        for column, tile in enumerate(row):
+            _draw(sheet, pen, tile, _left(column), _top(number))
     if rows:
         rule = _left(1) - (_QUERY_GAP + _GAP) // 2
         pen.line([(rule, _TITLE), (rule, height - _MARGIN)], fill=_RULE, width=2)
@@ -42,9 +42,9 @@ def contact_sheet(title: str, rows: Sequence[Sequence[Tile]], path: Path) -> Non
     sheet.save(path, optimize=True)
 
 
-def _left(place: int) -> int:
-    """Where the place-th tile of a row starts; a wider gap sets the query apart from its hits."""
-    return _MARGIN + place * (_TILE + _GAP) + (_QUERY_GAP if place else 0)
+def _left(column: int) -> int:
+    """The left edge of a column; a wider gap separates the query from its hits."""
+    return _MARGIN + column * (_TILE + _GAP) + (_QUERY_GAP if column else 0)
 
 
 def _top(number: int) -> int:
@@ -65,7 +65,7 @@ def _draw(sheet: Image.Image, pen: ImageDraw.ImageDraw, tile: Tile, left: int, t
 
 
 def _badge(sheet: Image.Image, left: int, top: int, colour: _Colour, *, right: bool) -> None:
-    """A disc with a tick or a cross, drawn four times as large for smooth edges: no need to tell red from green."""
+    """A disc with a tick or a cross, so that colours are not needed; drawn four times larger for smooth edges."""
     side = 4 * _BADGE
     disc = Image.new("RGBA", (side, side), (*colour, 0))
     pen = ImageDraw.Draw(disc)
@@ -79,7 +79,7 @@ def _badge(sheet: Image.Image, left: int, top: int, colour: _Colour, *, right: b
 
 
 def _fitted(image: Image.Image, side: int) -> Image.Image:
-    """The whole picture, as large as it goes into a square."""
+    """The whole picture, scaled to fit into a square."""
     scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.convert("RGB").resize(size, Image.Resampling.LANCZOS)

@@ -1,4 +1,4 @@
-"""`tenshot demo`: the main job on real pictures, beside what scikit-learn makes of the same vectors."""
+"""`tenshot demo`: few-shot classification of real pictures, compared with scikit-learn on the same vectors."""
 
 import time
 from collections import Counter
@@ -12,7 +12,7 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..console import Context, errors, fail, progress, say, table
+from ..console import Context, counted, errors, fail, output, progress, table
 
 if TYPE_CHECKING:
     from ...index.app import App
@@ -26,7 +26,7 @@ _TIMED = 30
 
 @dataclass(frozen=True)
 class Result:
-    """How one task went."""
+    """The result of one task."""
 
     task: str
     labels: int
@@ -36,12 +36,12 @@ class Result:
     logistic_regression: float
     five_nn: float
     ms: float
-    """From a label to the prediction that knows it, median."""
+    """Median time from a label to a prediction that includes it."""
 
 
 @dataclass(frozen=True)
 class _Words:
-    """How well the labels' names find their pictures."""
+    """The quality of searches by the names of labels."""
 
     words: Sequence[str]
     mean_average_precision: float
@@ -49,8 +49,8 @@ class _Words:
 
 
 @dataclass(frozen=True)
-class _Set:
-    """A task's inputs as they are in the app: ids, the number of each one's label, vectors."""
+class _LabelledInputs:
+    """A task's inputs in the app: ids, label numbers (indexes into names), vectors."""
 
     names: list[str]
     ids: list[str]
@@ -67,10 +67,12 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     context: typer.Context,
-    folder: Annotated[Path | None, typer.Argument(help="Your own folder of folders; else pictures from PyPI.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(help="Your own folder of folders; by default pictures from PyPI.")
+    ] = None,
     workflow: Annotated[str, typer.Option(help="The base workflow.")] = "general",
 ) -> None:
-    """Teach concepts with ten labels each, and show what came of it. Example: tenshot demo my-pictures"""
+    """Teach concepts with ten labels each, and show the accuracy. Example: tenshot demo my-pictures"""
     from ...index.store import Store
 
     options: Context = context.obj
@@ -80,36 +82,36 @@ def demo(
         words: dict[str, _Words] = {}
         for name, title, requests in _sources(folder):
             _check(name, [str((request.metadata or {})["label"]) for request in requests])
-            known = {record.name for record in store.apps()}
-            app = store.app(name) if name in known else store.create_app(name, workflow)
+            names = {record.name for record in store.apps()}
+            app = store.app(name) if name in names else store.create_app(name, workflow)
             if app.recipe.workflow != workflow:
                 fail(
                     f"app {name!r} in {data} has the workflow {app.recipe.workflow!r}: "
                     f"give --workflow {app.recipe.workflow}, or another data folder by --data"
                 )
             _add(app, title, requests)
-            things = _set(app)
-            # Once more, for some may not have been pictures.
-            _check(name, [things.names[label] for label in things.labels])
-            results.append(_judge(app, name, things))
-            if found := _by_words(app, things):
-                words[name] = found
-            rows += _search_rows(app, things)
-            _show_predictions(options, app, things)
+            pictures = _labelled_inputs(app)
+            # Again, since some files may not have been pictures.
+            _check(name, [pictures.names[label] for label in pictures.labels])
+            results.append(_evaluate(app, name, pictures))
+            if quality := _word_search(app, pictures):
+                words[name] = quality
+            rows += _search_rows(app, pictures)
+            _show_predictions(options, app, pictures)
     from .chart import accuracy_chart
     from .contact_sheet import contact_sheet
 
     sheet = data / "demo.png"
-    contact_sheet("Visual search: each row starts with a picture, then come its nearest", rows, sheet)
+    contact_sheet("Visual search: each row shows a picture and the pictures nearest to it", rows, sheet)
     chart = data / "accuracy.svg"
     accuracies = {
         r.task: {"tenshot": r.tenshot, "logistic regression": r.logistic_regression, "5-NN vote": r.five_nn}
         for r in results
     }
-    accuracy_chart(f"Accuracy with {SHOTS} labels a concept, mean of {DRAWS} random draws", accuracies, chart)
+    accuracy_chart(f"Accuracy with {SHOTS} labels per concept, mean of {DRAWS} random draws", accuracies, chart)
     columns = ["task", "concepts", "labels", "held out", "tenshot", "logistic regression", "5-NN vote", "ms"]
-    shown = table(
-        f"Accuracy on held-out pictures, {SHOTS} labels a concept, mean of {DRAWS} random draws; "
+    output_table = table(
+        f"Accuracy on held-out pictures, {SHOTS} labels per concept, mean of {DRAWS} random draws; "
         "ms from a label to the changed prediction",
         columns,
         [
@@ -119,36 +121,36 @@ def demo(
     )
     document = {
         "results": [asdict(r) for r in results],
-        "words": {task: asdict(found) for task, found in words.items()},
+        "words": {task: asdict(quality) for task, quality in words.items()},
         "contact_sheet": str(sheet),
         "chart": str(chart),
     }
-    say(options, document, shown)
+    output(options, document, output_table)
     if not options.json:
-        for task, found in words.items():
+        for task, quality in words.items():
             errors.print(
-                f"\nFound by words alone, untaught ({task}): mean average precision {found.mean_average_precision:.2f} "
-                f"over {len(found.words)} words ({', '.join(found.words)}); by chance {found.chance:.2f}"
+                f"\nSearch by words, untaught ({task}): mean average precision {quality.mean_average_precision:.2f} "
+                f"over {len(quality.words)} words ({', '.join(quality.words)}); by chance {quality.chance:.2f}"
             )
-        errors.print(f"\nA visual search to look at: {sheet}, and the accuracies: {chart}")
-        errors.print(f"To go on with this data on the page and over HTTP: tenshot --data {data} serve")
+        errors.print(f"\nVisual searches: {sheet}; accuracies: {chart}")
+        errors.print(f"To use this data on the page and over HTTP: tenshot --data {data} serve")
 
 
 def _sources(folder: Path | None) -> Iterator[tuple[str, str, Sequence["AddRequest"]]]:
-    """App name, title, and what to add."""
+    """(app name, title, pictures to add) of each task."""
     from ...index.records import AddRequest
-    from ..picture_folders import find
+    from ..picture_folders import find_pictures
     from .samples import tasks
 
     if folder is not None:
-        # What a picture shows goes into the metadata: as a label it would be taught before it is asked.
+        # Labels go into the metadata: a labelled input would be taught before it is tested.
         yield (
             folder.resolve().name,
             str(folder),
             [
-                AddRequest(found.path, found.input_id, metadata={"file": found.name, "label": label})
-                for found in find(folder, "folders")
-                for label in found.concepts
+                AddRequest(picture.path, picture.input_id, metadata={"file": picture.name, "label": label})
+                for picture in find_pictures(folder, "folders")
+                for label in picture.concepts
             ],
         )
         return
@@ -161,7 +163,7 @@ def _sources(folder: Path | None) -> Iterator[tuple[str, str, Sequence["AddReque
 
 
 def _check(name: str, labels: Sequence[str]) -> None:
-    """Ends the demo unless there is something to teach, and something left to ask."""
+    """Ends the demo unless there are enough pictures to teach and to test."""
     counts = Counter(labels)
     if len(counts) < 2 or min(counts.values()) <= SHOTS:
         fail(f"{name}: two or more folders with more than {SHOTS} pictures each are needed")
@@ -169,10 +171,10 @@ def _check(name: str, labels: Sequence[str]) -> None:
 
 def _add(app: "App", title: str, requests: Sequence["AddRequest"]) -> None:
     errors.print(f"\n{title}", style="bold")
-    there = app.existing([request.id for request in requests if request.id])
-    new = [request for request in requests if request.id not in there]
+    existing = app.existing([request.id for request in requests if request.id])
+    new = [request for request in requests if request.id not in existing]
     if not new:
-        errors.print(f"{len(there)} pictures are there already")
+        errors.print(f"{counted(len(existing), 'picture')} already imported")
         return
     with progress("importing", len(new)) as bar:
         for result in app.add_many(new):
@@ -181,129 +183,129 @@ def _add(app: "App", title: str, requests: Sequence["AddRequest"]) -> None:
             bar.advance()
 
 
-def _set(app: "App") -> _Set:
-    """What the demo put into the app: what each one shows is in its metadata."""
+def _labelled_inputs(app: "App") -> _LabelledInputs:
+    """The inputs that the demo added; their labels are in their metadata."""
     named: list[tuple[str, str]] = []
     taught: dict[str, Mapping[str, bool]] = {}
     page = 1
     while inputs := app.inputs(page=page, per_page=1000):
-        for one in inputs:
-            if label := (one.metadata or {}).get("label"):
-                named.append((one.id, str(label)))
-                if one.concepts:
-                    taught[one.id] = one.concepts
+        for input in inputs:
+            if label := (input.metadata or {}).get("label"):
+                named.append((input.id, str(label)))
+                if input.concepts:
+                    taught[input.id] = input.concepts
         page += 1
     names = sorted({label for _, label in named})
     ids = [id for id, _ in named]
     labels = np.array([names.index(label) for _, label in named], dtype=np.int64)
-    return _Set(names, ids, labels, app.vectors(ids), taught)
+    return _LabelledInputs(names, ids, labels, app.vectors(ids), taught)
 
 
-def _judge(app: "App", name: str, things: _Set) -> Result:
-    """Many draws of ten labels: all methods get the same vectors, and are asked about all the others."""
+def _evaluate(app: "App", name: str, pictures: _LabelledInputs) -> Result:
+    """Many draws of ten labels: all methods get the same vectors, and are tested on all the others."""
     from .baselines import NAMES, fitted
 
-    model = _model(app, things)
+    model = _model(app, pictures)
     scores: dict[str, list[float]] = {"tenshot": [], **{name: [] for name in NAMES}}
-    taught = things.taught
+    taught = pictures.taught
     for draw in range(DRAWS):
-        train = _draw(things.labels, draw)
-        test = np.setdiff1d(np.arange(len(things.labels)), train)
-        labels: dict[str, dict[str, bool | None]] = {id: dict.fromkeys(given) for id, given in taught.items()}
-        taught = {things.ids[i]: {things.names[things.labels[i]]: True} for i in train}
-        for id, given in taught.items():
-            labels[id] = {**labels.get(id, {}), **given}
+        train = _draw(pictures.labels, draw)
+        test = np.setdiff1d(np.arange(len(pictures.labels)), train)
+        labels: dict[str, dict[str, bool | None]] = {id: dict.fromkeys(concepts) for id, concepts in taught.items()}
+        taught = {pictures.ids[i]: {pictures.names[pictures.labels[i]]: True} for i in train}
+        for id, concepts in taught.items():
+            labels[id] = {**labels.get(id, {}), **concepts}
         app.label_many(labels)
-        values = app.predict_vectors(things.vectors[test], model)
-        best = np.array([things.names.index(concept) for concept in values.concept_ids])[values.values.argmax(axis=1)]
-        scores["tenshot"].append(float(np.mean(best == things.labels[test])))
+        values = app.predict_vectors(pictures.vectors[test], model)
+        best = np.array([pictures.names.index(concept) for concept in values.concept_ids])[values.values.argmax(axis=1)]
+        scores["tenshot"].append(float(np.mean(best == pictures.labels[test])))
         for baseline in NAMES:
-            fit = fitted(baseline, things.vectors[train], things.labels[train])
-            scores[baseline].append(float(np.mean(fit.predict(things.vectors[test]) == things.labels[test])))
-    waited = _label_to_prediction(app, things, model.id)
+            fit = fitted(baseline, pictures.vectors[train], pictures.labels[train])
+            scores[baseline].append(float(np.mean(fit.predict(pictures.vectors[test]) == pictures.labels[test])))
+    seconds = _label_to_prediction(app, pictures, model.id)
     return Result(
         task=name,
-        labels=SHOTS * len(things.names),
-        concepts=len(things.names),
-        held_out=len(things.ids) - SHOTS * len(things.names),
+        labels=SHOTS * len(pictures.names),
+        concepts=len(pictures.names),
+        held_out=len(pictures.ids) - SHOTS * len(pictures.names),
         tenshot=float(np.mean(scores["tenshot"])),
         logistic_regression=float(np.mean(scores[NAMES[0]])),
         five_nn=float(np.mean(scores[NAMES[1]])),
-        ms=1000 * float(np.median(waited)),
+        ms=1000 * float(np.median(seconds)),
     )
 
 
-def _by_words(app: "App", things: _Set) -> _Words | None:
-    """Searches each label's name; None where the base workflow has no words, or the labels are no words."""
+def _word_search(app: "App", pictures: _LabelledInputs) -> _Words | None:
+    """Searches for each label's name; None if the base workflow has no words, or the labels are no words."""
     from ...index.analysis.evaluation import average_precision
 
-    names = [name for name in things.names if name.isalpha()]
+    names = [name for name in pictures.names if name.isalpha()]
     if not names or not app.has_text:
         return None
-    found, chance = [], []
+    precisions, chance = [], []
     for name in names:
-        shown = things.labels == things.names.index(name)
-        scores = {hit.input_id: hit.score for hit in app.search(text=name, k=len(things.ids))}
-        values = np.array([scores[id] for id in things.ids])
-        found.append(average_precision(values, shown) or 0.0)
-        chance.append(float(shown.mean()))
-    return _Words(names, float(np.mean(found)), float(np.mean(chance)))
+        positive = pictures.labels == pictures.names.index(name)
+        scores = {hit.input_id: hit.score for hit in app.search(text=name, k=len(pictures.ids))}
+        values = np.array([scores[id] for id in pictures.ids])
+        precisions.append(average_precision(values, positive) or 0.0)
+        chance.append(float(positive.mean()))
+    return _Words(names, float(np.mean(precisions)), float(np.mean(chance)))
 
 
-def _model(app: "App", things: _Set) -> "Model":
-    """One of all the names, made by the first run."""
+def _model(app: "App", pictures: _LabelledInputs) -> "Model":
+    """The model of all labels; the first run creates it."""
     if "demo" in {model.id for model in app.models()}:
-        return app.update_model("demo", concepts=things.names)
-    return app.create_model("demo", things.names, mutually_exclusive=True, closed_environment=True)
+        return app.update_model("demo", concepts=pictures.names)
+    return app.create_model("demo", pictures.names, mutually_exclusive=True, closed_environment=True)
 
 
 def _draw(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Ten of each label, at random."""
+    """Ten random pictures of each label."""
     rng = np.random.default_rng(seed)
     return np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:SHOTS] for c in range(labels.max() + 1)])
 
 
-def _label_to_prediction(app: "App", things: _Set, model: str) -> list[float]:
-    """Seconds from giving a label to holding the prediction that knows it."""
-    unlabelled = np.setdiff1d(np.arange(len(things.ids)), _draw(things.labels, DRAWS - 1))[:_TIMED]
-    waited = []
+def _label_to_prediction(app: "App", pictures: _LabelledInputs, model: str) -> list[float]:
+    """Seconds from a label to a prediction that includes it."""
+    unlabelled = np.setdiff1d(np.arange(len(pictures.ids)), _draw(pictures.labels, DRAWS - 1))[:_TIMED]
+    seconds = []
     for i in unlabelled:
-        concept = things.names[things.labels[i]]
+        concept = pictures.names[pictures.labels[i]]
         start = time.perf_counter()
-        app.label(things.ids[i], {concept: True})
-        app.predict_vectors(things.vectors[:1], model)
-        waited.append(time.perf_counter() - start)
-        app.label(things.ids[i], {concept: None})
-    return waited
+        app.label(pictures.ids[i], {concept: True})
+        app.predict_vectors(pictures.vectors[:1], model)
+        seconds.append(time.perf_counter() - start)
+        app.label(pictures.ids[i], {concept: None})
+    return seconds
 
 
-def _show_predictions(options: Context, app: "App", things: _Set) -> None:
-    """What the built-in model says of three pictures that it was not taught."""
+def _show_predictions(options: Context, app: "App", pictures: _LabelledInputs) -> None:
+    """Prints the built-in model's predictions for three pictures that it was not taught."""
     if options.json:
         return
-    held_out = np.setdiff1d(np.arange(len(things.ids)), _draw(things.labels, DRAWS - 1))
+    held_out = np.setdiff1d(np.arange(len(pictures.ids)), _draw(pictures.labels, DRAWS - 1))
     for i in np.random.default_rng(0).permutation(held_out)[:3]:
-        best = app.predict_input(things.ids[i])[:3]
-        said = ", ".join(f"{one.concept_id} {one.value:.2f}" for one in best)
-        errors.print(f"  {things.ids[i]} is {things.names[things.labels[i]]}: predicted {said}")
+        best = app.predict_input(pictures.ids[i])[:3]
+        predicted = ", ".join(f"{prediction.concept_id} {prediction.value:.2f}" for prediction in best)
+        errors.print(f"  {pictures.ids[i]} is {pictures.names[pictures.labels[i]]}: predicted {predicted}")
 
 
-def _search_rows(app: "App", things: _Set) -> list[list["Tile"]]:
+def _search_rows(app: "App", pictures: _LabelledInputs) -> list[list["Tile"]]:
     import io
 
     from .contact_sheet import Tile
 
-    label_of = dict(zip(things.ids, things.labels.tolist(), strict=True))
+    label_of = dict(zip(pictures.ids, pictures.labels.tolist(), strict=True))
 
     def picture(id: str) -> Image.Image:
         return Image.open(io.BytesIO(app.picture(id)))
 
     rows = []
-    for query in np.random.default_rng(1).choice(len(things.ids), 2, replace=False).tolist():
-        id = things.ids[query]
-        row = [Tile(picture(id), things.names[things.labels[query]])]
+    for query in np.random.default_rng(1).choice(len(pictures.ids), 2, replace=False).tolist():
+        id = pictures.ids[query]
+        row = [Tile(picture(id), pictures.names[pictures.labels[query]])]
         for hit in app.search(input_id=id, k=_HITS + 1)[1:]:
-            right = label_of.get(hit.input_id) == things.labels[query]
+            right = label_of.get(hit.input_id) == pictures.labels[query]
             row.append(Tile(picture(hit.input_id), f"{hit.score:.2f}", right))
         rows.append(row)
     return rows

@@ -1,4 +1,4 @@
-"""Real pictures in labelled sets, out of what four packages of the extra `demo` bring along: nothing is downloaded."""
+"""Labelled sets of real pictures from four packages of the extra `demo`; nothing is downloaded."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 PER_LABEL = 26
-_SHOWN = 128
+_SIDE = 128
 
-# Spread evenly over Unicode's own groups; each is one code point, as are the names of Twemoji's files.
+# Spread evenly over Unicode's groups; each is one code point, by which Twemoji's files are named.
 _DRAWINGS = {
     "building": "🏟🏛🛖🏘🏚🏠🏡🏢🏣🏤🏥🏦🏨🏩🏪🏫🏬🏭🏯🏰💒🗼⛪🕌🛕🕍",
     "clothing": "👓🥽🥼👔👕🧣🧥🧦👘🥻🩲👙👚👜👝🎒👞👟🥿👠🩰👑👒🎓🧢⛑",
@@ -55,7 +55,7 @@ class Sample:
     """One picture of a task."""
 
     name: str
-    """Unique in its task, fit for a file."""
+    """Unique in its task, and a valid file name."""
     label: str
     image: Image.Image
     """RGB."""
@@ -63,12 +63,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Task:
-    """Pictures to be told apart, PER_LABEL of each label."""
+    """A classification task with PER_LABEL pictures of each label."""
 
     id: str
     title: str
     source: str
-    """Whose pictures these are."""
+    """The source of the pictures."""
     load: Callable[[], Iterator[Sample]]
 
 
@@ -91,14 +91,14 @@ def write_folders(task: Task, folder: Path) -> None:
 
 
 def grid(picture: Image.Image, size: int) -> list[tuple[int, int]]:
-    """(left, top) of PER_LABEL squares: on one grid, so that none overlap, and of its more detailed half."""
+    """(left, top) of PER_LABEL squares from the more detailed half of a grid, so that none overlap."""
     grey = np.asarray(picture.convert("L"), dtype=np.float64)
     rows, columns = grey.shape[0] // size, grey.shape[1] // size
     squares = grey[: rows * size, : columns * size].reshape(rows, size, columns, size)
     detail = squares.std(axis=(1, 3)).ravel()
     detailed = np.argsort(-detail, kind="stable")[: (rows * columns + 1) // 2]
     chosen = np.random.default_rng(0).choice(np.sort(detailed), PER_LABEL, replace=False)
-    return [(int(place) % columns * size, int(place) // columns * size) for place in np.sort(chosen)]
+    return [(int(square) % columns * size, int(square) // columns * size) for square in np.sort(chosen)]
 
 
 def _drawings() -> Iterator[Sample]:
@@ -108,7 +108,7 @@ def _drawings() -> Iterator[Sample]:
             name = f"{ord(sign):x}"
             drawing = Image.open(str(folder / f"{name}.png")).convert("RGBA")
             paper = Image.new("RGBA", drawing.size, "white")
-            yield Sample(f"{label}-{name}", label, _shown(Image.alpha_composite(paper, drawing)))
+            yield Sample(f"{label}-{name}", label, _enlarged(Image.alpha_composite(paper, drawing)))
 
 
 def _digits() -> Iterator[Sample]:
@@ -118,7 +118,7 @@ def _digits() -> Iterator[Sample]:
     for digit in range(10):
         for number in np.flatnonzero(digits == digit)[:PER_LABEL]:
             ink = pixels[number].reshape(8, 8) / 16
-            yield Sample(f"{digit}-{number:04d}", str(digit), _shown(_grey(1 - ink)))
+            yield Sample(f"{digit}-{number:04d}", str(digit), _enlarged(_grey(1 - ink)))
 
 
 def _photos() -> Iterator[Sample]:
@@ -127,13 +127,13 @@ def _photos() -> Iterator[Sample]:
 
 
 def _crops() -> Iterator[Sample]:
-    """A hundred faces of Labeled Faces in the Wild, 25 x 25 pixels, then a hundred backdrops; surfaces are cut smaller,
-    so that they are as hard to tell.
+    """Faces and backdrops of Labeled Faces in the Wild, 25 x 25 pixels (the file has a hundred faces, then a hundred
+    backdrops); surfaces are cut smaller, so that they are as difficult.
     """
     crops = np.load(str(files("skimage.data") / "lfw_subset.npy"))
     for label, start in (("face", 0), ("backdrop", 100)):
         for number in range(start, start + PER_LABEL):
-            yield Sample(f"{label}-{number:03d}", label, _shown(_grey(crops[number])))
+            yield Sample(f"{label}-{number:03d}", label, _enlarged(_grey(crops[number])))
     for label in _SURFACES:
         yield from _pieces(Image.open(str(files("skimage.data") / f"{label}.png")), label, size=16)
 
@@ -141,7 +141,7 @@ def _crops() -> Iterator[Sample]:
 def _pieces(picture: Image.Image, label: str, size: int) -> Iterator[Sample]:
     for left, top in grid(picture, size):
         piece = picture.crop((left, top, left + size, top + size))
-        yield Sample(f"{label}-{left:04d}-{top:04d}", label, _shown(piece))
+        yield Sample(f"{label}-{left:04d}-{top:04d}", label, _enlarged(piece))
 
 
 def _grey(values: NDArray[np.floating]) -> Image.Image:
@@ -149,6 +149,6 @@ def _grey(values: NDArray[np.floating]) -> Image.Image:
     return Image.fromarray((np.clip(values, 0, 1) * 255).astype(np.uint8))
 
 
-def _shown(picture: Image.Image) -> Image.Image:
-    """Large enough for the models and for people."""
-    return picture.convert("RGB").resize((_SHOWN, _SHOWN), Image.Resampling.BICUBIC)
+def _enlarged(picture: Image.Image) -> Image.Image:
+    """Scales a picture up for the models and for people."""
+    return picture.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)

@@ -1,4 +1,4 @@
-"""The rows of an app, kept in a file while an export is read: whoever reads slowly holds no moment of the database."""
+"""Spools the rows of an app to a file while an export is read, so that a slow reader holds no database snapshot."""
 
 import logging
 import pickle
@@ -18,23 +18,23 @@ _ROWS = 65_536
 """Rows of another table at a time."""
 
 
-class SavedRows:
-    """All that an export needs of one moment but the pictures and predictors, whose hashes are in it."""
+class RowSpool:
+    """All rows of a snapshot that an export needs; pictures and predictors are named by their hashes."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        """file: empty, and nobody else's: what is in it is trusted."""
+        """file: an empty file that no other process can write, since its content is unpickled."""
         self._file = file
         # Table -> where its parts begin.
         self._parts: dict[str, list[int]] = {}
         self.app: Row = {}
         self.hashes: set[str] = set()
-        """Of the pictures and predictors that it names."""
+        """Of the pictures and predictors that the rows name."""
 
     def fill(self, rows: AppRows, *, whole: bool) -> Iterator[None]:
-        """A part at each step. whole: every table, and vectors; else concepts, and inputs with their `labels`, which
-        are concept id -> yes or no.
+        """Saves a part at each step. whole: every table, and vectors; else only concepts, and inputs with `labels`,
+        which are concept id -> yes or no.
 
-        Raises StorageFailed, and NotSupported for what no import would take.
+        Raises StorageFailed, and NotSupported for a value that no import would accept.
         """
         self.app = rows.app
         for shard in rows.inputs(_SHARD, vectors=whole):
@@ -54,7 +54,7 @@ class SavedRows:
                 yield
 
     def parts(self, table: str) -> Iterator[list[Row]]:
-        """Its rows, in the order of their making."""
+        """The rows of a table, oldest first."""
         for start in self._parts.get(table, ()):
             self._file.seek(start)
             yield pickle.load(self._file)
@@ -70,7 +70,7 @@ class SavedRows:
 
 
 def _without_large_evaluation(version: Row) -> Row:
-    """An evaluation of very many concepts can be made again where the app is imported."""
+    """The version without its evaluation if that is too large: it can be repeated where the app is imported."""
     try:
         check_readable(VERSIONS, [version])
     except NotSupported as error:

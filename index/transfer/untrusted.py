@@ -1,4 +1,4 @@
-"""JSON of strangers: bounded before it is parsed, and nothing in it that JSON itself doesn't know."""
+"""Untrusted text from archives: bounded JSON without Python's extensions, and one-line messages."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from ..errors import BadArchive
 
 
 def read_json(content: str | bytes) -> Any:
-    """Raises BadArchive for what is no JSON, or too much of it: parsed, it takes at most some ten times as much."""
+    """Parses JSON, which takes at most about ten times its size. Raises BadArchive if it is no JSON, or too large."""
     if len(content) > MOST_JSON:
         raise BadArchive(f"a JSON document has {len(content)} bytes, more than {MOST_JSON}")
     try:
@@ -21,7 +21,7 @@ def read_json(content: str | bytes) -> Any:
 
 
 def one_line(error: object) -> str:
-    """What an error says, however long it is and whatever of an archive stands in it."""
+    """An error's message as one line of bounded length, since it may quote the archive."""
     return " ".join(str(error).split())[:500]
 
 

@@ -1,10 +1,10 @@
-"""How much a Parquet file unpacks to, told before anything is: by its footer and the header of each page.
+"""Computes the unpacked size of a Parquet file before Arrow reads it, from its footer and the header of each page.
 
-Arrow makes room for what these claim, repeats a dictionary's value or a run as often as they say, and some footers end
-the process (statistics or sizes that are not of their column's type). So they are read here first (Apache Parquet's
-`parquet.thrift`, in Thrift's compact protocol), and a file goes to Arrow only if all of its pages are of the kind that
-tenshot writes, and hold no more values than the file has rows. Nor is Arrow asked what a footer says of its columns:
-that alone ends the process for some.
+Arrow allocates what these claim, repeats a dictionary's value or a run as often as they say, and crashes on some
+footers (with statistics or sizes of another type than their column's). So they are parsed here first (Apache Parquet's
+`parquet.thrift`, in Thrift's compact protocol). A file goes to Arrow only if all its pages are of the kind that tenshot
+writes, and hold no more values than the file has rows. Arrow's own reader of column metadata is never called, since it
+crashes on some footers too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import BadArchive
 
 MOST_UNPACKED = 1 << 29
-"""Bytes of a file, and of all values that are read from it."""
+"""Unpacked bytes of a file, and bytes of all values that are read from it."""
 MOST_FOOTER = 1 << 20
 _MOST_PAGE = 1 << 27
 _MAGIC = b"PAR1"
@@ -29,7 +29,7 @@ Struct = dict[int, Any]
 
 
 def check_pages(content: bytes, columns: Mapping[str, tuple[int, int]], most_rows: int) -> None:
-    """columns: path in the schema -> type (Parquet's number of it), and how many values a row may have.
+    """columns: path in the schema -> (Parquet's number of its type, values that a row may have).
 
     Raises BadArchive.
     """
@@ -38,7 +38,7 @@ def check_pages(content: bytes, columns: Mapping[str, tuple[int, int]], most_row
     if content[:4] != _MAGIC or content[-4:] != _MAGIC or start < 4 or length > MOST_FOOTER:
         raise BadArchive("it is no Parquet file")
     footer = _Headers(content, start, len(content) - 8).struct()
-    # A version of another maker might mean other places; 8 is what an encrypted one has.
+    # Other writers may mean other offsets; field 8 marks an encrypted file.
     if not _field(footer, 6, bytes).startswith(_WRITER) or 8 in footer:
         raise BadArchive("it was not written by tenshot")
     groups = [(_count(group, 3), _structs(group, 1)) for group in _structs(footer, 4)]
@@ -57,7 +57,7 @@ def check_pages(content: bytes, columns: Mapping[str, tuple[int, int]], most_row
 
 
 def _paths(schema: Sequence[Struct]) -> list[str]:
-    """Of its columns, in the order of their chunks: Arrow doesn't go by the paths that these name themselves."""
+    """The columns' paths in the order of their chunks; like Arrow, it ignores the paths in the chunks themselves."""
     paths, parents = list[str](), list[list[Any]]()
     for element in schema[1:]:
         parents.append([_field(element, 4, bytes).decode(errors="replace"), _count(element, 5) if 5 in element else 0])
@@ -71,23 +71,23 @@ def _paths(schema: Sequence[Struct]) -> list[str]:
 
 
 def _unpacked(content: bytes, footer: int, path: str, chunk: Struct, kind: int, values_of_row: int, rows: int) -> int:
-    """Bytes of all pages of a column's chunk; footer: where that begins."""
+    """Unpacked bytes of all pages of a column's chunk; footer: its offset."""
     if chunk.keys() & {1, 8, 9}:
         raise BadArchive("a column is elsewhere, or encrypted")
     column = _field(chunk, 3, dict)
-    place, packed, values = (_count(column, field) for field in (9, 7, 5))
-    if 11 in column and 0 < (dictionary := _count(column, 11)) < place:
-        place = dictionary
-    if column.get(1) != kind or not 4 <= place <= place + packed <= footer:
+    offset, packed, values = (_count(column, field) for field in (9, 7, 5))
+    if 11 in column and 0 < (dictionary := _count(column, 11)) < offset:
+        offset = dictionary
+    if column.get(1) != kind or not 4 <= offset <= offset + packed <= footer:
         raise BadArchive(f"the column {path} is not where its footer says, or not what")
-    unpacked, counted = _pages(_Headers(content, place, place + packed))
+    unpacked, counted = _pages(_Headers(content, offset, offset + packed))
     if max(values, counted) > values_of_row * rows:
         raise BadArchive(f"the column {path} has {max(values, counted)} values, more than it has rows for")
     return unpacked
 
 
 def _pages(headers: "_Headers") -> tuple[int, int]:
-    """Bytes of some pages, one behind the other, and how many values their data pages have."""
+    """Unpacked bytes of consecutive pages, and the number of values in their data pages."""
     unpacked = values = 0
     while headers.place < headers.end:
         header = headers.struct()
@@ -98,7 +98,7 @@ def _pages(headers: "_Headers") -> tuple[int, int]:
         count, encoding = _count(page, 1), page.get(2)
         if size > _MOST_PAGE:
             raise BadArchive(f"a page claims {size} bytes in {packed}")
-        # A dictionary's values have four bytes at least.
+        # Values of a dictionary have at least four bytes.
         if encoding not in _ENCODINGS or (kind == _DICTIONARY and (encoding == 8 or 4 * count > size)):
             raise BadArchive("a page is encoded as tenshot doesn't")
         headers.take(packed)
@@ -108,7 +108,7 @@ def _pages(headers: "_Headers") -> tuple[int, int]:
 
 
 def _field(struct: Struct, number: int, kind: type) -> Any:
-    """Raises BadArchive for one that is not there, or of another type."""
+    """Raises BadArchive for a field that is missing or of another type."""
     value = struct.get(number)
     if type(value) is not kind:
         raise BadArchive("its headers lack a number, a text or a list")
@@ -130,10 +130,10 @@ def _structs(struct: Struct, number: int) -> list[Struct]:
 
 
 class _Headers:
-    """What stands between two places of a file, read one behind the other. All raise BadArchive."""
+    """Reads consecutive Thrift structs between two offsets of a file. Every method raises BadArchive."""
 
-    def __init__(self, content: bytes, place: int, end: int) -> None:
-        self._content, self.place, self.end = content, place, end
+    def __init__(self, content: bytes, offset: int, end: int) -> None:
+        self._content, self.place, self.end = content, offset, end
 
     def take(self, length: int) -> bytes:
         start = self.place
@@ -148,7 +148,7 @@ class _Headers:
         while head := self._byte():
             field = field + (head >> 4) if head >> 4 else self._zigzag()
             kind = head & 0xF
-            # Truth stands in the head itself.
+            # A boolean's value is in the head itself.
             fields[field] = kind == 1 if kind in (1, 2) else self._value(kind, depth + 1)
         return fields
 
@@ -156,7 +156,7 @@ class _Headers:
         if depth > _MOST_DEPTH:
             raise BadArchive("its headers are too deep")
         match kind:
-            case 1 | 2 | 3:  # in a list, truth has a byte
+            case 1 | 2 | 3:  # in a list, a boolean takes a byte
                 return self._byte()
             case 4 | 5 | 6:
                 return self._zigzag()

@@ -10,14 +10,14 @@ from .database import Database
 _apps, _spaces = schema.apps, schema.spaces
 
 
-class Spaces:
+class SpaceSnapshots:
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def save(self, app_id: str, space: SpaceRecord, workflow: str) -> None:
-        """Replaces the one before. Nothing happens if the app sees with another base workflow by now.
+        """Replaces the last one. Does nothing if the app has another base workflow by now.
 
-        Raises StoreBusy at once: who predicts doesn't wait for it.
+        Raises StoreBusy without waiting, since a prediction would wait too.
         """
         row = {
             "app_id": app_id,
