@@ -15,7 +15,7 @@ from ..index.storage.files import exposure
 from .auth.handover import Handover
 from .auth.keys import first_admin_key
 from .auth.sign_in import TOKEN_SECONDS, SignIn
-from .middleware.connections import Connection
+from .middleware.transport import Connection
 from .observability.logs import set_up_logs
 from .observability.tracing import exporting
 from .service import create_service, opened_store
@@ -39,8 +39,8 @@ def serve(settings: Settings, told: Callable[[str], None], *, terminal: bool) ->
         handover.end()
         handover.admin_key(first_admin_key(store.catalog))
         told(f"to get an API key: tenshot --data {settings.data} apps create NAME   (works while this runs)")
-        service = create_service(settings, store, exporting() if settings.otel else None)
-        sign_in: SignIn = service.state.sign_in
+        sign_in = SignIn()
+        service = create_service(settings, store, exporting() if settings.otel else None, sign_in=sign_in)
         config = uvicorn.Config(
             service,
             http=Connection,

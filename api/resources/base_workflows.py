@@ -119,7 +119,7 @@ async def compare(
     for id in workflows:
         await run_in_threadpool(_check_name, caller, id, downloaded=True)
     compare = partial(caller.app.compare_workflows, workflows, model)
-    return ok(comparison=await caller.take_turn(caller.threads.comparing, compare))
+    return ok(comparison=await caller.take_turn(caller.service.threads.comparing, compare))
 
 
 def _check_name(caller: Caller, id: str, *, downloaded: bool = False) -> None:

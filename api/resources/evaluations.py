@@ -69,14 +69,16 @@ async def evaluate(
 
     `choice` is, for each concept, the lowest threshold that keeps to the precision.
     """
-    found = await caller.take_turn(caller.threads.judging, partial(caller.app.evaluate, id, precision=precision))
+    found = await caller.take_turn(
+        caller.service.threads.judging, partial(caller.app.evaluate, id, precision=precision)
+    )
     return ok(evaluation=found if judged else replace(found, judged=()))
 
 
 @router.get("/{id}/learning_curve", response_model=LearningCurveAnswer)
 async def learning_curve(id: str, caller: Reader, draws: Annotated[int, Query(ge=1, le=20)] = DRAWS) -> Json:
     """How good the model was with 1, 2, 5, ... labels a concept on inputs held out, and whether ten more help."""
-    curve = await caller.take_turn(caller.threads.judging, partial(caller.app.learning_curve, id, draws=draws))
+    curve = await caller.take_turn(caller.service.threads.judging, partial(caller.app.learning_curve, id, draws=draws))
     return ok(learning_curve=curve)
 
 
@@ -92,7 +94,9 @@ async def compare(
 
     Both qualities are held against the labels of today, each labelled input judged without its own label.
     """
-    compared = await caller.take_turn(caller.threads.judging, partial(caller.app.compare, id, before, after, n=n))
+    compared = await caller.take_turn(
+        caller.service.threads.judging, partial(caller.app.compare, id, before, after, n=n)
+    )
     return ok(comparison=compared)
 
 
@@ -112,7 +116,7 @@ async def set_thresholds(id: str, body: ThresholdsIn, caller: Writer) -> Json:
         raise WireError(INVALID_REQUEST, "give thresholds, or a precision to choose them for")
     if body.precision is not None:
         choose = partial(caller.app.choose_thresholds, id, precision=body.precision)
-        await caller.take_turn(caller.threads.judging, choose)
+        await caller.take_turn(caller.service.threads.judging, choose)
     else:
         thresholds = {one.id: one.threshold for one in body.thresholds}
         await run_in_threadpool(caller.app.set_thresholds, thresholds, id)

@@ -51,7 +51,12 @@ def _keep(caller: Caller, about: dict[str, Any], body: FeedbackIn) -> Json:
     labels, kept = labels_of(body.input.data.concepts), _kept(body)
     caller.app.keep_feedback("model", about, kept)
     id = body.input.id
-    if labels and id and caller.store.catalog.apps.get(caller.app.id).teach_from_feedback and caller.app.existing([id]):
+    if (
+        labels
+        and id
+        and caller.service.store.catalog.apps.get(caller.app.id).teach_from_feedback
+        and caller.app.existing([id])
+    ):
         caller.app.label(id, labels, source=LabelSource.FEEDBACK)
     return ok()
 

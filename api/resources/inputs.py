@@ -39,15 +39,17 @@ async def add(
     stored, errors = await run_in_threadpool(_store, body, caller)
     pending = [one for one in stored.values() if one.status is InputStatus.PENDING]
     if pending:
-        caller.pictures.wake()
-        seconds = caller.settings.wait_seconds if wait is None else wait
+        caller.service.pictures.wake()
+        seconds = caller.service.settings.wait_seconds if wait is None else wait
         await while_connected(caller.request, _wait_for_pictures(caller, pending, seconds))
     return await run_in_threadpool(_added, body, caller, stored, errors, [one.id for one in pending])
 
 
 async def _wait_for_pictures(caller: Caller, pending: Sequence[Input], seconds: float) -> None:
     # In the loop, for threads are few: slow servers that one app names keep no other's request waiting.
-    with caller.pictures.watch(PendingInput(caller.app.id, one.id, one.key, one.url or "") for one in pending) as tried:
+    with caller.service.pictures.watch(
+        PendingInput(caller.app.id, one.id, one.key, one.url or "") for one in pending
+    ) as tried:
         # Some may have been tried before they were watched.
         left = await run_in_threadpool(caller.app.pending_keys, [one.key for one in pending])
         if waiting := [asyncio.wrap_future(future) for one, future in tried.items() if one.key in left]:

@@ -9,8 +9,8 @@ import binascii
 from fastapi import Request
 
 from ...index.records import KeyRecord
-from ...index.store import Store
 from ..auth.keys import READ, BadKey, MissingScope, authenticate
+from ..context import service_of
 from ..wire.requests import LoginIn
 from ..wire.responses import Json, LoginAnswer, TokenAnswer, ok
 from .route import new_router
@@ -42,7 +42,6 @@ def login(body: LoginIn, request: Request) -> Json:
 
 def _key(request: Request, secret: str) -> KeyRecord:
     """Raises BadKey."""
-    store: Store = request.app.state.store
     if not secret:
         raise BadKey("no API key was given: it is the secret, or the password", malformed=True)
-    return authenticate(store.catalog, f"Key {secret}")
+    return authenticate(service_of(request.scope).store.catalog, f"Key {secret}")

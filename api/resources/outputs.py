@@ -157,7 +157,7 @@ class Step:
         if self.model is COLOUR:
             return asked.seen(colours_out, SHRINK)
         words = [concept.key for concept in self.config.select_concepts or () if concept.key]
-        embedder = classifier(caller.store, caller.state, words)
+        embedder = classifier(caller.service.store, caller.state, words)
         classes, values = _classified(embedder, asked, words)
         names = {name: name for name in classes}
         wanted = self._selected(classes, names) if values else None

@@ -7,12 +7,12 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-import orjson
 from anyio import to_thread
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from ...index.errors import NotFound
+from ..context import service_of
 from .route import new_router
 
 router = new_router("", "page", keyed=False)
@@ -69,7 +69,8 @@ def docs(request: Request) -> Response:
 @router.get("/openapi.json", include_in_schema=False)
 async def openapi(request: Request) -> Response:
     """The same for machines; making it takes half a second, once."""
-    content = await to_thread.run_sync(_openapi, request.app, limiter=request.app.state.keyless_thread)
+    service = service_of(request.scope)
+    content = await to_thread.run_sync(service.openapi, limiter=service.keyless_thread)
     return Response(content, media_type="application/json")
 
 
@@ -87,13 +88,6 @@ def file(name: str, request: Request) -> Response:
 @router.get("/page/{folder}/{name}", include_in_schema=False)
 def file_in_folder(folder: str, name: str, request: Request) -> Response:
     return _answer(f"{folder}/{name}", request)
-
-
-def _openapi(service: FastAPI) -> bytes:
-    if not hasattr(service.state, "openapi"):
-        service.state.openapi = orjson.dumps(service.openapi())
-    content: bytes = service.state.openapi
-    return content
 
 
 def _answer(name: str, request: Request) -> Response:

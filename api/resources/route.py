@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import APIRouter, Request, Response, Security
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
@@ -17,7 +17,8 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from ..middleware.admission import TAKE
+from ..context import service_of
+from ..middleware.stack import MEMORY
 from ..wire.parsing import body_of, memory_of
 from ..wire.responses import Answer
 
@@ -173,9 +174,9 @@ def _body(kind: type[BaseModel]) -> _Read:
         content_type = request.headers.get("content-type", "")
         if len(content) <= _SMALL:
             return body_of(kind, content, content_type)
-        parsing: CapacityLimiter = request.app.state.parsing
-        request.scope[TAKE](await to_thread.run_sync(memory_of, content, limiter=parsing))
-        return await to_thread.run_sync(body_of, kind, content, content_type, limiter=parsing)
+        thread = service_of(request.scope).parsing_thread
+        request.scope[MEMORY](await to_thread.run_sync(memory_of, content, limiter=thread))
+        return await to_thread.run_sync(body_of, kind, content, content_type, limiter=thread)
 
     return read
 

@@ -54,7 +54,7 @@ def _is_near(term: TermIn) -> bool:
 
 async def _with_others(body: SearchIn, caller: Caller) -> Json:
     """A short one, together with those that come at the same time."""
-    page, turns = _page(body), caller.request.app.state.turns
+    page, turns = _page(body), caller.service.searches
     [term], _ = _asked(body, caller)
     found = await turns.nearest(caller.state, term.vector, page.end)
     return _hits(caller, found[page.start :])

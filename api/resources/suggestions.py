@@ -88,7 +88,7 @@ async def doubts(
     `concept.value` is the label, 1 or 0, and `probability` how likely it is right; `instead` is what the input looks
     like more. A concept with fewer than three yes labels is not judged.
     """
-    return ok(doubts=await caller.take_turn(caller.threads.judging, partial(_doubts, caller, id, n, limit)))
+    return ok(doubts=await caller.take_turn(caller.service.threads.judging, partial(_doubts, caller, id, n, limit)))
 
 
 def _doubts(caller: Caller, id: str, n: int, limit: float) -> list[DoubtOut]:

@@ -74,7 +74,7 @@ def evaluate(id: str, version_id: str, _body: Body, caller: Writer) -> Json:
     """Asks for an evaluation by leave-one-out; GET has it when it is made."""
     model, version = caller.app.model(id), caller.app.version(id, version_id)
     caller.app.request_evaluation(id, version_id)
-    caller.evaluations.wake()
+    caller.service.evaluations.wake()
     queued = StoredEvaluation(EvaluationState.QUEUED, None)
     return ok(model_version=_with_metrics(caller, model, version, queued))
 

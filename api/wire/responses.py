@@ -14,8 +14,8 @@ from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from ...index.records import AppRecord, Concept, Failure, Input, InputStatus, KeyRecord, Model, ModelVersion, Workflow
+from ...runtime.trace import request_id
 from ..observability.prometheus import metrics_label
-from ..observability.request_id import request_id
 from .evaluation_metrics import MetricsOut
 from .status import (
     BUSY,

@@ -10,8 +10,7 @@ from ...embeddings.pictures.decoders import NoDecoder
 from ...embeddings.pictures.images import BadCrop, ImageError, ImageNotFound, ImageTooLarge, UnsupportedFormat
 from ...errors import Busy, TenshotError
 from ...index import errors
-from ..auth.keys import BadKey, MissingScope
-from ..auth.rate_limit import Throttled
+from ..auth.keys import BadKey, MissingScope, Throttled
 from ..fetching.fetch import BadUrl, FetchError, TooLarge
 
 _LONGEST = 1000

@@ -11,7 +11,7 @@ from ...index.records import FloatArray, Input
 Found = list[tuple[Input, float]]
 
 
-class Turns:
+class SearchCoalescer:
     """Nobody waits for others to come: what is there already shares one multiplication, which reads the rows once.
 
     Lives in the event loop, so it needs no lock.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...embeddings.base.embedder import Recipe
-from ...runtime.timing import stage
+from ...runtime.trace import stage
 from ..errors import ModelNotFound, NotSupported, StorageFailed, StoreBusy
 from ..records import BUILT_IN_MODEL, THRESHOLD, FloatArray, Model, ModelVersion, Scores
 from ..scoring.predictor import Predictor

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...runtime.timing import stage
+from ...runtime.trace import stage
 from ..bounds import check_count
 from ..ingest.validation import check_vectors
 from ..records import Crop, FloatArray, Hit, Input, KeyArray, Matches, Picture, Where

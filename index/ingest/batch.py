@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from ...embeddings.base.embedder import Pixels, WorkflowError
 from ...errors import Busy
 from ...runtime.parallel import side_by_side
-from ...runtime.timing import stage
+from ...runtime.trace import stage
 from ..errors import BadVector, DuplicateUrl, InputExists, NotSupported, TenshotError
 from ..records import AddRequest, AddResult, FloatArray, Input, NewInput, PictureKey
 from .picture_embedder import Eye

@@ -15,7 +15,7 @@ from ...embeddings.base.batcher import Batcher
 from ...embeddings.base.embedder import Pixels, Recipe
 from ...embeddings.pictures.images import ImageError, Opener, crop, open_image, read_file
 from ...runtime.parallel import side_by_side
-from ...runtime.timing import stage
+from ...runtime.trace import stage
 from ..records import Crop, FloatArray, Picture, PictureKey
 from .vector_cache import VectorCache
 
