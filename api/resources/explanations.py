@@ -10,14 +10,12 @@ from typing_extensions import TypedDict
 from ...index.app import predictors
 from ...index.app.prediction import explain_vector
 from ...index.records import Explanation, FloatArray, Model
-from ..wire import status
 from ..wire.requests import MOST_ITEMS, PredictIn
 from ..wire.responses import Answer, AskedOut, Json, answer
 from ..wire.status import StatusOut
 from .dependencies import Caller, Reader
-from .inputs import error_status
-from .outputs import overall, selected
-from .resolved_inputs import Asked, with_pictures
+from .outputs import selected
+from .prediction_inputs import PredictionInputs, with_pictures
 from .route import new_router
 
 _DEFAULT_CONCEPTS = 3
@@ -82,7 +80,7 @@ def _model(caller: Caller, id: str, version_id: str | None) -> Model:
 def _explain(caller: Caller, id: str, version_id: str | None, body: ExplainIn) -> Json:
     # Before any picture is embedded.
     model = _model(caller, id, version_id)
-    asked = Asked(caller, body.inputs, MOST_ITEMS)
+    inputs = PredictionInputs(caller, body.inputs, MOST_ITEMS)
     config = body.model.output_info.output_config
     wanted = selected(config.select_concepts if config else [], model.concept_ids, caller.names())
     most = (config and config.max_concepts) or _DEFAULT_CONCEPTS
@@ -99,15 +97,15 @@ def _explain(caller: Caller, id: str, version_id: str | None, body: ExplainIn) -
             most=most,
         )
 
-    found = {place: of(vector) for place, vector in asked.vectors().items()}
+    explanations = {position: of(vector) for position, vector in inputs.resolved.vectors().items()}
     outputs: list[ExplainedOut] = [
         {
             "id": uuid4().hex,
-            "status": error_status(asked.errors[place]) if place in asked.errors else status.OK.body(),
+            "status": inputs.status_of(position),
             "created_at": now,
-            "input": asked.shown(place),
-            "explanations": found.get(place, []),
+            "input": inputs.out(position),
+            "explanations": explanations.get(position, []),
         }
-        for place in range(len(asked.inputs))
+        for position in range(len(inputs))
     ]
-    return answer(overall(asked), outputs=outputs)
+    return answer(inputs.status, outputs=outputs)

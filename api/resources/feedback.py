@@ -4,13 +4,13 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from ...index.app import predictors
 from ...index.records import LabelSource
 from ..wire.requests import FeedbackIn
 from ..wire.responses import Answer, Json, ok
 from ..wire.status import INVALID_REQUEST, WireError
 from .dependencies import Caller, Writer
 from .inputs import labels_of
-from .models import shown_version
 from .public_models import check_version, public_model
 from .route import new_router
 
@@ -47,7 +47,7 @@ def _keep(caller: Caller, about: dict[str, Any], body: FeedbackIn) -> Json:
     if public := public_model(caller.state, model_id):
         check_version(public, version_id)
     else:
-        shown_version(caller, caller.app.model(model_id), version_id)
+        predictors.version_of(caller.state, caller.app.model(model_id), version_id)
     labels, kept = labels_of(body.input.data.concepts), _kept(body)
     caller.app.keep_feedback("model", about, kept)
     id = body.input.id

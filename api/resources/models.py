@@ -9,8 +9,9 @@ from urllib.parse import unquote
 
 from fastapi import Query
 
+from ...index.app import predictors
 from ...index.errors import ModelNotFound, NotFound
-from ...index.records import Model, ModelChange, ModelVersion
+from ...index.records import Model, ModelChange
 from ..wire.patch import Action, action_of
 from ..wire.requests import (
     ConceptIn,
@@ -120,19 +121,9 @@ def inputs(id: str, caller: Reader, page: Paged) -> Json:
     return inputs_of(caller, caller.app.model(id).concept_ids, page)
 
 
-def shown_version(caller: Caller, model: Model, version_id: str | None) -> ModelVersion:
-    """The version asked for, else the newest; the built-in model has a head only."""
-    if version_id is not None:
-        return caller.app.version(model.id, version_id)
-    found = caller.app.versions(model.id, per_page=1)
-    if found:
-        return found[0]
-    return ModelVersion(f"{model.id}-head", model.id, False, 0, None, (), 0, model.created_at)
-
-
 def shown(caller: Caller, model: Model, version_id: str | None = None) -> ModelOut:
     """A model for the wire, with its concepts, and a version: the one asked for, else the newest."""
-    return model_out(model, shown_version(caller, model, version_id), caller.concepts(), caller.app.id)
+    return model_out(model, predictors.version_of(caller.state, model, version_id), caller.concepts(), caller.app.id)
 
 
 def _one(caller: Caller, id: str, version_id: str | None = None) -> ModelOut:

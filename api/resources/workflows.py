@@ -6,7 +6,6 @@ from ...embeddings.workflows import listed
 from ...index.app import predictors
 from ...index.errors import ModelNotFound
 from ...index.records import Workflow, WorkflowNode
-from ..wire import status
 from ..wire.requests import MOST_IN_WORKFLOW, MOST_NODES, ResultsIn, WorkflowIn, WorkflowsIn, check_some
 from ..wire.responses import (
     Answer,
@@ -23,11 +22,9 @@ from ..wire.responses import (
 from ..wire.status import ID_TAKEN, WORKFLOW_BAD, WireError
 from .base_workflows import AllWorkflowsAnswer
 from .dependencies import Caller, Paged, Reader, Writer
-from .inputs import error_status
-from .models import shown_version
-from .outputs import Step, overall, step_of
+from .outputs import Step, step_of
+from .prediction_inputs import PredictionInputs, with_pictures
 from .public_models import GENERAL, check_version, public_model
-from .resolved_inputs import Asked, with_pictures
 from .route import new_router
 
 router = new_router("/v2", "workflows")
@@ -83,20 +80,20 @@ async def results(id: str, body: ResultsIn, caller: Reader) -> Json:
 
 def _results(id: str, body: ResultsIn, caller: Caller) -> Json:
     workflow = _workflow(caller, id)
-    asked = Asked(caller, body.inputs, MOST_IN_WORKFLOW)
+    inputs = PredictionInputs(caller, body.inputs, MOST_IN_WORKFLOW)
     steps = _steps(caller, workflow, body)
     # A picture that one model can't use has that error in all outputs: so all are asked before any is shown.
-    found = [step.found(caller, asked) for step in steps]
-    columns = [step.outputs(asked, one) for step, one in zip(steps, found, strict=True)]
+    predicted = [step.predict(caller, inputs.resolved) for step in steps]
+    columns = [step.outputs(inputs, column) for step, column in zip(steps, predicted, strict=True)]
     rows: list[ResultOut] = [
         {
-            "status": error_status(asked.errors[place]) if place in asked.errors else status.OK.body(),
-            "input": asked.shown(place),
-            "outputs": [column[place] for column in columns],
+            "status": inputs.status_of(position),
+            "input": inputs.out(position),
+            "outputs": [column[position] for column in columns],
         }
-        for place in range(len(asked.inputs))
+        for position in range(len(inputs))
     ]
-    return answer(overall(asked), workflow=_shown(caller, workflow), results=rows)
+    return answer(inputs.status, workflow=_shown(caller, workflow), results=rows)
 
 
 def _steps(caller: Caller, workflow: Workflow, body: ResultsIn) -> Sequence[Step]:
@@ -122,7 +119,7 @@ def _nodes(caller: Caller, given: WorkflowIn) -> Sequence[WorkflowNode]:
         if public := public_model(caller.state, node.model.id):
             check_version(public, version)
         else:
-            shown_version(caller, predictors.model(caller.state, node.model.id), version)
+            predictors.version_of(caller.state, predictors.model(caller.state, node.model.id), version)
         nodes.append(WorkflowNode(node.id or f"node-{place}", node.model.id, version))
     return nodes
 
@@ -138,6 +135,6 @@ def _version(caller: Caller, node: WorkflowNode) -> str:
     if public := public_model(caller.state, node.model_id):
         return public.version_id
     try:
-        return shown_version(caller, predictors.model(caller.state, node.model_id), None).id
+        return predictors.version_of(caller.state, predictors.model(caller.state, node.model_id), None).id
     except ModelNotFound:
         return "deleted"

@@ -10,9 +10,10 @@ from ...embeddings.base.embedder import Pixels, Recipe, WorkflowError
 from ...embeddings.pictures.images import ImageError
 from ...runtime.parallel import side_by_side
 from ..bounds import check_text
-from ..errors import InputNotFound, InputNotReady, NotFound, NotSupported
+from ..errors import BadRequest, InputNotFound, InputNotReady, NotFound, NotSupported
 from ..ingest.validation import check_vectors as checked
-from ..records import Crop, FloatArray, InputStatus, Picture
+from ..records import Crop, FloatArray, Input, InputStatus, Picture
+from ..storage.blobs import Blobs
 from .reembedding import Embedded, StoredKey
 from .state import AppState
 
@@ -86,6 +87,31 @@ def vectors(state: AppState, ids: Sequence[str]) -> FloatArray:
     return rows
 
 
+def query_vector(
+    state: AppState,
+    *,
+    image: Picture | None = None,
+    crop: Crop | None = None,
+    text: str | None = None,
+    vector: object = None,
+    input_id: str | None = None,
+    concept: str | None = None,
+) -> FloatArray | None:
+    """(dim,) of the one thing that is asked about; None for a concept, or nothing. Raises BadRequest for several."""
+    if sum(part is not None for part in (image, text, vector, input_id, concept)) > 1:
+        raise BadRequest("give one of image, text, vector, input_id and concept, not several")
+    rows: Sequence[FloatArray] = []
+    if image is not None:
+        rows = list(embed(state, [image], [crop]))
+    elif text is not None:
+        rows = [embed_text(state, text)]
+    elif vector is not None:
+        rows = list(check_vectors(state, [vector]))
+    elif input_id is not None:
+        rows = list(vectors(state, [input_id]))
+    return rows[0] if rows else None
+
+
 def embed_stored(state: AppState, recipe: Recipe, pictures: Sequence[StoredKey], *, keep: bool = False) -> Embedded:
     """Under any base workflow, without embedding again what some app has embedded.
 
@@ -128,6 +154,13 @@ def looked_at(
     looks = dict(zip([key for key, _, _ in pictures], side_by_side(look, pictures), strict=True))
     lost = {key: look for key, look in looks.items() if isinstance(look, str)}
     return {key: look for key, look in looks.items() if not isinstance(look, str)}, lost
+
+
+def file_of(blobs: Blobs, record: Input) -> bytes:
+    """The picture's file as it was added. Raises InputNotFound where there is only a vector."""
+    if record.sha256 is None:
+        raise InputNotFound(f"input {record.id!r} has a vector, but no picture")
+    return blobs.get(record.sha256)
 
 
 def no_input(id: str) -> InputNotFound:

@@ -65,6 +65,15 @@ def version(state: AppState, model_id: str, version_id: str) -> ModelVersion:
     return state.catalog.versions.get(state.id, model_id, version_id)
 
 
+def version_of(state: AppState, model: Model, version_id: str | None = None) -> ModelVersion:
+    """The version of this id, else the newest; the built-in model has a head only. Raises VersionNotFound."""
+    if version_id is not None:
+        return version(state, model.id, version_id)
+    if model.id != BUILT_IN_MODEL and (newest := state.catalog.versions.page(state.id, model.id, 0, 1)):
+        return newest[0]
+    return ModelVersion(f"{model.id}-head", model.id, False, 0, None, (), 0, model.created_at)
+
+
 def is_ready(state: AppState, model: Model | str | None = None) -> bool:
     """Whether the present labels are worked in already, so that a prediction is a matter of one multiplication."""
     return state.teacher.is_ready(model_of(state, model))

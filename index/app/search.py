@@ -11,7 +11,7 @@ from ..ingest.validation import check_vectors
 from ..records import Crop, FloatArray, Hit, Input, KeyArray, Matches, Picture, Where
 from ..vectors.segments.state import KeyFilter
 from . import embedding
-from .prediction import query_vector
+from .embedding import query_vector
 from .predictors import predictor_for
 from .ranking import Ranking, Term
 from .ranking import rank as rank_keys
