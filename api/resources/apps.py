@@ -1,14 +1,43 @@
 """Apps and keys, for whoever has an admin key (contract, section 4)."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from ...embeddings.workflows import DEFAULT
 from ..auth.keys import new_key
-from ..wire.requests import AppChangesIn, AppsIn, KeysIn
-from ..wire.responses import Answer, AppAnswer, AppsAnswer, Json, KeysAnswer, app_out, key_out, ok
+from ..wire.body import MOST_ITEMS, MOST_NAMES, Body, Text, at_most, listed
+from ..wire.requests import AppsIn
+from ..wire.responses import Json, app_out, key_out, ok
+from ..wire.schemas import Answer, AppAnswer, AppsAnswer, KeysAnswer
 from ..wire.status import INVALID_REQUEST, WireError
 from .dependencies import Admin
 from .route import new_router
 
 router = new_router("/v2/users/{user}", "apps and keys")
+
+
+class AppChangeIn(Body):
+    id: Text
+    teach_from_feedback: bool
+
+
+class AppChangesIn(Body):
+    apps: Annotated[list[AppChangeIn], at_most(MOST_NAMES)] = Field(default_factory=list)
+
+
+class AppRefIn(Body):
+    id: Text
+
+
+class KeyIn(Body):
+    description: Text = ""
+    scopes: Annotated[list[Text], at_most(MOST_ITEMS)] = Field(["All"])
+    apps: list[AppRefIn] = listed(1)
+
+
+class KeysIn(Body):
+    keys: list[KeyIn] = listed(1)
 
 
 @router.post("/apps", response_model=AppsAnswer)

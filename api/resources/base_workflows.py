@@ -12,8 +12,9 @@ from ...embeddings.base.embedder import WorkflowError
 from ...embeddings.workflows import CATALOGUE, ListedWorkflow, availability, listed, workflow
 from ...index.records import BUILT_IN_MODEL, WorkflowChange, WorkflowsCompared
 from ..auth.keys import MissingScope
-from ..wire.requests import Body, Text
-from ..wire.responses import Answer, Json, WorkflowsAnswer, ok
+from ..wire.body import Body, Text
+from ..wire.responses import Json, ok
+from ..wire.schemas import Answer, WorkflowsAnswer
 from .dependencies import Caller, Key, Reader, Writer
 from .route import new_router
 

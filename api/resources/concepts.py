@@ -1,7 +1,9 @@
 """Concepts of an app (contract, section 6)."""
 
-from ..wire.requests import ConceptIn, ConceptSearchIn, ConceptsIn, PatchConceptsIn, check_some
-from ..wire.responses import ConceptAnswer, ConceptCountOut, ConceptCountsAnswer, ConceptsAnswer, Json, concept_out, ok
+from ..wire.body import check_some
+from ..wire.requests import ConceptIn, ConceptSearchIn, ConceptsIn, PatchConceptsIn
+from ..wire.responses import Json, concept_out, ok
+from ..wire.schemas import ConceptAnswer, ConceptCountOut, ConceptCountsAnswer, ConceptsAnswer
 from ..wire.status import INVALID_CONCEPT, INVALID_REQUEST, WireError
 from .dependencies import Paged, Reader, Writer, page_of
 from .route import new_router

@@ -22,7 +22,8 @@ from ..context import ServiceContext, service_of
 from ..fetching.fetch import FetchError, too_late
 from ..middleware.stack import APP, KEY, MEMORY, RATE
 from ..wire.requests import ImageIn
-from ..wire.responses import InputOut, input_out, picture_url
+from ..wire.responses import input_out, picture_url
+from ..wire.schemas import InputOut
 from ..wire.status import INPUT_BAD, INPUT_TOO_LARGE, WireError
 from ..work.thread_shares import SharedThreads, while_connected
 

@@ -15,8 +15,9 @@ from typing_extensions import TypedDict
 from ...index.analysis.evaluation import WANTED_PRECISION
 from ...index.analysis.learning_curve import DRAWS
 from ...index.analysis.reports import Comparison, Evaluation, LearningCurve
-from ..wire.requests import MOST_NAMES, Body, Text, at_most
-from ..wire.responses import Answer, Json, ok
+from ..wire.body import MOST_NAMES, Body, Text, at_most
+from ..wire.responses import Json, ok
+from ..wire.schemas import Answer
 from ..wire.status import INVALID_REQUEST, WireError
 from .dependencies import MOST_PER_PAGE, Caller, Reader, Writer
 from .route import new_router

@@ -10,8 +10,10 @@ from typing_extensions import TypedDict
 from ...index.app import predictors
 from ...index.app.prediction import explain_vector
 from ...index.records import Explanation, FloatArray, Model
-from ..wire.requests import MOST_ITEMS, PredictIn
-from ..wire.responses import Answer, AskedOut, Json, answer
+from ..wire.body import MOST_ITEMS
+from ..wire.requests import PredictIn
+from ..wire.responses import Json, answer
+from ..wire.schemas import Answer, AskedOut
 from ..wire.status import StatusOut
 from .dependencies import Caller, Reader
 from .outputs import selected

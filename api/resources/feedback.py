@@ -7,7 +7,8 @@ from pydantic_core import to_json
 from ...index.app import predictors
 from ...index.records import LabelSource
 from ..wire.requests import FeedbackIn
-from ..wire.responses import Answer, Json, ok
+from ..wire.responses import Json, ok
+from ..wire.schemas import Answer
 from ..wire.status import INVALID_REQUEST, WireError
 from .dependencies import Caller, Writer
 from .inputs import labels_of

@@ -12,7 +12,8 @@ from ...index.app import App
 from ...index.errors import NotFound
 from ...index.storage.files import is_sha256
 from ..context import service_of
-from ..wire.responses import Answer, Json, ok, refusal
+from ..wire.responses import Json, ok, refusal
+from ..wire.schemas import Answer
 from ..wire.status import NOT_READY
 from .route import new_router
 

@@ -11,9 +11,11 @@ from starlette.concurrency import run_in_threadpool
 from ...index.errors import BadRequest, InputNotFound, TenshotError
 from ...index.records import AddRequest, AddResult, Input, InputChange, InputStatus, Patch, PendingInput
 from ..wire import status
+from ..wire.body import check_some
 from ..wire.patch import Action, action_of, patched, patched_list
-from ..wire.requests import ConceptIn, DeleteIn, ImageIn, InputIn, InputsIn, PatchInputsIn, check_some
-from ..wire.responses import Answer, CountsAnswer, InputAnswer, InputOut, InputsAnswer, Json, answer, ok
+from ..wire.requests import ConceptIn, DeleteIn, ImageIn, InputIn, InputsIn, PatchInputsIn
+from ..wire.responses import Json, answer, ok
+from ..wire.schemas import Answer, CountsAnswer, InputAnswer, InputOut, InputsAnswer
 from ..wire.status import FAILURE, INVALID_INPUT_REQUEST, MIXED, Status, StatusOut, WireError
 from ..work.thread_shares import while_connected
 from .dependencies import MOST_PER_PAGE, Caller, Paged, Reader, Writer

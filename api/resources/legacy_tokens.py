@@ -11,12 +11,18 @@ from fastapi import Request
 from ...index.records import KeyRecord
 from ..auth.keys import READ, BadKey, MissingScope, authenticate
 from ..context import service_of
-from ..wire.requests import LoginIn
-from ..wire.responses import Json, LoginAnswer, TokenAnswer, ok
+from ..wire.body import Body, Text
+from ..wire.responses import Json, ok
+from ..wire.schemas import LoginAnswer, TokenAnswer
 from .route import new_router
 
 router = new_router("/v2", "tokens", keyed=False)
 _SECONDS = 48 * 3600
+
+
+class LoginIn(Body):
+    email: Text = ""
+    password: Text
 
 
 @router.post("/token", response_model=TokenAnswer)

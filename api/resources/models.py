@@ -12,18 +12,11 @@ from fastapi import Query
 from ...index.app import predictors
 from ...index.errors import ModelNotFound, NotFound
 from ...index.records import Model, ModelChange
+from ..wire.body import check_some
 from ..wire.patch import Action, action_of
-from ..wire.requests import (
-    ConceptIn,
-    CreateModelIn,
-    DeleteIn,
-    ModelIn,
-    ModelSearchIn,
-    OutputConfigIn,
-    PatchModelsIn,
-    check_some,
-)
-from ..wire.responses import Answer, InputsAnswer, Json, ModelAnswer, ModelOut, ModelsAnswer, model_out, ok
+from ..wire.requests import ConceptIn, CreateModelIn, DeleteIn, ModelIn, ModelSearchIn, OutputConfigIn, PatchModelsIn
+from ..wire.responses import Json, model_out, ok
+from ..wire.schemas import Answer, InputsAnswer, ModelAnswer, ModelOut, ModelsAnswer
 from ..wire.status import INVALID_REQUEST, MODEL_BAD, WireError
 from .dependencies import Caller, Page, Paged, Reader, Writer, page_of
 from .public_models import PUBLIC, PUBLIC_IDS, PublicModel, check_version, public_model, public_out

@@ -14,8 +14,10 @@ from ...embeddings.pictures.colours import SHRINK, dominant_colours
 from ...index.app import prediction, predictors
 from ...index.app.resolved_inputs import ResolvedInputs
 from ...index.records import FloatArray, Model
-from ..wire.requests import MOST_ITEMS, ConceptIn, OutputConfigIn, PredictIn
-from ..wire.responses import ConceptOut, Json, ModelOut, OutputOut, OutputsAnswer, PredictedOut, answer, model_out
+from ..wire.body import MOST_ITEMS
+from ..wire.requests import ConceptIn, OutputConfigIn, PredictIn
+from ..wire.responses import Json, answer, model_out
+from ..wire.schemas import ConceptOut, ModelOut, OutputOut, OutputsAnswer, PredictedOut
 from ..wire.status import MODEL_BAD, WireError
 from .dependencies import Caller, Reader
 from .prediction_inputs import PredictionInputs, with_pictures

@@ -8,8 +8,10 @@ from starlette.concurrency import run_in_threadpool
 from ...errors import TenshotError
 from ...index.app.resolved_inputs import Query, ResolvedInputs
 from ..wire import status
-from ..wire.requests import ImageIn, InputIn, check_some
-from ..wire.responses import AskedOut, Json
+from ..wire.body import check_some
+from ..wire.requests import ImageIn, InputIn
+from ..wire.responses import Json
+from ..wire.schemas import AskedOut
 from ..wire.status import FAILURE, INPUT_VIDEO, MIXED, Status, StatusOut, WireError
 from .dependencies import Caller
 from .inputs import error_status

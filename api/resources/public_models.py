@@ -11,7 +11,7 @@ from ...index.app.predictors import has_model
 from ...index.app.state import AppState
 from ...index.errors import ModelNotFound
 from ...index.records import FloatArray
-from ..wire.responses import ModelOut, PredictedOut
+from ..wire.schemas import ModelOut, PredictedOut
 
 _SINCE = datetime(2016, 3, 9, 17, 11, 39, 608845, UTC)
 

@@ -19,8 +19,8 @@ from starlette.types import Receive, Scope, Send
 
 from ..context import service_of
 from ..middleware.stack import MEMORY
-from ..wire.parsing import body_of, memory_of
-from ..wire.responses import Answer
+from ..wire.body import body_of, memory_of
+from ..wire.schemas import Answer
 
 _FAILURES = (400, 401, 403, 404, 405, 413, 415, 429, 500, 503, 507)
 _SMALL = 64 * 1024

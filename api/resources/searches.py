@@ -13,7 +13,8 @@ from ...index.app.search import concept_for, rank_inputs
 from ...index.records import Input
 from ..fetching.fetch import FetchError
 from ..wire.requests import ConceptIn, DataIn, GeoIn, SearchIn, TermIn
-from ..wire.responses import HitsAnswer, Json, ok
+from ..wire.responses import Json, ok
+from ..wire.schemas import HitsAnswer
 from ..wire.status import INVALID_SEARCH, WireError
 from .dependencies import MOST_PER_PAGE, Caller, Page, Reader, page_of
 from .route import new_router

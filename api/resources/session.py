@@ -6,8 +6,9 @@ from fastapi import Request
 from typing_extensions import TypedDict
 
 from ..context import service_of
-from ..wire.requests import Body, Text
-from ..wire.responses import Answer, AppOut, Json, app_out, ok
+from ..wire.body import Body, Text
+from ..wire.responses import Json, app_out, ok
+from ..wire.schemas import Answer, AppOut
 from .dependencies import Key
 from .route import new_router
 

@@ -9,7 +9,8 @@ from typing_extensions import TypedDict
 from ...index.analysis.active_learning import MOST
 from ...index.analysis.label_issues import LIMIT
 from ...index.analysis.reports import Strategy
-from ..wire.responses import Answer, ConceptOut, InputOut, Json, ok
+from ..wire.responses import Json, ok
+from ..wire.schemas import Answer, ConceptOut, InputOut
 from .dependencies import MOST_PER_PAGE, Caller, Reader
 from .route import new_router
 

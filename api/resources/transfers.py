@@ -12,7 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from ...index.transfer.exporting import ExportFormat
-from ..wire.responses import AppsAnswer, Json, app_out, ok
+from ..wire.responses import Json, app_out, ok
+from ..wire.schemas import AppsAnswer
 from ..work.thread_shares import ExportSlots
 from .dependencies import Admin, Reader
 from .route import new_router

@@ -6,19 +6,11 @@ from typing import Annotated
 from fastapi import Query
 
 from ...index.records import EvaluationState, Model, ModelVersion, StoredEvaluation
+from ..wire.body import Body
 from ..wire.evaluation_metrics import PARTS, metrics_out
-from ..wire.requests import Body, FieldsIn, VersionIn
-from ..wire.responses import (
-    Answer,
-    InputsAnswer,
-    Json,
-    ModelAnswer,
-    VersionAnswer,
-    VersionOut,
-    VersionsAnswer,
-    ok,
-    version_out,
-)
+from ..wire.requests import FieldsIn, VersionIn
+from ..wire.responses import Json, ok, version_out
+from ..wire.schemas import Answer, InputsAnswer, ModelAnswer, VersionAnswer, VersionOut, VersionsAnswer
 from .dependencies import Caller, Paged, Reader, Writer
 from .models import inputs_of, shown
 from .public_models import check_version, public_model, public_out

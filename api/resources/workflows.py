@@ -6,19 +6,10 @@ from ...embeddings.workflows import listed
 from ...index.app import predictors
 from ...index.errors import ModelNotFound
 from ...index.records import Workflow, WorkflowNode
-from ..wire.requests import MOST_IN_WORKFLOW, MOST_NODES, ResultsIn, WorkflowIn, WorkflowsIn, check_some
-from ..wire.responses import (
-    Answer,
-    Json,
-    ResultOut,
-    ResultsAnswer,
-    WorkflowAnswer,
-    WorkflowOut,
-    WorkflowsAnswer,
-    answer,
-    ok,
-    workflow_out,
-)
+from ..wire.body import check_some
+from ..wire.requests import MOST_IN_WORKFLOW, MOST_NODES, ResultsIn, WorkflowIn, WorkflowsIn
+from ..wire.responses import Json, answer, ok, workflow_out
+from ..wire.schemas import Answer, ResultOut, ResultsAnswer, WorkflowAnswer, WorkflowOut, WorkflowsAnswer
 from ..wire.status import ID_TAKEN, WORKFLOW_BAD, WireError
 from .base_workflows import AllWorkflowsAnswer
 from .dependencies import Caller, Paged, Reader, Writer

@@ -6,11 +6,11 @@ from functools import partial
 
 from ...embeddings.pictures.images import ImageError, sniffed_type
 from ...embeddings.pictures.thumbnails import thumbnail as small
+from ..bounds import page_bounds
 from ..errors import InputNotFound
 from ..ingest.validation import check_concepts, check_geo, check_metadata, check_regions
 from ..records import Crop, Input, InputChange, InputStatus, LabelSource, Patch, StoredPicture
 from .embedding import file_of, no_input
-from .pages import offset
 from .state import Current
 
 
@@ -100,7 +100,7 @@ def inputs(
     newest_first: bool = False,
 ) -> list[Input]:
     """One page, in the order in which they were added; pages count from 1, past the end they are empty."""
-    records = app.catalog.inputs.page(app.id, *offset(page, per_page), status, newest_first=newest_first)
+    records = app.catalog.inputs.page(app.id, *page_bounds(page, per_page), status, newest_first=newest_first)
     _wait_until_found(app, records)
     return records
 

@@ -18,8 +18,7 @@ from ...embeddings.base.embedder import Recipe
 from ...embeddings.pictures.images import Opener, open_image
 from ..catalog import Catalog
 from ..errors import StoreClosed, TenshotError
-from ..ingest.picture_embedder import Eye
-from ..ingest.vector_cache import VectorCache
+from ..ingest.picture_embedder import Eye, VectorCache
 from ..records import AppRecord, Input, InputStatus, WorkflowChange
 from ..scoring.predictor import Predictor
 from ..storage.blobs import Blobs
