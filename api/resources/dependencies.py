@@ -62,7 +62,7 @@ async def _page(page: Annotated[int, Query(ge=1)] = 1, per_page: Annotated[int, 
 
 
 @dataclass(frozen=True)
-class Caller:
+class RequestContext:
     """An authenticated request to an app."""
 
     app: App
@@ -96,18 +96,18 @@ class Caller:
     def concepts(self) -> Mapping[str, Concept]:
         return self.app.concepts_by_id()
 
-    def show(self, one: Input, names: Mapping[str, str]) -> InputOut:
+    def show(self, record: Input, names: Mapping[str, str]) -> InputOut:
         """An input for the wire."""
-        return input_out(one, names, self.app.id, self.base_url)
+        return input_out(record, names, self.app.id, self.base_url)
 
-    def url(self, one: Input) -> str:
+    def url(self, record: Input) -> str:
         """Where its picture is: the URL that it came from, or where this server has it."""
-        return picture_url(one, self.app.id, self.base_url)
+        return picture_url(record, self.app.id, self.base_url)
 
     def page(self, inputs: Iterable[Input]) -> list[InputOut]:
         """Inputs for the wire."""
         names = self.names()
-        return [self.show(one, names) for one in inputs]
+        return [self.show(record, names) for record in inputs]
 
     async def take_turn(self, threads: SharedThreads, work: Callable[[], T]) -> T:
         """What the work gives, when the app's turn comes; it ends when the client hangs up. Raises ClientDisconnect."""
@@ -176,8 +176,8 @@ def _key(request: Request) -> KeyRecord:
     return key
 
 
-def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
-    async def caller(request: Request) -> Caller:
+def _context_for(scope: str) -> Callable[..., Awaitable[RequestContext]]:
+    async def context(request: Request) -> RequestContext:
         key = _key(request)
         alias = request.scope.get(APP)
         # An admin key could make itself a key of any app, so it may as well name the app in the path.
@@ -193,9 +193,9 @@ def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
             app = await run_in_threadpool(store.app_by_id if key.app_id else store.app, wanted)
         if alias is not None and alias not in (app.id, app.name):
             raise AppNotFound(f"this API key is not for the app {alias!r}")
-        return Caller(app, service, request, is_admin=key.app_id is None)
+        return RequestContext(app, service, request, is_admin=key.app_id is None)
 
-    return caller
+    return context
 
 
 async def _any_key(request: Request) -> KeyRecord:
@@ -208,8 +208,8 @@ async def _admin(request: Request) -> Store:
     return service_of(request.scope).store
 
 
-Reader = Annotated[Caller, Depends(_caller(READ))]
-Writer = Annotated[Caller, Depends(_caller(WRITE))]
+Reader = Annotated[RequestContext, Depends(_context_for(READ))]
+Writer = Annotated[RequestContext, Depends(_context_for(WRITE))]
 Admin = Annotated[Store, Depends(_admin)]
 Key = Annotated[KeyRecord, Depends(_any_key)]
 """Whatever it opens."""

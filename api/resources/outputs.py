@@ -19,7 +19,7 @@ from ..wire.requests import ConceptIn, OutputConfigIn, PredictIn
 from ..wire.responses import Json, answer, model_out
 from ..wire.schemas import ConceptOut, ModelOut, OutputOut, OutputsAnswer, PredictedOut
 from ..wire.status import MODEL_BAD, WireError
-from .dependencies import Caller, Reader
+from .dependencies import Reader, RequestContext
 from .prediction_inputs import PredictionInputs, with_pictures
 from .public_models import (
     COLOUR,
@@ -40,45 +40,45 @@ _FEW = 4
 _MIXED: dict[int | str, dict[str, Any]] = {207: {"model": OutputsAnswer}}
 
 
-def _is_short(id: str, body: PredictIn, caller: Caller) -> bool:
+def _is_short(id: str, body: PredictIn, context: RequestContext) -> bool:
     """Few vectors in memory, by a taught model that has nothing to work in: over sooner than threads are changed."""
-    if not caller.reads_at_once or len(body.inputs) > _FEW or not all(one.is_at_hand for one in body.inputs):
+    if not context.reads_at_once or len(body.inputs) > _FEW or not all(item.is_at_hand for item in body.inputs):
         return False
-    return public_model(caller.state, id) is None and predictors.is_ready(caller.state, id)
+    return public_model(context.state, id) is None and predictors.is_ready(context.state, id)
 
 
 @router.post("/{id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
-async def predict(id: str, body: PredictIn, caller: Reader) -> Json:
+async def predict(id: str, body: PredictIn, context: Reader) -> Json:
     """What up to 128 pictures, stored inputs or vectors show, by the labels of this moment."""
-    if _is_short(id, body, caller):
-        return _predict(caller, id, None, body)
-    return await _predict_pictures(caller, id, None, body)
+    if _is_short(id, body, context):
+        return _predict(context, id, None, body)
+    return await _predict_pictures(context, id, None, body)
 
 
 @router.post("/{id}/versions/{version_id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
-async def predict_version(id: str, version_id: str, body: PredictIn, caller: Reader) -> Json:
+async def predict_version(id: str, version_id: str, body: PredictIn, context: Reader) -> Json:
     """The same by a version: frozen, or the head, which follows the labels."""
-    return await _predict_pictures(caller, id, version_id, body)
+    return await _predict_pictures(context, id, version_id, body)
 
 
-async def _predict_pictures(caller: Caller, id: str, version_id: str | None, body: PredictIn) -> Json:
+async def _predict_pictures(context: RequestContext, id: str, version_id: str | None, body: PredictIn) -> Json:
     return await with_pictures(
-        caller,
+        context,
         body.inputs,
-        check=lambda: _step(caller, id, version_id, body).sees_pictures,
-        work=lambda: _predict(caller, id, version_id, body),
+        check=lambda: _step(context, id, version_id, body).sees_pictures,
+        work=lambda: _predict(context, id, version_id, body),
     )
 
 
-def _predict(caller: Caller, id: str, version_id: str | None, body: PredictIn) -> Json:
-    inputs = PredictionInputs(caller, body.inputs, MOST_ITEMS)
-    step = _step(caller, id, version_id, body)
-    predicted = step.predict(caller, inputs.resolved)
+def _predict(context: RequestContext, id: str, version_id: str | None, body: PredictIn) -> Json:
+    inputs = PredictionInputs(context, body.inputs, MOST_ITEMS)
+    step = _step(context, id, version_id, body)
+    predicted = step.predict(context, inputs.resolved)
     return answer(inputs.status, outputs=step.outputs(inputs, predicted))
 
 
-def _step(caller: Caller, id: str, version_id: str | None, body: PredictIn) -> "Step":
-    return step_of(caller, id, version_id, body.model.output_info.output_config or OutputConfigIn())
+def _step(context: RequestContext, id: str, version_id: str | None, body: PredictIn) -> "Step":
+    return step_of(context, id, version_id, body.model.output_info.output_config or OutputConfigIn())
 
 
 def selected(
@@ -97,14 +97,16 @@ def selected(
     return chosen
 
 
-def step_of(caller: Caller, id: str, version_id: str | None, config: OutputConfigIn, *, alone: bool = True) -> "Step":
+def step_of(
+    context: RequestContext, id: str, version_id: str | None, config: OutputConfigIn, *, alone: bool = True
+) -> "Step":
     """Raises ModelNotFound, VersionNotFound or WireError."""
-    if public := public_model(caller.state, id):
+    if public := public_model(context.state, id):
         check_version(public, version_id)
         return Step(public, None, public_out(public), config, alone)
-    model = predictors.model(caller.state, id)
-    version = predictors.version_of(caller.state, model, version_id)
-    return Step(model, version_id, model_out(model, version, None, caller.app.id), config, alone)
+    model = predictors.model(context.state, id)
+    version = predictors.version_of(context.state, model, version_id)
+    return Step(model, version_id, model_out(model, version, None, context.app.id), config, alone)
 
 
 @dataclass(frozen=True)
@@ -138,10 +140,10 @@ class Step:
             for position in range(len(inputs))
         ]
 
-    def predict(self, caller: Caller, inputs: ResolvedInputs) -> Mapping[int, PredictedOut]:
+    def predict(self, context: RequestContext, inputs: ResolvedInputs) -> Mapping[int, PredictedOut]:
         """What the model says of each input that it can use, by position; `inputs` has the errors of the others."""
         if isinstance(self.model, Model):
-            return self._taught(caller, inputs, self.model)
+            return self._taught(context, inputs, self.model)
         if self.model is EMBEDDING:
             return {position: embedding_out(vector) for position, vector in inputs.vectors().items()}
         if self.model is COLOUR:
@@ -156,13 +158,13 @@ class Step:
             for position, row in values.items()
         }
 
-    def _taught(self, caller: Caller, inputs: ResolvedInputs, model: Model) -> Mapping[int, PredictedOut]:
-        names = caller.names()
+    def _taught(self, context: RequestContext, inputs: ResolvedInputs, model: Model) -> Mapping[int, PredictedOut]:
+        names = context.names()
         wanted = self._selected(model.concept_ids, names)
         return {
             position: {
                 "concepts": self._concepts(
-                    scores.concept_ids, scores.values[0], scores.decisions[0], wanted, names, caller.app.id
+                    scores.concept_ids, scores.values[0], scores.decisions[0], wanted, names, context.app.id
                 )
             }
             for position, scores in prediction.predict_each(inputs, model, self.version_id).items()

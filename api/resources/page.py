@@ -91,13 +91,13 @@ def file_in_folder(folder: str, name: str, request: Request) -> Response:
 
 
 def _answer(name: str, request: Request) -> Response:
-    found = _files().get(name)
-    if found is None:
+    page_file = _files().get(name)
+    if page_file is None:
         raise NotFound(f"the page has no file {name!r}")
-    headers = _HEADERS | {"ETag": found.etag}
-    if request.headers.get("if-none-match") == found.etag:
+    headers = _HEADERS | {"ETag": page_file.etag}
+    if request.headers.get("if-none-match") == page_file.etag:
         return Response(status_code=304, headers=headers)
-    return Response(found.content, media_type=found.media_type, headers=headers)
+    return Response(page_file.content, media_type=page_file.media_type, headers=headers)
 
 
 @cache
@@ -110,10 +110,10 @@ def _files() -> Mapping[str, _File]:
 
 
 def _named(folder: Traversable, prefix: str) -> list[tuple[str, Traversable]]:
-    found: list[tuple[str, Traversable]] = []
+    named: list[tuple[str, Traversable]] = []
     for path in folder.iterdir():
-        found += _named(path, f"{prefix}{path.name}/") if path.is_dir() else [(prefix + path.name, path)]
-    return found
+        named += _named(path, f"{prefix}{path.name}/") if path.is_dir() else [(prefix + path.name, path)]
+    return named
 
 
 def _read(path: Traversable) -> _File:

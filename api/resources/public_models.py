@@ -38,8 +38,8 @@ PUBLIC_IDS = {model.id for model in PUBLIC}
 
 def public_model(state: AppState, id: str) -> PublicModel | None:
     """By id; or by name, where the app has no model of its own under it."""
-    found = next((model for model in PUBLIC if id in (model.id, model.name)), None)
-    return None if found and found.name == id and has_model(state, id) else found
+    model = next((public for public in PUBLIC if id in (public.id, public.name)), None)
+    return None if model and model.name == id and has_model(state, id) else model
 
 
 def check_version(model: PublicModel, version_id: str | None) -> None:

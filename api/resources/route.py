@@ -47,7 +47,7 @@ class _Request(Request):
         return self.model
 
 
-class _Route(APIRoute):
+class Route(APIRoute):
     """Reads its arguments itself, if they are a body, ids in the path, and what depends on the request alone.
 
     That is most routes. FastAPI's own way, which the others take, costs more than a prediction.
@@ -62,16 +62,16 @@ class _Route(APIRoute):
             self.app = self._answered
         # An empty body is an empty object, so where that will do none is needed.
         bodies = _bodies(endpoint)
-        if bodies and not any(one.is_required() for body in bodies for one in body.model_fields.values()):
+        if bodies and not any(field.is_required() for body in bodies for field in body.model_fields.values()):
             self.openapi_extra = {"requestBody": {"required": False}}
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        match, found = super().matches(scope)
+        match, child = super().matches(scope)
         # Under other methods `/v2/models/searches` is no id either.
         beside, _, name = self.path_format.rpartition("/")
-        if match is not Match.NONE and name == "{id}" and f"{beside}/{found['path_params']['id']}" in _PATHS:
+        if match is not Match.NONE and name == "{id}" and f"{beside}/{child['path_params']['id']}" in _PATHS:
             return Match.NONE, {}
-        return (Match.FULL if match is Match.PARTIAL and self._is_head(scope) else match), found
+        return (Match.FULL if match is Match.PARTIAL and self._is_head(scope) else match), child
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The server leaves the body out.
@@ -84,44 +84,44 @@ class _Route(APIRoute):
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
-            asked = _asked(request.scope, request.receive)
+            request = _request_of(request.scope, request.receive)
             if self._body:
                 # Who asks comes before what is asked.
-                await _all(self._head, asked)
-                [asked.model] = (await _all(self._body, asked)).values()
+                await _read_all(self._head, request)
+                [request.model] = (await _read_all(self._body, request)).values()
                 # Clients send bodies under odd content types, or none at all.
-                others = [header for header in asked.headers.raw if header[0] != b"content-type"]
-                asked._headers = Headers(raw=[*others, (b"content-type", b"application/json")])
-            return await handle(asked)
+                others = [header for header in request.headers.raw if header[0] != b"content-type"]
+                request._headers = Headers(raw=[*others, (b"content-type", b"application/json")])
+            return await handle(request)
 
         return strictly
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Without FastAPI's stacks of contexts, which only its own arguments need."""
-        asked = _asked(scope, receive)
-        given = await _all(self._head, asked) | await _all(self._body, asked)
+        request = _request_of(scope, receive)
+        arguments = await _read_all(self._head, request) | await _read_all(self._body, request)
         if self._is_async:
-            answer: Response = await self.endpoint(**given)
+            answer: Response = await self.endpoint(**arguments)
         else:
-            answer = await run_in_threadpool(self.endpoint, **given)
+            answer = await run_in_threadpool(self.endpoint, **arguments)
         await answer(scope, receive, send)
 
 
-def _asked(scope: Scope, receive: Receive) -> _Request:
+def _request_of(scope: Scope, receive: Receive) -> _Request:
     # A slash inside an id stays `%2F` until the route is found; see `paths.py`.
     scope["path_params"] = {name: unquote(id) for name, id in scope["path_params"].items()}
     return _Request(scope, receive)
 
 
-async def _all(reads: Mapping[str, _Read], asked: Request) -> dict[str, Any]:
-    return {name: await read(asked) for name, read in reads.items()}
+async def _read_all(reads: Mapping[str, _Read], request: Request) -> dict[str, Any]:
+    return {name: await read(request) for name, read in reads.items()}
 
 
 def new_router(prefix: str, tag: str, *, keyed: bool = True) -> APIRouter:
     """For one resource. Every answer that isn't 200 has a status at least. keyed: it takes an API key."""
     failures: dict[int | str, dict[str, Any]] = {code: {"model": Answer} for code in _FAILURES}
     security = [Security(_KEY)] if keyed else []
-    return APIRouter(prefix=prefix, tags=[tag], route_class=_Route, responses=failures, dependencies=security)
+    return APIRouter(prefix=prefix, tags=[tag], route_class=Route, responses=failures, dependencies=security)
 
 
 def _arguments(endpoint: Callable[..., Any]) -> tuple[Mapping[str, _Read], Mapping[str, _Read], bool]:
@@ -134,7 +134,7 @@ def _arguments(endpoint: Callable[..., Any]) -> tuple[Mapping[str, _Read], Mappi
     for name, parameter in signature.parameters.items():
         kind = parameter.annotation
         extra = getattr(kind, "__metadata__", ())
-        depends = next((one.dependency for one in extra if isinstance(one, Depends)), None)
+        depends = next((field.dependency for field in extra if isinstance(field, Depends)), None)
         if depends is not None and _of_request_alone(depends):
             head[name] = depends
         elif isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -149,11 +149,11 @@ def _arguments(endpoint: Callable[..., Any]) -> tuple[Mapping[str, _Read], Mappi
 
 
 def _of_request_alone(depends: Callable[..., Any]) -> bool:
-    return [one.annotation for one in inspect.signature(depends).parameters.values()] == [Request]
+    return [field.annotation for field in inspect.signature(depends).parameters.values()] == [Request]
 
 
 def _bodies(endpoint: Callable[..., Any]) -> list[type[BaseModel]]:
-    kinds = [one.annotation for one in inspect.signature(endpoint).parameters.values()]
+    kinds = [field.annotation for field in inspect.signature(endpoint).parameters.values()]
     return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
 
 

@@ -87,13 +87,13 @@ class _Tar(Response):
 
 
 @router.get("/export", response_class=Response, responses=_DOCUMENTED)
-async def export(caller: Reader, format: Format = ExportFormat.FOLDER) -> Response:
+async def export(context: Reader, format: Format = ExportFormat.FOLDER) -> Response:
     """Everything that the app has, as of one moment: `tenshot import` makes the same app of it elsewhere.
 
     One that breaks off on the way has no `tenshot.json` at its end, and is refused there. Two of an app are read at
     once, and eight of all apps; those beyond are told to come later.
     """
-    app, exports = caller.app, caller.service.exports
+    app, exports = context.app, context.service.exports
     return _Tar(app.export_stream(format), exports, app.id, f"{app.name}-{format}.tar")
 
 
@@ -108,5 +108,5 @@ async def import_app(user: str, request: Request, store: Admin, name: str | None
         async for block in request.stream():
             await run_in_threadpool(file.write, block)
         file.seek(0)
-        made = await run_in_threadpool(store.import_app, file, name)
-    return ok(apps=[app_out(made.app, user)])
+        imported = await run_in_threadpool(store.import_app, file, name)
+    return ok(apps=[app_out(imported.app, user)])

@@ -84,9 +84,9 @@ def refusal(status: Status, details: str, headers: Mapping[str, str] | None = No
     return Json(body, status.http, {"Retry-After": "1", **(headers or {})} if status in (THROTTLED, BUSY) else headers)
 
 
-def picture_url(one: Input, app_id: str, base_url: str) -> str:
+def picture_url(record: Input, app_id: str, base_url: str) -> str:
     """The URL that a picture came from, or where this server has it."""
-    return one.url or f"{base_url}/images/{app_id}/{one.sha256 or 'none'}"
+    return record.url or f"{base_url}/images/{app_id}/{record.sha256 or 'none'}"
 
 
 def concept_out(concept: Concept, app_id: str) -> ConceptOut:
@@ -100,54 +100,54 @@ def concept_out(concept: Concept, app_id: str) -> ConceptOut:
     }
 
 
-def input_out(one: Input, names: Mapping[str, str], app_id: str, base_url: str) -> InputOut:
+def input_out(record: Input, names: Mapping[str, str], app_id: str, base_url: str) -> InputOut:
     """names: concept id -> name; base_url: where this server is. Not to be changed.
 
     The catalogue hands out the same records until somebody commits, and so are they shown.
     """
-    known = _shown.get(id(one))
-    if known and known[0] is one and known[1] is names and known[2] == base_url:
-        return known[3]
-    made = _input_out(one, names, app_id, base_url)
+    kept = _shown.get(id(record))
+    if kept and kept[0] is record and kept[1] is names and kept[2] == base_url:
+        return kept[3]
+    shape = _input_out(record, names, app_id, base_url)
     if len(_shown) >= _MOST_SHOWN:
         _shown.clear()
-    _shown[id(one)] = one, names, base_url, made
-    return made
+    _shown[id(record)] = record, names, base_url, shape
+    return shape
 
 
-def _input_out(one: Input, names: Mapping[str, str], app_id: str, base_url: str) -> InputOut:
-    image: ImageOut = {"url": picture_url(one, app_id, base_url)}
-    if one.crop:
-        image["crop"] = list(one.crop)
-    if one.sha256:
-        image["hosted_url"] = f"{base_url}/images/{app_id}/{one.sha256}"
-        part = "?crop=" + ",".join(f"{edge:.6g}" for edge in one.crop) if one.crop else ""
-        image["thumbnail_url"] = f"{base_url}/thumbnails/{app_id}/{one.sha256}{part}"
+def _input_out(record: Input, names: Mapping[str, str], app_id: str, base_url: str) -> InputOut:
+    image: ImageOut = {"url": picture_url(record, app_id, base_url)}
+    if record.crop:
+        image["crop"] = list(record.crop)
+    if record.sha256:
+        image["hosted_url"] = f"{base_url}/images/{app_id}/{record.sha256}"
+        part = "?crop=" + ",".join(f"{edge:.6g}" for edge in record.crop) if record.crop else ""
+        image["thumbnail_url"] = f"{base_url}/thumbnails/{app_id}/{record.sha256}{part}"
     data: InputDataOut = {"image": image}
-    if one.concepts:
+    if record.concepts:
         data["concepts"] = [
             {"id": concept, "name": names.get(concept, concept), "value": 1 if yes else 0, "app_id": app_id}
-            for concept, yes in one.concepts.items()
+            for concept, yes in record.concepts.items()
         ]
-    if one.metadata is not None:
-        data["metadata"] = dict(one.metadata)
-    if one.geo:
-        data["geo"] = {"geo_point": {"longitude": one.geo.longitude, "latitude": one.geo.latitude}}
-    if one.regions:
-        data["regions"] = [cast(RegionOut, region) for region in one.regions]
+    if record.metadata is not None:
+        data["metadata"] = dict(record.metadata)
+    if record.geo:
+        data["geo"] = {"geo_point": {"longitude": record.geo.longitude, "latitude": record.geo.latitude}}
+    if record.regions:
+        data["regions"] = [cast(RegionOut, region) for region in record.regions]
     return {
-        "id": one.id,
+        "id": record.id,
         "data": data,
-        "created_at": one.created_at,
-        "modified_at": one.modified_at,
-        "status": input_status(one).body(one.status_reason),
+        "created_at": record.created_at,
+        "modified_at": record.modified_at,
+        "status": input_status(record).body(record.status_reason),
     }
 
 
-def input_status(one: Input) -> Status:
-    if one.status is InputStatus.FAILED:
-        return _FAILURES[one.failure]
-    return INPUT_PENDING if one.status is InputStatus.PENDING else INPUT_READY
+def input_status(record: Input) -> Status:
+    if record.status is InputStatus.FAILED:
+        return _FAILURES[record.failure]
+    return INPUT_PENDING if record.status is InputStatus.PENDING else INPUT_READY
 
 
 def version_out(version: ModelVersion, model: Model) -> VersionOut:

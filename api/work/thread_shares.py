@@ -58,7 +58,7 @@ class SharedThreads:
     async def run(self, app_id: str, do: Callable[[], T]) -> T:
         """What it gives, when the app's turn has come. Raises StoreClosed.
 
-        When the caller is cancelled, what has not begun never begins, and what has begun ends at its next
+        When the context is cancelled, what has not begun never begins, and what has begun ends at its next
         `check_cancelled`; its thread is taken until then.
         """
         work = _Work(app_id, do, asyncio.get_running_loop().create_future())
