@@ -4,12 +4,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import URL
 
 from ...embeddings.pictures.images import ImageError
 from ...index.app import App
@@ -81,8 +80,7 @@ class RequestContext:
         """Where this server is, for whoever asks, without a slash at the end."""
         if self.service.settings.public_url:
             return self.service.settings.public_url.rstrip("/")
-        scope, server = self.request.scope, tuple(self.request.scope.get("server") or ())
-        return _base_url(scope["scheme"], self.request.headers.get("host"), server, scope.get("root_path", ""))
+        return str(self.request.base_url).rstrip("/")
 
     @property
     def reads_at_once(self) -> bool:
@@ -155,13 +153,6 @@ class RequestContext:
         """Raises WireError where the settings forbid to fetch pictures by URL."""
         if not self.service.settings.fetch_urls:
             raise WireError(INPUT_BAD, "this server doesn't fetch URLs: send the picture as base64")
-
-
-@lru_cache(256)
-def _base_url(scheme: str, host: str | None, server: tuple[str, int] | tuple[()], root: str) -> str:
-    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
-    scope = {"scheme": scheme, "headers": headers, "server": server or None, "path": root, "query_string": b""}
-    return str(URL(scope=scope)).rstrip("/")
 
 
 def _key(request: Request) -> KeyRecord:

@@ -72,6 +72,7 @@ def journeys(folder: Path) -> dict[str, Crossed]:
             app.add(png(kind, number), f"x{number}", {kind: True}, {"odd": number % 2})
         service = create_service(Settings(data=folder), store)
         with TestClient(service, headers={"Authorization": f"Key {new_key(store.catalog, app.id).secret}"}) as client:
+            service.state.context.warm_up.join()
 
             def post(path: str, body: dict[str, Any]) -> None:
                 answer = client.post(path, json=body)
