@@ -55,9 +55,10 @@ def _is_near(term: TermIn) -> bool:
 
 async def _with_others(body: SearchIn, context: RequestContext) -> Json:
     """A short one, together with those that come at the same time."""
-    page, turns = _page(body), context.service.searches
+    page, coalescer = _page(body), context.service.searches
     [term], _ = _asked(body, context)
-    found = await turns.nearest(context.state, term.vector, page.end)
+    assert term.vector is not None  # or it would not be short
+    found = await coalescer.nearest(context.state, term.vector, page.end)
     return _hits(context, found[page.start :])
 
 
