@@ -42,7 +42,7 @@ class ServiceContext:
     health_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
     """No other request can have taken them."""
     keyless_thread: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
-    """For what needs no key and takes a while: who asks for it without end keeps nobody else waiting."""
+    """For long work that needs no key: endless requests for it delay no others."""
     parsing_thread: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     """Parsing holds the interpreter's lock: two at once would only keep all others waiting for longer."""
 

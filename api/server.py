@@ -27,7 +27,7 @@ _log = logging.getLogger("tenshot.api")
 def serve(settings: Settings, told: Callable[[str], None], *, terminal: bool) -> None:
     """Serves until a signal comes; requests that were taken on are finished, then the folder is given back.
 
-    terminal: whether only who runs it reads what is told, so that secrets may be among it.
+    terminal: whether only the operator reads what is told, so that secrets may be among it.
     Raises OSError where it can't listen, and StoreInUse.
     """
     set_up_logs(settings.log_format, settings.log_level)
@@ -61,13 +61,13 @@ def serve(settings: Settings, told: Callable[[str], None], *, terminal: bool) ->
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 50, 100)
-        # uvicorn handles these while it runs, and raises them again at its end for whoever came before.
+        # uvicorn handles these while it runs, and raises them again at its end for the handlers before.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         host, port = listening.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         if _is_loopback(host):
-            # Whoever reads it has the data folder, and so could make any key.
+            # Readers of it have the data folder, and so could make any key.
             handover.sign_in_link(f"{url}/#token={sign_in.issue()}", TOKEN_SECONDS)
         else:
             told(

@@ -149,7 +149,7 @@ def create_service(
         title="tenshot",
         version=__version__,
         description="Custom concepts from about ten labelled images, in the wire format of Clarifai's v2 API.",
-        # `page` has one that asks nobody else for anything, and the document, which FastAPI makes in the event loop.
+        # `page` serves both: FastAPI's page loads files from elsewhere, and makes the document in the event loop.
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -192,7 +192,7 @@ async def _not_unicode(_request: Request, _error: Exception) -> Json:
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:
-    """For the log and the metrics: nobody is there to be answered."""
+    """The client is gone: the status is for the log and the metrics."""
     return Response(status_code=499)
 
 

@@ -26,7 +26,7 @@ SCOPES = (ALL, READ, WRITE)
 
 
 class BadKey(TenshotError):
-    """No key was given, or nobody knows it, or it was revoked."""
+    """The request has no key, or an unknown or revoked one."""
 
     def __init__(self, message: str, *, malformed: bool = False) -> None:
         super().__init__(message)
@@ -49,7 +49,7 @@ class Throttled(TenshotError):
 @dataclass(frozen=True)
 class NewKey:
     secret: str = field(repr=False)
-    """Shown once; nobody can find it again."""
+    """Shown once; only its hash is stored."""
     record: KeyRecord
 
 

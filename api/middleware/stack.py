@@ -257,7 +257,7 @@ class Slots:
 class Admission:
     """Takes on so many requests and bytes at once; those beyond are told at once to come later.
 
-    Who has no valid key can neither take a slot of those who have one, nor hand in much.
+    Requests without a valid key take no slot of those with one, and may have small bodies only.
     """
 
     def __init__(self, app: ASGIApp, most_requests: int, most_bytes: int, limits: BodyLimits) -> None:
@@ -310,7 +310,7 @@ class _Memory:
 
 
 def _key(scope: Scope) -> KeyRecord | Exception:
-    """Whatever keeps from knowing who asks matters only where a route wants a key."""
+    """The key of a request, or the error, which a route raises if it needs a key."""
     try:
         return key_of(service_of(scope).store.catalog, Headers(scope=scope))
     except Exception as error:

@@ -139,7 +139,7 @@ class BodyReader:
 class UnreadBodies:
     """An ASGI layer: an answer that comes before its request is complete ends the connection.
 
-    What still arrives is thrown away for a moment, since who is cut off while sending may never see the answer.
+    What still arrives is thrown away for a moment: a client that is cut off while it sends may never see the answer.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -157,7 +157,7 @@ class _Unread:
         self._receive = receive
         self._send = send
         self._complete = False
-        # Who waits to be told to go on must not be told so now.
+        # A client that waits for 100 Continue must not get it now.
         self._waits = header(scope, b"expect") != b""
 
     async def receive(self) -> Message:
@@ -169,7 +169,7 @@ class _Unread:
         if self._complete:
             await self._send(message)
         elif message["type"] == "http.response.start":
-            # It may be here already, without having been asked for.
+            # The rest of the body may have arrived already.
             if not self._waits:
                 await self._drain(0)
             if not self._complete:

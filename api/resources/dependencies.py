@@ -1,4 +1,4 @@
-"""Who asks, for which app: what every route of the wire depends on."""
+"""The context of a request (key, app, service), which every route of the wire depends on."""
 
 import asyncio
 import time
@@ -77,7 +77,7 @@ class RequestContext:
 
     @cached_property
     def base_url(self) -> str:
-        """Where this server is, for whoever asks, without a slash at the end."""
+        """The address of this server as the client knows it, without a slash at the end."""
         if self.service.settings.public_url:
             return self.service.settings.public_url.rstrip("/")
         return str(self.request.base_url).rstrip("/")
@@ -159,7 +159,7 @@ def _key(request: Request) -> KeyRecord:
     key: KeyRecord | Exception = request.scope[KEY]
     if isinstance(key, Exception):
         raise key
-    # Where FastAPI reads the other arguments, who asks is looked up once more: see `route.py`.
+    # Where FastAPI reads the arguments (see `route.py`), this runs twice for one request.
     if not request.scope.get(_COUNTED):
         request.scope[_COUNTED] = True
         if rate := service_of(request.scope).rate_limiter.count(key.id):

@@ -129,7 +129,7 @@ def delete_many(body: DeleteIn, context: Writer) -> Json:
 
 
 def error_status(error: Exception) -> StatusOut:
-    """The status of one item that failed. Raises the error if nobody meant it to happen."""
+    """The status of one item that failed. Raises the error where the wire has no status for it."""
     if isinstance(error, WireError):
         return error.status.body(str(error))
     # A bad request about one item is a bad argument of that input.
@@ -228,7 +228,7 @@ def _added(
 
 
 def _patch(item: InputIn, action: Action) -> Patch:
-    """What it makes of an input. Raises WireError, while nobody waits for it yet."""
+    """The change of an input, made when the input is read. Raises WireError at once."""
     data, taught = item.data, labels_of(item.data.concepts)
     regions = None if data.regions is None else [region.plain() for region in data.regions]
 

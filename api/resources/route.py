@@ -87,7 +87,7 @@ class Route(APIRoute):
         async def strictly(request: Request) -> Response:
             request = _request_of(request.scope, request.receive)
             if self._body:
-                # Who asks comes before what is asked.
+                # The key is checked before the body is read.
                 await _read_all(self._head, request)
                 [request.model] = (await _read_all(self._body, request)).values()
                 # Clients send bodies under odd content types, or none at all.
@@ -183,7 +183,7 @@ def _body(kind: type[BaseModel]) -> _Read:
 
 
 async def _content(request: Request) -> bytes | bytearray:
-    """The whole body, which nobody else keeps. Raises ClientDisconnect."""
+    """The whole body, kept nowhere else. Raises ClientDisconnect."""
     message = await request.receive()
     content: bytes | bytearray = message.get("body", b"")
     if message.get("more_body"):

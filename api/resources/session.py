@@ -13,7 +13,7 @@ from .dependencies import Key
 from .route import new_router
 
 router = new_router("/v2/session", "session")
-# Who exchanges a token has no key yet.
+# A client that exchanges a token has no key yet.
 unkeyed = new_router("/v2/session", "session", keyed=False)
 
 

@@ -41,7 +41,7 @@ _BODY: dict[str, Any] = {
 
 
 class _Tar(Response):
-    """What is made block by block, on a thread; ends, and lets go of all that it holds, when nobody reads it."""
+    """Sends blocks as a thread makes them; closes them, and frees all that they hold, when the client stops reading."""
 
     media_type = _TAR
 
@@ -66,7 +66,7 @@ class _Tar(Response):
     async def _send(self, request: Request, send: Send) -> None:
         started = False
         while (block := await to_thread.run_sync(self._next, limiter=self._exports.threads)) is not None:
-            # What is sent to somebody who has gone is thrown away without a word.
+            # Sending to a client that is gone raises nothing.
             if await request.is_disconnected():
                 return
             if not block:

@@ -129,7 +129,7 @@ _TABLE: dict[type[Exception], Status] = {
 
 
 def status_of(error: Exception) -> Status | None:
-    """What the wire says of an error; None for one that nobody meant to raise."""
+    """What the wire says of an error; None for a fault of the server."""
     if isinstance(error, BadKey) and error.malformed:
         return KEY_MALFORMED
     return next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), None)

@@ -1,4 +1,4 @@
-"""Threads for what takes requests long: each app has a share of them, and who waits for one takes none meanwhile."""
+"""Threads for long work of requests: each app has a share of them, and a request that waits for one holds none."""
 
 import asyncio
 from collections import Counter, deque

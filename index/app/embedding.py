@@ -32,7 +32,7 @@ def embed_each(
 ) -> list[FloatArray | Exception]:
     """As `embed`, but a picture that can't be used gives its error in its place and stops none of the others."""
     try:
-        return list(state.eye().embed_each(list(zip(images, crops, strict=True))))
+        return list(state.picture_embedder().embed_each(list(zip(images, crops, strict=True))))
     except WorkflowError as error:
         return [NotSupported(str(error)) for _ in images]
 
@@ -43,7 +43,7 @@ def classify_each(
     """(C,) probabilities of the classes that a base workflow has of its own, be it this app's or not; errors as in
     `embed_each`.
     """
-    return list(state.eye(recipe).classify_each(list(zip(images, crops, strict=True))))
+    return list(state.picture_embedder(recipe).classify_each(list(zip(images, crops, strict=True))))
 
 
 def base_workflow(state: AppState) -> Batcher:
@@ -117,11 +117,11 @@ def embed_stored(state: AppState, recipe: Recipe, pictures: Sequence[StoredKey],
 
     keep: in memory, for the next who asks; for vectors that nothing stores.
     """
-    eye = state.eye(recipe)
-    known = eye.known((sha256, box) for _, sha256, box in pictures)
+    picture_embedder = state.picture_embedder(recipe)
+    known = picture_embedder.known_vectors((sha256, box) for _, sha256, box in pictures)
     vectors = {key: known[sha256, box] for key, sha256, box in pictures if (sha256, box) in known}
     looks, lost = looked_at(state, recipe, [picture for picture in pictures if picture[0] not in vectors])
-    rows: Iterable[FloatArray] = eye.embedder.see_pixels(list(looks.values())) if looks else ()
+    rows: Iterable[FloatArray] = picture_embedder.embedder.see_pixels(list(looks.values())) if looks else ()
     named = {key: (sha256, box) for key, sha256, box in pictures}
     for key, row in zip(looks, rows, strict=True):
         if not np.isfinite(row).all():
@@ -129,7 +129,7 @@ def embed_stored(state: AppState, recipe: Recipe, pictures: Sequence[StoredKey],
             continue
         vectors[key] = row[: recipe.dim]
         if keep:
-            eye.cache.put(recipe, named[key], row)
+            picture_embedder.cache.put(recipe, named[key], row)
     return vectors, lost
 
 
@@ -137,11 +137,11 @@ def looked_at(
     state: AppState, recipe: Recipe, pictures: Sequence[StoredKey]
 ) -> tuple[dict[int, Pixels], dict[int, str]]:
     """What the base workflow looks at by input key, and why there is nothing to look at for the others."""
-    eye = state.eye(recipe)
+    picture_embedder = state.picture_embedder(recipe)
 
     def look(picture: StoredKey) -> Pixels | str:
         try:
-            return eye.look(state.blobs.get(picture[1]), picture[2])
+            return picture_embedder.preprocess(state.blobs.get(picture[1]), picture[2])
         except NotFound:
             return "the picture is lost"
         except ImageError as error:
