@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated
 
 from fastapi import Query
+from pydantic import Field
 
 from ...index.records import EvaluationState, Model, ModelVersion, StoredEvaluation
-from ..wire.body import Body
+from ..wire.body import Body, Text
 from ..wire.evaluation_metrics import PARTS, metrics_out
-from ..wire.requests import FieldsIn, VersionIn
 from ..wire.responses import Json, ok, version_out
 from ..wire.schemas import Answer, InputsAnswer, ModelAnswer, VersionAnswer, VersionOut, VersionsAnswer
 from .dependencies import Paged, Reader, RequestContext, Writer
@@ -17,6 +17,25 @@ from .public_models import check_version, public_model, public_out
 from .route import new_router
 
 router = new_router("/v2/models/{id}/versions", "versions")
+
+
+class VersionIn(Body):
+    from_version_id: Text | None = None
+    """Goes back: the new version predicts as this earlier one."""
+
+
+class FieldsIn(Body):
+    """Parts of the metrics."""
+
+    summary: bool = Field(False, alias="fields.summary")
+    confusion_matrix: bool = Field(False, alias="fields.confusion_matrix")
+    cooccurrence_matrix: bool = Field(False, alias="fields.cooccurrence_matrix")
+    label_counts: bool = Field(False, alias="fields.label_counts")
+    binary_metrics: bool = Field(False, alias="fields.binary_metrics")
+    test_set: bool = Field(False, alias="fields.test_set")
+
+    def wanted(self) -> list[str]:
+        return [part for part, wanted in self if wanted]
 
 
 @router.post("", response_model=ModelAnswer)

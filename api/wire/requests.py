@@ -246,25 +246,6 @@ class PredictIn(Body):
     model: ModelIn = Field(default_factory=ModelIn)
 
 
-class VersionIn(Body):
-    from_version_id: Text | None = None
-    """Goes back: the new version predicts as this earlier one."""
-
-
-class FieldsIn(Body):
-    """Parts of the metrics."""
-
-    summary: bool = Field(False, alias="fields.summary")
-    confusion_matrix: bool = Field(False, alias="fields.confusion_matrix")
-    cooccurrence_matrix: bool = Field(False, alias="fields.cooccurrence_matrix")
-    label_counts: bool = Field(False, alias="fields.label_counts")
-    binary_metrics: bool = Field(False, alias="fields.binary_metrics")
-    test_set: bool = Field(False, alias="fields.test_set")
-
-    def wanted(self) -> list[str]:
-        return [part for part, wanted in self if wanted]
-
-
 class FeedbackInfoIn(Body):
     end_user_id: Text | None = None
     session_id: Text | None = None
