@@ -109,7 +109,7 @@ class Route(APIRoute):
 
 
 def _request_of(scope: Scope, receive: Receive) -> _Request:
-    # A slash inside an id stays `%2F` until the route is found; see `paths.py`.
+    # A slash inside an id stays `%2F` until the route is found; see `NormalisePaths`.
     scope["path_params"] = {name: unquote(id) for name, id in scope["path_params"].items()}
     return _Request(scope, receive)
 
