@@ -15,7 +15,7 @@ from ..index.storage.files import exposure
 from .auth.handover import Handover
 from .auth.keys import first_admin_key
 from .auth.sign_in import TOKEN_SECONDS, SignIn
-from .middleware.connections import Connection
+from .middleware.transport import Connection
 from .observability.logs import set_up_logs
 from .observability.tracing import exporting
 from .service import create_service, opened_store
@@ -27,7 +27,7 @@ _log = logging.getLogger("tenshot.api")
 def serve(settings: Settings, told: Callable[[str], None], *, terminal: bool) -> None:
     """Serves until a signal comes; requests that were taken on are finished, then the folder is given back.
 
-    terminal: whether only who runs it reads what is told, so that secrets may be among it.
+    terminal: whether only the operator reads what is told, so that secrets may be among it.
     Raises OSError where it can't listen, and StoreInUse.
     """
     set_up_logs(settings.log_format, settings.log_level)
@@ -39,8 +39,8 @@ def serve(settings: Settings, told: Callable[[str], None], *, terminal: bool) ->
         handover.end()
         handover.admin_key(first_admin_key(store.catalog))
         told(f"to get an API key: tenshot --data {settings.data} apps create NAME   (works while this runs)")
-        service = create_service(settings, store, exporting() if settings.otel else None)
-        sign_in: SignIn = service.state.sign_in
+        sign_in = SignIn()
+        service = create_service(settings, store, exporting() if settings.otel else None, sign_in=sign_in)
         config = uvicorn.Config(
             service,
             http=Connection,
@@ -61,13 +61,13 @@ def serve(settings: Settings, told: Callable[[str], None], *, terminal: bool) ->
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 50, 100)
-        # uvicorn handles these while it runs, and raises them again at its end for whoever came before.
+        # uvicorn handles these while it runs, and raises them again at its end for the handlers before.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         host, port = listening.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         if _is_loopback(host):
-            # Whoever reads it has the data folder, and so could make any key.
+            # Readers of it have the data folder, and so could make any key.
             handover.sign_in_link(f"{url}/#token={sign_in.issue()}", TOKEN_SECONDS)
         else:
             told(

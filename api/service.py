@@ -5,13 +5,12 @@ import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
-from anyio import CapacityLimiter
+import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
@@ -23,18 +22,13 @@ from ..errors import TenshotError
 from ..index.store import Store
 from ..index.vectors.factory import CollectionSettings
 from ..index.vectors.segments.devices import DeviceSettings
-from .auth.keys import SESSION
-from .auth.rate_limit import Rates, Throttled
+from ..runtime.trace import request_id
+from .auth.keys import RateLimiter, Throttled
 from .auth.sign_in import SignIn
+from .context import ServiceContext
 from .fetching.fetch import Fetcher
-from .middleware.admission import Gate
-from .middleware.bodies import BodyLimits, UnreadBodies
-from .middleware.delivery import Delivery
-from .middleware.normalise_paths import PlainPaths
-from .middleware.request_log import Watch
-from .middleware.security_headers import EXPOSED, SECURE, Headers
-from .observability.prometheus import Instruments
-from .observability.request_id import HEADER, request_id
+from .middleware.stack import REQUEST_ID, SECURE, middleware
+from .observability.prometheus import Metrics
 from .observability.tracing import Tracing
 from .resources import (
     apps,
@@ -69,9 +63,8 @@ from .wire.status import (
     WireError,
     status_of,
 )
-from .work.coalescing import Turns
 from .work.queue import Queue, evaluations_queue, pictures_queue
-from .work.thread_shares import SharedThreads, Threads
+from .work.thread_shares import SharedThreads
 
 _log = logging.getLogger("tenshot.api")
 # Routes are tried in this order: what is asked most comes first, and feedback before ids could take its place.
@@ -110,58 +103,60 @@ def create_service(
     tracing: Tracing | None = None,
     *,
     fetcher: Fetcher | None = None,
+    sign_in: SignIn | None = None,
 ) -> FastAPI:
-    """The application. A store that is given stays open afterwards; else one is opened and closed with the service."""
-    instruments = Instruments()
+    """The application: its state has one attribute, `context`, a ServiceContext, while it runs.
+
+    A store that is given stays open afterwards; else one is opened and closed with the service.
+    """
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(service: FastAPI) -> AsyncIterator[None]:
-        service.state.settings = settings
-        service.state.rates = Rates(settings.rate_limit)
-        service.state.spare_threads = CapacityLimiter(2)
-        # For what needs no key and takes a while: whoever asks for it without end keeps nobody else waiting.
-        service.state.keyless_thread = CapacityLimiter(1)
-        # Parsing holds the interpreter's lock: two at once would only keep all others waiting for longer.
-        service.state.parsing = CapacityLimiter(1)
-        service.state.turns = Turns()
-        own = ExitStack()
-        opened = store or own.enter_context(opened_store(settings))
-        service.state.store = opened
-        service.state.fetcher = fetcher or Fetcher(
+        with ExitStack() as closing:
+            context = _context(service, store or closing.enter_context(opened_store(settings)))
+            queues: dict[str, Queue[Any] | SharedThreads] = {
+                "pictures": context.pictures,
+                "evaluations": context.evaluations,
+                **context.threads.by_name(),
+            }
+            for queue in queues.values():
+                closing.callback(queue.close)
+            metrics.collect_store(context.store, queues, settings.max_requests)
+            service.state.context = context
+            context.warm_up.start()
+            closing.callback(context.warm_up.join)
+            yield
+
+    def _context(service: FastAPI, store: Store) -> ServiceContext:
+        fetch = fetcher or Fetcher(
             allow_private=settings.allow_private_urls, most_bytes=settings.fetch_bytes, seconds=settings.fetch_seconds
         )
-        service.state.pictures = pictures_queue(opened, service.state.fetcher.fetch)
-        service.state.evaluations = evaluations_queue(opened)
-        service.state.exports = transfers.Exports()
-        service.state.threads = Threads()
-        queues: dict[str, Queue[Any] | SharedThreads] = {
-            "pictures": service.state.pictures,
-            "evaluations": service.state.evaluations,
-            **service.state.threads.by_name(),
-        }
-        instruments.watch(opened, queues, settings.max_requests)
-        service.state.instruments = instruments
-        service.state.warming = warming = threading.Thread(target=opened.warm_up, name="tenshot-warm-up", daemon=True)
-        warming.start()
-        try:
-            yield
-        finally:
-            warming.join()
-            for queue in queues.values():
-                queue.close()
-            own.close()
+        return ServiceContext(
+            settings,
+            store,
+            fetch,
+            sign_in or SignIn(),
+            metrics,
+            RateLimiter(settings.rate_limit),
+            pictures_queue(store, fetch.fetch),
+            evaluations_queue(store),
+            threading.Thread(target=store.warm_up, name="tenshot-warm-up", daemon=True),
+            openapi=cache(lambda: orjson.dumps(service.openapi())),
+        )
 
-    service = FastAPI(
+    return FastAPI(
         title="tenshot",
         version=__version__,
         description="Custom concepts from about ten labelled images, in the wire format of Clarifai's v2 API.",
-        # `page` has one that asks nobody else for anything, and the document, which FastAPI makes in the event loop.
+        # `page` serves both: FastAPI's page loads files from elsewhere, and makes the document in the event loop.
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        # `Watch` has spans and measures of its own.
+        # `RequestLog` has spans and measures of its own.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=lifespan,
+        middleware=middleware(settings, metrics, tracing),
         routes=[route for resource in _RESOURCES for route in resource.router.routes],
         exception_handlers={
             RequestValidationError: _invalid,
@@ -174,28 +169,6 @@ def create_service(
             Exception: _error,
         },
     )
-    service.state.sign_in = SignIn()
-    # The last one is the first that a request meets.
-    service.add_middleware(
-        Gate,
-        most_requests=settings.max_requests,
-        most_bytes=max(settings.max_bytes_in_flight, settings.max_body_bytes),
-        limits=BodyLimits(settings.max_body_bytes, settings.body_seconds),
-    )
-    service.add_middleware(Watch, instruments=instruments, tracing=tracing)
-    service.add_middleware(UnreadBodies)
-    service.add_middleware(PlainPaths)
-    if settings.cors_origins:
-        service.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-Clarifai-Client", SESSION],
-            expose_headers=[HEADER, *EXPOSED],
-        )
-    service.add_middleware(Headers)
-    service.add_middleware(Delivery, seconds=settings.answer_seconds)
-    return service
 
 
 async def _error(_request: Request, error: Exception) -> Json:
@@ -203,7 +176,7 @@ async def _error(_request: Request, error: Exception) -> Json:
     if status is None:
         _log.error("unexpected %s", type(error).__name__, exc_info=error)
         # Answered outside of what sets these headers for all others.
-        headers = {**SECURE, HEADER: request_id()}
+        headers = {**SECURE, REQUEST_ID: request_id()}
         return refusal(SERVER_FAULT, "something went wrong on the server; its log says what", headers)
     later = {"Retry-After": str(error.seconds)} if isinstance(error, Throttled) else None
     return refusal(status, str(error), later)
@@ -219,7 +192,7 @@ async def _not_unicode(_request: Request, _error: Exception) -> Json:
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:
-    """For the log and the instruments: nobody is there to be answered."""
+    """The client is gone: the status is for the log and the metrics."""
     return Response(status_code=499)
 
 

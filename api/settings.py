@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ..embeddings.pictures.images import MAX_PIXELS
-from ..index.ingest.vector_cache import MOST
+from ..index.ingest.picture_embedder import MOST_CACHED
 
 
 class Settings(BaseSettings):
@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     """Pictures decoded at once; None: one for each processor, but at most 8."""
     max_pixels: int = MAX_PIXELS
     """Of one picture, and of all pictures beyond 4 megapixels that are decoded at once; 32 bytes for each, at most."""
-    cached_vectors: int = Field(MOST, ge=0)
+    cached_vectors: int = Field(MOST_CACHED, ge=0)
     """Pictures of predictions and searches whose vectors stay in memory, so that none is embedded twice; 0: none."""
     apps_in_memory: int = Field(100, ge=1)
     """Apps whose vectors and labels are in memory at once; the others are read again when somebody asks."""

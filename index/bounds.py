@@ -14,6 +14,8 @@ MOST_CONTAINERS = 1 << 20
 """Brackets and braces that open in it: each may be an object in memory."""
 
 _LEAST_NORM = 1e-12
+_MOST_ROWS = 1 << 62
+"""What SQL counts to, and more than there are."""
 
 
 def has_direction(norms: FloatArray) -> NDArray[np.bool_]:
@@ -38,3 +40,9 @@ def check_count(value: object, what: str, most: int | None = None, *, least: int
         allowed = f"{least} or more" if most is None else f"between {least} and {most}"
         raise BadRequest(f"{what} must be {allowed}, not {value}")
     return int(value)
+
+
+def page_bounds(page: int, per_page: int) -> tuple[int, int]:
+    """How many items come before a page, and how many it has at most; as SQL can count. Raises BadRequest."""
+    page, per_page = check_count(page, "page"), check_count(per_page, "per_page")
+    return min((page - 1) * per_page, _MOST_ROWS), min(per_page, _MOST_ROWS)

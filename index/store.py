@@ -23,8 +23,8 @@ from .app import App
 from .app.state import Resources
 from .catalog import Catalog, legacy_path
 from .errors import NoDatabase, StorageFailed, StoreClosed, StoreDamaged, StoreInUse, TenshotError
+from .ingest.picture_embedder import MOST_CACHED, VectorCache
 from .ingest.validation import check_id
-from .ingest.vector_cache import MOST, VectorCache
 from .ops.backup import BLOBS
 from .ops.backup_manifest import DATABASE
 from .ops.deletion import Deletion, Purge
@@ -103,7 +103,7 @@ class Store:
         blobs: Blobs,
         collections: CollectionSettings | None = None,
         opener: Opener = open_image,
-        cached_vectors: int = MOST,
+        cached_vectors: int = MOST_CACHED,
     ) -> None:
         self.path = path
         self.catalog = catalog
@@ -132,7 +132,7 @@ class Store:
         database_url: str | None = None,
         collections: CollectionSettings | None = None,
         opener: Opener = open_image,
-        cached_vectors: int = MOST,
+        cached_vectors: int = MOST_CACHED,
     ) -> Self:
         """Creates or migrates the folder and takes it over.
 

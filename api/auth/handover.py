@@ -1,4 +1,4 @@
-"""How secrets reach who runs the server: on a terminal, else in files of their own, since others read logs too."""
+"""How secrets reach the operator: on a terminal, else in files of their own, since others read logs too."""
 
 import threading
 from collections.abc import Callable
@@ -55,7 +55,7 @@ class Handover:
 
 
 def _write(file: Path, secret: str) -> None:
-    """In the place of what lies there, be it a link; nobody else can ever read it."""
+    """Replaces the file, or the link, of this name. Other users of the machine can never read it."""
     draft = file.with_name(f".{file.name}-{uuid4().hex}")
     try:
         write_new(draft, f"{secret}\n".encode())

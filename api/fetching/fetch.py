@@ -74,7 +74,7 @@ class Fetcher:
     """Whom to trust: by default as the operating system does."""
 
     def fetch(self, url: str, *, deadline: float | None = None) -> bytes:
-        """The picture behind a URL. deadline: on the monotonic clock, if the caller has less time.
+        """The picture behind a URL. deadline: on the monotonic clock, if the context has less time.
 
         Raises FetchError, or UnsupportedFormat as soon as the first bytes are no picture's.
         """

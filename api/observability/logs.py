@@ -7,7 +7,7 @@ import json
 import logging
 from datetime import UTC, datetime
 
-from .request_id import request_id
+from ...runtime.trace import request_id
 
 
 def set_up_logs(format: str, level: str) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Tracing:
-    """One span for each request, with its parts as attributes; a caller's trace is gone on with."""
+    """One span for each request, with its parts as attributes; a context's trace is gone on with."""
 
     def __init__(self, provider: "TracerProvider") -> None:
         from opentelemetry import propagate, trace

@@ -12,9 +12,10 @@ from ...embeddings.base.embedder import WorkflowError
 from ...embeddings.workflows import CATALOGUE, ListedWorkflow, availability, listed, workflow
 from ...index.records import BUILT_IN_MODEL, WorkflowChange, WorkflowsCompared
 from ..auth.keys import MissingScope
-from ..wire.requests import Body, Text
-from ..wire.responses import Answer, Json, WorkflowsAnswer, ok
-from .dependencies import Caller, Key, Reader, Writer
+from ..wire.body import Body, Text
+from ..wire.responses import Json, ok
+from ..wire.schemas import Answer, WorkflowsAnswer
+from .dependencies import Key, Reader, RequestContext, Writer
 from .route import new_router
 
 router = new_router("/v2/base_workflow", "base workflow")
@@ -73,32 +74,32 @@ def all_of_them(_key: Key) -> Json:
 
 
 @router.get("", response_model=CurrentAnswer)
-def get(caller: Reader) -> Json:
+def get(context: Reader) -> Json:
     """What the app sees with, and how far the latest change of it is."""
-    return ok(base_workflow=_current(caller))
+    return ok(base_workflow=_current(context))
 
 
 @router.post("", response_model=CurrentAnswer)
-def change(body: BaseWorkflowIn, caller: Writer) -> Json:
+def change(body: BaseWorkflowIn, context: Writer) -> Json:
     """Begins to embed all inputs with another base workflow. The present one serves until that is done.
 
     A key of the app may name those of the catalogue; `timm:` and `open_clip:` names need an admin key.
     """
-    _check_name(caller, body.base_workflow.id)
-    caller.app.change_workflow(body.base_workflow.id)
-    return ok(base_workflow=_current(caller))
+    _check_name(context, body.base_workflow.id)
+    context.app.change_workflow(body.base_workflow.id)
+    return ok(base_workflow=_current(context))
 
 
 @router.delete("", response_model=CurrentAnswer)
-def cancel(caller: Writer) -> Json:
+def cancel(context: Writer) -> Json:
     """Ends a change that is under way: everything stays as it is."""
-    caller.app.cancel_workflow_change()
-    return ok(base_workflow=_current(caller))
+    context.app.cancel_workflow_change()
+    return ok(base_workflow=_current(context))
 
 
 @router.get("/comparison", response_model=ComparedAnswer)
 async def compare(
-    caller: Reader,
+    context: Reader,
     workflows: Annotated[
         list[str],
         Query(
@@ -117,17 +118,17 @@ async def compare(
     name those of the catalogue that are downloaded; others need an admin key.
     """
     for id in workflows:
-        await run_in_threadpool(_check_name, caller, id, downloaded=True)
-    compare = partial(caller.app.compare_workflows, workflows, model)
-    return ok(comparison=await caller.take_turn(caller.threads.comparing, compare))
+        await run_in_threadpool(_check_name, context, id, downloaded=True)
+    compare = partial(context.app.compare_workflows, workflows, model)
+    return ok(comparison=await context.take_turn(context.service.threads.comparing, compare))
 
 
-def _check_name(caller: Caller, id: str, *, downloaded: bool = False) -> None:
+def _check_name(context: RequestContext, id: str, *, downloaded: bool = False) -> None:
     """Other names are paths of files here, or downloads of any size, which are not an app's to choose.
 
     downloaded: nor does the app's key start a download. Raises MissingScope, or WorkflowError for an unknown name.
     """
-    if caller.is_admin:
+    if context.is_admin:
         return
     if id.startswith(("timm:", "open_clip:")):
         raise MissingScope(f"{id!r} needs an admin key; a key of the app may name those of GET /v2/base_workflows")
@@ -136,19 +137,19 @@ def _check_name(caller: Caller, id: str, *, downloaded: bool = False) -> None:
         raise MissingScope(f"{entry.id!r} isn't here ({here.note}): comparing with it needs an admin key")
 
 
-def _current(caller: Caller) -> CurrentOut:
-    change = caller.app.workflow_change()
+def _current(context: RequestContext) -> CurrentOut:
+    change = context.app.workflow_change()
     return {
-        "id": caller.app.recipe.workflow,
-        "dim": caller.app.dim,
-        "text": _has_text(caller),
+        "id": context.app.recipe.workflow,
+        "dim": context.app.dim,
+        "text": _has_text(context),
         "change": None if change is None else _shown(change),
     }
 
 
-def _has_text(caller: Caller) -> bool:
+def _has_text(context: RequestContext) -> bool:
     try:
-        return caller.app.has_text
+        return context.app.has_text
     except WorkflowError:  # its weights aren't here
         return False
 

@@ -1,32 +1,30 @@
-"""Who asks, for which app: what every route of the wire depends on."""
+"""The context of a request (key, app, service), which every route of the wire depends on."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import URL
 
 from ...embeddings.pictures.images import ImageError
 from ...index.app import App
 from ...index.app.state import AppState
 from ...index.errors import AppNotFound
-from ...index.records import Concept, EvaluationRequest, Input, KeyRecord, PendingInput
+from ...index.records import Concept, Input, KeyRecord
 from ...index.store import Store
 from ..auth.keys import READ, WRITE, MissingScope, require
-from ..fetching.fetch import Fetcher, FetchError, too_late
-from ..middleware.admission import KEY, TAKE
-from ..middleware.security_headers import RATE
-from ..settings import Settings
+from ..context import ServiceContext, service_of
+from ..fetching.fetch import FetchError, too_late
+from ..middleware.stack import APP, KEY, MEMORY, RATE
 from ..wire.requests import ImageIn
-from ..wire.responses import InputOut, input_out, picture_url
+from ..wire.responses import input_out, picture_url
+from ..wire.schemas import InputOut
 from ..wire.status import INPUT_BAD, INPUT_TOO_LARGE, WireError
-from ..work.queue import Queue
-from ..work.thread_shares import SharedThreads, Threads, while_connected
+from ..work.thread_shares import SharedThreads, while_connected
 
 T = TypeVar("T")
 MOST_PER_PAGE = 1000
@@ -63,17 +61,12 @@ async def _page(page: Annotated[int, Query(ge=1)] = 1, per_page: Annotated[int, 
 
 
 @dataclass(frozen=True)
-class Caller:
+class RequestContext:
     """An authenticated request to an app."""
 
     app: App
-    store: Store
-    pictures: Queue[PendingInput]
-    evaluations: Queue[EvaluationRequest]
-    settings: Settings
+    service: ServiceContext
     request: Request
-    fetcher: Fetcher
-    threads: Threads
     is_admin: bool = False
     """Whether the key is an admin key, which opened the app that the path names."""
 
@@ -84,16 +77,15 @@ class Caller:
 
     @cached_property
     def base_url(self) -> str:
-        """Where this server is, for whoever asks, without a slash at the end."""
-        if self.settings.public_url:
-            return self.settings.public_url.rstrip("/")
-        scope, server = self.request.scope, tuple(self.request.scope.get("server") or ())
-        return _base_url(scope["scheme"], self.request.headers.get("host"), server, scope.get("root_path", ""))
+        """The address of this server as the client knows it, without a slash at the end."""
+        if self.service.settings.public_url:
+            return self.service.settings.public_url.rstrip("/")
+        return str(self.request.base_url).rstrip("/")
 
     @property
     def reads_at_once(self) -> bool:
         """Whether SQL is in this machine, so that small reads may be made in the event loop."""
-        return self.store.catalog.is_local
+        return self.service.store.catalog.is_local
 
     def names(self) -> Mapping[str, str]:
         """Concept id -> name, where they differ or not."""
@@ -102,18 +94,18 @@ class Caller:
     def concepts(self) -> Mapping[str, Concept]:
         return self.app.concepts_by_id()
 
-    def show(self, one: Input, names: Mapping[str, str]) -> InputOut:
+    def show(self, record: Input, names: Mapping[str, str]) -> InputOut:
         """An input for the wire."""
-        return input_out(one, names, self.app.id, self.base_url)
+        return input_out(record, names, self.app.id, self.base_url)
 
-    def url(self, one: Input) -> str:
+    def url(self, record: Input) -> str:
         """Where its picture is: the URL that it came from, or where this server has it."""
-        return picture_url(one, self.app.id, self.base_url)
+        return picture_url(record, self.app.id, self.base_url)
 
     def page(self, inputs: Iterable[Input]) -> list[InputOut]:
         """Inputs for the wire."""
         names = self.names()
-        return [self.show(one, names) for one in inputs]
+        return [self.show(record, names) for record in inputs]
 
     async def take_turn(self, threads: SharedThreads, work: Callable[[], T]) -> T:
         """What the work gives, when the app's turn comes; it ends when the client hangs up. Raises ClientDisconnect."""
@@ -124,7 +116,7 @@ class Caller:
 
         Raises ClientDisconnect.
         """
-        until = time.monotonic() + self.settings.fetch_seconds_per_request
+        until = time.monotonic() + self.service.settings.fetch_seconds_per_request
         size = 0
 
         async def fetch(image: ImageIn) -> None:
@@ -132,11 +124,11 @@ class Caller:
             file = await self._fetched(image.url or "", until)
             if isinstance(file, bytes):
                 size += len(file)
-                if size > self.settings.max_body_bytes:
+                if size > self.service.settings.max_body_bytes:
                     large = "the pictures behind the URLs of this request are too large together"
                     file = WireError(INPUT_TOO_LARGE, large)
                 else:
-                    self.request.scope[TAKE](len(file))
+                    self.request.scope[MEMORY](len(file))
             image.keep(file)
 
         async def fetch_all() -> None:
@@ -149,7 +141,9 @@ class Caller:
         try:
             self.check_fetches()
             async with asyncio.timeout(until - time.monotonic()):
-                return await self.threads.fetching.run(self.app.id, partial(self.fetcher.fetch, url, deadline=until))
+                return await self.service.threads.fetching.run(
+                    self.app.id, partial(self.service.fetcher.fetch, url, deadline=until)
+                )
         except TimeoutError:
             return too_late(url)
         except (WireError, FetchError, ImageError) as error:
@@ -157,60 +151,42 @@ class Caller:
 
     def check_fetches(self) -> None:
         """Raises WireError where the settings forbid to fetch pictures by URL."""
-        if not self.settings.fetch_urls:
+        if not self.service.settings.fetch_urls:
             raise WireError(INPUT_BAD, "this server doesn't fetch URLs: send the picture as base64")
-
-
-@lru_cache(256)
-def _base_url(scheme: str, host: str | None, server: tuple[str, int] | tuple[()], root: str) -> str:
-    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
-    scope = {"scheme": scheme, "headers": headers, "server": server or None, "path": root, "query_string": b""}
-    return str(URL(scope=scope)).rstrip("/")
 
 
 def _key(request: Request) -> KeyRecord:
     key: KeyRecord | Exception = request.scope[KEY]
     if isinstance(key, Exception):
         raise key
-    # Where FastAPI reads the other arguments, who asks is looked up once more: see `route.py`.
+    # Where FastAPI reads the arguments (see `route.py`), this runs twice for one request.
     if not request.scope.get(_COUNTED):
         request.scope[_COUNTED] = True
-        if rate := request.app.state.rates.count(key.id):
+        if rate := service_of(request.scope).rate_limiter.count(key.id):
             request.scope[RATE].update(rate.headers())
     return key
 
 
-def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
-    async def caller(request: Request) -> Caller:
+def _context_for(scope: str) -> Callable[..., Awaitable[RequestContext]]:
+    async def context(request: Request) -> RequestContext:
         key = _key(request)
-        alias = request.scope.get("tenshot.app")
+        alias = request.scope.get(APP)
         # An admin key could make itself a key of any app, so it may as well name the app in the path.
         wanted = key.app_id or alias
         if wanted is None:
             raise MissingScope("an admin key is for no app: use a key of the app, or /v2/users/me/apps/APP/...")
         require(key, scope)
-        state = request.app.state
-        store: Store = state.store
+        service = service_of(request.scope)
+        store = service.store
         # Opening an app reads all its vectors: not in the event loop.
         app = store.opened_app(wanted)
         if app is None:
             app = await run_in_threadpool(store.app_by_id if key.app_id else store.app, wanted)
         if alias is not None and alias not in (app.id, app.name):
             raise AppNotFound(f"this API key is not for the app {alias!r}")
-        settings: Settings = state.settings
-        return Caller(
-            app,
-            store,
-            state.pictures,
-            state.evaluations,
-            settings,
-            request,
-            state.fetcher,
-            state.threads,
-            key.app_id is None,
-        )
+        return RequestContext(app, service, request, is_admin=key.app_id is None)
 
-    return caller
+    return context
 
 
 async def _any_key(request: Request) -> KeyRecord:
@@ -220,12 +196,11 @@ async def _any_key(request: Request) -> KeyRecord:
 async def _admin(request: Request) -> Store:
     if _key(request).app_id is not None:
         raise MissingScope("managing apps and keys needs an admin key")
-    store: Store = request.app.state.store
-    return store
+    return service_of(request.scope).store
 
 
-Reader = Annotated[Caller, Depends(_caller(READ))]
-Writer = Annotated[Caller, Depends(_caller(WRITE))]
+Reader = Annotated[RequestContext, Depends(_context_for(READ))]
+Writer = Annotated[RequestContext, Depends(_context_for(WRITE))]
 Admin = Annotated[Store, Depends(_admin)]
 Key = Annotated[KeyRecord, Depends(_any_key)]
 """Whatever it opens."""

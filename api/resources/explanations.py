@@ -10,14 +10,14 @@ from typing_extensions import TypedDict
 from ...index.app import predictors
 from ...index.app.prediction import explain_vector
 from ...index.records import Explanation, FloatArray, Model
-from ..wire import status
-from ..wire.requests import MOST_ITEMS, PredictIn
-from ..wire.responses import Answer, AskedOut, Json, answer
+from ..wire.body import MOST_ITEMS
+from ..wire.requests import PredictIn
+from ..wire.responses import Json, answer
+from ..wire.schemas import Answer, AskedOut
 from ..wire.status import StatusOut
-from .dependencies import Caller, Reader
-from .inputs import error_status
-from .outputs import overall, selected
-from .resolved_inputs import Asked, with_pictures
+from .dependencies import Reader, RequestContext
+from .outputs import selected
+from .prediction_inputs import PredictionInputs, with_pictures
 from .route import new_router
 
 _DEFAULT_CONCEPTS = 3
@@ -47,50 +47,50 @@ _MIXED: dict[int | str, dict[str, Any]] = {207: {"model": ExplanationsAnswer}}
 
 
 @router.post("/{id}/explanations", response_model=ExplanationsAnswer, responses=_MIXED)
-async def explain(id: str, body: ExplainIn, caller: Reader) -> Json:
+async def explain(id: str, body: ExplainIn, context: Reader) -> Json:
     """Why up to 128 pictures, stored inputs or vectors get their values, by the labels of this moment.
 
     score = prototype + neighbours + background + text_prior; `nearest` names labelled inputs with their share of the
     vote; `calibration` says how many labels stand behind the step from score to value. Where none of exclusive concepts
     may be shown, `any_shown` is the probability that one is, of which the values are shares.
     """
-    return await _explain_pictures(caller, id, None, body)
+    return await _explain_pictures(context, id, None, body)
 
 
 @router.post("/{id}/versions/{version_id}/explanations", response_model=ExplanationsAnswer, responses=_MIXED)
-async def explain_version(id: str, version_id: str, body: ExplainIn, caller: Reader) -> Json:
+async def explain_version(id: str, version_id: str, body: ExplainIn, context: Reader) -> Json:
     """The same by a version."""
-    return await _explain_pictures(caller, id, version_id, body)
+    return await _explain_pictures(context, id, version_id, body)
 
 
-async def _explain_pictures(caller: Caller, id: str, version_id: str | None, body: ExplainIn) -> Json:
+async def _explain_pictures(context: RequestContext, id: str, version_id: str | None, body: ExplainIn) -> Json:
     def check() -> bool:
-        _model(caller, id, version_id)
+        _model(context, id, version_id)
         return False
 
-    return await with_pictures(caller, body.inputs, check, lambda: _explain(caller, id, version_id, body))
+    return await with_pictures(context, body.inputs, check, lambda: _explain(context, id, version_id, body))
 
 
-def _model(caller: Caller, id: str, version_id: str | None) -> Model:
+def _model(context: RequestContext, id: str, version_id: str | None) -> Model:
     """Raises ModelNotFound or VersionNotFound."""
-    model = predictors.model(caller.state, id)
+    model = predictors.model(context.state, id)
     if version_id is not None:
-        predictors.version(caller.state, id, version_id)
+        predictors.version(context.state, id, version_id)
     return model
 
 
-def _explain(caller: Caller, id: str, version_id: str | None, body: ExplainIn) -> Json:
+def _explain(context: RequestContext, id: str, version_id: str | None, body: ExplainIn) -> Json:
     # Before any picture is embedded.
-    model = _model(caller, id, version_id)
-    asked = Asked(caller, body.inputs, MOST_ITEMS)
+    model = _model(context, id, version_id)
+    inputs = PredictionInputs(context, body.inputs, MOST_ITEMS)
     config = body.model.output_info.output_config
-    wanted = selected(config.select_concepts if config else [], model.concept_ids, caller.names())
+    wanted = selected(config.select_concepts if config else [], model.concept_ids, context.names())
     most = (config and config.max_concepts) or _DEFAULT_CONCEPTS
     now = datetime.now(UTC)
 
     def of(vector: FloatArray) -> list[Explanation]:
         return explain_vector(
-            caller.state,
+            context.state,
             vector,
             None if wanted is None else sorted(wanted),
             model,
@@ -99,15 +99,15 @@ def _explain(caller: Caller, id: str, version_id: str | None, body: ExplainIn) -
             most=most,
         )
 
-    found = {place: of(vector) for place, vector in asked.vectors().items()}
+    explanations = {position: of(vector) for position, vector in inputs.resolved.vectors().items()}
     outputs: list[ExplainedOut] = [
         {
             "id": uuid4().hex,
-            "status": error_status(asked.errors[place]) if place in asked.errors else status.OK.body(),
+            "status": inputs.status_of(position),
             "created_at": now,
-            "input": asked.shown(place),
-            "explanations": found.get(place, []),
+            "input": inputs.out(position),
+            "explanations": explanations.get(position, []),
         }
-        for place in range(len(asked.inputs))
+        for position in range(len(inputs))
     ]
-    return answer(overall(asked), outputs=outputs)
+    return answer(inputs.status, outputs=outputs)

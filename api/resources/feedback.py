@@ -4,13 +4,14 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from ...index.app import predictors
 from ...index.records import LabelSource
 from ..wire.requests import FeedbackIn
-from ..wire.responses import Answer, Json, ok
+from ..wire.responses import Json, ok
+from ..wire.schemas import Answer
 from ..wire.status import INVALID_REQUEST, WireError
-from .dependencies import Caller, Writer
+from .dependencies import RequestContext, Writer
 from .inputs import labels_of
-from .models import shown_version
 from .public_models import check_version, public_model
 from .route import new_router
 
@@ -20,39 +21,44 @@ _MOST_BYTES = 1 << 18
 
 
 @router.post("/models/{id}/feedback", response_model=Answer)
-def on_model(id: str, body: FeedbackIn, caller: Writer) -> Json:
+def on_model(id: str, body: FeedbackIn, context: Writer) -> Json:
     """What a picture really shows, or where. It need not be an input of the app.
 
     Where the app teaches from feedback, the concepts of an input that it has become labels.
     """
-    return _keep(caller, {"model_id": id}, body)
+    return _keep(context, {"model_id": id}, body)
 
 
 @router.post("/models/{id}/versions/{version_id}/feedback", response_model=Answer)
-def on_version(id: str, version_id: str, body: FeedbackIn, caller: Writer) -> Json:
+def on_version(id: str, version_id: str, body: FeedbackIn, context: Writer) -> Json:
     """The same on a version."""
-    return _keep(caller, {"model_id": id, "version_id": version_id}, body)
+    return _keep(context, {"model_id": id, "version_id": version_id}, body)
 
 
 @router.post("/searches/feedback", response_model=Answer)
-def on_search(body: FeedbackIn, caller: Writer) -> Json:
+def on_search(body: FeedbackIn, context: Writer) -> Json:
     """Which hit of a search was chosen."""
     info = body.input.feedback_info
-    caller.app.keep_feedback("search", {"search_id": info.search_id}, _kept(body))
+    context.app.keep_feedback("search", {"search_id": info.search_id}, _kept(body))
     return ok()
 
 
-def _keep(caller: Caller, about: dict[str, Any], body: FeedbackIn) -> Json:
+def _keep(context: RequestContext, about: dict[str, Any], body: FeedbackIn) -> Json:
     model_id, version_id = about["model_id"], about.get("version_id")
-    if public := public_model(caller.state, model_id):
+    if public := public_model(context.state, model_id):
         check_version(public, version_id)
     else:
-        shown_version(caller, caller.app.model(model_id), version_id)
+        predictors.version_of(context.state, context.app.model(model_id), version_id)
     labels, kept = labels_of(body.input.data.concepts), _kept(body)
-    caller.app.keep_feedback("model", about, kept)
+    context.app.keep_feedback("model", about, kept)
     id = body.input.id
-    if labels and id and caller.store.catalog.apps.get(caller.app.id).teach_from_feedback and caller.app.existing([id]):
-        caller.app.label(id, labels, source=LabelSource.FEEDBACK)
+    if (
+        labels
+        and id
+        and context.service.store.catalog.apps.get(context.app.id).teach_from_feedback
+        and context.app.existing([id])
+    ):
+        context.app.label(id, labels, source=LabelSource.FEEDBACK)
     return ok()
 
 

@@ -11,9 +11,9 @@ from ...embeddings.pictures.thumbnails import MEDIA_TYPE
 from ...index.app import App
 from ...index.errors import NotFound
 from ...index.storage.files import is_sha256
-from ...index.store import Store
-from ..observability.prometheus import Instruments
-from ..wire.responses import Answer, Json, ok, refusal
+from ..context import service_of
+from ..wire.responses import Json, ok, refusal
+from ..wire.schemas import Answer
 from ..wire.status import NOT_READY
 from .route import new_router
 
@@ -36,10 +36,9 @@ async def alive() -> Json:
 @router.get("/readyz", response_model=Answer, responses={503: {"model": Answer}})
 async def ready(request: Request) -> Json:
     """The data folder answers, and the base workflows of all apps are open as far as they can be."""
-    store: Store = request.app.state.store
-    # A thread that no other request can have taken.
-    apps = len(await to_thread.run_sync(store.apps, limiter=request.app.state.spare_threads))
-    if request.app.state.warming.is_alive():
+    service = service_of(request.scope)
+    apps = len(await to_thread.run_sync(service.store.apps, limiter=service.health_threads))
+    if service.warm_up.is_alive():
         return refusal(NOT_READY, "base workflows are being opened")
     return ok(apps=apps)
 
@@ -47,8 +46,8 @@ async def ready(request: Request) -> Json:
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """For Prometheus: requests and their parts, what waits, collections and where they lie, inputs, labels, memory."""
-    instruments: Instruments = request.app.state.instruments
-    text = await to_thread.run_sync(instruments.text, limiter=request.app.state.keyless_thread)
+    service = service_of(request.scope)
+    text = await to_thread.run_sync(service.metrics.text, limiter=service.keyless_thread)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -81,7 +80,7 @@ def thumbnail(
 
 def _app_with(request: Request, app_id: str, sha256: str) -> App:
     """Raises NotFound."""
-    store: Store = request.app.state.store
+    store = service_of(request.scope).store
     # SQL is asked before an app is opened, which reads all its vectors: strangers may not cause that.
     if not is_sha256(sha256) or store.catalog.inputs.media_type(app_id, sha256) is None:
         raise NotFound("no such picture")

@@ -11,12 +11,14 @@ from starlette.concurrency import run_in_threadpool
 from ...index.errors import BadRequest, InputNotFound, TenshotError
 from ...index.records import AddRequest, AddResult, Input, InputChange, InputStatus, Patch, PendingInput
 from ..wire import status
+from ..wire.body import check_some
 from ..wire.patch import Action, action_of, patched, patched_list
-from ..wire.requests import ConceptIn, DeleteIn, ImageIn, InputIn, InputsIn, PatchInputsIn, check_some
-from ..wire.responses import Answer, CountsAnswer, InputAnswer, InputOut, InputsAnswer, Json, answer, ok
+from ..wire.requests import ConceptIn, DeleteIn, ImageIn, InputIn, InputsIn, PatchInputsIn
+from ..wire.responses import Json, answer, ok
+from ..wire.schemas import Answer, CountsAnswer, InputAnswer, InputOut, InputsAnswer
 from ..wire.status import FAILURE, INVALID_INPUT_REQUEST, MIXED, Status, StatusOut, WireError
 from ..work.thread_shares import while_connected
-from .dependencies import MOST_PER_PAGE, Caller, Paged, Reader, Writer
+from .dependencies import MOST_PER_PAGE, Paged, Reader, RequestContext, Writer
 from .route import new_router
 
 router = new_router("/v2/inputs", "inputs")
@@ -26,7 +28,7 @@ MOST_SECONDS = 60
 @router.post("", response_model=InputsAnswer, responses={207: {"model": InputsAnswer}})
 async def add(
     body: InputsIn,
-    caller: Writer,
+    context: Writer,
     wait: Annotated[
         float | None, Query(ge=0, le=MOST_SECONDS, description="Seconds to wait for what lies behind URLs.")
     ] = None,
@@ -36,27 +38,31 @@ async def add(
     Uploads are ready when this answers. What lies behind a URL is waited for a while; what takes longer is pending, and
     becomes ready or failed later, also after a restart.
     """
-    stored, errors = await run_in_threadpool(_store, body, caller)
-    pending = [one for one in stored.values() if one.status is InputStatus.PENDING]
+    stored, errors = await run_in_threadpool(_store, body, context)
+    pending = [record for record in stored.values() if record.status is InputStatus.PENDING]
     if pending:
-        caller.pictures.wake()
-        seconds = caller.settings.wait_seconds if wait is None else wait
-        await while_connected(caller.request, _wait_for_pictures(caller, pending, seconds))
-    return await run_in_threadpool(_added, body, caller, stored, errors, [one.id for one in pending])
+        context.service.pictures.wake()
+        seconds = context.service.settings.wait_seconds if wait is None else wait
+        await while_connected(context.request, _wait_for_pictures(context, pending, seconds))
+    return await run_in_threadpool(_added, body, context, stored, errors, [record.id for record in pending])
 
 
-async def _wait_for_pictures(caller: Caller, pending: Sequence[Input], seconds: float) -> None:
+async def _wait_for_pictures(context: RequestContext, pending: Sequence[Input], seconds: float) -> None:
     # In the loop, for threads are few: slow servers that one app names keep no other's request waiting.
-    with caller.pictures.watch(PendingInput(caller.app.id, one.id, one.key, one.url or "") for one in pending) as tried:
+    with context.service.pictures.watch(
+        PendingInput(context.app.id, record.id, record.key, record.url or "") for record in pending
+    ) as attempts:
         # Some may have been tried before they were watched.
-        left = await run_in_threadpool(caller.app.pending_keys, [one.key for one in pending])
-        if waiting := [asyncio.wrap_future(future) for one, future in tried.items() if one.key in left]:
-            await asyncio.wait(waiting, timeout=seconds)
+        waiting_keys = await run_in_threadpool(context.app.pending_keys, [record.key for record in pending])
+        if attempted := [
+            asyncio.wrap_future(future) for record, future in attempts.items() if record.key in waiting_keys
+        ]:
+            await asyncio.wait(attempted, timeout=seconds)
 
 
 @router.get("", response_model=InputsAnswer)
 def page(
-    caller: Reader,
+    context: Reader,
     page: Paged,
     ids: Annotated[list[str] | None, Query()] = None,
     status: Annotated[InputStatus | None, Query(description="Only those that are ready, pending or failed.")] = None,
@@ -64,38 +70,38 @@ def page(
 ) -> Json:
     """In the order in which they were added; or those of the ids that exist, in that order."""
     if ids:
-        found = caller.app.inputs_by_id(ids[:MOST_PER_PAGE])
-        return ok(inputs=caller.page(found[id] for id in dict.fromkeys(ids) if id in found))
-    return ok(inputs=caller.page(caller.app.inputs(page.page, page.per_page, status, newest_first=newest_first)))
+        records = context.app.inputs_by_id(ids[:MOST_PER_PAGE])
+        return ok(inputs=context.page(records[id] for id in dict.fromkeys(ids) if id in records))
+    return ok(inputs=context.page(context.app.inputs(page.page, page.per_page, status, newest_first=newest_first)))
 
 
 @router.get("/status", response_model=CountsAnswer)
-def counts(caller: Reader) -> Json:
+def counts(context: Reader) -> Json:
     """How many are processed, waiting and failed."""
-    found = caller.app.counts()
+    numbers = context.app.counts()
     return ok(
         counts={
-            "processed": found[InputStatus.READY],
-            "to_process": found[InputStatus.PENDING],
-            "errors": found[InputStatus.FAILED],
+            "processed": numbers[InputStatus.READY],
+            "to_process": numbers[InputStatus.PENDING],
+            "errors": numbers[InputStatus.FAILED],
             "processing": 0,
         }
     )
 
 
 @router.get("/{id}", response_model=InputAnswer)
-def get(id: str, caller: Reader) -> Json:
+def get(id: str, context: Reader) -> Json:
     """Its labels, metadata and place too."""
-    return ok(input=caller.show(caller.app.input(id), caller.names()))
+    return ok(input=context.show(context.app.input(id), context.names()))
 
 
 @router.patch("", response_model=InputsAnswer)
-def change(body: PatchInputsIn, caller: Writer) -> Json:
+def change(body: PatchInputsIn, context: Writer) -> Json:
     """Labels, metadata and places of up to 128 inputs: all of them or none. action: merge, overwrite or remove."""
     action = action_of(body.action)
-    patches = [(one.id or "", _patch(one, action)) for one in body.inputs]
+    patches = [(item.id or "", _patch(item, action)) for item in body.inputs]
     try:
-        return ok(inputs=caller.page(caller.app.patch_many(patches) if patches else []))
+        return ok(inputs=context.page(context.app.patch_many(patches) if patches else []))
     except InputNotFound as error:
         if len(patches) == 1:
             raise
@@ -103,34 +109,34 @@ def change(body: PatchInputsIn, caller: Writer) -> Json:
 
 
 @router.delete("/{id}", response_model=Answer)
-def delete(id: str, caller: Writer) -> Json:
+def delete(id: str, context: Writer) -> Json:
     """With its picture, vector and labels."""
-    if not caller.app.delete(id):
+    if not context.app.delete(id):
         raise InputNotFound(f"no input {id!r}")
     return ok()
 
 
 @router.delete("", response_model=Answer)
-def delete_many(body: DeleteIn, caller: Writer) -> Json:
+def delete_many(body: DeleteIn, context: Writer) -> Json:
     """By ids, or all of the app with delete_all; unknown ids are ignored."""
     if body.delete_all:
-        caller.app.delete_all()
+        context.app.delete_all()
     elif body.ids:
-        caller.app.delete(body.ids)
+        context.app.delete(body.ids)
     else:
         raise WireError(INVALID_INPUT_REQUEST, "give ids, or delete_all: true")
     return ok()
 
 
 def error_status(error: Exception) -> StatusOut:
-    """The status of one item that failed. Raises the error if nobody meant it to happen."""
+    """The status of one item that failed. Raises the error where the wire has no status for it."""
     if isinstance(error, WireError):
         return error.status.body(str(error))
     # A bad request about one item is a bad argument of that input.
-    found: Status | None = status.INPUT_BAD if type(error) is BadRequest else status.status_of(error)
-    if found is None:
+    item_status: Status | None = status.INPUT_BAD if type(error) is BadRequest else status.status_of(error)
+    if item_status is None:
         raise error
-    return found.body(str(error))
+    return item_status.body(str(error))
 
 
 def labels_of(concepts: list[ConceptIn] | None) -> dict[str, bool]:
@@ -143,11 +149,11 @@ def labels_of(concepts: list[ConceptIn] | None) -> dict[str, bool]:
     return labels
 
 
-def _request(one: InputIn, caller: Caller) -> AddRequest:
+def _request(item: InputIn, context: RequestContext) -> AddRequest:
     """With bytes or a vector, or with the URL alone."""
-    data = one.data
-    common = AddRequest(
-        id=one.id or None,
+    data = item.data
+    request = AddRequest(
+        id=item.id or None,
         concepts=labels_of(data.concepts),
         metadata=data.metadata,
         geo=data.geo.place() if data.geo else None,
@@ -159,39 +165,39 @@ def _request(one: InputIn, caller: Caller) -> AddRequest:
     if data.embeddings:
         if image.base64 is not None:
             raise WireError(status.INPUT_BAD, "an input has data.image or data.embeddings, not both")
-        return replace(common, vector=data.embeddings[0].vector)
+        return replace(request, vector=data.embeddings[0].vector)
     if image.base64 is None and image.url is None:
         raise WireError(status.INPUT_BAD, "data.image needs a url or base64")
-    common = replace(common, crop=image.crop, allow_duplicate_url=image.allow_duplicate_url)
+    request = replace(request, crop=image.crop, allow_duplicate_url=image.allow_duplicate_url)
     if image.base64 is not None:
-        return replace(common, image=image.data())
-    caller.check_fetches()
-    return replace(common, url=image.url)
+        return replace(request, image=image.data())
+    context.check_fetches()
+    return replace(request, url=image.url)
 
 
-def _store(body: InputsIn, caller: Caller) -> tuple[Mapping[int, Input], Mapping[int, Exception]]:
+def _store(body: InputsIn, context: RequestContext) -> tuple[Mapping[int, Input], Mapping[int, Exception]]:
     """The inputs that are stored now, and why the others are not, by place."""
     check_some(body.inputs, "inputs")
     requests: dict[int, AddRequest] = {}
     errors: dict[int, Exception] = {}
-    for place, one in enumerate(body.inputs):
+    for position, item in enumerate(body.inputs):
         try:
-            requests[place] = _request(one, caller)
+            requests[position] = _request(item, context)
         except TenshotError as error:
-            errors[place] = error
-    results = dict(zip(requests, _results(caller, list(requests.values())), strict=True))
-    errors |= {place: result.error for place, result in results.items() if result.error}
-    return {place: result.input for place, result in results.items() if result.input}, errors
+            errors[position] = error
+    results = dict(zip(requests, _results(context, list(requests.values())), strict=True))
+    errors |= {position: result.error for position, result in results.items() if result.error}
+    return {position: result.input for position, result in results.items() if result.input}, errors
 
 
-def _results(caller: Caller, requests: Sequence[AddRequest]) -> list[AddResult]:
+def _results(context: RequestContext, requests: Sequence[AddRequest]) -> list[AddResult]:
     """How each ended. They are stored batch by batch: what stops a later one is said of its items and of all behind.
 
     Raises what stops the first one, since nothing is stored then.
     """
     results: list[AddResult] = []
     try:
-        for result in caller.app.add_many(requests, later=True):
+        for result in context.app.add_many(requests, later=True):
             results.append(result)  # noqa: PERF402  what is stored must be known when the next batch fails
     except Exception as error:
         if not results or status.status_of(error) is None:
@@ -202,35 +208,35 @@ def _results(caller: Caller, requests: Sequence[AddRequest]) -> list[AddResult]:
 
 def _added(
     body: InputsIn,
-    caller: Caller,
+    context: RequestContext,
     stored: Mapping[int, Input],
     errors: Mapping[int, Exception],
     waited_for: Sequence[str],
 ) -> Json:
     """The answer. waited_for: ids of those that may have changed since they were stored."""
-    settled = caller.app.inputs_by_id(waited_for) if waited_for else {}
-    names = caller.names()
+    settled = context.app.inputs_by_id(waited_for) if waited_for else {}
+    names = context.names()
     items: list[InputOut] = []
-    for place, one in enumerate(body.inputs):
-        if place in stored:
-            items.append(caller.show(settled.get(stored[place].id, stored[place]), names))
+    for position, item in enumerate(body.inputs):
+        if position in stored:
+            items.append(context.show(settled.get(stored[position].id, stored[position]), names))
         else:
-            reason = error_status(errors[place])
-            items.append({"id": one.id or "", "data": {"image": {"url": _url(one)}}, "status": reason})
+            reason = error_status(errors[position])
+            items.append({"id": item.id or "", "data": {"image": {"url": _url(item)}}, "status": reason})
     overall = status.OK if not errors else FAILURE if not stored else MIXED
     return answer(overall, inputs=items)
 
 
-def _patch(one: InputIn, action: Action) -> Patch:
-    """What it makes of an input. Raises WireError, while nobody waits for it yet."""
-    data, given = one.data, labels_of(one.data.concepts)
+def _patch(item: InputIn, action: Action) -> Patch:
+    """The change of an input, made when the input is read. Raises WireError at once."""
+    data, taught = item.data, labels_of(item.data.concepts)
     regions = None if data.regions is None else [region.plain() for region in data.regions]
 
     def change(there: Input) -> InputChange:
-        labels: dict[str, bool | None] = dict.fromkeys(given) if action == "remove" else dict(given)
+        labels: dict[str, bool | None] = dict.fromkeys(taught) if action == "remove" else dict(taught)
         # An empty list replaces what is there, whatever the action.
-        if data.concepts is not None and (action == "overwrite" or (action == "merge" and not given)):
-            labels |= {concept: None for concept in there.concepts if concept not in given}
+        if data.concepts is not None and (action == "overwrite" or (action == "merge" and not taught)):
+            labels |= {concept: None for concept in there.concepts if concept not in taught}
         return InputChange(
             there.id,
             metadata=None if data.metadata is None else patched(there.metadata or {}, data.metadata, action),
@@ -243,5 +249,5 @@ def _patch(one: InputIn, action: Action) -> Patch:
     return change
 
 
-def _url(one: InputIn) -> str:
-    return (one.data.image and one.data.image.url) or "unknown"
+def _url(item: InputIn) -> str:
+    return (item.data.image and item.data.image.url) or "unknown"

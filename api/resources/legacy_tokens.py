@@ -9,14 +9,20 @@ import binascii
 from fastapi import Request
 
 from ...index.records import KeyRecord
-from ...index.store import Store
 from ..auth.keys import READ, BadKey, MissingScope, authenticate
-from ..wire.requests import LoginIn
-from ..wire.responses import Json, LoginAnswer, TokenAnswer, ok
+from ..context import service_of
+from ..wire.body import Body, Text
+from ..wire.responses import Json, ok
+from ..wire.schemas import LoginAnswer, TokenAnswer
 from .route import new_router
 
 router = new_router("/v2", "tokens", keyed=False)
 _SECONDS = 48 * 3600
+
+
+class LoginIn(Body):
+    email: Text = ""
+    password: Text
 
 
 @router.post("/token", response_model=TokenAnswer)
@@ -42,7 +48,6 @@ def login(body: LoginIn, request: Request) -> Json:
 
 def _key(request: Request, secret: str) -> KeyRecord:
     """Raises BadKey."""
-    store: Store = request.app.state.store
     if not secret:
         raise BadKey("no API key was given: it is the secret, or the password", malformed=True)
-    return authenticate(store.catalog, f"Key {secret}")
+    return authenticate(service_of(request.scope).store.catalog, f"Key {secret}")

@@ -10,30 +10,27 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from ...embeddings.base.batcher import Batcher
-from ...embeddings.models.zero_shot import zero_shot
-from ...embeddings.pictures.colours import SHRINK
-from ...index.app import predictors
+from ...embeddings.pictures.colours import SHRINK, dominant_colours
+from ...index.app import prediction, predictors
+from ...index.app.resolved_inputs import ResolvedInputs
 from ...index.records import FloatArray, Model
-from ..wire import status
-from ..wire.requests import MOST_ITEMS, ConceptIn, OutputConfigIn, PredictIn
-from ..wire.responses import ConceptOut, Json, ModelOut, OutputOut, OutputsAnswer, PredictedOut, answer, model_out
-from ..wire.status import FAILURE, MIXED, MODEL_BAD, Status, WireError
-from .dependencies import Caller, Reader
-from .inputs import error_status
-from .models import shown_version
+from ..wire.body import MOST_ITEMS
+from ..wire.requests import ConceptIn, OutputConfigIn, PredictIn
+from ..wire.responses import Json, answer, model_out
+from ..wire.schemas import ConceptOut, ModelOut, OutputOut, OutputsAnswer, PredictedOut
+from ..wire.status import MODEL_BAD, WireError
+from .dependencies import Reader, RequestContext
+from .prediction_inputs import PredictionInputs, with_pictures
 from .public_models import (
     COLOUR,
     EMBEDDING,
     PublicModel,
     check_version,
-    classifier,
     colours_out,
     embedding_out,
     public_model,
     public_out,
 )
-from .resolved_inputs import Asked, with_pictures
 from .route import new_router
 
 router = new_router("/v2/models", "outputs")
@@ -43,78 +40,76 @@ _FEW = 4
 _MIXED: dict[int | str, dict[str, Any]] = {207: {"model": OutputsAnswer}}
 
 
-def _is_short(id: str, body: PredictIn, caller: Caller) -> bool:
-    """Few vectors in memory, by a taught model that has nothing to work in: over sooner than threads are changed."""
-    if not caller.reads_at_once or len(body.inputs) > _FEW or not all(one.is_at_hand for one in body.inputs):
+def _is_short(id: str, body: PredictIn, context: RequestContext) -> bool:
+    """Few vectors in memory, by a taught model that has nothing to work in: over sooner than threads are changed.
+
+    On a thread of the pool such a prediction takes 1.3 times the CPU time.
+    """
+    if not context.reads_at_once or len(body.inputs) > _FEW or not all(item.is_at_hand for item in body.inputs):
         return False
-    return public_model(caller.state, id) is None and predictors.is_ready(caller.state, id)
+    return public_model(context.state, id) is None and predictors.is_ready(context.state, id)
 
 
 @router.post("/{id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
-async def predict(id: str, body: PredictIn, caller: Reader) -> Json:
+async def predict(id: str, body: PredictIn, context: Reader) -> Json:
     """What up to 128 pictures, stored inputs or vectors show, by the labels of this moment."""
-    if _is_short(id, body, caller):
-        return _predict(caller, id, None, body)
-    return await _predict_pictures(caller, id, None, body)
+    if _is_short(id, body, context):
+        return _predict(context, id, None, body)
+    return await _predict_pictures(context, id, None, body)
 
 
 @router.post("/{id}/versions/{version_id}/outputs", response_model=OutputsAnswer, responses=_MIXED)
-async def predict_version(id: str, version_id: str, body: PredictIn, caller: Reader) -> Json:
+async def predict_version(id: str, version_id: str, body: PredictIn, context: Reader) -> Json:
     """The same by a version: frozen, or the head, which follows the labels."""
-    return await _predict_pictures(caller, id, version_id, body)
+    return await _predict_pictures(context, id, version_id, body)
 
 
-async def _predict_pictures(caller: Caller, id: str, version_id: str | None, body: PredictIn) -> Json:
+async def _predict_pictures(context: RequestContext, id: str, version_id: str | None, body: PredictIn) -> Json:
     return await with_pictures(
-        caller,
+        context,
         body.inputs,
-        check=lambda: _step(caller, id, version_id, body).sees_pictures,
-        work=lambda: _predict(caller, id, version_id, body),
+        check=lambda: _step(context, id, version_id, body).sees_pictures,
+        work=lambda: _predict(context, id, version_id, body),
     )
 
 
-def _predict(caller: Caller, id: str, version_id: str | None, body: PredictIn) -> Json:
-    asked = Asked(caller, body.inputs, MOST_ITEMS)
-    step = _step(caller, id, version_id, body)
-    found = step.found(caller, asked)
-    return answer(overall(asked), outputs=step.outputs(asked, found))
+def _predict(context: RequestContext, id: str, version_id: str | None, body: PredictIn) -> Json:
+    inputs = PredictionInputs(context, body.inputs, MOST_ITEMS)
+    step = _step(context, id, version_id, body)
+    predicted = step.predict(context, inputs.resolved)
+    return answer(inputs.status, outputs=step.outputs(inputs, predicted))
 
 
-def _step(caller: Caller, id: str, version_id: str | None, body: PredictIn) -> "Step":
-    return step_of(caller, id, version_id, body.model.output_info.output_config or OutputConfigIn())
-
-
-def overall(asked: Asked) -> Status:
-    """Of a request whose inputs each have a status."""
-    if not asked.errors:
-        return status.OK
-    return FAILURE if len(asked.errors) == len(asked.inputs) else MIXED
+def _step(context: RequestContext, id: str, version_id: str | None, body: PredictIn) -> "Step":
+    return step_of(context, id, version_id, body.model.output_info.output_config or OutputConfigIn())
 
 
 def selected(
-    asked: Sequence[ConceptIn], ids: Sequence[str], names: Mapping[str, str], *, must_exist: bool = True
+    concepts: Sequence[ConceptIn], ids: Sequence[str], names: Mapping[str, str], *, must_exist: bool = True
 ) -> set[str] | None:
-    """Those of the ids that are asked for, by id or name; None where none is asked for. names: concept id -> name.
+    """Those of the ids that these concepts name, by id or name; None for no concepts. names: concept id -> name.
 
-    Raises WireError where none of those asked for is known but one must be.
+    Raises WireError where one must exist and none does.
     """
-    if not asked:
+    if not concepts:
         return None
-    keys = {concept.key for concept in asked}
-    found = {id for id in ids if id in keys or names.get(id) in keys}
-    if not found and must_exist:
+    keys = {concept.key for concept in concepts}
+    chosen = {id for id in ids if id in keys or names.get(id) in keys}
+    if not chosen and must_exist:
         raise WireError(MODEL_BAD, "the model has none of the concepts in select_concepts")
-    return found
+    return chosen
 
 
-def step_of(caller: Caller, id: str, version_id: str | None, config: OutputConfigIn, *, alone: bool = True) -> "Step":
+def step_of(
+    context: RequestContext, id: str, version_id: str | None, config: OutputConfigIn, *, alone: bool = True
+) -> "Step":
     """Raises ModelNotFound, VersionNotFound or WireError."""
-    if public := public_model(caller.state, id):
+    if public := public_model(context.state, id):
         check_version(public, version_id)
         return Step(public, None, public_out(public), config, alone)
-    model = predictors.model(caller.state, id)
-    version = shown_version(caller, model, version_id)
-    return Step(model, version_id, model_out(model, version, None, caller.app.id), config, alone)
+    model = predictors.model(context.state, id)
+    version = predictors.version_of(context.state, model, version_id)
+    return Step(model, version_id, model_out(model, version, None, context.app.id), config, alone)
 
 
 @dataclass(frozen=True)
@@ -133,49 +128,49 @@ class Step:
         """Whether it asks for pictures also where there are vectors."""
         return isinstance(self.model, PublicModel) and self.model is not EMBEDDING
 
-    def outputs(self, asked: Asked, found: Mapping[int, PredictedOut]) -> list[OutputOut]:
-        """What was found, one for each input, in order."""
+    def outputs(self, inputs: PredictionInputs, predicted: Mapping[int, PredictedOut]) -> list[OutputOut]:
+        """One for each input, in order."""
         now = datetime.now(UTC)
         return [
             {
                 "id": uuid4().hex,
-                "status": error_status(asked.errors[place]) if place in asked.errors else status.OK.body(),
+                "status": inputs.status_of(position),
                 "created_at": now,
                 "model": self.shown,
-                "input": asked.shown(place),
-                "data": {} if place in asked.errors else found[place],
+                "input": inputs.out(position),
+                "data": {} if position in inputs.errors else predicted[position],
             }
-            for place in range(len(asked.inputs))
+            for position in range(len(inputs))
         ]
 
-    def found(self, caller: Caller, asked: Asked) -> Mapping[int, PredictedOut]:
-        """What the model says of each input that it can use; asked learns why it can't use the others."""
+    def predict(self, context: RequestContext, inputs: ResolvedInputs) -> Mapping[int, PredictedOut]:
+        """What the model says of each input that it can use, by position; `inputs` has the errors of the others."""
         if isinstance(self.model, Model):
-            return self._taught(caller, asked, self.model)
+            return self._taught(context, inputs, self.model)
         if self.model is EMBEDDING:
-            return {place: embedding_out(vector) for place, vector in asked.vectors().items()}
+            return {position: embedding_out(vector) for position, vector in inputs.vectors().items()}
         if self.model is COLOUR:
-            return asked.seen(colours_out, SHRINK)
+            colours = inputs.pictures(dominant_colours, SHRINK)
+            return {position: colours_out(image) for position, image in colours.items()}
         words = [concept.key for concept in self.config.select_concepts or () if concept.key]
-        embedder = classifier(caller.store, caller.state, words)
-        classes, values = _classified(embedder, asked, words)
+        classes, values = prediction.classify_each(inputs, words)
         names = {name: name for name in classes}
         wanted = self._selected(classes, names) if values else None
         return {
-            place: {"concepts": self._concepts(classes, row, None, wanted, names, "main")}
-            for place, row in values.items()
+            position: {"concepts": self._concepts(classes, row, None, wanted, names, "main")}
+            for position, row in values.items()
         }
 
-    def _taught(self, caller: Caller, asked: Asked, model: Model) -> Mapping[int, PredictedOut]:
-        names = caller.names()
+    def _taught(self, context: RequestContext, inputs: ResolvedInputs, model: Model) -> Mapping[int, PredictedOut]:
+        names = context.names()
         wanted = self._selected(model.concept_ids, names)
-        vectors = asked.vectors()
-        if not vectors:
-            return {}
-        scores = predictors.scores(caller.state, np.stack(list(vectors.values())), model, self.version_id)
         return {
-            place: {"concepts": self._concepts(scores.concept_ids, row, decided, wanted, names, caller.app.id)}
-            for place, row, decided in zip(vectors, scores.values, scores.decisions, strict=True)
+            position: {
+                "concepts": self._concepts(
+                    scores.concept_ids, scores.values[0], scores.decisions[0], wanted, names, context.app.id
+                )
+            }
+            for position, scores in prediction.predict_each(inputs, model, self.version_id).items()
         }
 
     def _selected(self, ids: Sequence[str], names: Mapping[str, str]) -> set[str] | None:
@@ -196,27 +191,13 @@ class Step:
         decisions = repeat(None) if decided is None else decided[order].tolist()
         least, most = self.config.min_value, self.config.max_concepts or _DEFAULT_CONCEPTS
         best: list[ConceptOut] = []
-        for place, value, decision in zip(order.tolist(), values[order].tolist(), decisions, strict=False):
+        for column, value, decision in zip(order.tolist(), values[order].tolist(), decisions, strict=False):
             if value < least or len(best) == most:
                 break
-            id = ids[place]
+            id = ids[column]
             if wanted is None or id in wanted:
-                shown: ConceptOut = {"id": id, "name": names.get(id, id), "value": value, "app_id": app_id}
+                concept: ConceptOut = {"id": id, "name": names.get(id, id), "value": value, "app_id": app_id}
                 if decision is not None:
-                    shown["decision"] = decision
-                best.append(shown)
+                    concept["decision"] = decision
+                best.append(concept)
         return best
-
-
-def _classified(
-    embedder: Batcher, asked: Asked, words: Sequence[str]
-) -> tuple[Sequence[str], Mapping[int, FloatArray]]:
-    """The classes of a classifier, or the words where it has none, and their probabilities (C,) for each input.
-
-    One without classes is the app's own base workflow, so that what is known of its vectors serves here too.
-    """
-    if embedder.classes:
-        return embedder.classes, asked.classes(embedder.recipe)
-    names, vectors = list(dict.fromkeys(words)), asked.vectors()
-    rows = zero_shot(embedder, np.stack(list(vectors.values())), names) if vectors else ()
-    return names, dict(zip(vectors, rows, strict=True))

@@ -7,12 +7,12 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-import orjson
 from anyio import to_thread
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from ...index.errors import NotFound
+from ..context import service_of
 from .route import new_router
 
 router = new_router("", "page", keyed=False)
@@ -69,7 +69,8 @@ def docs(request: Request) -> Response:
 @router.get("/openapi.json", include_in_schema=False)
 async def openapi(request: Request) -> Response:
     """The same for machines; making it takes half a second, once."""
-    content = await to_thread.run_sync(_openapi, request.app, limiter=request.app.state.keyless_thread)
+    service = service_of(request.scope)
+    content = await to_thread.run_sync(service.openapi, limiter=service.keyless_thread)
     return Response(content, media_type="application/json")
 
 
@@ -89,21 +90,14 @@ def file_in_folder(folder: str, name: str, request: Request) -> Response:
     return _answer(f"{folder}/{name}", request)
 
 
-def _openapi(service: FastAPI) -> bytes:
-    if not hasattr(service.state, "openapi"):
-        service.state.openapi = orjson.dumps(service.openapi())
-    content: bytes = service.state.openapi
-    return content
-
-
 def _answer(name: str, request: Request) -> Response:
-    found = _files().get(name)
-    if found is None:
+    page_file = _files().get(name)
+    if page_file is None:
         raise NotFound(f"the page has no file {name!r}")
-    headers = _HEADERS | {"ETag": found.etag}
-    if request.headers.get("if-none-match") == found.etag:
+    headers = _HEADERS | {"ETag": page_file.etag}
+    if request.headers.get("if-none-match") == page_file.etag:
         return Response(status_code=304, headers=headers)
-    return Response(found.content, media_type=found.media_type, headers=headers)
+    return Response(page_file.content, media_type=page_file.media_type, headers=headers)
 
 
 @cache
@@ -116,10 +110,10 @@ def _files() -> Mapping[str, _File]:
 
 
 def _named(folder: Traversable, prefix: str) -> list[tuple[str, Traversable]]:
-    found: list[tuple[str, Traversable]] = []
+    named: list[tuple[str, Traversable]] = []
     for path in folder.iterdir():
-        found += _named(path, f"{prefix}{path.name}/") if path.is_dir() else [(prefix + path.name, path)]
-    return found
+        named += _named(path, f"{prefix}{path.name}/") if path.is_dir() else [(prefix + path.name, path)]
+    return named
 
 
 def _read(path: Traversable) -> _File:

@@ -5,17 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-from PIL.Image import Image
 
-from ...embeddings.base.batcher import Batcher
-from ...embeddings.pictures.colours import dominant_colours
-from ...embeddings.workflows import DEFAULT
+from ...embeddings.pictures.colours import Colour
 from ...index.app.predictors import has_model
 from ...index.app.state import AppState
 from ...index.errors import ModelNotFound
 from ...index.records import FloatArray
-from ...index.store import Store
-from ..wire.responses import ModelOut, PredictedOut
+from ..wire.schemas import ModelOut, PredictedOut
 
 _SINCE = datetime(2016, 3, 9, 17, 11, 39, 608845, UTC)
 
@@ -42,8 +38,8 @@ PUBLIC_IDS = {model.id for model in PUBLIC}
 
 def public_model(state: AppState, id: str) -> PublicModel | None:
     """By id; or by name, where the app has no model of its own under it."""
-    found = next((model for model in PUBLIC if id in (model.id, model.name)), None)
-    return None if found and found.name == id and has_model(state, id) else found
+    model = next((public for public in PUBLIC if id in (public.id, public.name)), None)
+    return None if model and model.name == id and has_model(state, id) else model
 
 
 def check_version(model: PublicModel, version_id: str | None) -> None:
@@ -70,20 +66,18 @@ def public_out(model: PublicModel) -> ModelOut:
     }
 
 
-def classifier(store: Store, state: AppState, words: Sequence[str]) -> Batcher:
-    """What names pictures: the app's base workflow, by its classes or by words that are asked for; else the default."""
-    embedder = state.embedder
-    return embedder if embedder.classes or (words and embedder.has_text) else store.embedder(DEFAULT)
-
-
 def embedding_out(vector: FloatArray) -> PredictedOut:
     return {"embeddings": [{"vector": np.asarray(vector, dtype=np.float64).tolist(), "num_dimensions": len(vector)}]}
 
 
-def colours_out(image: Image) -> PredictedOut:
+def colours_out(colours: Sequence[Colour]) -> PredictedOut:
     return {
         "colors": [
-            {"raw_hex": one.hex, "w3c": {"hex": one.name_hex, "name": one.name}, "value": one.share}
-            for one in dominant_colours(image)
+            {
+                "raw_hex": colour.hex,
+                "w3c": {"hex": colour.name_hex, "name": colour.name},
+                "value": colour.share,
+            }
+            for colour in colours
         ]
     }

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import APIRouter, Request, Response, Security
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
@@ -17,9 +17,10 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from ..middleware.admission import TAKE
-from ..wire.parsing import body_of, memory_of
-from ..wire.responses import Answer
+from ..context import service_of
+from ..middleware.stack import MEMORY
+from ..wire.body import body_of, memory_of
+from ..wire.schemas import Answer
 
 _FAILURES = (400, 401, 403, 404, 405, 413, 415, 429, 500, 503, 507)
 _SMALL = 64 * 1024
@@ -46,10 +47,11 @@ class _Request(Request):
         return self.model
 
 
-class _Route(APIRoute):
+class Route(APIRoute):
     """Reads its arguments itself, if they are a body, ids in the path, and what depends on the request alone.
 
-    That is most routes. FastAPI's own way, which the others take, costs more than a prediction.
+    That is most routes; FastAPI's own way takes the others. Without this, the CPU time of a short prediction is 1.12
+    times as much, of a search 1.10, of one with a filter 1.15, of a route that does nothing 1.3 times.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -61,16 +63,16 @@ class _Route(APIRoute):
             self.app = self._answered
         # An empty body is an empty object, so where that will do none is needed.
         bodies = _bodies(endpoint)
-        if bodies and not any(one.is_required() for body in bodies for one in body.model_fields.values()):
+        if bodies and not any(field.is_required() for body in bodies for field in body.model_fields.values()):
             self.openapi_extra = {"requestBody": {"required": False}}
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        match, found = super().matches(scope)
+        match, child = super().matches(scope)
         # Under other methods `/v2/models/searches` is no id either.
         beside, _, name = self.path_format.rpartition("/")
-        if match is not Match.NONE and name == "{id}" and f"{beside}/{found['path_params']['id']}" in _PATHS:
+        if match is not Match.NONE and name == "{id}" and f"{beside}/{child['path_params']['id']}" in _PATHS:
             return Match.NONE, {}
-        return (Match.FULL if match is Match.PARTIAL and self._is_head(scope) else match), found
+        return (Match.FULL if match is Match.PARTIAL and self._is_head(scope) else match), child
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The server leaves the body out.
@@ -83,44 +85,44 @@ class _Route(APIRoute):
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
-            asked = _asked(request.scope, request.receive)
+            request = _request_of(request.scope, request.receive)
             if self._body:
-                # Who asks comes before what is asked.
-                await _all(self._head, asked)
-                [asked.model] = (await _all(self._body, asked)).values()
+                # The key is checked before the body is read.
+                await _read_all(self._head, request)
+                [request.model] = (await _read_all(self._body, request)).values()
                 # Clients send bodies under odd content types, or none at all.
-                others = [header for header in asked.headers.raw if header[0] != b"content-type"]
-                asked._headers = Headers(raw=[*others, (b"content-type", b"application/json")])
-            return await handle(asked)
+                others = [header for header in request.headers.raw if header[0] != b"content-type"]
+                request._headers = Headers(raw=[*others, (b"content-type", b"application/json")])
+            return await handle(request)
 
         return strictly
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Without FastAPI's stacks of contexts, which only its own arguments need."""
-        asked = _asked(scope, receive)
-        given = await _all(self._head, asked) | await _all(self._body, asked)
+        request = _request_of(scope, receive)
+        arguments = await _read_all(self._head, request) | await _read_all(self._body, request)
         if self._is_async:
-            answer: Response = await self.endpoint(**given)
+            answer: Response = await self.endpoint(**arguments)
         else:
-            answer = await run_in_threadpool(self.endpoint, **given)
+            answer = await run_in_threadpool(self.endpoint, **arguments)
         await answer(scope, receive, send)
 
 
-def _asked(scope: Scope, receive: Receive) -> _Request:
-    # A slash inside an id stays `%2F` until the route is found; see `paths.py`.
+def _request_of(scope: Scope, receive: Receive) -> _Request:
+    # A slash inside an id stays `%2F` until the route is found; see `NormalisePaths`.
     scope["path_params"] = {name: unquote(id) for name, id in scope["path_params"].items()}
     return _Request(scope, receive)
 
 
-async def _all(reads: Mapping[str, _Read], asked: Request) -> dict[str, Any]:
-    return {name: await read(asked) for name, read in reads.items()}
+async def _read_all(reads: Mapping[str, _Read], request: Request) -> dict[str, Any]:
+    return {name: await read(request) for name, read in reads.items()}
 
 
 def new_router(prefix: str, tag: str, *, keyed: bool = True) -> APIRouter:
     """For one resource. Every answer that isn't 200 has a status at least. keyed: it takes an API key."""
     failures: dict[int | str, dict[str, Any]] = {code: {"model": Answer} for code in _FAILURES}
     security = [Security(_KEY)] if keyed else []
-    return APIRouter(prefix=prefix, tags=[tag], route_class=_Route, responses=failures, dependencies=security)
+    return APIRouter(prefix=prefix, tags=[tag], route_class=Route, responses=failures, dependencies=security)
 
 
 def _arguments(endpoint: Callable[..., Any]) -> tuple[Mapping[str, _Read], Mapping[str, _Read], bool]:
@@ -133,7 +135,7 @@ def _arguments(endpoint: Callable[..., Any]) -> tuple[Mapping[str, _Read], Mappi
     for name, parameter in signature.parameters.items():
         kind = parameter.annotation
         extra = getattr(kind, "__metadata__", ())
-        depends = next((one.dependency for one in extra if isinstance(one, Depends)), None)
+        depends = next((field.dependency for field in extra if isinstance(field, Depends)), None)
         if depends is not None and _of_request_alone(depends):
             head[name] = depends
         elif isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -148,11 +150,11 @@ def _arguments(endpoint: Callable[..., Any]) -> tuple[Mapping[str, _Read], Mappi
 
 
 def _of_request_alone(depends: Callable[..., Any]) -> bool:
-    return [one.annotation for one in inspect.signature(depends).parameters.values()] == [Request]
+    return [field.annotation for field in inspect.signature(depends).parameters.values()] == [Request]
 
 
 def _bodies(endpoint: Callable[..., Any]) -> list[type[BaseModel]]:
-    kinds = [one.annotation for one in inspect.signature(endpoint).parameters.values()]
+    kinds = [field.annotation for field in inspect.signature(endpoint).parameters.values()]
     return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
 
 
@@ -173,15 +175,15 @@ def _body(kind: type[BaseModel]) -> _Read:
         content_type = request.headers.get("content-type", "")
         if len(content) <= _SMALL:
             return body_of(kind, content, content_type)
-        parsing: CapacityLimiter = request.app.state.parsing
-        request.scope[TAKE](await to_thread.run_sync(memory_of, content, limiter=parsing))
-        return await to_thread.run_sync(body_of, kind, content, content_type, limiter=parsing)
+        thread = service_of(request.scope).parsing_thread
+        request.scope[MEMORY](await to_thread.run_sync(memory_of, content, limiter=thread))
+        return await to_thread.run_sync(body_of, kind, content, content_type, limiter=thread)
 
     return read
 
 
 async def _content(request: Request) -> bytes | bytearray:
-    """The whole body, which nobody else keeps. Raises ClientDisconnect."""
+    """The whole body, kept nowhere else. Raises ClientDisconnect."""
     message = await request.receive()
     content: bytes | bytearray = message.get("body", b"")
     if message.get("more_body"):

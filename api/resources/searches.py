@@ -13,9 +13,10 @@ from ...index.app.search import concept_for, rank_inputs
 from ...index.records import Input
 from ..fetching.fetch import FetchError
 from ..wire.requests import ConceptIn, DataIn, GeoIn, SearchIn, TermIn
-from ..wire.responses import HitsAnswer, Json, ok
+from ..wire.responses import Json, ok
+from ..wire.schemas import HitsAnswer
 from ..wire.status import INVALID_SEARCH, WireError
-from .dependencies import MOST_PER_PAGE, Caller, Page, Reader, page_of
+from .dependencies import MOST_PER_PAGE, Page, Reader, RequestContext, page_of
 from .route import new_router
 
 router = new_router("/v2/searches", "searches")
@@ -29,15 +30,15 @@ _UNITS = {
 }
 
 
-def _is_short(body: SearchIn, caller: Caller) -> bool:
+def _is_short(body: SearchIn, context: RequestContext) -> bool:
     """The nearest neighbours alone, a page not too far away, among few enough that are looked at one by one.
 
     That is over sooner than threads are changed.
     """
     if (
-        not caller.reads_at_once
+        not context.reads_at_once
         or len(body.query.ands) != 1
-        or caller.state.collection.tail * caller.state.dim > _SHORT_SCAN
+        or context.state.collection.tail * context.state.dim > _SHORT_SCAN
     ):
         return False
     return _is_near(body.query.ands[0]) and _page(body).end <= MOST_PER_PAGE
@@ -52,102 +53,103 @@ def _is_near(term: TermIn) -> bool:
     return output.input.is_at_hand and given <= ({"embeddings"} if "embeddings" in given else {"image"})
 
 
-async def _with_others(body: SearchIn, caller: Caller) -> Json:
+async def _with_others(body: SearchIn, context: RequestContext) -> Json:
     """A short one, together with those that come at the same time."""
-    page, turns = _page(body), caller.request.app.state.turns
-    [term], _ = _asked(body, caller)
-    found = await turns.nearest(caller.state, term.vector, page.end)
-    return _hits(caller, found[page.start :])
+    page, coalescer = _page(body), context.service.searches
+    [term], _ = _asked(body, context)
+    assert term.vector is not None  # or it would not be short
+    found = await coalescer.nearest(context.state, term.vector, page.end)
+    return _hits(context, found[page.start :])
 
 
 @router.post("", response_model=HitsAnswer)
-async def search(body: SearchIn, caller: Reader) -> Json:
+async def search(body: SearchIn, context: Reader) -> Json:
     """Filters alone give creation order and score 1; ranked terms the mean of their scores, in [0, 1]."""
-    if _is_short(body, caller):
-        return await _with_others(body, caller)
+    if _is_short(body, context):
+        return await _with_others(body, context)
     asked = [term.output.input.data for term in body.query.ands if term.output and term.output.input]
     images = [data.image for data in asked if data.image and data.image.is_behind_url]
     if images:
-        await caller.fetch(images)
-    return await run_in_threadpool(_search, body, caller)
+        await context.fetch(images)
+    return await run_in_threadpool(_search, body, context)
 
 
-def _search(body: SearchIn, caller: Caller) -> Json:
+def _search(body: SearchIn, context: RequestContext) -> Json:
     page = _page(body)
-    terms, where = _asked(body, caller)
-    return _hits(caller, rank_inputs(caller.state, terms, page.per_page, where, offset=page.start))
+    terms, where = _asked(body, context)
+    return _hits(context, rank_inputs(context.state, terms, page.per_page, where, offset=page.start))
 
 
 def _page(body: SearchIn) -> Page:
     return page_of(body.pagination.page, body.pagination.per_page)
 
 
-def _hits(caller: Caller, found: Sequence[tuple[Input, float]]) -> Json:
-    names = caller.names()
-    return ok(id=uuid4().hex, hits=[{"score": score, "input": caller.show(one, names)} for one, score in found])
+def _hits(context: RequestContext, found: Sequence[tuple[Input, float]]) -> Json:
+    names = context.names()
+    return ok(id=uuid4().hex, hits=[{"score": score, "input": context.show(one, names)} for one, score in found])
 
 
-def _asked(body: SearchIn, caller: Caller) -> tuple[list[Term], dict[str, Any] | None]:
+def _asked(body: SearchIn, context: RequestContext) -> tuple[list[Term], dict[str, Any] | None]:
     """All ranked terms, and what narrows them. Raises WireError."""
     terms: list[Term] = []
     filters: list[dict[str, Any]] = []
     for term in body.query.ands:
-        ranked, narrowed = _read(caller, term)
+        ranked, narrowed = _read(context, term)
         terms += ranked
         filters += narrowed
     return terms, {"and": filters} if filters else None
 
 
-def _read(caller: Caller, term: TermIn) -> tuple[list[Term], list[dict[str, Any]]]:
+def _read(context: RequestContext, term: TermIn) -> tuple[list[Term], list[dict[str, Any]]]:
     """Ranked terms and filters of one term of the wire. Raises WireError."""
     ranked: list[Term] = []
     filters: list[dict[str, Any]] = []
     if term.output is not None and term.output.input is not None:
         asked = term.output.input
-        ranked.append(_near(caller, asked.id, asked.data, negate=term.negate))
+        ranked.append(_near(context, asked.id, asked.data, negate=term.negate))
         # What is said beside the picture narrows.
-        filters += _filters(caller, None, asked.data.model_copy(update={"image": None, "url": None}))
+        filters += _filters(context, None, asked.data.model_copy(update={"image": None, "url": None}))
     if term.output is not None and term.output.data is not None:
-        ranked += _predicted(caller, term.output.data.concepts or [], negate=term.negate)
+        ranked += _predicted(context, term.output.data.concepts or [], negate=term.negate)
     if term.input is not None:
-        filters += _filters(caller, term.input.id, term.input.data)
+        filters += _filters(context, term.input.id, term.input.data)
     if not ranked and not filters:
         raise WireError(INVALID_SEARCH, "a search term has an input or an output with something to look for")
     return ranked, [{"not": {"and": filters}}] if filters and term.negate else filters
 
 
-def _near(caller: Caller, id: str | None, data: DataIn, *, negate: bool) -> Term:
+def _near(context: RequestContext, id: str | None, data: DataIn, *, negate: bool) -> Term:
     image = data.image
     if image is not None and (image.base64 is not None or image.url is not None):
         try:
-            [vector] = embedding.embed(caller.state, [image.file()], [image.crop])
+            [vector] = embedding.embed(context.state, [image.file()], [image.crop])
         except (ImageError, FetchError) as error:
             raise WireError(INVALID_SEARCH, str(error)) from error
-    elif data.text is not None and (named := concept_for(caller.state, data.text.raw)):
+    elif data.text is not None and (named := concept_for(context.state, data.text.raw)):
         return Term(concept=named, negate=negate)
     elif data.text is not None:
-        vector = embedding.embed_text(caller.state, data.text.raw)
+        vector = embedding.embed_text(context.state, data.text.raw)
     elif data.embeddings:
-        vector = embedding.check_vectors(caller.state, [data.embeddings[0].vector])[0]
+        vector = embedding.check_vectors(context.state, [data.embeddings[0].vector])[0]
     elif id and image is not None and image.crop is not None:
-        [vector] = embedding.embed(caller.state, [caller.app.picture(id)], [image.crop])
+        [vector] = embedding.embed(context.state, [context.app.picture(id)], [image.crop])
     elif id:
-        [vector] = embedding.vectors(caller.state, [id])
+        [vector] = embedding.vectors(context.state, [id])
     else:
         raise WireError(INVALID_SEARCH, "a search by likeness needs an image, words or the id of an input")
     return Term(vector=vector, negate=negate)
 
 
-def _predicted(caller: Caller, concepts: list[ConceptIn], *, negate: bool) -> list[Term]:
+def _predicted(context: RequestContext, concepts: list[ConceptIn], *, negate: bool) -> list[Term]:
     if not concepts:
         raise WireError(INVALID_SEARCH, "a search by predicted concepts needs one")
-    return [_term(caller, one, negate=negate is one.value) for one in concepts]
+    return [_term(context, one, negate=negate is one.value) for one in concepts]
 
 
-def _term(caller: Caller, concept: ConceptIn, *, negate: bool) -> Term:
+def _term(context: RequestContext, concept: ConceptIn, *, negate: bool) -> Term:
     """A concept of the app, else one that the base workflow has words for. An unknown one matches nothing."""
-    id, state = _resolved(caller, concept), caller.state
-    if id not in caller.names():
+    id, state = _resolved(context, concept), context.state
+    if id not in context.names():
         word = (concept.name or id).casefold()
         embedder = state.embedder
         if embedder.has_text and (not embedder.classes or word in {one.casefold() for one in embedder.classes}):
@@ -155,12 +157,12 @@ def _term(caller: Caller, concept: ConceptIn, *, negate: bool) -> Term:
     return Term(concept=id, negate=negate)
 
 
-def _filters(caller: Caller, id: str | None, data: DataIn) -> list[dict[str, Any]]:
+def _filters(context: RequestContext, id: str | None, data: DataIn) -> list[dict[str, Any]]:
     filters: list[dict[str, Any]] = []
     if id:
         filters.append({"ids": [id]})
     for concept in data.concepts or ():
-        labelled = {"label": _resolved(caller, concept)}
+        labelled = {"label": _resolved(context, concept)}
         # A false value finds whatever isn't labelled with it, unlabelled inputs included.
         filters.append(labelled if concept.value else {"not": labelled})
     url = (data.image and data.image.url) or data.url
@@ -189,10 +191,10 @@ def _geo(geo: GeoIn) -> dict[str, Any]:
     }
 
 
-def _resolved(caller: Caller, concept: ConceptIn) -> str:
+def _resolved(context: RequestContext, concept: ConceptIn) -> str:
     """The id behind an id or a name; unknown ones as they are, which match nothing."""
     if concept.id:
         return concept.id
     if not concept.name:
         raise WireError(INVALID_SEARCH, "a concept needs an id or a name")
-    return next((id for id, name in caller.names().items() if name == concept.name), concept.name)
+    return next((id for id, name in context.names().items() if name == concept.name), concept.name)

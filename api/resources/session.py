@@ -5,15 +5,15 @@ from typing import NotRequired
 from fastapi import Request
 from typing_extensions import TypedDict
 
-from ...index.store import Store
-from ..auth.sign_in import SignIn
-from ..wire.requests import Body, Text
-from ..wire.responses import Answer, AppOut, Json, app_out, ok
+from ..context import service_of
+from ..wire.body import Body, Text
+from ..wire.responses import Json, app_out, ok
+from ..wire.schemas import Answer, AppOut
 from .dependencies import Key
 from .route import new_router
 
 router = new_router("/v2/session", "session")
-# Who exchanges a token has no key yet.
+# A client that exchanges a token has no key yet.
 unkeyed = new_router("/v2/session", "session", keyed=False)
 
 
@@ -42,7 +42,7 @@ class SignedInAnswer(Answer):
 @router.get("", response_model=SessionAnswer)
 def get(key: Key, request: Request) -> Json:
     """What the key of this request may do, and for which app."""
-    store: Store = request.app.state.store
+    store = service_of(request.scope).store
     session: SessionOut = {"key_id": key.id, "admin": key.app_id is None, "scopes": list(key.scopes)}
     if key.app_id is not None:
         session["app"] = app_out(store.catalog.apps.get(key.app_id), "me")
@@ -52,10 +52,9 @@ def get(key: Key, request: Request) -> Json:
 @unkeyed.post("", response_model=SignedInAnswer)
 def sign_in(body: TokenIn, request: Request) -> Json:
     """An admin key for the token of a link that `tenshot serve` printed; a token works once, for ten minutes."""
-    tokens: SignIn = request.app.state.sign_in
-    store: Store = request.app.state.store
-    made = tokens.exchange(body.token, store.catalog)
-    return ok(key=made.secret, key_id=made.record.id)
+    service = service_of(request.scope)
+    key = service.sign_in.exchange(body.token, service.store.catalog)
+    return ok(key=key.secret, key_id=key.record.id)
 
 
 router.routes.extend(unkeyed.routes)

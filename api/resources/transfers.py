@@ -2,28 +2,23 @@
 
 import tempfile
 import threading
-from collections import Counter
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from ...errors import Busy
 from ...index.transfer.exporting import ExportFormat
-from ..wire.responses import AppsAnswer, Json, app_out, ok
+from ..wire.responses import Json, app_out, ok
+from ..wire.schemas import AppsAnswer
+from ..work.thread_shares import ExportSlots
 from .dependencies import Admin, Reader
 from .route import new_router
 
 router = new_router("/v2", "export and import")
-AT_ONCE = 8
-"""Exports that are read at the same time: each has a file of its app's rows, and a thread now and then."""
-FOR_AN_APP = 2
-"""Of these, so that no app has them all."""
 
 Format = Annotated[
     ExportFormat,
@@ -45,33 +40,12 @@ _BODY: dict[str, Any] = {
 }
 
 
-class Exports:
-    """Those that are being read. Lives in the event loop, so it needs no lock."""
-
-    def __init__(self) -> None:
-        self._by_app: Counter[str] = Counter()
-        self.threads = CapacityLimiter(AT_ONCE)
-        """Of their own: exports take no thread that others wait for, and wait for none."""
-
-    @contextmanager
-    def place(self, app_id: str) -> Iterator[None]:
-        """For one export. Raises Busy where there is none."""
-        if self._by_app.total() >= AT_ONCE or self._by_app[app_id] >= FOR_AN_APP:
-            whose = "of this app " if self._by_app[app_id] >= FOR_AN_APP else ""
-            raise Busy(f"as many exports {whose}are being read as may be at once; try again when one has ended")
-        self._by_app[app_id] += 1
-        try:
-            yield
-        finally:
-            self._by_app[app_id] -= 1
-
-
 class _Tar(Response):
-    """What is made block by block, on a thread; ends, and lets go of all that it holds, when nobody reads it."""
+    """Sends blocks as a thread makes them; closes them, and frees all that they hold, when the client stops reading."""
 
     media_type = _TAR
 
-    def __init__(self, blocks: Generator[bytes, None, None], exports: Exports, app_id: str, file_name: str) -> None:
+    def __init__(self, blocks: Generator[bytes, None, None], exports: ExportSlots, app_id: str, file_name: str) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers({"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file_name, safe='')}"})
@@ -83,7 +57,7 @@ class _Tar(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What goes wrong before the first block still has a status."""
-        with self._exports.place(self._app_id):
+        with self._exports.slot(self._app_id):
             try:
                 await self._send(Request(scope, receive), send)
             finally:
@@ -92,7 +66,7 @@ class _Tar(Response):
     async def _send(self, request: Request, send: Send) -> None:
         started = False
         while (block := await to_thread.run_sync(self._next, limiter=self._exports.threads)) is not None:
-            # What is sent to somebody who has gone is thrown away without a word.
+            # Sending to a client that is gone raises nothing.
             if await request.is_disconnected():
                 return
             if not block:
@@ -113,13 +87,13 @@ class _Tar(Response):
 
 
 @router.get("/export", response_class=Response, responses=_DOCUMENTED)
-async def export(caller: Reader, request: Request, format: Format = ExportFormat.FOLDER) -> Response:
+async def export(context: Reader, format: Format = ExportFormat.FOLDER) -> Response:
     """Everything that the app has, as of one moment: `tenshot import` makes the same app of it elsewhere.
 
     One that breaks off on the way has no `tenshot.json` at its end, and is refused there. Two of an app are read at
     once, and eight of all apps; those beyond are told to come later.
     """
-    app, exports = caller.app, request.app.state.exports
+    app, exports = context.app, context.service.exports
     return _Tar(app.export_stream(format), exports, app.id, f"{app.name}-{format}.tar")
 
 
@@ -134,5 +108,5 @@ async def import_app(user: str, request: Request, store: Admin, name: str | None
         async for block in request.stream():
             await run_in_threadpool(file.write, block)
         file.seek(0)
-        made = await run_in_threadpool(store.import_app, file, name)
-    return ok(apps=[app_out(made.app, user)])
+        imported = await run_in_threadpool(store.import_app, file, name)
+    return ok(apps=[app_out(imported.app, user)])

@@ -1,157 +1,22 @@
-"""Request bodies of the wire, typed. Unknown fields are ignored, null means absent."""
+"""Typed bodies of requests, as the wire has them."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    PrivateAttr,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic import ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError
 
 from ...embeddings.pictures.images import UndecodableImage
-from ...index.bounds import MAX_TEXT
 from ...index.records import Geo
-from .status import (
-    INPUT_BAD,
-    INVALID_CONCEPT,
-    INVALID_INPUT_REQUEST,
-    INVALID_REQUEST,
-    INVALID_SEARCH,
-    MODEL_BAD,
-    WORKFLOW_BAD,
-    WireError,
-)
+from .body import MOST_ITEMS, MOST_NAMES, Body, FreeJson, Text, Truth, Url, at_most, listed, one_of
+from .status import INPUT_BAD, WireError
 
-MOST_ITEMS = 128
-"""Inputs, concepts or models in one request."""
 _BASE64 = TypeAdapter(bytes, config=ConfigDict(val_json_bytes="base64"))
 """A sixth of the time of Python's own module, which holds the interpreter's lock for 4 ms a megabyte."""
 MOST_NODES = 5
 MOST_IN_WORKFLOW = 32
-MOST_NAMES = 10_000
-"""Concepts of an input or a model, and ids to delete."""
 _MOST_REGIONS = 1_000
 _MOST_NUMBERS = 65_536
 """Of the longest vectors that an app can have."""
-_MOST_CHARACTERS = 10_000
-_MOST_FREE_VALUES = 10_000
-_MOST_FREE_CHARACTERS = 1_000_000
-_DEEPEST = 32
-TOO_MANY = {
-    "inputs": INVALID_INPUT_REQUEST,
-    "concepts": INVALID_CONCEPT,
-    "models": MODEL_BAD,
-    "workflows": WORKFLOW_BAD,
-    "nodes": WORKFLOW_BAD,
-    "ands": INVALID_SEARCH,
-    "apps": INVALID_REQUEST,
-    "keys": INVALID_REQUEST,
-}
-"""What the wire says where a list of a request, by its name, is empty or too long."""
-
-
-def at_most(most: int) -> Any:
-    """Of a list: what comes after its first wrong item, or is too much, is not looked at, and costs nothing."""
-    return Field(max_length=most, fail_fast=True)
-
-
-def _listed(most: int = MOST_ITEMS, least: int = 1) -> Any:
-    """A list that routes refuse where it has fewer than least, with a code of their own; the OpenAPI page tells it."""
-    return Field(default_factory=list, max_length=most, fail_fast=True, json_schema_extra={"minItems": least})
-
-
-def check_some(items: Sequence[object], name: str, most: int = MOST_ITEMS) -> None:
-    """most: as the type of the list has it. Raises WireError where there are none."""
-    if not items:
-        raise WireError(TOO_MANY[name], f"a request has 1 to {most} {name}, not 0")
-
-
-Text = Annotated[str, Field(max_length=MAX_TEXT)]
-"""An id, a name or words: what is looked up, matched or embedded."""
-Url = Annotated[str, Field(max_length=_MOST_CHARACTERS)]
-
-
-def _bounded(free: dict[str, Any]) -> dict[str, Any]:
-    """Raises PydanticCustomError for more than a catalog should keep, or than recursion can follow."""
-    values = characters = 0
-    level: list[Any] = [free]
-    for _ in range(_DEEPEST):
-        values += len(level)
-        inner: list[Any] = []
-        for value in level:
-            if isinstance(value, dict):
-                characters += sum(map(len, value))
-                inner += value.values()
-            elif isinstance(value, list):
-                inner += value
-            elif isinstance(value, str):
-                characters += len(value)
-        if values > _MOST_FREE_VALUES or characters > _MOST_FREE_CHARACTERS:
-            break
-        if not inner:
-            return free
-        level = inner
-    raise PydanticCustomError(
-        "too_large",
-        "free JSON has at most {values} values, {characters} characters and {levels} levels",
-        {"values": _MOST_FREE_VALUES, "characters": _MOST_FREE_CHARACTERS, "levels": _DEEPEST},
-    )
-
-
-FreeJson = Annotated[
-    dict[str, Any], Field(json_schema_extra={"maxProperties": _MOST_FREE_VALUES}), AfterValidator(_bounded)
-]
-"""Whatever a client keeps with an input, a region or a model."""
-
-
-def _action(*actions: str) -> Any:
-    return Field(actions[0], max_length=_MOST_CHARACTERS, json_schema_extra={"enum": list(actions)})
-
-
-class Body(BaseModel):
-    """Keys with null are taken away before anything is checked."""
-
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, given: Any) -> Any:
-        if isinstance(given, dict):
-            return {key: value for key, value in given.items() if value is not None}
-        return given
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /) -> dict[str, Any]:
-        """Whatever may be absent may be null."""
-        made = handler(core_schema)
-        schema = handler.resolve_ref_schema(made)
-        for name, property in schema.get("properties", {}).items():
-            kinds = property.get("anyOf", [])
-            if name not in schema.get("required", ()) and {"type": "null"} not in kinds:
-                outer = {key: property[key] for key in ("title", "default", "description") if key in property}
-                inner = {key: value for key, value in property.items() if key not in outer}
-                schema["properties"][name] = {"anyOf": [inner, {"type": "null"}], **outer}
-        return made
-
-
-def _truth(value: Any) -> Any:
-    """true, 1 and 1.0 say yes; false, 0 and 0.0 no; words say neither."""
-    if isinstance(value, int | float) and value in (0, 1):
-        return bool(value)
-    return value
-
-
-Truth = Annotated[bool, Field(strict=True), BeforeValidator(_truth)]
 
 
 class ConceptIn(Body):
@@ -301,12 +166,12 @@ class InputIn(Body):
 
 
 class InputsIn(Body):
-    inputs: list[InputIn] = _listed()
+    inputs: list[InputIn] = listed()
 
 
 class PatchInputsIn(Body):
-    inputs: list[InputIn] = _listed(least=0)
-    action: str = _action("merge", "overwrite", "remove")
+    inputs: list[InputIn] = listed(least=0)
+    action: str = one_of("merge", "overwrite", "remove")
 
 
 class DeleteIn(Body):
@@ -315,11 +180,11 @@ class DeleteIn(Body):
 
 
 class ConceptsIn(Body):
-    concepts: list[ConceptIn] = _listed()
+    concepts: list[ConceptIn] = listed()
 
 
 class PatchConceptsIn(ConceptsIn):
-    action: str = _action("overwrite")
+    action: str = one_of("overwrite")
 
 
 class QueryIn(Body):
@@ -372,32 +237,13 @@ class CreateModelIn(Body):
 
 
 class PatchModelsIn(Body):
-    models: list[ModelIn] = _listed()
-    action: str = _action("merge", "overwrite", "remove")
+    models: list[ModelIn] = listed()
+    action: str = one_of("merge", "overwrite", "remove")
 
 
 class PredictIn(Body):
-    inputs: list[InputIn] = _listed()
+    inputs: list[InputIn] = listed()
     model: ModelIn = Field(default_factory=ModelIn)
-
-
-class VersionIn(Body):
-    from_version_id: Text | None = None
-    """Goes back: the new version predicts as this earlier one."""
-
-
-class FieldsIn(Body):
-    """Parts of the metrics."""
-
-    summary: bool = Field(False, alias="fields.summary")
-    confusion_matrix: bool = Field(False, alias="fields.confusion_matrix")
-    cooccurrence_matrix: bool = Field(False, alias="fields.cooccurrence_matrix")
-    label_counts: bool = Field(False, alias="fields.label_counts")
-    binary_metrics: bool = Field(False, alias="fields.binary_metrics")
-    test_set: bool = Field(False, alias="fields.test_set")
-
-    def wanted(self) -> list[str]:
-        return [part for part, wanted in self if wanted]
 
 
 class FeedbackInfoIn(Body):
@@ -447,15 +293,15 @@ class NodeIn(Body):
 
 class WorkflowIn(Body):
     id: Text
-    nodes: list[NodeIn] = _listed(MOST_NODES)
+    nodes: list[NodeIn] = listed(MOST_NODES)
 
 
 class WorkflowsIn(Body):
-    workflows: list[WorkflowIn] = _listed()
+    workflows: list[WorkflowIn] = listed()
 
 
 class ResultsIn(Body):
-    inputs: list[InputIn] = _listed(MOST_IN_WORKFLOW)
+    inputs: list[InputIn] = listed(MOST_IN_WORKFLOW)
     output_config: OutputConfigIn = Field(default_factory=OutputConfigIn)
 
 
@@ -471,7 +317,7 @@ class TermIn(Body):
 
 
 class AndsIn(Body):
-    ands: list[TermIn] = _listed(least=0)
+    ands: list[TermIn] = listed(least=0)
 
 
 class SearchIn(Body):
@@ -485,33 +331,5 @@ class NamedIn(Body):
     dim: int | None = None
 
 
-class LoginIn(Body):
-    email: Text = ""
-    password: Text
-
-
-class AppChangeIn(Body):
-    id: Text
-    teach_from_feedback: bool
-
-
-class AppChangesIn(Body):
-    apps: Annotated[list[AppChangeIn], at_most(MOST_NAMES)] = Field(default_factory=list)
-
-
 class AppsIn(Body):
-    apps: list[NamedIn] = _listed(1)
-
-
-class AppRefIn(Body):
-    id: Text
-
-
-class KeyIn(Body):
-    description: Text = ""
-    scopes: Annotated[list[Text], at_most(MOST_ITEMS)] = ["All"]
-    apps: list[AppRefIn] = _listed(1)
-
-
-class KeysIn(Body):
-    keys: list[KeyIn] = _listed(1)
+    apps: list[NamedIn] = listed(1)

@@ -10,8 +10,7 @@ from ...embeddings.pictures.decoders import NoDecoder
 from ...embeddings.pictures.images import BadCrop, ImageError, ImageNotFound, ImageTooLarge, UnsupportedFormat
 from ...errors import Busy, TenshotError
 from ...index import errors
-from ..auth.keys import BadKey, MissingScope
-from ..auth.rate_limit import Throttled
+from ..auth.keys import BadKey, MissingScope, Throttled
 from ..fetching.fetch import BadUrl, FetchError, TooLarge
 
 _LONGEST = 1000
@@ -130,7 +129,7 @@ _TABLE: dict[type[Exception], Status] = {
 
 
 def status_of(error: Exception) -> Status | None:
-    """What the wire says of an error; None for one that nobody meant to raise."""
+    """What the wire says of an error; None for a fault of the server."""
     if isinstance(error, BadKey) and error.malformed:
         return KEY_MALFORMED
     return next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), None)

@@ -25,7 +25,7 @@ _log = logging.getLogger("tenshot.api")
 
 _FAILURES: Mapping[type[FetchError], Failure] = {BadUrl: Failure.URL, TooLarge: Failure.SIZE}
 _LOOK_S = 1.0
-"""Between two looks into SQL, when nobody says that there is something to do."""
+"""Between two looks into SQL, where `wake` was not called."""
 _BUSY_S = 1.0
 """Between two tries while the database is busy."""
 _DELAYS_S = (1.0, 10.0, 60.0)

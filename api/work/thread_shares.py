@@ -1,20 +1,27 @@
-"""Threads for what takes requests long: each app has a share of them, and who waits for one takes none meanwhile."""
+"""Threads for long work of requests: each app has a share of them, and a request that waits for one holds none."""
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from anyio import CapacityLimiter
 from starlette.requests import ClientDisconnect, Request
 
+from ...errors import Busy
 from ...index.errors import StoreClosed
 from ...runtime.cancellation import cancellable, check_cancelled
 
 T = TypeVar("T")
+EXPORTS_AT_ONCE = 8
+"""Exports that are read at the same time: each has a file of its app's rows, and a thread now and then."""
+EXPORTS_FOR_AN_APP = 2
+"""Of these, so that no app has them all."""
 
 
 @dataclass(eq=False)
@@ -51,7 +58,7 @@ class SharedThreads:
     async def run(self, app_id: str, do: Callable[[], T]) -> T:
         """What it gives, when the app's turn has come. Raises StoreClosed.
 
-        When the caller is cancelled, what has not begun never begins, and what has begun ends at its next
+        When the context is cancelled, what has not begun never begins, and what has begun ends at its next
         `check_cancelled`; its thread is taken until then.
         """
         work = _Work(app_id, do, asyncio.get_running_loop().create_future())
@@ -118,6 +125,27 @@ class Threads:
     def by_name(self) -> dict[str, SharedThreads]:
         """By the name that the metrics have for each."""
         return {"fetching": self.fetching, "judging": self.judging, "comparing": self.comparing}
+
+
+class ExportSlots:
+    """Counts the exports that are being read. Lives in the event loop, so it needs no lock."""
+
+    def __init__(self) -> None:
+        self._by_app: Counter[str] = Counter()
+        self.threads = CapacityLimiter(EXPORTS_AT_ONCE)
+        """Of their own: exports take no thread that others wait for, and wait for none."""
+
+    @contextmanager
+    def slot(self, app_id: str) -> Iterator[None]:
+        """For one export. Raises Busy where there is none."""
+        if self._by_app.total() >= EXPORTS_AT_ONCE or self._by_app[app_id] >= EXPORTS_FOR_AN_APP:
+            whose = "of this app " if self._by_app[app_id] >= EXPORTS_FOR_AN_APP else ""
+            raise Busy(f"as many exports {whose}are being read as may be at once; try again when one has ended")
+        self._by_app[app_id] += 1
+        try:
+            yield
+        finally:
+            self._by_app[app_id] -= 1
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

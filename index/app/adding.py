@@ -119,14 +119,14 @@ def arrived(app: Current, id: str, picture: Picture, *, key: int | None = None) 
     if waiting is None:
         return
     state = app.take()
-    batch = Batch([AddRequest(picture, id, url=waiting.url, crop=waiting.crop)], state.dim, state.eye())
+    batch = Batch([AddRequest(picture, id, url=waiting.url, crop=waiting.crop)], state.dim, state.picture_embedder())
     batch.embed()
     if batch.errors:
         never_arrived(app, id, failure_of(batch.errors[0]), str(batch.errors[0]), key=waiting.key)
         return
     [new] = batch.new_inputs()
     with app.writers, app.blobs.deletion_paused():
-        current = app.recipe == batch.eye.recipe
+        current = app.recipe == batch.picture_embedder.recipe
         if current:
             app.blobs.put_many(batch.pictures())
             with app.writing() as state:
@@ -167,7 +167,7 @@ def _added(
 
 def _batch(app: Current, requests: Sequence[AddRequest], *, later: bool) -> Batch:
     state = app.take()
-    return Batch(requests, state.dim, state.eye(), later=later)
+    return Batch(requests, state.dim, state.picture_embedder(), later=later)
 
 
 def _add_batch(app: Current, batch: Batch) -> list[AddResult]:
@@ -176,7 +176,7 @@ def _add_batch(app: Current, batch: Batch) -> list[AddResult]:
     batch.embed()
     app.blobs.put_many(batch.pictures())
     with app.writers:
-        if app.recipe == batch.eye.recipe:
+        if app.recipe == batch.picture_embedder.recipe:
             _refuse_taken(app, batch)
             with app.blobs.deletion_paused():
                 # Once more, for another app may have deleted the same picture since.

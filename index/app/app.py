@@ -109,7 +109,7 @@ class App:
     concept_for = _says(search_part.concept_for)
 
     # Embedding
-    eye = _says(AppState.eye)
+    picture_embedder = _says(AppState.picture_embedder)
     embed = _says(embedding.embed)
     embed_each = _says(embedding.embed_each)
     embed_text = _says(embedding.embed_text)

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..bounds import check_text
+from ..bounds import check_text, page_bounds
 from ..ingest.validation import check_id, check_metadata
 from ..records import Concept, Feedback
-from .pages import offset
 from .state import Current
 
 
@@ -14,7 +13,7 @@ def concepts(app: Current, page: int = 1, per_page: int = 1000, name: str | None
     """One page, in the order in which they were made; name may have * for any run of characters."""
     if name is not None:
         check_text(name, "a name to search by")
-    return app.catalog.concepts.page(app.id, *offset(page, per_page), name)
+    return app.catalog.concepts.page(app.id, *page_bounds(page, per_page), name)
 
 
 def concepts_by_id(app: Current) -> Mapping[str, Concept]:
@@ -64,4 +63,4 @@ def keep_feedback(app: Current, kind: str, about: Mapping[str, Any], body: Mappi
 
 def feedback(app: Current, page: int = 1, per_page: int = 100) -> list[Feedback]:
     """One page, oldest first."""
-    return app.catalog.feedback.page(app.id, *offset(page, per_page))
+    return app.catalog.feedback.page(app.id, *page_bounds(page, per_page))

@@ -10,9 +10,10 @@ from ...embeddings.base.embedder import Pixels, Recipe, WorkflowError
 from ...embeddings.pictures.images import ImageError
 from ...runtime.parallel import side_by_side
 from ..bounds import check_text
-from ..errors import InputNotFound, InputNotReady, NotFound, NotSupported
+from ..errors import BadRequest, InputNotFound, InputNotReady, NotFound, NotSupported
 from ..ingest.validation import check_vectors as checked
-from ..records import Crop, FloatArray, InputStatus, Picture
+from ..records import Crop, FloatArray, Input, InputStatus, Picture
+from ..storage.blobs import Blobs
 from .reembedding import Embedded, StoredKey
 from .state import AppState
 
@@ -31,7 +32,7 @@ def embed_each(
 ) -> list[FloatArray | Exception]:
     """As `embed`, but a picture that can't be used gives its error in its place and stops none of the others."""
     try:
-        return list(state.eye().embed_each(list(zip(images, crops, strict=True))))
+        return list(state.picture_embedder().embed_each(list(zip(images, crops, strict=True))))
     except WorkflowError as error:
         return [NotSupported(str(error)) for _ in images]
 
@@ -42,7 +43,7 @@ def classify_each(
     """(C,) probabilities of the classes that a base workflow has of its own, be it this app's or not; errors as in
     `embed_each`.
     """
-    return list(state.eye(recipe).classify_each(list(zip(images, crops, strict=True))))
+    return list(state.picture_embedder(recipe).classify_each(list(zip(images, crops, strict=True))))
 
 
 def base_workflow(state: AppState) -> Batcher:
@@ -86,16 +87,41 @@ def vectors(state: AppState, ids: Sequence[str]) -> FloatArray:
     return rows
 
 
+def query_vector(
+    state: AppState,
+    *,
+    image: Picture | None = None,
+    crop: Crop | None = None,
+    text: str | None = None,
+    vector: object = None,
+    input_id: str | None = None,
+    concept: str | None = None,
+) -> FloatArray | None:
+    """(dim,) of the one thing that is asked about; None for a concept, or nothing. Raises BadRequest for several."""
+    if sum(part is not None for part in (image, text, vector, input_id, concept)) > 1:
+        raise BadRequest("give one of image, text, vector, input_id and concept, not several")
+    rows: Sequence[FloatArray] = []
+    if image is not None:
+        rows = list(embed(state, [image], [crop]))
+    elif text is not None:
+        rows = [embed_text(state, text)]
+    elif vector is not None:
+        rows = list(check_vectors(state, [vector]))
+    elif input_id is not None:
+        rows = list(vectors(state, [input_id]))
+    return rows[0] if rows else None
+
+
 def embed_stored(state: AppState, recipe: Recipe, pictures: Sequence[StoredKey], *, keep: bool = False) -> Embedded:
     """Under any base workflow, without embedding again what some app has embedded.
 
     keep: in memory, for the next who asks; for vectors that nothing stores.
     """
-    eye = state.eye(recipe)
-    known = eye.known((sha256, box) for _, sha256, box in pictures)
+    picture_embedder = state.picture_embedder(recipe)
+    known = picture_embedder.known_vectors((sha256, box) for _, sha256, box in pictures)
     vectors = {key: known[sha256, box] for key, sha256, box in pictures if (sha256, box) in known}
     looks, lost = looked_at(state, recipe, [picture for picture in pictures if picture[0] not in vectors])
-    rows: Iterable[FloatArray] = eye.embedder.embed_with_classes(list(looks.values())) if looks else ()
+    rows: Iterable[FloatArray] = picture_embedder.embedder.embed_with_classes(list(looks.values())) if looks else ()
     named = {key: (sha256, box) for key, sha256, box in pictures}
     for key, row in zip(looks, rows, strict=True):
         if not np.isfinite(row).all():
@@ -103,7 +129,7 @@ def embed_stored(state: AppState, recipe: Recipe, pictures: Sequence[StoredKey],
             continue
         vectors[key] = row[: recipe.dim]
         if keep:
-            eye.cache.put(recipe, named[key], row)
+            picture_embedder.cache.put(recipe, named[key], row)
     return vectors, lost
 
 
@@ -111,11 +137,11 @@ def looked_at(
     state: AppState, recipe: Recipe, pictures: Sequence[StoredKey]
 ) -> tuple[dict[int, Pixels], dict[int, str]]:
     """What the base workflow looks at by input key, and why there is nothing to look at for the others."""
-    eye = state.eye(recipe)
+    picture_embedder = state.picture_embedder(recipe)
 
     def look(picture: StoredKey) -> Pixels | str:
         try:
-            return eye.look(state.blobs.get(picture[1]), picture[2])
+            return picture_embedder.preprocess(state.blobs.get(picture[1]), picture[2])
         except NotFound:
             return "the picture is lost"
         except ImageError as error:
@@ -128,6 +154,13 @@ def looked_at(
     looks = dict(zip([key for key, _, _ in pictures], side_by_side(look, pictures), strict=True))
     lost = {key: look for key, look in looks.items() if isinstance(look, str)}
     return {key: look for key, look in looks.items() if not isinstance(look, str)}, lost
+
+
+def file_of(blobs: Blobs, record: Input) -> bytes:
+    """The picture's file as it was added. Raises InputNotFound where there is only a vector."""
+    if record.sha256 is None:
+        raise InputNotFound(f"input {record.id!r} has a vector, but no picture")
+    return blobs.get(record.sha256)
 
 
 def no_input(id: str) -> InputNotFound:

@@ -6,11 +6,11 @@ from functools import partial
 
 from ...embeddings.pictures.images import ImageError, sniffed_type
 from ...embeddings.pictures.thumbnails import thumbnail as small
+from ..bounds import page_bounds
 from ..errors import InputNotFound
 from ..ingest.validation import check_concepts, check_geo, check_metadata, check_regions
 from ..records import Crop, Input, InputChange, InputStatus, LabelSource, Patch, StoredPicture
-from .embedding import no_input
-from .pages import offset
+from .embedding import file_of, no_input
 from .state import Current
 
 
@@ -100,7 +100,7 @@ def inputs(
     newest_first: bool = False,
 ) -> list[Input]:
     """One page, in the order in which they were added; pages count from 1, past the end they are empty."""
-    records = app.catalog.inputs.page(app.id, *offset(page, per_page), status, newest_first=newest_first)
+    records = app.catalog.inputs.page(app.id, *page_bounds(page, per_page), status, newest_first=newest_first)
     _wait_until_found(app, records)
     return records
 
@@ -122,10 +122,7 @@ def counts(app: Current) -> Mapping[InputStatus, int]:
 
 def picture(app: Current, id: str) -> bytes:
     """The picture's file as it was added. Raises InputNotFound also where there is only a vector."""
-    sha256 = input(app, id).sha256
-    if sha256 is None:
-        raise InputNotFound(f"input {id!r} has a vector, but no picture")
-    return app.blobs.get(sha256)
+    return file_of(app.blobs, input(app, id))
 
 
 def picture_by_hash(app: Current, sha256: str) -> StoredPicture:

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import numpy as np
 
+from ..bounds import page_bounds
 from ..errors import BadRequest, ConceptNotFound
 from ..ingest.validation import check_id
 from ..records import BUILT_IN_MODEL, THRESHOLD, Model, ModelChange, ModelPatch, Workflow, WorkflowNode
-from .pages import offset
 from .predictors import model_of
 from .state import AppState, Current
 
@@ -49,7 +49,7 @@ def create_model(
 
 def models(app: Current, page: int = 1, per_page: int = 100) -> list[Model]:
     """One page of the models that were made, in that order; the built-in one is not among them."""
-    return app.catalog.models.page(app.id, *offset(page, per_page))
+    return app.catalog.models.page(app.id, *page_bounds(page, per_page))
 
 
 def update_model(
@@ -153,7 +153,7 @@ def workflow(app: Current, id: str) -> Workflow:
 
 def workflows(app: Current, page: int = 1, per_page: int = 100) -> list[Workflow]:
     """One page, in the order in which they were made."""
-    return app.catalog.workflows.page(app.id, *offset(page, per_page))
+    return app.catalog.workflows.page(app.id, *page_bounds(page, per_page))
 
 
 def delete_workflow(app: Current, id: str) -> None:

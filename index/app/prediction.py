@@ -1,19 +1,21 @@
-"""What pictures, inputs and vectors show, and why."""
+"""What pictures, inputs and vectors show, and why. Python, the command line and HTTP all come in here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from ...embeddings.base.embedder import WorkflowError
 from ...embeddings.models.zero_shot import zero_shot as shares
+from ...embeddings.workflows import DEFAULT, recipe_of
 from ..analysis import explanation
 from ..bounds import check_count
 from ..errors import BadRequest, NothingToLearn, NotSupported
 from ..ingest.validation import check_id, check_vectors
 from ..records import THRESHOLD, Crop, Explanation, FloatArray, Model, Picture, Prediction, Scores
 from ..scoring.predictor import Predictor
-from . import embedding
-from .predictors import advice, model_of, predictor_for, scores
+from . import embedding, predictors
+from .predictors import advice, model_of, predictor_for
+from .resolved_inputs import Query, ResolvedInputs
 from .state import AppState
 
 _MOST_NEIGHBOURS = 100
@@ -28,21 +30,49 @@ def predict(
     crop: Crop | None = None,
 ) -> list[Prediction]:
     """What a picture shows, best first."""
-    return _predictions(state, embedding.embed(state, [image], [crop]), model, version)
+    return _predictions(state, Query(image, crop=crop), model, version)
 
 
 def predict_input(
     state: AppState, id: str, model: Model | str | None = None, *, version: str | None = None
 ) -> list[Prediction]:
     """What a stored input shows, best first."""
-    return _predictions(state, embedding.vectors(state, [id]), model, version)
+    return _predictions(state, Query(input_id=id), model, version)
+
+
+def predict_each(inputs: ResolvedInputs, model: Model, version: str | None = None) -> Mapping[int, Scores]:
+    """What each of the inputs shows that can be used, by position: Scores of one row."""
+    vectors = inputs.vectors()
+    if not vectors:
+        return {}
+    scores = predictors.scores(inputs.state, np.stack(list(vectors.values())), model, version)
+    return {
+        position: Scores(scores.concept_ids, scores.values[row : row + 1], scores.thresholds)
+        for row, position in enumerate(vectors)
+    }
+
+
+def classify_each(inputs: ResolvedInputs, words: Sequence[str]) -> tuple[Sequence[str], Mapping[int, FloatArray]]:
+    """Names, and how probable each is for the inputs that can be used, by position: (C,). Nothing is taught for it.
+
+    The names are the classes of the app's base workflow, or the words where it has none but reads; else the classes of
+    the default base workflow.
+    """
+    state = inputs.state
+    embedder = state.embedder
+    if not embedder.classes and words and embedder.has_text:
+        names = list(dict.fromkeys(words))
+        return names, _shares(inputs, names)
+    if not embedder.classes:
+        embedder = state.resources.embedders(recipe_of(DEFAULT))
+    return embedder.classes, inputs.classes(embedder.recipe)
 
 
 def predict_vectors(
     state: AppState, vectors: object, model: Model | str | None = None, *, version: str | None = None
 ) -> Scores:
     """What many vectors (n, dim) of this app's base workflow show."""
-    return scores(state, check_vectors(vectors, state.dim), model_of(state, model), version)
+    return predictors.scores(state, check_vectors(vectors, state.dim), model_of(state, model), version)
 
 
 def zero_shot(state: AppState, image: Picture, names: Sequence[str], *, crop: Crop | None = None) -> list[Prediction]:
@@ -51,10 +81,13 @@ def zero_shot(state: AppState, image: Picture, names: Sequence[str], *, crop: Cr
         check_id(name, "name")
     if not names:
         return []
+    inputs = ResolvedInputs(state, [Query(image, crop=crop)])
     try:
-        [values] = shares(state.embedder, embedding.embed(state, [image], [crop]), names)
+        shares_of_each = _shares(inputs, names)
     except WorkflowError as error:
         raise NotSupported(str(error)) from error
+    inputs.check()
+    [values] = shares_of_each.values()
     return _best_first(
         Prediction(name, value, value >= THRESHOLD) for name, value in zip(names, values.tolist(), strict=True)
     )
@@ -72,7 +105,7 @@ def explain(
     neighbours: int = 5,
 ) -> Explanation:
     """Why this concept (None: the best one) gets its value for a picture, an input or a vector."""
-    query = query_vector(state, image=image, input_id=input_id, vector=vector)
+    query = embedding.query_vector(state, image=image, input_id=input_id, vector=vector)
     if query is None:
         raise BadRequest("explain needs an image, an input_id or a vector")
     predictor = predictor_for(state, model, version)
@@ -99,31 +132,6 @@ def explain_vector(
     return _explained(state, query, concepts, predictor_for(state, model, version), neighbours, most)
 
 
-def query_vector(
-    state: AppState,
-    *,
-    image: Picture | None = None,
-    crop: Crop | None = None,
-    text: str | None = None,
-    vector: object = None,
-    input_id: str | None = None,
-    concept: str | None = None,
-) -> FloatArray | None:
-    """(dim,) of the one thing that is asked about; None for a concept, or nothing. Raises BadRequest for several."""
-    if sum(part is not None for part in (image, text, vector, input_id, concept)) > 1:
-        raise BadRequest("give one of image, text, vector, input_id and concept, not several")
-    rows: Sequence[FloatArray] = []
-    if image is not None:
-        rows = list(embedding.embed(state, [image], [crop]))
-    elif text is not None:
-        rows = [embedding.embed_text(state, text)]
-    elif vector is not None:
-        rows = list(check_vectors([vector], state.dim))
-    elif input_id is not None:
-        rows = list(embedding.vectors(state, [input_id]))
-    return rows[0] if rows else None
-
-
 def _explained(
     state: AppState,
     query: FloatArray,
@@ -143,16 +151,24 @@ def _explained(
     return explanation.explain(predictor, concepts, query, neighbours, state.catalog.inputs.ids)
 
 
-def _predictions(
-    state: AppState, vectors: FloatArray, model: Model | str | None, version: str | None
-) -> list[Prediction]:
-    answer = scores(state, vectors, model_of(state, model), version)
+def _predictions(state: AppState, query: Query, model: Model | str | None, version: str | None) -> list[Prediction]:
+    inputs = ResolvedInputs(state, [query])
+    answers = predict_each(inputs, model_of(state, model), version)
+    inputs.check()
+    [scores] = answers.values()
     return _best_first(
         Prediction(concept, value, decision)
         for concept, value, decision in zip(
-            answer.concept_ids, answer.values[0].tolist(), answer.decisions[0].tolist(), strict=True
+            scores.concept_ids, scores.values[0].tolist(), scores.decisions[0].tolist(), strict=True
         )
     )
+
+
+def _shares(inputs: ResolvedInputs, names: Sequence[str]) -> Mapping[int, FloatArray]:
+    """(C,) probabilities that each input shows one of the names rather than the others. Raises WorkflowError."""
+    vectors = inputs.vectors()
+    rows = shares(inputs.state.embedder, np.stack(list(vectors.values())), names) if vectors else ()
+    return dict(zip(vectors, rows, strict=True))
 
 
 def _best_first(predictions: Iterable[Prediction]) -> list[Prediction]:

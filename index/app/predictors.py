@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...embeddings.base.embedder import Recipe
-from ...runtime.timing import stage
+from ...runtime.trace import stage
 from ..errors import ModelNotFound, NotSupported, StorageFailed, StoreBusy
 from ..records import BUILT_IN_MODEL, THRESHOLD, FloatArray, Model, ModelVersion, Scores
 from ..scoring.predictor import Predictor
@@ -63,6 +63,15 @@ def advice(state: AppState, model: Model | str | None = None, *, concept: str | 
 def version(state: AppState, model_id: str, version_id: str) -> ModelVersion:
     """Raises VersionNotFound."""
     return state.catalog.versions.get(state.id, model_id, version_id)
+
+
+def version_of(state: AppState, model: Model, version_id: str | None = None) -> ModelVersion:
+    """The version of this id, else the newest; the built-in model has a head only. Raises VersionNotFound."""
+    if version_id is not None:
+        return version(state, model.id, version_id)
+    if model.id != BUILT_IN_MODEL and (newest := state.catalog.versions.page(state.id, model.id, 0, 1)):
+        return newest[0]
+    return ModelVersion(f"{model.id}-head", model.id, False, 0, None, (), 0, model.created_at)
 
 
 def is_ready(state: AppState, model: Model | str | None = None) -> bool:

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...runtime.timing import stage
+from ...runtime.trace import stage
 from ..bounds import check_count
 from ..ingest.validation import check_vectors
 from ..records import Crop, FloatArray, Hit, Input, KeyArray, Matches, Picture, Where
 from ..vectors.segments.state import KeyFilter
 from . import embedding
-from .prediction import query_vector
+from .embedding import query_vector
 from .predictors import predictor_for
 from .ranking import Ranking, Term
 from .ranking import rank as rank_keys

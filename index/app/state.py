@@ -18,8 +18,7 @@ from ...embeddings.base.embedder import Recipe
 from ...embeddings.pictures.images import Opener, open_image
 from ..catalog import Catalog
 from ..errors import StoreClosed, TenshotError
-from ..ingest.picture_embedder import Eye
-from ..ingest.vector_cache import VectorCache
+from ..ingest.picture_embedder import PictureEmbedder, VectorCache
 from ..records import AppRecord, Input, InputStatus, WorkflowChange
 from ..scoring.predictor import Predictor
 from ..storage.blobs import Blobs
@@ -88,10 +87,10 @@ class AppState:
         """The opened base workflow. Raises WorkflowError."""
         return self.resources.embedders(self.recipe)
 
-    def eye(self, recipe: Recipe | None = None) -> Eye:
+    def picture_embedder(self, recipe: Recipe | None = None) -> PictureEmbedder:
         """How pictures are seen, or would be with another base workflow."""
         shared = self.resources
-        return Eye(
+        return PictureEmbedder(
             recipe or self.recipe, shared.embedders, shared.opener, shared.cache, shared.catalog.vectors.of_pictures
         )
 

@@ -1,9 +1,9 @@
 """Frozen versions of models: predictions that never change."""
 
+from ..bounds import page_bounds
 from ..errors import BadRequest, NothingToLearn
 from ..records import BUILT_IN_MODEL, Model, ModelVersion
 from ..scoring.predictor import Predictor
-from .pages import offset
 from .predictors import advice, check_seen_alike, predictor_of, version
 from .predictors import model as model_named
 from .state import AppState, Current
@@ -44,7 +44,7 @@ def create_version(app: Current, model_id: str, *, like: str | None = None, unta
 
 def versions(app: Current, model_id: str, page: int = 1, per_page: int = 100) -> list[ModelVersion]:
     """One page, newest first."""
-    return app.catalog.versions.page(app.id, model_named(app.take(), model_id).id, *offset(page, per_page))
+    return app.catalog.versions.page(app.id, model_named(app.take(), model_id).id, *page_bounds(page, per_page))
 
 
 def delete_version(app: Current, model_id: str, version_id: str) -> None:

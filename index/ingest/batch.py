@@ -5,20 +5,22 @@ from collections.abc import Iterator, Sequence
 from ...embeddings.base.embedder import Pixels, WorkflowError
 from ...errors import Busy
 from ...runtime.parallel import side_by_side
-from ...runtime.timing import stage
+from ...runtime.trace import stage
 from ..errors import BadVector, DuplicateUrl, InputExists, NotSupported, TenshotError
 from ..records import AddRequest, AddResult, FloatArray, Input, NewInput, PictureKey
-from .picture_embedder import Eye
+from .picture_embedder import PictureEmbedder
 from .validation import Prepared, check_vectors, prepare
 
 
 class Batch:
     """Keeps the order of the requests; one that fails at any step is out of the later ones."""
 
-    def __init__(self, requests: Sequence[AddRequest], dim: int, eye: Eye, *, later: bool = False) -> None:
+    def __init__(
+        self, requests: Sequence[AddRequest], dim: int, picture_embedder: PictureEmbedder, *, later: bool = False
+    ) -> None:
         """later: pictures with a URL come another time. Several pictures are decoded on all cores."""
         self.requests = requests
-        self.eye = eye
+        self.picture_embedder = picture_embedder
         self.later = later
         self._vectors: dict[int, FloatArray] = {}
         blind = self._why_blind()
@@ -27,7 +29,7 @@ class Batch:
             if blind and request.image is not None:
                 return blind
             try:
-                return prepare(request, dim, eye, later=later)
+                return prepare(request, dim, picture_embedder, later=later)
             except WorkflowError as error:
                 return NotSupported(str(error))
             except Busy:
@@ -75,13 +77,13 @@ class Batch:
                 pixels[key] = one.pixels
         if not pixels:
             return
-        vectors = self.eye.known(pixels)
+        vectors = self.picture_embedder.known_vectors(pixels)
         new = {key: seen for key, seen in pixels.items() if key not in vectors}
         refusal = None
         if new:
             try:
                 with stage("embed"):
-                    vectors |= zip(new, self.eye.embedder.embed_pixels(list(new.values())), strict=True)
+                    vectors |= zip(new, self.picture_embedder.embedder.embed_pixels(list(new.values())), strict=True)
             except WorkflowError as error:
                 refusal = NotSupported(str(error))
         for place, key in keys.items():
@@ -133,7 +135,7 @@ class Batch:
         """What each picture is told where the base workflow can't be opened."""
         try:
             if any(request.image is not None for request in self.requests):
-                _ = self.eye.embedder
+                _ = self.picture_embedder.embedder
         except WorkflowError as error:
             return NotSupported(str(error))
         return None

@@ -14,7 +14,7 @@ from ...embeddings.pictures.images import ImageNotFound, ImageTooLarge, Unsuppor
 from ..bounds import MOST_CONTAINERS, MOST_JSON, has_direction
 from ..errors import BadRequest, BadVector
 from ..records import AddRequest, Crop, Failure, FloatArray, Geo, LabelSource
-from .picture_embedder import Eye
+from .picture_embedder import PictureEmbedder
 
 _MAX_ID = 200
 _MOST_LEVELS = 100
@@ -37,7 +37,7 @@ class Prepared:
     """(dim,) of unit length, where one came instead of a picture."""
 
 
-def prepare(request: AddRequest, dim: int, eye: Eye, *, later: bool = False) -> Prepared:
+def prepare(request: AddRequest, dim: int, picture_embedder: PictureEmbedder, *, later: bool = False) -> Prepared:
     """Checks everything about one request that needs no database. later: the picture behind its URL comes another time.
 
     Raises ImageError for the picture, BadVector for the vector, BadRequest for the rest; WorkflowError where the base
@@ -60,7 +60,7 @@ def prepare(request: AddRequest, dim: int, eye: Eye, *, later: bool = False) -> 
         return Prepared(request, input_id)
     if request.image is None:
         raise BadRequest(f"input {input_id!r} has neither a picture nor a vector")
-    data, media_type, pixels = eye.see(request.image, request.crop)
+    data, media_type, pixels = picture_embedder.preprocess_file(request.image, request.crop)
     return Prepared(
         request,
         input_id,

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from tenshot import Store
 from tenshot.api.auth.keys import new_key
 from tenshot.api.fetching.fetch import Fetcher
-from tenshot.api.middleware.connections import Connection
+from tenshot.api.middleware.transport import Connection
 from tenshot.api.service import create_service, opened_store
 from tenshot.api.settings import Settings
 from tenshot.index.app import App
@@ -33,7 +33,7 @@ class Server:
     @property
     def in_flight(self) -> int:
         """Requests that it works on."""
-        [gauge] = self.service.state.instruments.in_flight.collect()
+        [gauge] = self.service.state.context.metrics.in_flight.collect()
         return int(gauge.samples[0].value)
 
     def client(self, key: str | None) -> httpx.Client:

@@ -17,8 +17,8 @@ from vectors import vector_input
 
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
-from tenshot.api.wire.parsing import MOST_ESCAPES, MOST_PARTS, MOST_VALUES, body_of, memory_of
-from tenshot.api.wire.requests import Body, InputsIn, SearchIn, WorkflowsIn
+from tenshot.api.wire.body import MOST_ESCAPES, MOST_PARTS, MOST_VALUES, Body, body_of, memory_of
+from tenshot.api.wire.requests import InputsIn, SearchIn, WorkflowsIn
 from tenshot.api.wire.status import WireError
 
 SERVICE = create_service(Settings(data=Path("nowhere")))

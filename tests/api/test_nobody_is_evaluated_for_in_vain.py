@@ -75,7 +75,7 @@ def test_who_has_left_before_its_turn_is_not_evaluated_for(
             with pytest.raises(httpx.TimeoutException):
                 taught.client.get(f"{PATH}2", timeout=0.02)
         assert taught.client.get("/v2/inputs/x1").status_code == 200
-        becomes(lambda: server.service.state.threads.judging.depth, 1)
+        becomes(lambda: server.service.state.context.threads.judging.depth, 1)
         held.gate.set()
         assert staying.result() == 200
     assert taught.client.get(f"{PATH}3").status_code == 200

@@ -22,7 +22,7 @@ from vectors import vector_input
 from tenshot import Store
 from tenshot.api.auth.keys import new_key
 from tenshot.api.observability.logs import set_up_logs
-from tenshot.api.observability.prometheus import Instruments
+from tenshot.api.observability.prometheus import Metrics
 from tenshot.api.observability.tracing import Tracing
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
@@ -241,7 +241,7 @@ def test_it_is_ready_when_its_base_workflows_are_open(tmp_path: Path) -> None:
             assert client.get("/healthz").status_code == 200
             assert client.get("/readyz").status_code == 503
             go_on.set()
-            service.state.warming.join()
+            service.state.context.warm_up.join()
             assert client.get("/readyz").status_code == 200
 
 
@@ -254,7 +254,7 @@ def test_at_the_start_base_workflows_are_opened_and_one_that_cannot_be_stops_no_
         assert store.waiting() == {}
         service = create_service(Settings(), store)
         with TestClient(service) as client:
-            service.state.warming.join()
+            service.state.context.warm_up.join()
             assert client.get("/readyz").status_code == 200
             assert store.waiting() == {"general-fast": 0}
 
@@ -262,13 +262,13 @@ def test_at_the_start_base_workflows_are_opened_and_one_that_cannot_be_stops_no_
 def test_who_reads_the_metrics_without_end_keeps_nobody_waiting(
     server: Any, tenant: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, text = threading.Event(), Instruments.text
+    gate, text = threading.Event(), Metrics.text
 
-    def held(instruments: Instruments) -> bytes:
+    def held(metrics: Metrics) -> bytes:
         assert gate.wait(60)
-        return text(instruments)
+        return text(metrics)
 
-    monkeypatch.setattr(Instruments, "text", held)
+    monkeypatch.setattr(Metrics, "text", held)
     with ThreadPoolExecutor(45) as threads, server.client(None) as stranger:
         reads = [threads.submit(lambda: stranger.get("/metrics").status_code) for _ in range(45)]
         try:

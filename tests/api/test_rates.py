@@ -8,8 +8,7 @@ import pytest
 from pydantic import ValidationError
 from vectors import vector_input
 
-from tenshot.api.auth.keys import new_key
-from tenshot.api.auth.rate_limit import Rates, Throttled
+from tenshot.api.auth.keys import RateLimiter, Throttled, new_key
 from tenshot.api.settings import Settings
 
 
@@ -42,7 +41,7 @@ def test_without_a_limit_nothing_is_counted_or_told(taught: Any) -> None:
 
 
 def test_the_limit_that_is_nearest_is_told() -> None:
-    rates = Rates("100/second;3/day")
+    rates = RateLimiter("100/second;3/day")
     assert [rate.remaining for rate in (rates.count("a"), rates.count("a"), rates.count("a")) if rate] == [2, 1, 0]
     with pytest.raises(Throttled, match="3 per 1 day") as raised:
         rates.count("a")
@@ -69,7 +68,7 @@ def test_a_request_counts_once_whatever_its_arguments_are(serving: Callable[...,
 
 
 def test_what_is_refused_counts_in_no_window() -> None:
-    rates = Rates("2/hour;4/day")
+    rates = RateLimiter("2/hour;4/day")
     for _ in range(2):
         rates.count("a")
     for _ in range(10):

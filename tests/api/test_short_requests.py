@@ -14,7 +14,7 @@ from loops import run
 
 from tenshot.api.resources import searches
 from tenshot.api.settings import Settings
-from tenshot.api.work.coalescing import Turns
+from tenshot.api.work.coalescing import SearchCoalescer
 from tenshot.index.app import predictors, search
 from tenshot.index.app.ranking import Term
 from tenshot.index.errors import BadVector
@@ -102,7 +102,7 @@ def test_searches_that_come_at_once_are_answered_together_each_as_if_alone(
     alone = [app.rank_inputs([Term(vector=vector)], k) for k, vector in enumerate(vectors, 1)]
 
     async def all_at_once() -> list[Any]:
-        turns = Turns()
+        turns = SearchCoalescer()
         asked = [asyncio.ensure_future(turns.nearest(app.state(), vector, k)) for k, vector in enumerate(vectors, 1)]
         asked[4].cancel()
         found = await asyncio.gather(*asked, return_exceptions=True)
@@ -117,7 +117,7 @@ def test_searches_that_come_at_once_are_answered_together_each_as_if_alone(
 
 def test_where_a_search_fails_all_that_came_with_it_are_told(taught: Any) -> None:
     async def wrong() -> list[Any]:
-        turns = Turns()
+        turns = SearchCoalescer()
         nothing = np.zeros(8, dtype=np.float32)
         return await asyncio.gather(
             *(turns.nearest(taught.app.state(), nothing, 3) for _ in range(2)), return_exceptions=True

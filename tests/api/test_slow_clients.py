@@ -19,7 +19,7 @@ from vectors import vector_input
 
 from tenshot import Store
 from tenshot.api.auth.keys import new_key
-from tenshot.api.middleware.admission import Slots
+from tenshot.api.middleware.stack import Slots
 from tenshot.api.settings import Settings
 from tenshot.tools.bench.server_process import running_server as served
 
@@ -194,7 +194,7 @@ def test_a_connection_that_says_nothing_whole_is_closed(
     serving: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where its bytes mean nothing, before a request or behind one."""
-    monkeypatch.setattr("tenshot.api.middleware.connections.HEAD_SECONDS", 0.3)
+    monkeypatch.setattr("tenshot.api.middleware.transport.HEAD_SECONDS", 0.3)
     whole = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
     async def said(first: bytes, then: bytes = b"") -> bytes:

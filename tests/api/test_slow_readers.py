@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from tenshot.api.auth.keys import new_key
-from tenshot.api.resources.transfers import FOR_AN_APP
 from tenshot.api.settings import Settings
+from tenshot.api.work.thread_shares import EXPORTS_FOR_AN_APP
 from tenshot.index.app import App
 
 _ROWS, _DIM = 1500, 2048
@@ -90,7 +90,7 @@ def test_exports_that_nobody_reads_are_cut_and_others_are_served_all_the_while(
 ) -> None:
     large, small = readers(answer_seconds=4)
     with ExitStack() as stalled:
-        connections = [stalled.enter_context(large.begin("/v2/export")) for _ in range(FOR_AN_APP)]
+        connections = [stalled.enter_context(large.begin("/v2/export")) for _ in range(EXPORTS_FOR_AN_APP)]
         assert large.status("/v2/export") == 429
         for _ in range(5):
             assert small.status("/v2/export") == 200
@@ -107,7 +107,7 @@ def test_an_export_lets_go_of_all_within_a_second_after_its_reader_has_gone(
     readers: Callable[..., list[Reader]],
 ) -> None:
     large, _ = readers()
-    connections = [large.begin("/v2/export") for _ in range(FOR_AN_APP)]
+    connections = [large.begin("/v2/export") for _ in range(EXPORTS_FOR_AN_APP)]
     assert large.status("/v2/export") == 429
     assert large.is_exported
     for connection in connections:

@@ -13,9 +13,9 @@ from vectors import vector_input
 
 from tenshot import Store
 from tenshot.api.auth.keys import new_key
-from tenshot.api.resources.transfers import AT_ONCE, FOR_AN_APP
 from tenshot.api.service import create_service
 from tenshot.api.settings import Settings
+from tenshot.api.work.thread_shares import EXPORTS_AT_ONCE, EXPORTS_FOR_AN_APP
 
 
 def test_the_tar_makes_the_same_app_elsewhere(taught: Any, tmp_path: Path) -> None:
@@ -68,22 +68,22 @@ def test_writes_go_on_while_an_export_is_read_and_are_not_in_it(tenant: Any, tmp
 
 def test_too_many_at_once_are_told_to_wait_and_turns_come_back(tmp_path: Path) -> None:
     with Store.open(tmp_path / "data") as store:
-        apps = [store.create_app(str(number), "vectors", dim=4) for number in range(AT_ONCE)]
+        apps = [store.create_app(str(number), "vectors", dim=4) for number in range(EXPORTS_AT_ONCE)]
         first, last = ({"Authorization": f"Key {new_key(store.catalog, app.id).secret}"} for app in (apps[0], apps[-1]))
         service = create_service(Settings(), store)
         with TestClient(service) as client:
-            for _ in range(AT_ONCE + 2):
+            for _ in range(EXPORTS_AT_ONCE + 2):
                 assert client.get("/v2/export", headers=first).status_code == 200
             with ExitStack() as places:
-                for _ in range(FOR_AN_APP):
-                    places.enter_context(service.state.exports.place(apps[0].id))
+                for _ in range(EXPORTS_FOR_AN_APP):
+                    places.enter_context(service.state.context.exports.slot(apps[0].id))
                 said = client.get("/v2/export", headers=first)
                 assert (said.status_code, said.headers["retry-after"]) == (429, "1")
                 assert "of this app" in said.json()["status"]["details"]
                 # One app never takes the others' places.
                 assert client.get("/v2/export", headers=last).status_code == 200
-                for app in apps[1 : AT_ONCE - FOR_AN_APP + 1]:
-                    places.enter_context(service.state.exports.place(app.id))
+                for app in apps[1 : EXPORTS_AT_ONCE - EXPORTS_FOR_AN_APP + 1]:
+                    places.enter_context(service.state.context.exports.slot(app.id))
                 said = client.get("/v2/export", headers=last)
                 assert (said.status_code, said.headers["retry-after"]) == (429, "1")
             assert client.get("/v2/export", headers=first).status_code == 200

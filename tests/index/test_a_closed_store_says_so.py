@@ -69,7 +69,7 @@ APP_CALLS: dict[str, Callable[[App], Any]] = {
     "explain_vector": lambda app: app.explain_vector(ROW),
     "export": lambda app: app.export(Path("never-made")),
     "export_stream": lambda app: list(app.export_stream()),
-    "eye": lambda app: app.eye(),
+    "picture_embedder": lambda app: app.picture_embedder(),
     "feedback": lambda app: app.feedback(),
     "has_model": lambda app: app.has_model("m"),
     "has_text": lambda app: app.has_text,
@@ -227,8 +227,8 @@ def test_what_is_being_searched_when_the_store_closes_is_never_found_empty(tmp_p
 
 def test_who_has_come_as_far_as_the_model_when_the_store_closes_is_told_so(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
-        eye = store.create_app("a", "general-fast").eye()
-        embedder, pixels = eye.embedder, eye.look(PICTURE)
+        picture_embedder = store.create_app("a", "general-fast").picture_embedder()
+        embedder, pixels = picture_embedder.embedder, picture_embedder.preprocess(PICTURE)
     with pytest.raises(StoreClosed, match="the embedder of workflow 'general-fast' is closed"):
         embedder.embed_pixels([pixels])
 

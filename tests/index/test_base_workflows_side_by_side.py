@@ -120,7 +120,7 @@ def test_what_can_not_see_the_pictures_is_told_before_any_is_embedded(drawn: App
 
 def test_what_was_embedded_to_compare_is_not_embedded_again(drawn: App, monkeypatch: pytest.MonkeyPatch) -> None:
     first = drawn.compare_workflows(["general"], shots=[1, 3], draws=2).workflows[0]
-    embedder = drawn.eye(recipe_of("general")).embedder
+    embedder = drawn.picture_embedder(recipe_of("general")).embedder
 
     def refuse(*_: object) -> None:
         raise AssertionError("embedded twice")

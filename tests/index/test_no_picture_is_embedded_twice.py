@@ -12,7 +12,7 @@ from tenshot import AddRequest
 from tenshot.embeddings.base.embedder import FloatArray, Pixels, Recipe
 from tenshot.embeddings.pictures.images import Decoded, ImageError, open_image
 from tenshot.index.app import App
-from tenshot.index.ingest.vector_cache import VectorCache
+from tenshot.index.ingest.picture_embedder import VectorCache
 from tenshot.index.store import Store
 
 RECIPE = Recipe("general", "timm:x", "pypi:x", 2, nonnegative=True)

@@ -10,7 +10,7 @@ from tenshot.index.app import App
 
 
 def test_the_printed_link_signs_in_once(server: Any, opened: Callable[..., Any], filled: App) -> None:
-    token = server.service.state.sign_in.issue()
+    token = server.service.state.context.sign_in.issue()
     first = opened().page
     first.goto(f"{server.url}/#token={token}")
     expect(first.get_by_role("navigation", name="Views")).to_be_visible()

@@ -184,7 +184,7 @@ def test_a_sign_in_link_works_where_somebody_is_signed_in(
     tab.first_cell().click()
     page.get_by_role("button", name="Open").click()
     expect(page.get_by_role("dialog")).to_be_visible()
-    page.goto(f"{server.url}/#token={server.service.state.sign_in.issue()}")
+    page.goto(f"{server.url}/#token={server.service.state.context.sign_in.issue()}")
     expect(page.get_by_role("navigation", name="Views")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_text("Signing in …")).to_have_count(0)
