@@ -32,16 +32,28 @@ class LandmarkRidge:
     """votes = (F^T W F + noise (K + jitter))^-1 F^T W targets, for features F: the kernel of examples and landmarks.
 
     Examples and landmarks have slots, as in `KernelRidge`, and free ones hold zeros. The leave-one-out scores of a
-    *jury*, some of the examples, follow every change.
+    *jury*, some of the examples, follow every change. An example that is a landmark is left out as both: as a landmark
+    it would bend the others' solution just where it is asked about, which nothing does where a new image is.
     """
 
-    def __init__(self, kernel: Array, features: FloatArray, weights: Array, targets: FloatArray, noise: float) -> None:
-        """kernel (m, m) of the landmarks, features (n, m), weights (n,), targets (n, T)."""
+    def __init__(
+        self,
+        kernel: Array,
+        features: FloatArray,
+        weights: Array,
+        targets: FloatArray,
+        noise: float,
+        itself: NDArray[np.int64] | None = None,
+    ) -> None:
+        """kernel (m, m) of the landmarks, features (n, m), weights (n,), targets (n, T); itself (n,): which landmark
+        an example is, -1 for none.
+        """
         landmarks = features.shape[1]
         self._noise = noise
         # In single precision: with very many targets and examples these are the largest arrays.
         self._targets = targets.astype(np.float32)
         self._features, self._weights = features, weights
+        self._itself = np.full(len(features), -1) if itself is None else itself
         system, right = self._sums()
         system += noise * kernel
         self._system = KernelRidge(system, noise * _JITTER, right, follow=self._follow)
@@ -51,6 +63,9 @@ class LandmarkRidge:
         self._free_places: list[int] = []
         self._jury = np.empty((0, landmarks))
         self._leverage = np.empty(0)
+        self._landmarks = np.empty(0, dtype=np.int64)
+        self._pulls = np.empty(0)
+        """Of the inverse's row of the landmark that each of the jury is, times its features."""
         self._outputs = np.empty((0, targets.shape[1]))
         self._widen()
 
@@ -71,6 +86,7 @@ class LandmarkRidge:
             self._features, self._weights, self._targets = (
                 _padded(array, new) for array in (self._features, self._weights, self._targets)
             )
+            self._itself = np.pad(self._itself, (0, new - old), constant_values=-1)
             self._free = list(range(new - 1, old - 1, -1))
         slot = self._free.pop()
         self._features[slot], self._weights[slot], self._targets[slot] = features, weight, target
@@ -92,8 +108,10 @@ class LandmarkRidge:
         self._targets[slot] = target
         self._system.push(row, weight * (self._targets[slot] - old))
 
-    def add_landmark(self, column: Array, kernel: Array, self_kernel: float) -> int:
-        """One more landmark: its slot. column (capacity,): its kernel with the examples, kernel: with the landmarks."""
+    def add_landmark(self, column: Array, kernel: Array, self_kernel: float, example: int | None = None) -> int:
+        """One more landmark: its slot. column (capacity,): its kernel with the examples, kernel: with the landmarks;
+        example: the slot of the one that it is.
+        """
         slot = self._system.next_slot()
         self._widen()
         kernel = np.pad(kernel, (0, self._system.capacity - len(kernel)))
@@ -101,6 +119,10 @@ class LandmarkRidge:
         places, slots = list(self._place.values()), list(self._place)
         # As it is kept, to the bit: what is added must be what is taken away one day.
         self._jury[places, slot] = self._features[slots, slot]
+        if example is not None:
+            self._itself[example] = slot
+        if example in self._place:
+            self._landmarks[self._place[example]], self._pulls[self._place[example]] = slot, 0
         pairs, right = self._sums_at(slot)
         itself, pairs[slot] = float(pairs[slot]) + self._noise * self_kernel, 0
         return self._system.add(pairs + self._noise * kernel, itself, right)
@@ -109,6 +131,7 @@ class LandmarkRidge:
         self._system.remove(slot)
         self._features[:, slot] = 0
         self._jury[:, slot] = 0
+        self._itself[self._itself == slot] = self._landmarks[self._landmarks == slot] = -1
 
     def judge(self, came: Iterable[int], left: Iterable[int]) -> None:
         """Examples, by slot, that are of the jury from now on, and those that are no more."""
@@ -119,25 +142,32 @@ class LandmarkRidge:
         new = list(came)
         if (short := len(new) - len(self._free_places)) > 0:
             old, wanted = len(self._leverage), len(self._leverage) + short
-            self._jury, self._leverage, self._outputs = (
-                _padded(array, wanted) for array in (self._jury, self._leverage, self._outputs)
+            self._jury, self._leverage, self._outputs, self._landmarks, self._pulls = (
+                _padded(array, wanted)
+                for array in (self._jury, self._leverage, self._outputs, self._landmarks, self._pulls)
             )
             self._free_places += range(old, wanted)
         places = [self._free_places.pop() for _ in new]
         self._place.update(zip(new, places, strict=True))
         rows = self._features[new].astype(np.float64)
-        self._jury[places], self._leverage[places] = rows, self._system.leverage(rows)
+        solved, self._landmarks[places] = self._system.solve_rows(rows), self._itself[new]
+        self._jury[places], self._leverage[places] = rows, np.vecdot(solved, rows)
+        self._pulls[places] = solved[np.arange(len(new)), self._itself[new]]
         self._outputs[places] = rows @ self.votes
 
     def judged(self, slots: Sequence[int]) -> Array:
         """(n, T): what the others would predict for members of the jury."""
         places = [self._place[slot] for slot in slots]
-        return _without(self._outputs[places], self._weights[slots] * self._leverage[places], self._targets[slots])
+        as_landmarks = self._landmarks[places], self._pulls[places], self.votes, self._system.inverse_diagonal()
+        return _without(
+            self._outputs[places], self._leverage[places], self._weights[slots], self._targets[slots], *as_landmarks
+        )
 
     def leave_one_out(self, slots: NDArray[np.int64]) -> Later:
         """(n, T): the same for any examples, from scratch."""
         features, weights, targets = self._features[slots], self._weights[slots], self._targets[slots]
-        leverage, votes = self._system.leverage_later(), self.votes.copy()
+        landmarks, solve, votes = self._itself[slots], self._system.solve_rows_later(), self.votes.copy()
+        diagonal = self._system.inverse_diagonal()
 
         def solved() -> Array:
             scores = np.empty((len(slots), votes.shape[1]))
@@ -145,7 +175,18 @@ class LandmarkRidge:
                 check_cancelled()
                 chunk = slice(start, start + _CHUNK)
                 rows = features[chunk].astype(np.float64)
-                scores[chunk] = _without(rows @ votes, weights[chunk] * leverage(rows), targets[chunk])
+                solved = solve(rows)
+                pulls = solved[np.arange(len(rows)), landmarks[chunk]]
+                scores[chunk] = _without(
+                    rows @ votes,
+                    np.vecdot(solved, rows),
+                    weights[chunk],
+                    targets[chunk],
+                    landmarks[chunk],
+                    pulls,
+                    votes,
+                    diagonal,
+                )
             return scores
 
         return solved
@@ -188,6 +229,7 @@ class LandmarkRidge:
             return
         pulled = self._jury @ vector
         self._leverage += factor * pulled**2
+        self._pulls += factor * vector[self._landmarks] * pulled
         blas.dger(1.0, residual, pulled, a=self._outputs.T, overwrite_a=1)
 
 
@@ -243,6 +285,9 @@ class LandmarkFit:
         vectors = np.concatenate([self._fixed, examples.vectors(landmarks)])
         features = similarity_kernel(examples.matrix[self._rows[count:]] @ vectors.T, sharpness)
         beside = similarity_kernel(self._fixed @ vectors.T, sharpness)
+        itself = np.full(len(self.slot), -1)
+        itself[:count] = np.arange(count)
+        itself[[self.slot[key] for key in landmarks]] = list(self._landmark.values())
         weights, said = np.ones(len(self.slot)), np.zeros((len(self.slot), targets.shape[1]), np.float32)
         weights[:count] = 0 if background_weight is None else background_weight
         weights[slots] = 1
@@ -253,6 +298,7 @@ class LandmarkFit:
             weights,
             said,
             LABEL_NOISE,
+            itself,
         )
         self._vectors = _padded(vectors, len(self._ridge.votes))
         self._landmark_rows = np.full(len(self._vectors), -1)
@@ -342,7 +388,8 @@ class LandmarkFit:
         others = len(self._fixed) + np.flatnonzero(self._rows[len(self._fixed) :] >= 0)
         column[others] = similarity_kernel((self._examples.matrix @ vector)[self._rows[others]], self._sharpness)
         near = similarity_kernel(self._vectors @ vector, self._sharpness)
-        slot = self._landmark[key] = self._ridge.add_landmark(column, near, float(column[self.slot[key]]))
+        example = self.slot[key]
+        slot = self._landmark[key] = self._ridge.add_landmark(column, near, float(column[example]), example)
         if more := len(self._ridge.votes) - len(self._vectors):
             self._vectors = _padded(self._vectors, len(self._ridge.votes))
             self._landmark_rows = np.pad(self._landmark_rows, (0, more), constant_values=-1)
@@ -354,8 +401,22 @@ class LandmarkFit:
         self._vectors[slot], self._landmark_rows[slot] = 0, -1
 
 
-def _without(outputs: Array, pull: Array, targets: NDArray[Any]) -> Array:
-    """(n, T) what the others predict: outputs (n, T) of all, and how far each example pulls its own, (n,)."""
+def _without(
+    outputs: Array,
+    leverage: Array,
+    weights: Array,
+    targets: NDArray[Any],
+    landmarks: NDArray[np.int64],
+    pulls: Array,
+    votes: Array,
+    diagonal: Array,
+) -> Array:
+    """(n, T) what the others predict of examples that all together predict outputs (n, T): each is left out, and the
+    landmark that it is, by the block inverse. votes (m, T) and the inverse's diagonal (m,) are of all landmarks.
+    """
+    share = np.divide(pulls, diagonal[landmarks], out=np.zeros_like(pulls), where=landmarks >= 0)
+    pull = weights * (leverage - share * pulls)
+    outputs = outputs - share[:, None] * votes[landmarks]
     return np.asarray((outputs - pull[:, None] * targets) / (1 - pull[:, None]))
 
 

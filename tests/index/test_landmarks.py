@@ -105,6 +105,39 @@ def test_where_all_are_landmarks_it_is_the_kernel_ridge() -> None:
     np.testing.assert_allclose(by_landmarks.leave_one_out(np.arange(COUNT))(), exact.leave_one_out()[:COUNT], atol=1e-3)
 
 
+def test_an_example_that_is_a_landmark_is_left_out_as_both() -> None:
+    """By every road: solved at once, and followed through changes of examples and landmarks."""
+    targets = np.random.default_rng(1).random((COUNT, 2)).astype(np.float32)
+    seen, taught = [*range(5, 40), *range(100, 110)], list(range(150))
+    ridge = LandmarkRidge(
+        KERNEL[:40, :40],
+        KERNEL[:120, :40].astype(np.float32),
+        np.ones(120),
+        targets[:120],
+        0.1,
+        np.where(np.arange(120) < 40, np.arange(120), -1),
+    )
+    ridge.judge(range(0, 120, 2), [])
+    slots = {row: row for row in range(40)}
+    for row in range(120, 150):
+        ridge.add(np.pad(KERNEL[row, :40], (0, len(ridge.votes) - 40)), targets[row], 1.0)
+    for row in range(100, 110):
+        column, near = np.pad(KERNEL[:150, row], (0, ridge.capacity - 150)), np.zeros(len(ridge.votes))
+        near[list(slots.values())] = KERNEL[row, list(slots)]
+        slots[row] = ridge.add_landmark(column, near, 1.0, row)
+    for row in range(5):
+        ridge.remove_landmark(slots.pop(row))
+    wanted = []
+    for row in taught:
+        others, landmarks = [i for i in taught if i != row], [i for i in seen if i != row]
+        features = KERNEL[np.ix_(others, landmarks)]
+        kernel = KERNEL[np.ix_(landmarks, landmarks)] + JITTER * np.eye(len(landmarks))
+        system = features.T @ features + 0.1 * kernel
+        wanted.append(KERNEL[row, landmarks] @ np.linalg.solve(system, features.T @ targets[others]))
+    np.testing.assert_allclose(ridge.leave_one_out(np.array(taught))(), wanted, atol=1e-3)
+    np.testing.assert_allclose(ridge.judged(range(0, 120, 2)), wanted[:120:2], atol=1e-3)
+
+
 def test_a_sample_depends_on_the_keys_alone_and_gives_every_group_its_share() -> None:
     rng = np.random.default_rng(0)
     groups = {key: 0 if key < 5 else 1 + key % 2 for key in range(200)}
