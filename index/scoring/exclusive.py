@@ -381,4 +381,8 @@ class ExclusiveScorer:
             whole.changed.update(changed)
         if self._jury.keys == jury and members.isdisjoint(changed):
             return self._jury
-        return Jury(jury, self._labels.targets(jury), self._labels.active(jury))
+        known = dict(zip(self._jury.keys, self._jury.targets, strict=True))
+        new = [key for key in jury if key in moved or key not in known]
+        known.update(zip(new, self._labels.targets(new), strict=True))
+        targets = np.stack([known[key] for key in jury]) if jury else self._jury.targets[:0]
+        return Jury(jury, targets, self._labels.active(jury))

@@ -209,9 +209,11 @@ class LandmarkRidge:
         weighted = self._features[:, landmark] * self._weights
         pairs = np.zeros(self._features.shape[1])
         # So few rows at a time that what is widened to double precision stays in the processor's cache.
+        wide = np.empty((_CACHED, len(pairs)))
         for start in range(0, len(weighted), _CACHED):
-            rows = slice(start, start + _CACHED)
-            pairs += weighted[rows] @ self._features[rows].astype(np.float64)
+            rows = self._features[start : start + _CACHED]
+            wide[: len(rows)] = rows
+            pairs += weighted[start : start + _CACHED] @ wide[: len(rows)]
         return pairs, weighted @ self._targets
 
     def _widen(self) -> None:
@@ -282,24 +284,18 @@ class LandmarkFit:
         self._groups[slots] = groups
         self._rows = np.full(len(self.slot), -1)
         self._rows[slots] = examples.rows(keys)
-        vectors = np.concatenate([self._fixed, examples.vectors(landmarks)])
-        features = similarity_kernel(examples.matrix[self._rows[count:]] @ vectors.T, sharpness)
-        beside = similarity_kernel(self._fixed @ vectors.T, sharpness)
-        itself = np.full(len(self.slot), -1)
-        itself[:count] = np.arange(count)
-        itself[[self.slot[key] for key in landmarks]] = list(self._landmark.values())
-        weights, said = np.ones(len(self.slot)), np.zeros((len(self.slot), targets.shape[1]), np.float32)
+        rows = np.concatenate([self._fixed, examples.matrix[self._rows[count:]]])
+        # A landmark is an example: its features are its row of the landmarks' own kernel matrix.
+        order = [*range(count), *(self.slot[key] for key in landmarks)]
+        vectors = rows[order]
+        features = similarity_kernel(rows @ vectors.T, sharpness).astype(np.float32)
+        itself = np.full(len(rows), -1)
+        itself[order] = np.arange(len(order))
+        weights, said = np.ones(len(rows)), np.zeros((len(rows), targets.shape[1]), np.float32)
         weights[:count] = 0 if background_weight is None else background_weight
         weights[slots] = 1
         said[slots] = targets
-        self._ridge = LandmarkRidge(
-            similarity_kernel(vectors @ vectors.T, sharpness),
-            np.concatenate([beside, features], dtype=np.float32),
-            weights,
-            said,
-            LABEL_NOISE,
-            itself,
-        )
+        self._ridge = LandmarkRidge(features[order].astype(np.float64), features, weights, said, LABEL_NOISE, itself)
         self._vectors = _padded(vectors, len(self._ridge.votes))
         self._landmark_rows = np.full(len(self._vectors), -1)
         self._landmark_rows[list(self._landmark.values())] = examples.rows(landmarks)
