@@ -11,9 +11,11 @@ from ..records import FloatArray, KeyArray
 from .calibration import DEFAULT_TEMPERATURE, Temperature, fit_temperature
 from .examples import Array, Examples, Labels, Later, Texts, similarity_kernel
 from .landmarks import FEW_LEFT, LANDMARKS, LandmarkFit
+from .link import Softmax
 from .predictor import Predictor, sparse_columns
 from .ridge import FEW, LABEL_NOISE, KernelRidge
 from .sample import Sample
+from .terms import KernelVotes, TextTerm
 from .text_prior import TextPrior
 
 SHARPNESSES = (1.0, 0.25)
@@ -127,9 +129,9 @@ def text_prior(concept_ids: Sequence[str], texts: Texts, examples: Examples) -> 
     return TextPrior(np.stack([texts[concept] for concept in concept_ids], axis=1), examples.fetch)
 
 
-def texts_of(text: TextPrior | None, fitted: Temperature) -> FloatArray | None:
-    """(dim, C): directions of names, scaled to be added to the scores before the softmax."""
-    return None if text is None else text.directions * np.float32(fitted.text_share / fitted.value)
+def scaled(text: TextPrior, fitted: Temperature) -> FloatArray:
+    """(dim, C): directions of names, to be added to the scores before the softmax."""
+    return text.directions * np.float32(fitted.text_share / fitted.value)
 
 
 @dataclass(frozen=True)
@@ -299,17 +301,13 @@ class ExclusiveScorer:
             concept_ids=tuple(self._labels.concept_ids[column] for column in columns),
             keys=keys,
             rows=rows,
-            voters=voters[order],
-            votes=centred(votes[order], columns),
-            background_rows=rows[:0],
-            background_votes=np.empty((0, len(columns))),
             positive=sparse_columns(signs, len(keys)),
-            temperature=fitted.value,
-            curves=(),
-            mutually_exclusive=True,
+            terms=(
+                KernelVotes(rows, voters[order], centred(votes[order], columns), fit.sharpness),
+                *([TextTerm(scaled(self._text, fitted))] if self._text else []),
+            ),
+            link=Softmax(fitted.value),
             low_confidence=np.full(len(columns), len(columns) < 2),
-            sharpness=fit.sharpness,
-            texts=texts_of(self._text, fitted),
         )
 
     def leave_one_out(self, keys: KeyArray) -> Later:
@@ -322,7 +320,7 @@ class ExclusiveScorer:
             scores = np.empty((len(keys), len(predictor.concept_ids)))
             scores[taught] = centred(left_out(), columns)
             scores[~taught] = predictor.scores(fit.examples.vectors(keys[~taught].tolist()))
-            return predictor.probabilities(scores + predictor.text_prior_of(keys, self._examples.fetch))
+            return predictor.probabilities(scores + predictor.prior_of(keys, self._examples.fetch))
 
         return judged
 
