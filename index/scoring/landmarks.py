@@ -32,8 +32,8 @@ class LandmarkRidge:
     """votes = (F^T W F + noise (K + jitter))^-1 F^T W targets, for features F: the kernel of examples and landmarks.
 
     Examples and landmarks have slots, as in `KernelRidge`, and free ones hold zeros. The leave-one-out scores of a
-    *jury*, some of the examples, follow every change. An example that is a landmark is left out as both: as a landmark
-    it would bend the others' solution just where it is asked about, which nothing does where a new image is.
+    *calibration subset* of the examples follow every change. An example that is a landmark is left out as both: as a
+    landmark it would bend the others' solution just where it is asked about, which nothing does where a new image is.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class LandmarkRidge:
         self._system = KernelRidge(system, noise * _JITTER, right, follow=self._follow)
         self._free: list[int] = []
         self._place: dict[int, int] = {}
-        """Slot of an example of the jury -> its place in what follows, where free places hold zeros."""
+        """Slot of an example of the subset -> its place in what follows, where free places hold zeros."""
         self._free_places: list[int] = []
-        self._jury = np.empty((0, landmarks))
+        self._subset = np.empty((0, landmarks))
         self._leverage = np.empty(0)
         self._landmarks = np.empty(0, dtype=np.int64)
         self._pulls = np.empty(0)
-        """Of the inverse's row of the landmark that each of the jury is, times its features."""
+        """Of the inverse's row of the landmark that each of the subset is, times its features."""
         self._outputs = np.empty((0, targets.shape[1]))
         self._widen()
 
@@ -94,7 +94,7 @@ class LandmarkRidge:
         return slot
 
     def remove(self, slot: int) -> None:
-        """Forgets one example that is not of the jury."""
+        """Forgets one example that is not of the subset."""
         self._system.shift(-self._weights[slot], self._row(slot), self._targets[slot].astype(np.float64))
         self._features[slot] = self._weights[slot] = self._targets[slot] = 0
         self._free.append(slot)
@@ -118,7 +118,7 @@ class LandmarkRidge:
         self._features[:, slot] = column
         places, slots = list(self._place.values()), list(self._place)
         # As it is kept, to the bit: what is added must be what is taken away one day.
-        self._jury[places, slot] = self._features[slots, slot]
+        self._subset[places, slot] = self._features[slots, slot]
         if example is not None:
             self._itself[example] = slot
         if example in self._place:
@@ -130,33 +130,33 @@ class LandmarkRidge:
     def remove_landmark(self, slot: int) -> None:
         self._system.remove(slot)
         self._features[:, slot] = 0
-        self._jury[:, slot] = 0
+        self._subset[:, slot] = 0
         self._itself[self._itself == slot] = self._landmarks[self._landmarks == slot] = -1
 
-    def judge(self, came: Iterable[int], left: Iterable[int]) -> None:
-        """Examples, by slot, that are of the jury from now on, and those that are no more."""
+    def calibrate_by(self, came: Iterable[int], left: Iterable[int]) -> None:
+        """Examples, by slot, that are of the calibration subset from now on, and those that are no more."""
         for slot in left:
             place = self._place.pop(slot)
-            self._jury[place] = self._leverage[place] = self._outputs[place] = 0
+            self._subset[place] = self._leverage[place] = self._outputs[place] = 0
             self._free_places.append(place)
         new = list(came)
         if (short := len(new) - len(self._free_places)) > 0:
             old, wanted = len(self._leverage), len(self._leverage) + short
-            self._jury, self._leverage, self._outputs, self._landmarks, self._pulls = (
+            self._subset, self._leverage, self._outputs, self._landmarks, self._pulls = (
                 _padded(array, wanted)
-                for array in (self._jury, self._leverage, self._outputs, self._landmarks, self._pulls)
+                for array in (self._subset, self._leverage, self._outputs, self._landmarks, self._pulls)
             )
             self._free_places += range(old, wanted)
         places = [self._free_places.pop() for _ in new]
         self._place.update(zip(new, places, strict=True))
         rows = self._features[new].astype(np.float64)
         solved, self._landmarks[places] = self._system.solve_rows(rows), self._itself[new]
-        self._jury[places], self._leverage[places] = rows, np.vecdot(solved, rows)
+        self._subset[places], self._leverage[places] = rows, np.vecdot(solved, rows)
         self._pulls[places] = solved[np.arange(len(new)), self._itself[new]]
         self._outputs[places] = rows @ self.votes
 
-    def judged(self, slots: Sequence[int]) -> Array:
-        """(n, T): what the others would predict for members of the jury."""
+    def left_out(self, slots: Sequence[int]) -> Array:
+        """(n, T): what the others would predict for members of the subset."""
         places = [self._place[slot] for slot in slots]
         as_landmarks = self._landmarks[places], self._pulls[places], self.votes, self._system.inverse_diagonal()
         return _without(
@@ -220,16 +220,16 @@ class LandmarkRidge:
         """As many columns as there are slots of landmarks."""
         if more := self._system.capacity - self._features.shape[1]:
             self._features = np.pad(self._features, ((0, 0), (0, more)))
-            self._jury = np.pad(self._jury, ((0, 0), (0, more)))
+            self._subset = np.pad(self._subset, ((0, 0), (0, more)))
 
     def _row(self, slot: int) -> Array:
         return np.asarray(self._features[slot], dtype=np.float64)
 
     def _follow(self, factor: float, vector: Array, residual: Array) -> None:
         """The inverse has grown by factor * v v^T, the votes by v residual^T."""
-        if not len(self._jury):
+        if not len(self._subset):
             return
-        pulled = self._jury @ vector
+        pulled = self._subset @ vector
         self._leverage += factor * pulled**2
         self._pulls += factor * vector[self._landmarks] * pulled
         blas.dger(1.0, residual, pulled, a=self._outputs.T, overwrite_a=1)
@@ -238,10 +238,9 @@ class LandmarkRidge:
 class LandmarkFit:
     """A `LandmarkRidge` over inputs, by key: exact under every change, whatever the order.
 
-    Landmarks are a sample of what is taught, as many of each group as of the others. The jury is a sample from the
-    other end of the order: so its leave-one-out scores are those of images that are no landmarks, as pictures to be
-    judged aren't. A background is examples with the target zero for as long as nothing else is said of them; all of it
-    are landmarks, and of the jury.
+    Landmarks are a sample of what is taught, as many of each group as of the others, and the calibration subset is a
+    sample from the other end of the order. A background is examples with the target zero for as long as nothing else is
+    said of them; all of it are landmarks, and of the subset.
     """
 
     def __init__(
@@ -251,14 +250,15 @@ class LandmarkFit:
         targets: FloatArray,
         groups: Sequence[int],
         *,
-        jury: int,
+        subset: int,
         opposed: bool = False,
         sharpness: float = 1.0,
         background_weight: float | None = None,
     ) -> None:
-        """What is taught: keys (n,), targets (n, T), and which group each is of, from 0, (n,). jury: how many, at most.
+        """What is taught: keys (n,), targets (n, T), and which group each is of, from 0, (n,).
 
-        opposed: as many of each group in the jury too. background_weight: of each of its images; None: not used.
+        subset: how many calibrate, at most; opposed: as many of each group of them too. background_weight: of each of
+        its images; None: not used.
         """
         self._examples = examples
         self._sharpness = sharpness
@@ -277,7 +277,7 @@ class LandmarkFit:
             LANDMARKS,
             backwards=True,
         )
-        self._jury = Sample({key: self._side(group) for key, group in zip(keys, groups, strict=True)}, jury)
+        self._subset = Sample({key: self._side(group) for key, group in zip(keys, groups, strict=True)}, subset)
         landmarks = self._sample.chosen
         self._landmark = {key: slot for slot, key in enumerate(landmarks, start=count)}
         self._groups = np.full(len(self.slot), -1)
@@ -299,7 +299,7 @@ class LandmarkFit:
         self._vectors = _padded(vectors, len(self._ridge.votes))
         self._landmark_rows = np.full(len(self._vectors), -1)
         self._landmark_rows[list(self._landmark.values())] = examples.rows(landmarks)
-        self._ridge.judge(sorted({*range(count), *(self.slot[key] for key in self._jury.chosen)}), [])
+        self._ridge.calibrate_by(sorted({*range(count), *(self.slot[key] for key in self._subset.chosen)}), [])
 
     def __contains__(self, key: int) -> bool:
         """Whether it is taught."""
@@ -311,9 +311,9 @@ class LandmarkFit:
             return
         fixed, there = key in self._position, key in self.slot
         told = None if target is None else group
-        joins, leaves = self._jury.set(key, None if told is None else self._side(told))
+        joins, leaves = self._subset.set(key, None if told is None else self._side(told))
         came, left = (set[int](), set[int]()) if fixed else self._sample.set(key, told)
-        self._ridge.judge([], [self.slot[key] for key in leaves - self._position.keys()])
+        self._ridge.calibrate_by([], [self.slot[key] for key in leaves - self._position.keys()])
         for gone in sorted(left):
             self._drop_landmark(gone)
         if target is None and not fixed:
@@ -340,7 +340,7 @@ class LandmarkFit:
             self._rows[self.slot[key]], self._groups[self.slot[key]] = row, group
         for new in sorted(came):
             self._add_landmark(new)
-        self._ridge.judge([self.slot[key] for key in sorted(joins - self._position.keys())], [])
+        self._ridge.calibrate_by([self.slot[key] for key in sorted(joins - self._position.keys())], [])
 
     @property
     def voters(self) -> tuple[NDArray[np.int64], Array]:
@@ -360,13 +360,13 @@ class LandmarkFit:
         return self._rows[slots], self._groups[slots]
 
     @property
-    def jury(self) -> list[int]:
+    def subset(self) -> list[int]:
         """Keys, ascending; the background is not among them, but what of it is taught."""
-        return self._jury.chosen
+        return self._subset.chosen
 
-    def judged(self, keys: Iterable[int]) -> Array:
-        """(n, T): what the others predict for members of the jury."""
-        return self._ridge.judged([self.slot[key] for key in keys])
+    def left_out(self, keys: Iterable[int]) -> Array:
+        """(n, T): what the others predict for members of the subset."""
+        return self._ridge.left_out([self.slot[key] for key in keys])
 
     def leave_one_out(self, keys: Iterable[int]) -> Later:
         """(n, T): what the others predict for any that are taught."""

@@ -32,7 +32,7 @@ class Followed:
     landmarks: dict[int, int]
     targets: np.ndarray
     weights: np.ndarray
-    jury: set[int] = field(default_factory=set)
+    subset: set[int] = field(default_factory=set)
 
     def step(self, rng: np.random.Generator) -> None:
         row, choice = int(rng.integers(COUNT)), rng.random()
@@ -42,13 +42,13 @@ class Followed:
             self.weights[row] = 1
             self.examples[row] = self.ridge.add(features, self.targets[row], 1.0)
             if row % 3 == 0:
-                self.jury.add(row)
-                self.ridge.judge([self.examples[row]], [])
-        elif choice < 0.4 and row not in self.jury:
+                self.subset.add(row)
+                self.ridge.calibrate_by([self.examples[row]], [])
+        elif choice < 0.4 and row not in self.subset:
             self.ridge.remove(self.examples.pop(row))
-        elif choice < 0.6 and row in self.jury:
-            self.jury.discard(row)
-            self.ridge.judge([], [self.examples[row]])
+        elif choice < 0.6 and row in self.subset:
+            self.subset.discard(row)
+            self.ridge.calibrate_by([], [self.examples[row]])
         elif choice < 0.8 and row not in self.landmarks:
             column, near = np.zeros(self.ridge.capacity), np.zeros(len(self.ridge.votes))
             column[list(self.examples.values())] = KERNEL[list(self.examples), row]
@@ -72,7 +72,7 @@ def fresh(followed: Followed) -> tuple[np.ndarray, np.ndarray]:
     return KERNEL[:, seen] @ votes, left_out
 
 
-def test_three_thousand_changes_of_examples_landmarks_and_jury_equal_a_fresh_solution() -> None:
+def test_three_thousand_changes_of_examples_landmarks_and_calibration_equal_a_fresh_solution() -> None:
     rng = np.random.default_rng(1)
     targets = rng.random((COUNT, 2))
     ridge = LandmarkRidge(
@@ -92,9 +92,9 @@ def test_three_thousand_changes_of_examples_landmarks_and_jury_equal_a_fresh_sol
     )
     slots = np.array(list(followed.examples.values()))
     np.testing.assert_allclose(ridge.leave_one_out(slots)(), left_out, atol=1e-4)
-    jury = [row in followed.jury for row in followed.examples]
-    assert sum(jury) > 10
-    np.testing.assert_allclose(ridge.judged(slots[jury].tolist()), left_out[jury], atol=1e-4)
+    subset = [row in followed.subset for row in followed.examples]
+    assert sum(subset) > 10
+    np.testing.assert_allclose(ridge.left_out(slots[subset].tolist()), left_out[subset], atol=1e-4)
 
 
 def test_where_all_are_landmarks_it_is_the_kernel_ridge() -> None:
@@ -117,7 +117,7 @@ def test_an_example_that_is_a_landmark_is_left_out_as_both() -> None:
         0.1,
         np.where(np.arange(120) < 40, np.arange(120), -1),
     )
-    ridge.judge(range(0, 120, 2), [])
+    ridge.calibrate_by(range(0, 120, 2), [])
     slots = {row: row for row in range(40)}
     for row in range(120, 150):
         ridge.add(np.pad(KERNEL[row, :40], (0, len(ridge.votes) - 40)), targets[row], 1.0)
@@ -135,7 +135,7 @@ def test_an_example_that_is_a_landmark_is_left_out_as_both() -> None:
         system = features.T @ features + 0.1 * kernel
         wanted.append(KERNEL[row, landmarks] @ np.linalg.solve(system, features.T @ targets[others]))
     np.testing.assert_allclose(ridge.leave_one_out(np.array(taught))(), wanted, atol=1e-3)
-    np.testing.assert_allclose(ridge.judged(range(0, 120, 2)), wanted[:120:2], atol=1e-3)
+    np.testing.assert_allclose(ridge.left_out(range(0, 120, 2)), wanted[:120:2], atol=1e-3)
 
 
 def test_a_sample_depends_on_the_keys_alone_and_gives_every_group_its_share() -> None:

@@ -110,7 +110,7 @@ def test_images_that_are_landmarks_score_without_their_own_label_as_new_images_d
     predictor = predictor_of(scorer._examples, {"c0": scorer.votes()})
     unseen = predictor.scores(predictor.space.prepare(noisy.vectors[1600:]))[:, 0][shown[1600:]]
     left_out = [score for key, score in scorer.leave_one_out()().items() if shown[key]]
-    judged = scorer._fit.judged([key for key in scorer._fit.jury if shown[key]])
+    judged = scorer._fit.left_out([key for key in scorer._fit.subset if shown[key]])
     np.testing.assert_allclose([np.mean(left_out), judged.mean()], unseen.mean(), atol=0.05)
 
 
