@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tenshot.index.scoring.examples import similarity_kernel
-from tenshot.index.scoring.landmarks import LandmarkRidge
+from tenshot.index.scoring.landmark_ridge import LandmarkRidge
 from tenshot.index.scoring.ridge import KernelRidge
 from tenshot.index.scoring.sample import Sample
 
