@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from ..errors import ConceptNotFound
 from ..records import CalibrationBasis, Confidence, Explanation, FloatArray, KeyArray, Neighbour
-from ..scoring.examples import Array, similarity_kernel
+from ..scoring.examples import Array
+from ..scoring.link import Softmax
 from ..scoring.predictor import Predictor
 
 _LOW, _MEDIUM = 5, 20
@@ -31,7 +32,7 @@ def explain(
         return []
     prepared = predictor.space.prepare(vector[None])
     scores, parts = predictor.scores(prepared)[0], predictor.parts(prepared)
-    priors = predictor.text_prior(vector[None])[0]
+    priors = predictor.prior(vector[None])[0]
     scores += priors
     any_shown = float(predictor.any_shown(vector[None])[0, 0])
     values = predictor.probabilities(scores[None])[0] * any_shown
@@ -40,9 +41,7 @@ def explain(
     for concept in concept_ids:
         column = predictor.concept_ids.index(concept)
         signs = predictor.signs_of(column)
-        votes = predictor.votes_of(column) * similarity_kernel(similarities, predictor.sharpness)
-        if predictor.large:
-            votes += predictor.large.votes(column, similarities)
+        votes = predictor.votes_of(column, similarities)
         voting = votes != 0
         if voting[signs > 0].all():
             voting |= signs != 0
@@ -102,12 +101,12 @@ def _neighbours(
 
 def _basis(predictor: Predictor, column: int, signs: Array) -> CalibrationBasis:
     positives = int((signs > 0).sum())
-    labels, background = int((signs != 0).sum()), len(predictor.background_rows)
-    if predictor.temperature is not None:
+    labels, background = int((signs != 0).sum()), len(predictor.background)
+    if isinstance(predictor.link, Softmax):
         # One temperature for all concepts; a concept's only image has no leave-one-out score.
         counts = np.asarray((predictor.positive > 0).sum(axis=0)).ravel()
         labels = int(counts[counts >= 2].sum())
-        background = len(predictor.known.background_rows) if predictor.known else 0
+        background = len(predictor.known.background) if predictor.known else 0
     if predictor.low_confidence[column]:
         confidence = Confidence.NONE
     elif positives < _LOW:

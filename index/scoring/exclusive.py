@@ -11,14 +11,16 @@ from ..records import FloatArray, KeyArray
 from .calibration import DEFAULT_TEMPERATURE, Temperature, fit_temperature
 from .examples import Array, Examples, Labels, Later, Texts, similarity_kernel
 from .landmarks import FEW_LEFT, LANDMARKS, LandmarkFit
+from .link import Softmax
 from .predictor import Predictor, sparse_columns
 from .ridge import FEW, LABEL_NOISE, KernelRidge
 from .sample import Sample
+from .terms import KernelVotes, TextTerm
 from .text_prior import TextPrior
 
 SHARPNESSES = (1.0, 0.25)
 """Of the kernel: one that sees near images, and one that is nearly linear."""
-JURY = 256
+CALIBRATION_SIZE = 256
 """So many images choose the space, the kernel and the temperature."""
 
 F = TypeVar("F", np.float32, np.float64)
@@ -127,13 +129,13 @@ def text_prior(concept_ids: Sequence[str], texts: Texts, examples: Examples) -> 
     return TextPrior(np.stack([texts[concept] for concept in concept_ids], axis=1), examples.fetch)
 
 
-def texts_of(text: TextPrior | None, fitted: Temperature) -> FloatArray | None:
-    """(dim, C): directions of names, scaled to be added to the scores before the softmax."""
-    return None if text is None else text.directions * np.float32(fitted.text_share / fitted.value)
+def scaled(text: TextPrior, fitted: Temperature) -> FloatArray:
+    """(dim, C): directions of names, to be added to the scores before the softmax."""
+    return text.directions * np.float32(fitted.text_share / fitted.value)
 
 
 @dataclass(frozen=True)
-class Jury:
+class CalibrationSubset:
     """Images that choose the space, the kernel and the temperature."""
 
     keys: Sequence[int]
@@ -163,13 +165,13 @@ class KernelFit:
         slots = np.flatnonzero(self._rows >= 0)
         return self._rows[slots], self._ridge.alpha[slots]
 
-    def judged(self, keys: Iterable[int]) -> Array:
+    def left_out(self, keys: Iterable[int]) -> Array:
         """(n, T): what the others predict."""
         return self._ridge.leave_one_out()[[self.slot[key] for key in keys]]
 
     def leave_one_out(self, keys: Iterable[int]) -> Later:
         """The same; it takes no long here."""
-        scores = self.judged(keys)
+        scores = self.left_out(keys)
         return lambda: scores
 
     def set(self, key: int, target: Array | None, group: int = 0) -> None:
@@ -232,13 +234,13 @@ class ExclusiveFit:
         if text is not self._text:
             self._text, self._temperature = text, None
 
-    def temperature(self, jury: Jury, columns: NDArray[np.int64]) -> Temperature:
-        """Fitted on the jury, for these concepts; its loss says how well this space and kernel suit the labels."""
+    def temperature(self, subset: CalibrationSubset, columns: NDArray[np.int64]) -> Temperature:
+        """Fitted on the subset, for these concepts; its loss says how well this space and kernel suit the labels."""
         if self._temperature is None:
             self._temperature = temperature(
-                centred(self.kernel.judged(jury.keys), columns),
-                _chosen(jury.targets, columns).astype(np.float64),
-                None if self._text is None else self._text.of(jury.keys),
+                centred(self.kernel.left_out(subset.keys), columns),
+                _chosen(subset.targets, columns).astype(np.float64),
+                None if self._text is None else self._text.of(subset.keys),
             )
         return self._temperature
 
@@ -250,14 +252,17 @@ class ExclusiveFit:
             self.kernel = KernelFit(self.examples, keys, targets, self.sharpness)
         else:
             groups = [self._labels.group(key) for key in keys]
-            self.kernel = LandmarkFit(self.examples, keys, targets, groups, jury=JURY, sharpness=self.sharpness)
+            self.kernel = LandmarkFit(
+                self.examples, keys, targets, groups, subset=CALIBRATION_SIZE, sharpness=self.sharpness
+            )
 
 
 class ExclusiveScorer:
     """The one of a few fits that suits the labels best, chosen by leave-one-out log loss.
 
-    Every fit follows a *jury*: all images that teach something, or with many of them a pseudo-random choice, which
-    depends on the keys alone. So the choice, too, is the same whatever order the labels came in, and costs little.
+    Every fit follows a *calibration subset*: all images that teach something, or with many of them a pseudo-random
+    choice, which depends on the keys alone. So the choice, too, is the same whatever order the labels came in, and
+    costs little.
     """
 
     def __init__(self, examples: Examples, concept_ids: Sequence[str], labels: Labels) -> None:
@@ -266,11 +271,11 @@ class ExclusiveScorer:
         self._settings = [(space, sharpness) for sharpness in SHARPNESSES for space in spaces]
         self._labels = ExclusiveLabels(concept_ids, labels)
         self._teaching = dict.fromkeys(self._labels.teaching(), 0)
-        self._sample = Sample(self._teaching, JURY)
+        self._sample = Sample(self._teaching, CALIBRATION_SIZE)
         self._changed: set[int] = set()
-        self._jury = Jury([], self._labels.targets([]), self._labels.active([]))
+        self._subset = CalibrationSubset([], self._labels.targets([]), self._labels.active([]))
         self._fits: list[ExclusiveFit] = []
-        """Of the jury alone, one for each setting."""
+        """Of the calibration subset alone, one for each setting."""
         self._wholes: list[ExclusiveFit] = []
         """Of all that teach: the last two that were wanted, for two that suit the labels alike may take turns."""
         self._text: TextPrior | None = None
@@ -299,17 +304,13 @@ class ExclusiveScorer:
             concept_ids=tuple(self._labels.concept_ids[column] for column in columns),
             keys=keys,
             rows=rows,
-            voters=voters[order],
-            votes=centred(votes[order], columns),
-            background_rows=rows[:0],
-            background_votes=np.empty((0, len(columns))),
             positive=sparse_columns(signs, len(keys)),
-            temperature=fitted.value,
-            curves=(),
-            mutually_exclusive=True,
+            terms=(
+                KernelVotes(rows, voters[order], centred(votes[order], columns), fit.sharpness),
+                *([TextTerm(scaled(self._text, fitted))] if self._text else []),
+            ),
+            link=Softmax(fitted.value),
             low_confidence=np.full(len(columns), len(columns) < 2),
-            sharpness=fit.sharpness,
-            texts=texts_of(self._text, fitted),
         )
 
     def leave_one_out(self, keys: KeyArray) -> Later:
@@ -322,7 +323,7 @@ class ExclusiveScorer:
             scores = np.empty((len(keys), len(predictor.concept_ids)))
             scores[taught] = centred(left_out(), columns)
             scores[~taught] = predictor.scores(fit.examples.vectors(keys[~taught].tolist()))
-            return predictor.probabilities(scores + predictor.text_prior_of(keys, self._examples.fetch))
+            return predictor.probabilities(scores + predictor.prior_of(keys, self._examples.fetch))
 
         return judged
 
@@ -340,16 +341,16 @@ class ExclusiveScorer:
     def _refresh(self) -> tuple[ExclusiveFit, Temperature]:
         """The fit that suits the labels best, all changes taken in, and its temperature."""
         if not self._fits or self._changed:
-            self._jury = self._take_in()
+            self._subset = self._take_in()
         for fit in self._fits:
             fit.read(self._text)
-        columns = self._labels.competing(self._text) if self._text else self._jury.active
-        best = min(self._fits, key=lambda fit: fit.temperature(self._jury, columns).loss)
-        if len(self._teaching) <= JURY:
-            return best, best.temperature(self._jury, columns)
+        columns = self._labels.competing(self._text) if self._text else self._subset.active
+        best = min(self._fits, key=lambda fit: fit.temperature(self._subset, columns).loss)
+        if len(self._teaching) <= CALIBRATION_SIZE:
+            return best, best.temperature(self._subset, columns)
         whole = self._whole(best)
         whole.read(self._text)
-        return whole, whole.temperature(self._jury, self._labels.competing(self._text))
+        return whole, whole.temperature(self._subset, self._labels.competing(self._text))
 
     def _whole(self, best: ExclusiveFit) -> ExclusiveFit:
         """Of all that teach, in the same space with the same kernel."""
@@ -359,7 +360,7 @@ class ExclusiveScorer:
         self._wholes = [*[other for other in self._wholes if other is not whole][-1:], whole]
         return whole
 
-    def _take_in(self) -> Jury:
+    def _take_in(self) -> CalibrationSubset:
         changed = sorted(self._changed)
         self._changed.clear()
         moved = set(changed)
@@ -370,15 +371,19 @@ class ExclusiveScorer:
                 self._teaching[key] = 0
             else:
                 self._teaching.pop(key, None)
-        jury = self._sample.chosen
-        members = set(jury)
+        subset = self._sample.chosen
+        members = set(subset)
         for fit in self._fits:
             fit.changed |= moved
             fit.follow(members)
         if not self._fits:
-            self._fits = [ExclusiveFit(space, sharpness, self._labels, jury) for space, sharpness in self._settings]
+            self._fits = [ExclusiveFit(space, sharpness, self._labels, subset) for space, sharpness in self._settings]
         for whole in self._wholes:
             whole.changed.update(changed)
-        if self._jury.keys == jury and members.isdisjoint(changed):
-            return self._jury
-        return Jury(jury, self._labels.targets(jury), self._labels.active(jury))
+        if self._subset.keys == subset and members.isdisjoint(changed):
+            return self._subset
+        known = dict(zip(self._subset.keys, self._subset.targets, strict=True))
+        new = [key for key in subset if key in moved or key not in known]
+        known.update(zip(new, self._labels.targets(new), strict=True))
+        targets = np.stack([known[key] for key in subset]) if subset else self._subset.targets[:0]
+        return CalibrationSubset(subset, targets, self._labels.active(subset))

@@ -10,7 +10,9 @@ from .concept import ConceptScorer, Votes, untaught_votes
 from .examples import Array, Examples, Labels, Later, Texts
 from .landmark_concept import LandmarkConceptScorer
 from .landmarks import LANDMARKS
-from .predictor import Predictor, Summary, sparse_columns
+from .link import Curves
+from .predictor import Predictor, sparse_columns
+from .terms import BackgroundVotes, KernelVotes, Summary, TextTerm
 from .text_prior import TextPrior
 
 MOST_VOTERS = 4096
@@ -77,7 +79,7 @@ class IndependentScorer:
                 left_out = labelled() | background
                 for key in left_out.keys() & position.keys():
                     scores[position[key], column] = left_out[key]
-            return predictor.probabilities(scores + predictor.text_prior_of(keys, self._examples.fetch))
+            return predictor.probabilities(scores + predictor.prior_of(keys, self._examples.fetch))
 
         return judged
 
@@ -101,6 +103,7 @@ class IndependentScorer:
             prototypes=np.stack([prototype for prototype, _ in each]),
             curved=np.stack([curved for _, curved in each]),
             share=np.where([concept in small for concept in self._votes], min(count / MOST_VOTERS - 1, 1.0), 0.0),
+            background=background.rows,
         )
 
     def _refresh(self) -> None:
@@ -155,27 +158,24 @@ def predictor_of(
     # In the order of keys: after a restart the same sums are made.
     voters = voters[np.argsort(keys[voters], kind="stable")]
     place[voters] = np.arange(len(voters))
+    by_name = [v.text for v in each if v.text is not None]
+    none = np.zeros(len(examples.space.mean), dtype=np.float32)
     return Predictor(
         space=examples.space,
         concept_ids=tuple(votes),
         keys=keys,
         rows=rows,
-        voters=voters,
-        votes=sparse_columns([(place[voting], votes) for voting, votes in said], len(voters)),
-        background_rows=background.rows,
-        background_votes=np.array([v.background for v in each]).reshape(len(each), len(background)).T,
         positive=sparse_columns([(v.rows, v.signs) for v in each], len(keys)),
-        temperature=None,
-        curves=tuple(v.curve for v in each),
-        mutually_exclusive=False,
+        terms=(
+            *([BackgroundVotes(background.rows, np.stack([v.background for v in each], axis=1))] if each else []),
+            KernelVotes(
+                rows=rows,
+                voters=voters,
+                votes=sparse_columns([(place[voting], votes) for voting, votes in said], len(voters)),
+                summary=summary(rows, len(voters)),
+            ),
+            *([TextTerm(np.stack([none if v.text is None else v.text for v in each], axis=1))] if by_name else []),
+        ),
+        link=Curves(tuple(v.curve for v in each)),
         low_confidence=np.array([v.low_confidence for v in each], dtype=np.bool_),
-        summary=summary(rows, len(voters)),
-        texts=_texts(each, len(examples.space.mean)),
     )
-
-
-def _texts(votes: Sequence[Votes], dim: int) -> FloatArray | None:
-    """(dim, C), zeros for a concept whose name says nothing."""
-    if all(v.text is None for v in votes):
-        return None
-    return np.stack([np.zeros(dim, dtype=np.float32) if v.text is None else v.text for v in votes], axis=1)

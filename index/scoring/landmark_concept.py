@@ -65,8 +65,8 @@ class LandmarkConceptScorer:
         """What a predictor needs of this concept, whose name says this; union: see `calibrated`."""
         curve = NO_CONTRAST
         if not self.low_confidence:
-            jury = self._fit.jury
-            scores = dict(zip(jury, self._fit.judged(jury)[:, 0].tolist(), strict=True))
+            subset = self._fit.subset
+            scores = dict(zip(subset, self._fit.left_out(subset)[:, 0].tolist(), strict=True))
             curve = calibrated(self._examples, self.labels, scores, self.background_leave_one_out(), text, union)
         rows, groups = self._fit.taught
         voters, votes = self._fit.voters
@@ -90,7 +90,7 @@ class LandmarkConceptScorer:
     def background_leave_one_out(self) -> dict[int, float]:
         """Input key -> score by the others, for each background image that has no label of its own."""
         others = self._others
-        return dict(zip(others, self._fit.judged(others)[:, 0].tolist(), strict=True))
+        return dict(zip(others, self._fit.left_out(others)[:, 0].tolist(), strict=True))
 
     @property
     def _others(self) -> list[int]:
@@ -107,7 +107,7 @@ class LandmarkConceptScorer:
             keys,
             np.array([[labels[key]] for key in keys], dtype=np.float32),
             [0 if labels[key] else 1 for key in keys],
-            jury=LANDMARKS,
+            subset=LANDMARKS,
             opposed=True,
             background_weight=LABEL_NOISE / (self._noise * max(len(self._background), 1)),
         )

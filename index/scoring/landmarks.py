@@ -1,203 +1,28 @@
-"""Kernel ridge regression on more examples than a kernel matrix should hold: the same kernel, seen from landmarks.
-
-A solution that is a sum of kernels at m *landmarks*, a sample of the examples, fitted to all of them (Nyström's
-approximation, Williams and Seeger, NIPS 2000; the subset of regressors of Quiñonero-Candela and Rasmussen, JMLR 2005).
-Where every example is a landmark it is the solution of `KernelRidge`. A change costs O(m^2), however many there are.
-"""
+"""What is taught of very many inputs, by key, as a regression seen from landmarks: see `landmark_ridge.py`."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import blas
 
-from ...runtime.cancellation import check_cancelled
 from ..records import FloatArray
 from .examples import Array, Examples, Later, similarity_kernel
-from .ridge import LABEL_NOISE, KernelRidge
+from .landmark_ridge import LandmarkRidge, padded
+from .ridge import LABEL_NOISE
 from .sample import Sample
 
 LANDMARKS = 1024
 """Up to so many labelled images all are landmarks, and the kernel matrix is small enough to be used itself."""
 FEW_LEFT = LANDMARKS * 3 // 4
 """Below that the small form is taken up again: labels that come and go at the border change no form."""
-_JITTER = 1e-4
-"""Added to the landmarks' own kernel matrix, as a share of the noise: copies among them must not matter."""
-_CHUNK = 1024
-_CACHED = 64
-
-
-class LandmarkRidge:
-    """votes = (F^T W F + noise (K + jitter))^-1 F^T W targets, for features F: the kernel of examples and landmarks.
-
-    Examples and landmarks have slots, as in `KernelRidge`, and free ones hold zeros. The leave-one-out scores of a
-    *jury*, some of the examples, follow every change.
-    """
-
-    def __init__(self, kernel: Array, features: FloatArray, weights: Array, targets: FloatArray, noise: float) -> None:
-        """kernel (m, m) of the landmarks, features (n, m), weights (n,), targets (n, T)."""
-        landmarks = features.shape[1]
-        self._noise = noise
-        # In single precision: with very many targets and examples these are the largest arrays.
-        self._targets = targets.astype(np.float32)
-        self._features, self._weights = features, weights
-        system, right = self._sums()
-        system += noise * kernel
-        self._system = KernelRidge(system, noise * _JITTER, right, follow=self._follow)
-        self._free: list[int] = []
-        self._place: dict[int, int] = {}
-        """Slot of an example of the jury -> its place in what follows, where free places hold zeros."""
-        self._free_places: list[int] = []
-        self._jury = np.empty((0, landmarks))
-        self._leverage = np.empty(0)
-        self._outputs = np.empty((0, targets.shape[1]))
-        self._widen()
-
-    @property
-    def capacity(self) -> int:
-        """Of the examples."""
-        return len(self._features)
-
-    @property
-    def votes(self) -> Array:
-        """(landmark capacity, T)"""
-        return self._system.alpha
-
-    def add(self, features: Array, target: Array, weight: float) -> int:
-        """Takes in one example, features (landmark capacity,), and returns its slot."""
-        if not self._free:
-            old, new = self.capacity, self.capacity + max(self.capacity // 4, 64)
-            self._features, self._weights, self._targets = (
-                _padded(array, new) for array in (self._features, self._weights, self._targets)
-            )
-            self._free = list(range(new - 1, old - 1, -1))
-        slot = self._free.pop()
-        self._features[slot], self._weights[slot], self._targets[slot] = features, weight, target
-        self._system.shift(weight, self._row(slot), self._targets[slot].astype(np.float64))
-        return slot
-
-    def remove(self, slot: int) -> None:
-        """Forgets one example that is not of the jury."""
-        self._system.shift(-self._weights[slot], self._row(slot), self._targets[slot].astype(np.float64))
-        self._features[slot] = self._weights[slot] = self._targets[slot] = 0
-        self._free.append(slot)
-
-    def change(self, slot: int, target: Array, weight: float) -> None:
-        """Another target (T,) and weight for an example that stays."""
-        row, old = self._row(slot), self._targets[slot].astype(np.float64)
-        if weight != self._weights[slot]:
-            self._system.shift(weight - self._weights[slot], row, old)
-            self._weights[slot] = weight
-        self._targets[slot] = target
-        self._system.push(row, weight * (self._targets[slot] - old))
-
-    def add_landmark(self, column: Array, kernel: Array, self_kernel: float) -> int:
-        """One more landmark: its slot. column (capacity,): its kernel with the examples, kernel: with the landmarks."""
-        slot = self._system.next_slot()
-        self._widen()
-        kernel = np.pad(kernel, (0, self._system.capacity - len(kernel)))
-        self._features[:, slot] = column
-        places, slots = list(self._place.values()), list(self._place)
-        # As it is kept, to the bit: what is added must be what is taken away one day.
-        self._jury[places, slot] = self._features[slots, slot]
-        pairs, right = self._sums_at(slot)
-        itself, pairs[slot] = float(pairs[slot]) + self._noise * self_kernel, 0
-        return self._system.add(pairs + self._noise * kernel, itself, right)
-
-    def remove_landmark(self, slot: int) -> None:
-        self._system.remove(slot)
-        self._features[:, slot] = 0
-        self._jury[:, slot] = 0
-
-    def judge(self, came: Iterable[int], left: Iterable[int]) -> None:
-        """Examples, by slot, that are of the jury from now on, and those that are no more."""
-        for slot in left:
-            place = self._place.pop(slot)
-            self._jury[place] = self._leverage[place] = self._outputs[place] = 0
-            self._free_places.append(place)
-        new = list(came)
-        if (short := len(new) - len(self._free_places)) > 0:
-            old, wanted = len(self._leverage), len(self._leverage) + short
-            self._jury, self._leverage, self._outputs = (
-                _padded(array, wanted) for array in (self._jury, self._leverage, self._outputs)
-            )
-            self._free_places += range(old, wanted)
-        places = [self._free_places.pop() for _ in new]
-        self._place.update(zip(new, places, strict=True))
-        rows = self._features[new].astype(np.float64)
-        self._jury[places], self._leverage[places] = rows, self._system.leverage(rows)
-        self._outputs[places] = rows @ self.votes
-
-    def judged(self, slots: Sequence[int]) -> Array:
-        """(n, T): what the others would predict for members of the jury."""
-        places = [self._place[slot] for slot in slots]
-        return _without(self._outputs[places], self._weights[slots] * self._leverage[places], self._targets[slots])
-
-    def leave_one_out(self, slots: NDArray[np.int64]) -> Later:
-        """(n, T): the same for any examples, from scratch."""
-        features, weights, targets = self._features[slots], self._weights[slots], self._targets[slots]
-        leverage, votes = self._system.leverage_later(), self.votes.copy()
-
-        def solved() -> Array:
-            scores = np.empty((len(slots), votes.shape[1]))
-            for start in range(0, len(slots), _CHUNK):
-                check_cancelled()
-                chunk = slice(start, start + _CHUNK)
-                rows = features[chunk].astype(np.float64)
-                scores[chunk] = _without(rows @ votes, weights[chunk] * leverage(rows), targets[chunk])
-            return scores
-
-        return solved
-
-    def _sums(self) -> tuple[Array, Array]:
-        """Weighted products of features with features, the upper triangle of (m, m), and with targets, (m, T)."""
-        landmarks = self._features.shape[1]
-        pairs, right = np.zeros((landmarks, landmarks), order="F"), np.zeros((landmarks, self._targets.shape[1]))
-        for start in range(0, len(self._features), _CHUNK):
-            rows = slice(start, start + _CHUNK)
-            roots = np.sqrt(self._weights[rows])[:, None]
-            chunk = self._features[rows] * roots
-            # Half of a plain product's work.
-            pairs = blas.dsyrk(1.0, chunk.T, beta=1.0, c=pairs, overwrite_c=1)
-            right += chunk.T @ (self._targets[rows] * roots)
-        return pairs, right
-
-    def _sums_at(self, landmark: int) -> tuple[Array, Array]:
-        """The same for one landmark: (m,) and (T,)."""
-        weighted = self._features[:, landmark] * self._weights
-        pairs = np.zeros(self._features.shape[1])
-        # So few rows at a time that what is widened to double precision stays in the processor's cache.
-        for start in range(0, len(weighted), _CACHED):
-            rows = slice(start, start + _CACHED)
-            pairs += weighted[rows] @ self._features[rows].astype(np.float64)
-        return pairs, weighted @ self._targets
-
-    def _widen(self) -> None:
-        """As many columns as there are slots of landmarks."""
-        if more := self._system.capacity - self._features.shape[1]:
-            self._features = np.pad(self._features, ((0, 0), (0, more)))
-            self._jury = np.pad(self._jury, ((0, 0), (0, more)))
-
-    def _row(self, slot: int) -> Array:
-        return np.asarray(self._features[slot], dtype=np.float64)
-
-    def _follow(self, factor: float, vector: Array, residual: Array) -> None:
-        """The inverse has grown by factor * v v^T, the votes by v residual^T."""
-        if not len(self._jury):
-            return
-        pulled = self._jury @ vector
-        self._leverage += factor * pulled**2
-        blas.dger(1.0, residual, pulled, a=self._outputs.T, overwrite_a=1)
 
 
 class LandmarkFit:
     """A `LandmarkRidge` over inputs, by key: exact under every change, whatever the order.
 
-    Landmarks are a sample of what is taught, as many of each group as of the others. The jury is a sample from the
-    other end of the order: so its leave-one-out scores are those of images that are no landmarks, as pictures to be
-    judged aren't. A background is examples with the target zero for as long as nothing else is said of them; all of it
-    are landmarks, and of the jury.
+    Landmarks are a sample of what is taught, as many of each group as of the others, and the calibration subset is a
+    sample from the other end of the order. A background is examples with the target zero for as long as nothing else is
+    said of them; all of it are landmarks, and of the subset.
     """
 
     def __init__(
@@ -207,14 +32,15 @@ class LandmarkFit:
         targets: FloatArray,
         groups: Sequence[int],
         *,
-        jury: int,
+        subset: int,
         opposed: bool = False,
         sharpness: float = 1.0,
         background_weight: float | None = None,
     ) -> None:
-        """What is taught: keys (n,), targets (n, T), and which group each is of, from 0, (n,). jury: how many, at most.
+        """What is taught: keys (n,), targets (n, T), and which group each is of, from 0, (n,).
 
-        opposed: as many of each group in the jury too. background_weight: of each of its images; None: not used.
+        subset: how many calibrate, at most; opposed: as many of each group of them too. background_weight: of each of
+        its images; None: not used.
         """
         self._examples = examples
         self._sharpness = sharpness
@@ -233,31 +59,29 @@ class LandmarkFit:
             LANDMARKS,
             backwards=True,
         )
-        self._jury = Sample({key: self._side(group) for key, group in zip(keys, groups, strict=True)}, jury)
+        self._subset = Sample({key: self._side(group) for key, group in zip(keys, groups, strict=True)}, subset)
         landmarks = self._sample.chosen
         self._landmark = {key: slot for slot, key in enumerate(landmarks, start=count)}
         self._groups = np.full(len(self.slot), -1)
         self._groups[slots] = groups
         self._rows = np.full(len(self.slot), -1)
         self._rows[slots] = examples.rows(keys)
-        vectors = np.concatenate([self._fixed, examples.vectors(landmarks)])
-        features = similarity_kernel(examples.matrix[self._rows[count:]] @ vectors.T, sharpness)
-        beside = similarity_kernel(self._fixed @ vectors.T, sharpness)
-        weights, said = np.ones(len(self.slot)), np.zeros((len(self.slot), targets.shape[1]), np.float32)
+        rows = np.concatenate([self._fixed, examples.matrix[self._rows[count:]]])
+        # A landmark is an example: its features are its row of the landmarks' own kernel matrix.
+        order = [*range(count), *(self.slot[key] for key in landmarks)]
+        vectors = rows[order]
+        features = similarity_kernel(rows @ vectors.T, sharpness).astype(np.float32)
+        itself = np.full(len(rows), -1)
+        itself[order] = np.arange(len(order))
+        weights, said = np.ones(len(rows)), np.zeros((len(rows), targets.shape[1]), np.float32)
         weights[:count] = 0 if background_weight is None else background_weight
         weights[slots] = 1
         said[slots] = targets
-        self._ridge = LandmarkRidge(
-            similarity_kernel(vectors @ vectors.T, sharpness),
-            np.concatenate([beside, features], dtype=np.float32),
-            weights,
-            said,
-            LABEL_NOISE,
-        )
-        self._vectors = _padded(vectors, len(self._ridge.votes))
+        self._ridge = LandmarkRidge(features[order].astype(np.float64), features, weights, said, LABEL_NOISE, itself)
+        self._vectors = padded(vectors, len(self._ridge.votes))
         self._landmark_rows = np.full(len(self._vectors), -1)
         self._landmark_rows[list(self._landmark.values())] = examples.rows(landmarks)
-        self._ridge.judge(sorted({*range(count), *(self.slot[key] for key in self._jury.chosen)}), [])
+        self._ridge.calibrate_by(sorted({*range(count), *(self.slot[key] for key in self._subset.chosen)}), [])
 
     def __contains__(self, key: int) -> bool:
         """Whether it is taught."""
@@ -269,9 +93,9 @@ class LandmarkFit:
             return
         fixed, there = key in self._position, key in self.slot
         told = None if target is None else group
-        joins, leaves = self._jury.set(key, None if told is None else self._side(told))
+        joins, leaves = self._subset.set(key, None if told is None else self._side(told))
         came, left = (set[int](), set[int]()) if fixed else self._sample.set(key, told)
-        self._ridge.judge([], [self.slot[key] for key in leaves - self._position.keys()])
+        self._ridge.calibrate_by([], [self.slot[key] for key in leaves - self._position.keys()])
         for gone in sorted(left):
             self._drop_landmark(gone)
         if target is None and not fixed:
@@ -298,7 +122,7 @@ class LandmarkFit:
             self._rows[self.slot[key]], self._groups[self.slot[key]] = row, group
         for new in sorted(came):
             self._add_landmark(new)
-        self._ridge.judge([self.slot[key] for key in sorted(joins - self._position.keys())], [])
+        self._ridge.calibrate_by([self.slot[key] for key in sorted(joins - self._position.keys())], [])
 
     @property
     def voters(self) -> tuple[NDArray[np.int64], Array]:
@@ -318,13 +142,13 @@ class LandmarkFit:
         return self._rows[slots], self._groups[slots]
 
     @property
-    def jury(self) -> list[int]:
+    def subset(self) -> list[int]:
         """Keys, ascending; the background is not among them, but what of it is taught."""
-        return self._jury.chosen
+        return self._subset.chosen
 
-    def judged(self, keys: Iterable[int]) -> Array:
-        """(n, T): what the others predict for members of the jury."""
-        return self._ridge.judged([self.slot[key] for key in keys])
+    def left_out(self, keys: Iterable[int]) -> Array:
+        """(n, T): what the others predict for members of the subset."""
+        return self._ridge.left_out([self.slot[key] for key in keys])
 
     def leave_one_out(self, keys: Iterable[int]) -> Later:
         """(n, T): what the others predict for any that are taught."""
@@ -342,9 +166,10 @@ class LandmarkFit:
         others = len(self._fixed) + np.flatnonzero(self._rows[len(self._fixed) :] >= 0)
         column[others] = similarity_kernel((self._examples.matrix @ vector)[self._rows[others]], self._sharpness)
         near = similarity_kernel(self._vectors @ vector, self._sharpness)
-        slot = self._landmark[key] = self._ridge.add_landmark(column, near, float(column[self.slot[key]]))
+        example = self.slot[key]
+        slot = self._landmark[key] = self._ridge.add_landmark(column, near, float(column[example]), example)
         if more := len(self._ridge.votes) - len(self._vectors):
-            self._vectors = _padded(self._vectors, len(self._ridge.votes))
+            self._vectors = padded(self._vectors, len(self._ridge.votes))
             self._landmark_rows = np.pad(self._landmark_rows, (0, more), constant_values=-1)
         self._vectors[slot], self._landmark_rows[slot] = vector, row
 
@@ -352,13 +177,3 @@ class LandmarkFit:
         slot = self._landmark.pop(key)
         self._ridge.remove_landmark(slot)
         self._vectors[slot], self._landmark_rows[slot] = 0, -1
-
-
-def _without(outputs: Array, pull: Array, targets: NDArray[Any]) -> Array:
-    """(n, T) what the others predict: outputs (n, T) of all, and how far each example pulls its own, (n,)."""
-    return np.asarray((outputs - pull[:, None] * targets) / (1 - pull[:, None]))
-
-
-def _padded(array: NDArray[Any], length: int) -> NDArray[Any]:
-    """With rows of zeros after its own."""
-    return np.concatenate([array, np.zeros((length - len(array), *array.shape[1:]), array.dtype)])

@@ -1,26 +1,30 @@
 """What only predictors have that older releases froze: they answer as they did, but nothing makes them any more."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from ..records import FloatArray
+from .arrays import Arrays, check_array, check_places, sparse, sparse_arrays
 from .examples import Array
+from .terms import Parts, Term
 
 _SHARPNESS = 10.0
 
 
 @dataclass(frozen=True)
-class LargePart:
+class PrimalForm(Term):
     """Concepts with more labels than a kernel matrix held: ridge prototypes beside a kNN cache (Tip-Adapter, Zhang et
     al., ECCV 2022).
     """
 
+    concepts: int
+    """C"""
     columns: NDArray[np.int64]
-    """(L,) which concepts."""
+    """(L,) which of the concepts."""
     prototypes: FloatArray
     """(dim, L), scaled."""
     cached: NDArray[np.int64]
@@ -36,46 +40,22 @@ class LargePart:
     contrast: bool
     """Whether neighbours are weighed against the negative side (independent) or by the softmax (exclusive)."""
 
-    def parts(self, prepared: FloatArray) -> tuple[Array, Array]:
-        """Prototype and neighbour parts, each (q, L)."""
-        kernel = cache_kernel(prepared @ self.cache.T)
-        neighbours = log_means(kernel @ self.members)
+    def scores(self, vectors: FloatArray) -> Array:
+        parts = self.parts(vectors)
+        return np.asarray(parts.prototype + parts.neighbours)
+
+    def parts(self, vectors: FloatArray) -> Parts:
+        kernel = cache_kernel(vectors @ self.cache.T)
+        cached = log_means(kernel @ self.members)
         if self.contrast:
-            neighbours -= log_means(kernel @ self.others)
-        return (prepared @ self.prototypes).astype(np.float64), self.neighbour_scale * neighbours
+            cached -= log_means(kernel @ self.others)
+        prototype, neighbours = np.zeros((2, len(vectors), self.concepts))
+        prototype[:, self.columns] = vectors @ self.prototypes
+        neighbours[:, self.columns] = self.neighbour_scale * cached
+        return Parts(prototype, neighbours)
 
-    @classmethod
-    def of(cls, a: dict[str, Any]) -> "LargePart":
-        """From the arrays of a file."""
-        shape = (len(a["large_cached"]), len(a["large_columns"]))
-        return cls(
-            cached=a["large_cached"],
-            cache=a["rows"][a["large_cached"]],
-            columns=a["large_columns"],
-            prototypes=a["large_prototypes"],
-            members=sparse("large_members", a, shape),
-            others=sparse("large_others", a, shape),
-            neighbour_scale=a["large_scale"],
-            contrast=bool(a["large_contrast"]),
-        )
-
-    def arrays(self) -> dict[str, Any]:
-        """For a file."""
-        return {
-            "large_columns": self.columns,
-            "large_cached": self.cached,
-            "large_prototypes": self.prototypes,
-            "large_scale": self.neighbour_scale,
-            "large_contrast": np.bool_(self.contrast),
-            **sparse_arrays("large_members", self.members),
-            **sparse_arrays("large_others", self.others),
-        }
-
-    def votes(self, column: int, similarities: FloatArray) -> Array:
-        """(n,): the signed part of each row in a concept's score, to first order: its share of its side's kernel sum.
-
-        similarities (n,): cosines of all rows with what is asked about.
-        """
+    def votes_of(self, column: int, similarities: FloatArray) -> Array:
+        """To first order: each row's share of its side's kernel sum, signed."""
         votes = np.zeros(len(similarities))
         if column not in self.columns:
             return votes
@@ -87,6 +67,47 @@ class LargePart:
             np.add.at(votes, self.cached, sign * self.neighbour_scale[place] * mass / (float(mass.sum()) or 1.0))
         return votes
 
+    @property
+    def needed(self) -> NDArray[np.int64]:
+        return self.cached
+
+    def of_rows(self, kept: NDArray[np.int64], rows: FloatArray) -> Self:
+        return replace(self, cached=np.searchsorted(kept, self.cached))
+
+    def arrays(self) -> dict[str, Any]:
+        return {
+            "large_columns": self.columns,
+            "large_cached": self.cached,
+            "large_prototypes": self.prototypes,
+            "large_scale": self.neighbour_scale,
+            "large_contrast": np.bool_(self.contrast),
+            **sparse_arrays("large_members", self.members),
+            **sparse_arrays("large_others", self.others),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self | None:
+        if "large_columns" not in arrays:
+            return None
+        shape = (len(arrays["large_cached"]), len(arrays["large_columns"]))
+        return cls(
+            concepts=len(arrays["concept_ids"]),
+            cached=arrays["large_cached"],
+            cache=arrays["rows"][arrays["large_cached"]],
+            columns=arrays["large_columns"],
+            prototypes=arrays["large_prototypes"],
+            members=sparse("large_members", arrays, shape),
+            others=sparse("large_others", arrays, shape),
+            neighbour_scale=arrays["large_scale"],
+            contrast=bool(arrays["large_contrast"]),
+        )
+
+    def check(self, rows: int, concepts: int, dim: int) -> None:
+        check_places(self.columns, concepts)
+        check_places(self.cached, rows)
+        check_array(self.prototypes, (dim, len(self.columns)), "f")
+        check_array(self.neighbour_scale, (len(self.columns),), "f")
+
 
 def cache_kernel(cosines: FloatArray) -> Array:
     """exp(10 (s - 1)) for cosines s, float64."""
@@ -96,18 +117,3 @@ def cache_kernel(cosines: FloatArray) -> Array:
 def log_means(means: Array) -> Array:
     """log of cache means, bounded where a group is empty."""
     return np.asarray(np.log(np.maximum(means, np.exp(-2 * _SHARPNESS))))
-
-
-def sparse_arrays(name: str, array: csc_array) -> dict[str, Any]:
-    """For a file."""
-    return {f"{name}_data": array.data, f"{name}_indices": array.indices, f"{name}_indptr": array.indptr}
-
-
-def sparse(name: str, a: dict[str, Any], shape: tuple[int, int]) -> csc_array:
-    """From the arrays of a file. Raises ValueError for what is no sparse array: compiled code would read elsewhere."""
-    data, indices, indptr = a[f"{name}_data"], a[f"{name}_indices"], a[f"{name}_indptr"]
-    if data.dtype.kind != "f" or indices.dtype.kind != "i" or indptr.dtype.kind != "i":
-        raise ValueError("it has a sparse array of the wrong type")
-    array = csc_array((data, indices, indptr), shape=shape)
-    array.check_format(full_check=True)
-    return array

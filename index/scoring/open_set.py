@@ -15,6 +15,7 @@ from .concept import Votes
 from .examples import Array, Examples, Labels, Later, Texts
 from .exclusive import ExclusiveScorer
 from .independent import AnyConceptScorer, IndependentScorer, brought_up_to_date, predictor_of
+from .link import Curves
 from .predictor import Predictor
 
 ANY = "any"
@@ -58,7 +59,9 @@ class OpenSetScorer:
         if not any(self._yes.values()):
             self._any = self._votes = None
             self._changed.clear()
-            return replace(self._named.predictor(), mutually_exclusive=True)
+            named = self._named.predictor()
+            assert isinstance(named.link, Curves)
+            return replace(named, link=replace(named.link, at_most_one=True))
         return replace(self._which.predictor(), known=predictor_of(self._examples, {ANY: self._any_votes()}))
 
     def leave_one_out(self, keys: KeyArray) -> Later:

@@ -124,13 +124,13 @@ class KernelRidge:
         """The targets alone change, by v target^T, v (capacity,), target (T,)."""
         self._correct(0.0, self.solve(vector), target)
 
-    def leverage(self, rows: Array) -> Array:
-        """(n,): z^T (K + noise)^-1 z of rows (n, capacity)."""
-        return _leverage(self._inverse, rows)
+    def solve_rows(self, rows: Array) -> Array:
+        """(n, capacity): (K + noise)^-1 z of rows z (n, capacity)."""
+        return _solve_rows(self._inverse, rows)
 
-    def leverage_later(self) -> Callable[[Array], Array]:
+    def solve_rows_later(self) -> Callable[[Array], Array]:
         """The same by the inverse of this moment."""
-        return partial(_leverage, self._inverse.copy(order="F"))
+        return partial(_solve_rows, self._inverse.copy(order="F"))
 
     def inverse_column(self, slot: int) -> Array:
         """(capacity,): a copy of one column of the inverse."""
@@ -169,8 +169,7 @@ class KernelRidge:
         self._free = list(range(old + extra - 1, old - 1, -1))
 
 
-def _leverage(inverse: Array, rows: Array) -> Array:
+def _solve_rows(inverse: Array, rows: Array) -> Array:
     if len(rows) <= FEW:
-        return np.array([row @ blas.dsymv(1.0, inverse, row) for row in rows])
-    columns = np.asfortranarray(rows.T)
-    return np.asarray(np.einsum("dn,dn->n", blas.dsymm(1.0, inverse, columns), columns))
+        return np.array([blas.dsymv(1.0, inverse, row) for row in rows]).reshape(rows.shape)
+    return np.asarray(blas.dsymm(1.0, inverse, np.asfortranarray(rows.T)).T)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..records import FloatArray
+from .arrays import check_array, check_rows
 
 Number = TypeVar("Number", np.float32, np.float64)
 _TINY = 1e-4
@@ -181,6 +182,18 @@ class Space:
     def plain(self) -> "Space":
         """The same without smoothing."""
         return replace(self, smoothing=None)
+
+    def check(self, dim: int) -> None:
+        """Whether one that was read from a file can prepare vectors (n, dim). Raises ValueError; it may be hostile."""
+        check_array(self.mean, (dim,), "f")
+        if not 0 < self.power <= 1:
+            raise ValueError("its power is wrong")
+        if smoothing := self.smoothing:
+            check_array(smoothing.directions, (len(smoothing.directions), dim), "f")
+            check_array(smoothing.gains, (len(smoothing.directions),), "f")
+            check_rows(smoothing.neighbours, dim)
+            if len(smoothing.neighbours) <= NEIGHBOURS:
+                raise ValueError("it has too few neighbours to smooth by")
 
     def smoothed(self, sample: FloatArray) -> "Space":
         """The same, smoothed over a sample of the app: vectors (m, dim) of unit length."""

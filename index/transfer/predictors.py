@@ -6,22 +6,18 @@ tenshot's .npz files are not compressed, so the arrays take as much memory as th
 import io
 import tokenize
 import zipfile
-from typing import Any
 
 import numpy as np
 
 from ..errors import BadArchive
 from ..records import FloatArray
 from ..scoring.predictor import Predictor
-from ..scoring.space import NEIGHBOURS
 from .untrusted import one_line
 
 _MOST_ARRAYS = 64
 _KINDS = "fiubU"
 _LARGEST = 1e9
 """The largest number in an array, so that no product of two is infinite."""
-_UNIT = 1.01
-_MOST_SHARPNESS = 100.0
 _WRONG = (
     *(ValueError, LookupError, TypeError, ArithmeticError, OSError, EOFError, zipfile.BadZipFile),
     *(RuntimeError, MemoryError, SyntaxError, tokenize.TokenError),
@@ -36,11 +32,11 @@ def checked_predictor(content: bytes, dim: int, concept_ids: list[str]) -> Predi
         predictor = Predictor.from_bytes(content)
         if list(predictor.concept_ids) != concept_ids:
             raise ValueError("its concepts are not those of its version")
-        _check(predictor, dim)
+        predictor.check(dim)
         if predictor.known:
             if len(predictor.known.concept_ids) != 1:
                 raise ValueError("what any is judged by has more than one concept")
-            _check(predictor.known, dim)
+            predictor.known.check(dim)
         with np.errstate(all="ignore"):
             values = predictor.values(_probes(predictor, dim))
         if not np.all((values >= 0) & (values <= 1)):
@@ -72,57 +68,8 @@ def _check_arrays(content: bytes, *, nested: bool) -> None:
                 raise ValueError("it has numbers that are too large, or none")
 
 
-def _check(predictor: Predictor, dim: int) -> None:
-    """Checks that all arrays have consistent shapes, types and ranges. Raises ValueError."""
-    n, c, m = len(predictor.keys), len(predictor.concept_ids), len(predictor.background_rows)
-    shapes: list[tuple[Any, tuple[int, ...], str]] = [
-        (predictor.space.mean, (dim,), "f"),
-        (predictor.keys, (n,), "i"),
-        (predictor.rows, (n, dim), "f"),
-        (predictor.votes, (len(predictor.voters), c), "f"),
-        (predictor.background_rows, (m, dim), "f"),
-        (predictor.background_votes, (m, c), "f"),
-        (predictor.low_confidence, (c,), "b"),
-    ]
-    indexes = [(predictor.voters, n)]
-    rows = [predictor.rows, predictor.background_rows]
-    if smoothing := predictor.space.smoothing:
-        r, s = len(smoothing.directions), len(smoothing.neighbours)
-        shapes += [(smoothing.directions, (r, dim), "f"), (smoothing.gains, (r,), "f")]
-        shapes += [(smoothing.neighbours, (s, dim), "f")]
-        rows.append(smoothing.neighbours)
-        if s <= NEIGHBOURS:
-            raise ValueError("it has too few neighbours to smooth by")
-    if predictor.texts is not None:
-        shapes.append((predictor.texts, (dim, c), "f"))
-    if large := predictor.large:
-        indexes += [(large.columns, c), (large.cached, n)]
-        shapes += [(large.prototypes, (dim, len(large.columns)), "f")]
-        shapes += [(large.neighbour_scale, (len(large.columns),), "f")]
-    if summary := predictor.summary:
-        shapes += [(summary.prototypes, (c, dim), "f"), (summary.curved, (c, m), "f"), (summary.share, (c,), "f")]
-        if not np.all((summary.share >= 0) & (summary.share <= 1)):
-            raise ValueError("it has shares that are none")
-    for array, shape, kind in [*shapes, *((array, (len(array),), "i") for array, _ in indexes)]:
-        if array.shape != shape or array.dtype.kind != kind:
-            raise ValueError(f"it has an array of shape {array.shape}, type {array.dtype}, not {shape}")
-    if any(np.any((array < 0) | (array >= end)) for array, end in indexes):
-        raise ValueError("it has numbers of rows or columns that are not there")
-    if any(np.any(np.linalg.norm(array, axis=1) > _UNIT) for array in rows):
-        raise ValueError("it has rows that are longer than 1")
-    if len(set(predictor.concept_ids)) < c or not 0 < predictor.space.power <= 1:
-        raise ValueError("its concepts or its power are wrong")
-    if not 0 < predictor.sharpness <= _MOST_SHARPNESS:
-        raise ValueError("its sharpness is wrong")
-    if predictor.temperature is None:
-        if len(predictor.curves) != c:
-            raise ValueError("it has not a curve for each concept")
-    elif not 0 <= predictor.temperature <= _LARGEST:
-        raise ValueError("its temperature is wrong")
-
-
 def _probes(predictor: Predictor, dim: int) -> FloatArray:
     """(q, dim) vectors of unit length: some that it was taught with, and some others."""
-    probes = np.concatenate([predictor.rows[:8], predictor.background_rows[:8], np.eye(2, dim), -np.eye(1, dim)])
+    probes = np.concatenate([predictor.rows[:8], predictor.background[:8], np.eye(2, dim), -np.eye(1, dim)])
     lengths = np.linalg.norm(probes, axis=1, keepdims=True)
     return np.asarray(probes / np.maximum(lengths, 1e-6), dtype=np.float32)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tenshot.index.scoring.examples import similarity_kernel
-from tenshot.index.scoring.landmarks import LandmarkRidge
+from tenshot.index.scoring.landmark_ridge import LandmarkRidge
 from tenshot.index.scoring.ridge import KernelRidge
 from tenshot.index.scoring.sample import Sample
 
@@ -32,7 +32,7 @@ class Followed:
     landmarks: dict[int, int]
     targets: np.ndarray
     weights: np.ndarray
-    jury: set[int] = field(default_factory=set)
+    subset: set[int] = field(default_factory=set)
 
     def step(self, rng: np.random.Generator) -> None:
         row, choice = int(rng.integers(COUNT)), rng.random()
@@ -42,13 +42,13 @@ class Followed:
             self.weights[row] = 1
             self.examples[row] = self.ridge.add(features, self.targets[row], 1.0)
             if row % 3 == 0:
-                self.jury.add(row)
-                self.ridge.judge([self.examples[row]], [])
-        elif choice < 0.4 and row not in self.jury:
+                self.subset.add(row)
+                self.ridge.calibrate_by([self.examples[row]], [])
+        elif choice < 0.4 and row not in self.subset:
             self.ridge.remove(self.examples.pop(row))
-        elif choice < 0.6 and row in self.jury:
-            self.jury.discard(row)
-            self.ridge.judge([], [self.examples[row]])
+        elif choice < 0.6 and row in self.subset:
+            self.subset.discard(row)
+            self.ridge.calibrate_by([], [self.examples[row]])
         elif choice < 0.8 and row not in self.landmarks:
             column, near = np.zeros(self.ridge.capacity), np.zeros(len(self.ridge.votes))
             column[list(self.examples.values())] = KERNEL[list(self.examples), row]
@@ -72,7 +72,7 @@ def fresh(followed: Followed) -> tuple[np.ndarray, np.ndarray]:
     return KERNEL[:, seen] @ votes, left_out
 
 
-def test_three_thousand_changes_of_examples_landmarks_and_jury_equal_a_fresh_solution() -> None:
+def test_three_thousand_changes_of_examples_landmarks_and_calibration_equal_a_fresh_solution() -> None:
     rng = np.random.default_rng(1)
     targets = rng.random((COUNT, 2))
     ridge = LandmarkRidge(
@@ -92,9 +92,9 @@ def test_three_thousand_changes_of_examples_landmarks_and_jury_equal_a_fresh_sol
     )
     slots = np.array(list(followed.examples.values()))
     np.testing.assert_allclose(ridge.leave_one_out(slots)(), left_out, atol=1e-4)
-    jury = [row in followed.jury for row in followed.examples]
-    assert sum(jury) > 10
-    np.testing.assert_allclose(ridge.judged(slots[jury].tolist()), left_out[jury], atol=1e-4)
+    subset = [row in followed.subset for row in followed.examples]
+    assert sum(subset) > 10
+    np.testing.assert_allclose(ridge.left_out(slots[subset].tolist()), left_out[subset], atol=1e-4)
 
 
 def test_where_all_are_landmarks_it_is_the_kernel_ridge() -> None:
@@ -103,6 +103,39 @@ def test_where_all_are_landmarks_it_is_the_kernel_ridge() -> None:
     exact = KernelRidge(KERNEL, 0.1, targets.astype(np.float64))
     np.testing.assert_allclose(KERNEL @ by_landmarks.votes[:COUNT], KERNEL @ exact.alpha[:COUNT], atol=1e-3)
     np.testing.assert_allclose(by_landmarks.leave_one_out(np.arange(COUNT))(), exact.leave_one_out()[:COUNT], atol=1e-3)
+
+
+def test_an_example_that_is_a_landmark_is_left_out_as_both() -> None:
+    """By every road: solved at once, and followed through changes of examples and landmarks."""
+    targets = np.random.default_rng(1).random((COUNT, 2)).astype(np.float32)
+    seen, taught = [*range(5, 40), *range(100, 110)], list(range(150))
+    ridge = LandmarkRidge(
+        KERNEL[:40, :40],
+        KERNEL[:120, :40].astype(np.float32),
+        np.ones(120),
+        targets[:120],
+        0.1,
+        np.where(np.arange(120) < 40, np.arange(120), -1),
+    )
+    ridge.calibrate_by(range(0, 120, 2), [])
+    slots = {row: row for row in range(40)}
+    for row in range(120, 150):
+        ridge.add(np.pad(KERNEL[row, :40], (0, len(ridge.votes) - 40)), targets[row], 1.0)
+    for row in range(100, 110):
+        column, near = np.pad(KERNEL[:150, row], (0, ridge.capacity - 150)), np.zeros(len(ridge.votes))
+        near[list(slots.values())] = KERNEL[row, list(slots)]
+        slots[row] = ridge.add_landmark(column, near, 1.0, row)
+    for row in range(5):
+        ridge.remove_landmark(slots.pop(row))
+    wanted = []
+    for row in taught:
+        others, landmarks = [i for i in taught if i != row], [i for i in seen if i != row]
+        features = KERNEL[np.ix_(others, landmarks)]
+        kernel = KERNEL[np.ix_(landmarks, landmarks)] + JITTER * np.eye(len(landmarks))
+        system = features.T @ features + 0.1 * kernel
+        wanted.append(KERNEL[row, landmarks] @ np.linalg.solve(system, features.T @ targets[others]))
+    np.testing.assert_allclose(ridge.leave_one_out(np.array(taught))(), wanted, atol=1e-3)
+    np.testing.assert_allclose(ridge.left_out(range(0, 120, 2)), wanted[:120:2], atol=1e-3)
 
 
 def test_a_sample_depends_on_the_keys_alone_and_gives_every_group_its_share() -> None:

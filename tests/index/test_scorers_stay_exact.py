@@ -7,6 +7,7 @@ from worlds import FORMS, World, world
 from tenshot.index.scoring.predictor import Predictor
 from tenshot.index.scoring.scorer import Scorer, scorer_of
 from tenshot.index.scoring.space import unit
+from tenshot.index.scoring.terms import KernelVotes
 
 TOLERANCE = 1e-4
 
@@ -151,7 +152,9 @@ def test_leave_one_out_is_what_a_scorer_without_that_input_says(form: str) -> No
 
 
 def _fit(predictor: Predictor) -> tuple[bool, float]:
-    return predictor.space.smoothing is None, predictor.sharpness
+    votes = predictor.term(KernelVotes)
+    assert votes
+    return predictor.space.smoothing is None, votes.sharpness
 
 
 def test_an_exclusive_model_chooses_the_fit_that_suits_its_labels() -> None:

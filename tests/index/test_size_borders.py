@@ -5,10 +5,12 @@ import pytest
 from worlds import FORMS, World, world
 
 from tenshot.index.scoring.exclusive import ExclusiveScorer
-from tenshot.index.scoring.independent import IndependentScorer
+from tenshot.index.scoring.independent import IndependentScorer, predictor_of
+from tenshot.index.scoring.landmark_concept import LandmarkConceptScorer
 from tenshot.index.scoring.landmarks import FEW_LEFT, LANDMARKS
 from tenshot.index.scoring.open_set import OpenSetScorer
 from tenshot.index.scoring.scorer import Scorer
+from tenshot.index.scoring.space import unit
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,20 @@ def test_leave_one_out_tells_the_truth_beyond_the_border(form: str, place: World
         ]
     assert abs(right[0].mean() - right[1].mean()) < 0.05
     assert abs(unseen.max(axis=1).mean() - left_out.max(axis=1).mean()) < 0.05
+
+
+def test_images_that_are_landmarks_score_without_their_own_label_as_new_images_do() -> None:
+    """Where images of a kind are hardly alike: every yes is a landmark here, and most noes aren't."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 30, 2000)
+    vectors = rng.normal(size=(30, 128))[truth] + 2.2 * rng.normal(size=(2000, 128))
+    noisy, shown = World(unit(vectors.astype(np.float32)), truth, np.arange(0, 2000, 5)), truth % 10 == 0
+    scorer = LandmarkConceptScorer(noisy.examples(), {key: bool(shown[key]) for key in range(1600)})
+    predictor = predictor_of(scorer._examples, {"c0": scorer.votes()})
+    unseen = predictor.scores(predictor.space.prepare(noisy.vectors[1600:]))[:, 0][shown[1600:]]
+    left_out = [score for key, score in scorer.leave_one_out()().items() if shown[key]]
+    judged = scorer._fit.left_out([key for key in scorer._fit.subset if shown[key]])
+    np.testing.assert_allclose([np.mean(left_out), judged.mean()], unseen.mean(), atol=0.05)
 
 
 def test_beyond_the_border_every_yes_and_every_no_is_known(place: World) -> None:

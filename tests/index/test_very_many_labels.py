@@ -8,6 +8,7 @@ from worlds import World, world
 
 from tenshot.index.scoring.landmarks import LANDMARKS
 from tenshot.index.scoring.predictor import Predictor
+from tenshot.index.scoring.terms import KernelVotes, Summary
 
 FORMS = ["independent", "exclusive and closed"]
 
@@ -22,31 +23,47 @@ def labels_of(place: World, count: int) -> dict[str, dict[int, bool]]:
     return {f"c{c}": dict.fromkeys(np.flatnonzero(place.truth[:count] == c).tolist(), True) for c in range(30)}
 
 
+def summary_of(predictor: Predictor) -> Summary | None:
+    votes = predictor.term(KernelVotes)
+    assert votes
+    return votes.summary
+
+
+def with_summary(predictor: Predictor, summary: Summary | None) -> Predictor:
+    return replace(
+        predictor,
+        terms=tuple(
+            replace(term, summary=summary) if isinstance(term, KernelVotes) else term for term in predictor.terms
+        ),
+    )
+
+
 def test_summed_up_votes_score_as_all_of_them_do(place: World) -> None:
     predictor = place.scorer(labels_of(place, 4700), "independent").predictor()
-    assert predictor.summary
+    summary = summary_of(predictor)
+    assert summary
     prepared = predictor.space.prepare(place.vectors[4700:])
     parts = predictor.parts(prepared)
     np.testing.assert_allclose(
         parts.prototype + parts.neighbours + parts.background, predictor.scores(prepared), atol=1e-9
     )
-    alone = replace(predictor, summary=replace(predictor.summary, share=np.ones(30)))
-    summed, exact = alone.scores(prepared), replace(predictor, summary=None).scores(prepared)
+    alone = with_summary(predictor, replace(summary, share=np.ones(30)))
+    summed, exact = alone.scores(prepared), with_summary(predictor, None).scores(prepared)
     assert np.sqrt(np.mean((summed - exact) ** 2)) < 0.1 * exact.std()
     assert (summed.argmax(axis=1) == exact.argmax(axis=1)).mean() > 0.95
 
 
 def test_few_labels_are_not_summed_up_and_the_first_that_are_change_little(place: World) -> None:
-    assert place.scorer(labels_of(place, 4096), "independent").predictor().summary is None
+    assert summary_of(place.scorer(labels_of(place, 4096), "independent").predictor()) is None
     first = place.scorer(labels_of(place, 4097), "independent").predictor()
-    assert first.summary
+    assert summary_of(first)
     values = first.values(place.vectors[4700:])
-    np.testing.assert_allclose(values, replace(first, summary=None).values(place.vectors[4700:]), atol=1e-3)
+    np.testing.assert_allclose(values, with_summary(first, None).values(place.vectors[4700:]), atol=1e-3)
 
 
 def test_very_many_labels_of_few_images_are_not_summed_up(place: World) -> None:
     labels = {f"c{c}": {key: bool(place.truth[key] == c) for key in range(500)} for c in range(30)}
-    assert place.scorer(labels, "independent").predictor().summary is None
+    assert summary_of(place.scorer(labels, "independent").predictor()) is None
 
 
 def test_no_more_vote_than_must(place: World) -> None:
