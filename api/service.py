@@ -20,8 +20,7 @@ from ..embeddings.pictures.decoders import Decoders
 from ..embeddings.pictures.images import Opener, open_image
 from ..errors import TenshotError
 from ..index.store import Store
-from ..index.vectors.factory import CollectionSettings
-from ..index.vectors.segments.devices import DeviceSettings
+from ..index.vectors.settings import CollectionSettings, DeviceSettings
 from ..runtime.trace import request_id
 from .auth.keys import RateLimiter, Throttled
 from .auth.sign_in import SignIn

@@ -320,12 +320,16 @@ class Scores:
 class Hit:
     input_id: str
     score: float
-    """Bigger is nearer: cosine in [-1, 1] for a visual search, a probability for a concept."""
+    """Bigger is better. Of `search` by a picture, words, a vector or an input: the cosine, in [-1, 1], as in `Matches`.
+
+    Of all else, `rank` and a `search` by a concept or a filter alone, it is a match in [0, 1], as everywhere in the
+    HTTP API: a concept's probability, `(1 + cosine) / 2` for a vector, the mean of several, 1 where nothing is ranked.
+    """
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Hits of many queries. `ids[i]` has as many ids as matched, at most k; `scores[i]` theirs, then -inf up to k."""
+    """Hits of many queries: `ids[i]` has as many ids as matched, at most k; `scores[i]` their cosines, -inf up to k."""
 
     ids: list[list[str]]
     scores: FloatArray

@@ -36,11 +36,10 @@ from .storage.blobs import Blobs
 from .storage.files import FILE_MODE, is_app_id, make_file, make_folder
 from .transfer.importing import Imported, import_app
 from .transfer.source import Archive
-from .vectors.collection import Collection, CollectionFacts
-from .vectors.factory import Collections, CollectionSettings
-from .vectors.segments import rescore
-from .vectors.segments.faiss_compat import check_faiss, give_back_memory
-from .vectors.segments.snapshot import SavedFacts
+from .vectors.factory import Collections, prepare
+from .vectors.faiss_compat import check_faiss, give_back_memory
+from .vectors.protocol import CollectionFacts, SavedFacts, VectorIndex
+from .vectors.settings import CollectionSettings
 
 _log = logging.getLogger("tenshot.index")
 
@@ -216,7 +215,7 @@ class Store:
 
         What can't be opened is left. What searches need is compiled, and interrupted changes of base workflows go on.
         """
-        rescore.prepare()
+        prepare()
         for recipe, name in {Recipe(**record.recipe): record.name for record in self.apps()}.items():
             try:
                 embedder = self._embedder_of(recipe)
@@ -305,7 +304,7 @@ class Store:
         app.load()
         return app
 
-    def _collection_of(self, record: AppRecord) -> Collection:
+    def _collection_of(self, record: AppRecord) -> VectorIndex:
         """An app's collection, opened; others are let go where there would be too many."""
         loaded = [app for id, app in self._apps.all_opened().items() if app.in_memory and id != record.id]
         unused = sorted(loaded, key=lambda app: app.used_at)[: max(len(loaded) + 1 - self._most_apps, 0)]

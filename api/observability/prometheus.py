@@ -20,8 +20,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ...index.store import Store
-from ...index.vectors.collection import CollectionFacts
-from ...index.vectors.segments.snapshot import SavedFacts
+from ...index.vectors.protocol import CollectionFacts, SavedFacts
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _COLLECTION = {

@@ -13,7 +13,7 @@ from ..errors import BadRequest
 from ..records import AppRecord, WorkflowChange
 from ..transfer.archive import Members, tar_stream, write_folder
 from ..transfer.exporting import ExportFormat, export
-from ..vectors.collection import CollectionFacts
+from ..vectors.protocol import CollectionFacts
 from . import adding, benchmarking, comparing, embedding, prediction, predictors, quality, suggesting
 from . import concepts as concepts_part
 from . import inputs as inputs_part

@@ -15,7 +15,6 @@ from .predictors import model as model_named
 from .predictors import scores
 from .predictors import version as version_named
 from .quality import MOST, evaluated, labels_of
-from .scorers import evenly
 from .state import AppState
 
 CURRENT = "labels"
@@ -35,7 +34,7 @@ def compare(
 ) -> Comparison:
     """What changed between two versions, and how good each is on the labels of today.
 
-    after: None for the labels of this moment. inputs: ids, else up to 5,000 of the app's, evenly spread. Both are
+    after: None for the labels of this moment. inputs: ids, else up to 5,000 of the app's, drawn at random. Both are
     judged on the same labelled inputs, each by the version's labels without its own. Raises VersionNotFound,
     InputNotFound or InputNotReady.
     """
@@ -86,7 +85,7 @@ def _compared(state: AppState, inputs: Sequence[str] | None) -> tuple[list[str],
     """Ids of the inputs to compare versions on, and their vectors (n, dim)."""
     if inputs is not None:
         return list(inputs), vectors_of(state, inputs)
-    keys, vectors = state.teacher.present(evenly(state.collection.keys(), _COMPARED))
+    keys, vectors = state.collection.present(state.collection.sample(_COMPARED))
     names = state.catalog.inputs.ids(keys)
     # One that is being deleted has no name any more.
     there = [place for place, key in enumerate(keys.tolist()) if key in names]

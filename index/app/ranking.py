@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from ..errors import BadRequest
 from ..records import FloatArray, KeyArray
 from ..scoring.predictor import Predictor
-from ..vectors.collection import Collection
-from ..vectors.segments.bitmap import Slots
-from ..vectors.segments.state import State
+from ..vectors.protocol import RowView
 
 _CHUNK = 4096
 _MOST_CONCEPTS = 16
@@ -31,46 +29,47 @@ class Term:
 
 
 class Probabilities:
-    """What one predictor makes of a collection's rows for the concepts that were asked lately. Thread-safe.
+    """What one predictor makes of an index's rows for the concepts that were asked lately. Thread-safe.
 
-    Each row is judged once, for a slot keeps its vector: a further page costs no judging, nor do rows that are deleted,
-    and of rows that came only those are judged. Another predictor, as after each label, begins anew.
+    Each row is judged once, for a position keeps its vector: a further page costs no judging, nor do rows that are
+    deleted, and of rows that came only those are judged. Another predictor, as after each label, begins anew.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._predictor: ReferenceType[Predictor] | None = None
-        self._generation = -1
-        # (slots,) float32 by concept, NaN where a row was not judged yet. Those who fill one write the same.
+        self._numbering = -1
+        # float32 by concept and position, NaN where a row was not judged yet. Those who fill one write the same.
         self._columns: OrderedDict[str, FloatArray] = OrderedDict()
 
-    def of(self, predictor: Predictor, concepts: Sequence[str], state: State, slots: Slots) -> FloatArray:
-        """(n, len(concepts)) of the rows in these slots (n,)."""
-        columns = self._kept(predictor, concepts, state)
+    def of(self, predictor: Predictor, concepts: Sequence[str], rows: RowView) -> FloatArray:
+        """(n, len(concepts)) of the rows (n,)."""
+        columns, positions = self._kept(predictor, concepts, rows), rows.positions
         numbers = [predictor.concept_ids.index(concept) for concept in concepts]
-        unknown = np.zeros(len(slots), dtype=np.bool_)
+        unknown = np.zeros(len(positions), dtype=np.bool_)
         for column in columns:
-            unknown |= np.isnan(column[slots])
-        new = slots[unknown]
+            unknown |= np.isnan(column[positions])
+        new = positions[unknown]
         for start in range(0, len(new), _CHUNK):
             some = new[start : start + _CHUNK]
-            values = predictor.values(state.rows.take(some))
+            values = predictor.values(rows.take(some))
             for column, number in zip(columns, numbers, strict=True):
                 column[some] = values[:, number]
-        return np.stack([column[slots] for column in columns], axis=1)
+        return np.stack([column[positions] for column in columns], axis=1)
 
-    def _kept(self, predictor: Predictor, concepts: Sequence[str], state: State) -> list[FloatArray]:
-        """The columns of these concepts, each with room for all slots of the state."""
+    def _kept(self, predictor: Predictor, concepts: Sequence[str], rows: RowView) -> list[FloatArray]:
+        """The columns of these concepts, each with room for all positions."""
+        size = int(rows.positions.max(initial=-1)) + 1
         with self._lock:
             known = self._predictor() if self._predictor else None
-            if known is not predictor or self._generation != state.generation:
+            if known is not predictor or self._numbering != rows.numbering:
                 self._columns.clear()
-                self._predictor, self._generation = ref(predictor), state.generation
+                self._predictor, self._numbering = ref(predictor), rows.numbering
             for concept in concepts:
                 column = self._columns.pop(concept, np.empty(0, dtype=np.float32))
-                if lacking := max(state.rows.size - len(column), 0):
+                if lacking := max(size - len(column), 0):
                     # An eighth to spare, so that a row that comes seldom moves the others.
-                    room = np.full(lacking + state.rows.size // 8, np.nan, dtype=np.float32)
+                    room = np.full(lacking + size // 8, np.nan, dtype=np.float32)
                     column = np.concatenate([column, room])
                 self._columns[concept] = column
             columns = [self._columns[concept] for concept in concepts]
@@ -79,51 +78,43 @@ class Probabilities:
             return columns
 
 
-@dataclass(frozen=True)
-class Ranking:
-    """What terms are judged by."""
-
-    collection: Collection
-    predictor: Predictor
-    probabilities: Probabilities
+def check_terms(terms: Sequence[Term]) -> None:
+    """Raises BadRequest for a term that is neither a vector nor a concept, or both."""
+    if any((term.vector is None) == (term.concept is None) for term in terms):
+        raise BadRequest("a term is either a vector or a concept")
 
 
-def rank(ranking: Ranking, terms: Sequence[Term], keys: KeyArray, k: int) -> tuple[KeyArray, NDArray[np.float64]]:
-    """The best k of the keys (ascending), with their scores in [0, 1]: the mean over the terms.
+def match_of(cosines: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Cosines of any shape as matches in [0, 1], `(1 + cosine) / 2`: the scale that concepts' probabilities have."""
+    return np.clip((1 + cosines.astype(np.float64)) / 2, 0, 1)
 
-    A vector's term scores (1 + cosine) / 2, a concept's its probability. Without terms every key scores 1 and the order
-    is that of the keys. A concept that nobody has taught matches nothing. Keys without a row don't count.
+
+def rank(
+    rows: RowView, terms: Sequence[Term], predictor: Predictor, probabilities: Probabilities, k: int
+) -> tuple[KeyArray, NDArray[np.float64]]:
+    """The keys of the best k of the rows, and their matches in [0, 1]: the mean over the terms, equal ones by key.
+
+    A vector's term gives `match_of` its cosine, a concept's its probability, a negated one what these lack of 1.
+    Without terms every row has 1. A concept that nobody has taught matches nothing.
     """
-    for term in terms:
-        if (term.vector is None) == (term.concept is None):
-            raise BadRequest("a term is either a vector or a concept")
-    # One moment for all: inputs may be deleted all the while.
-    state, slots = ranking.collection.located(keys)
-    keys, slots = keys[slots >= 0], slots[slots >= 0]
     if not terms:
-        return keys[:k], np.ones(len(keys[:k]))
+        return rows.keys[:k], np.ones(len(rows.keys[:k]))
     concepts = list(dict.fromkeys(term.concept for term in terms if term.concept is not None))
-    if not set(concepts) <= set(ranking.predictor.concept_ids):
-        return keys[:0], np.empty(0)
-    wishes = _near(state, slots, [term for term in terms if term.vector is not None])
+    if not set(concepts) <= set(predictor.concept_ids):
+        return rows.keys[:0], np.empty(0)
+    total = np.zeros(len(rows.keys))
+    vectors = [(term.vector, term.negate) for term in terms if term.vector is not None]
+    for start in range(0, len(total) if vectors else 0, _CHUNK):
+        chunk = rows.take(rows.positions[start : start + _CHUNK])
+        for vector, negate in vectors:
+            match = match_of(chunk @ vector)
+            total[start : start + len(chunk)] += 1 - match if negate else match
     if concepts:
-        values = ranking.probabilities.of(ranking.predictor, concepts, state, slots).astype(np.float64)
+        values = probabilities.of(predictor, concepts, rows).astype(np.float64)
         for term in terms:
             if term.concept is not None:
                 value = values[:, concepts.index(term.concept)]
-                wishes += 1 - value if term.negate else value
-    scores = np.clip(wishes / len(terms), 0, 1)
-    best = np.argsort(-scores, kind="stable")[:k]
-    return keys[best], scores[best]
-
-
-def _near(state: State, slots: Slots, terms: Sequence[Term]) -> NDArray[np.float64]:
-    """(n,) the sum of what the vectors' terms score for the rows in these slots."""
-    wishes = np.zeros(len(slots))
-    for start in range(0, len(slots) if terms else 0, _CHUNK):
-        rows = state.rows.take(slots[start : start + _CHUNK])
-        for term in terms:
-            assert term.vector is not None
-            score = (1 + (rows @ term.vector).astype(np.float64)) / 2
-            wishes[start : start + len(rows)] += 1 - score if term.negate else score
-    return wishes
+                total += 1 - value if term.negate else value
+    matches = np.clip(total / len(terms), 0, 1)
+    best = np.argsort(-matches, kind="stable")[:k]
+    return rows.keys[best], matches[best]

@@ -13,7 +13,7 @@ from ..scoring.independent import IndependentScorer
 from ..scoring.predictor import Predictor
 from ..scoring.scorer import Scorer, scorer_of
 from ..scoring.space import Space
-from ..vectors.collection import Collection
+from ..vectors.protocol import VectorIndex
 from .concept_texts import Names
 
 LeaveOneOut = Callable[[Model, KeyArray], tuple[tuple[str, ...], Array]]
@@ -67,7 +67,7 @@ class Teacher:
     """
 
     def __init__(
-        self, collection: Collection, power: float | None, labels: Mapping[str, Mapping[int, bool]], names: Names
+        self, collection: VectorIndex, power: float | None, labels: Mapping[str, Mapping[int, bool]], names: Names
     ) -> None:
         """power: of the power transform; None: decide by the data. labels: concept id -> input key -> yes or no."""
         self.names = names
@@ -275,16 +275,16 @@ class Teacher:
 
     def _fresh_epoch(self) -> _Epoch:
         self._background_lost = False
-        keys = self._collection.keys()
-        _, vectors = self.present(evenly(keys, _MEAN_SAMPLE))
+        seq, count = self._collection.applied, len(self._collection)
+        _, vectors = self.present(self._collection.sample(_MEAN_SAMPLE))
         space = Space.fit(vectors, self._choose_power(vectors))
         return self._epoch_of(
             SpaceRecord(
-                seq=self._collection.applied_seq,
-                count=len(keys),
+                seq=seq,
+                count=count,
                 power=space.power,
                 mean=space.mean,
-                background=evenly(keys, BACKGROUND_SIZE),
+                background=self._collection.sample(BACKGROUND_SIZE),
             )
         )
 
@@ -301,7 +301,7 @@ class Teacher:
         return 0.5 if vectors.size and vectors.min() >= 0 else 1.0
 
 
-def _vectors(collection: Collection, keys: KeyArray) -> FloatArray:
+def _vectors(collection: VectorIndex, keys: KeyArray) -> FloatArray:
     """(n, dim), zeros for inputs that are gone and whose labels are about to be forgotten."""
     present, vectors = collection.present(keys)
     rows = np.zeros((len(keys), collection.dim), dtype=np.float32)

@@ -1,4 +1,8 @@
-"""Searching an app's inputs: by likeness, by concepts, by filters, and by all of them at once."""
+"""Searching an app's inputs: by likeness, by concepts, by filters, and by all of them at once.
+
+The vector index speaks of cosines, and so do `search_vectors` and a `search` by likeness. All else has matches in
+[0, 1], as the HTTP API does: `ranking.match_of` is where the one becomes the other.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,14 +11,13 @@ from numpy.typing import NDArray
 
 from ...runtime.trace import stage
 from ..bounds import check_count
+from ..filters import Filter, parse
 from ..ingest.validation import check_vectors
 from ..records import Crop, FloatArray, Hit, Input, KeyArray, Matches, Picture, Where
-from ..vectors.segments.state import KeyFilter
-from . import embedding
+from . import embedding, ranking
 from .embedding import query_vector
 from .predictors import predictor_for
-from .ranking import Ranking, Term
-from .ranking import rank as rank_keys
+from .ranking import Term, match_of
 from .state import AppState
 
 _ALL = 1_000_000
@@ -59,76 +62,74 @@ def concept_for(state: AppState, text: str) -> str | None:
 
 def search_vectors(state: AppState, vectors: object, k: int = 10, where: Where | None = None) -> Matches:
     """The k nearest inputs of many vectors (n, dim), padded; a k beyond all inputs, and beyond 1,000, is less."""
-    queries = check_vectors(vectors, state.dim)
-    with stage("search"):
-        keys, scores = state.collection.search(queries, k, _matching(state, where))
+    keys, cosines = _nearest(state, check_vectors(vectors, state.dim), k, where)
     wanted = np.unique(keys[keys >= 0])
     ids = state.catalog.inputs.ids(wanted)
     if len(ids) < len(wanted):
-        # An input deleted since the collection was asked has no id any more: its score goes with it.
+        # An input deleted since the index was asked has no id any more: its score goes with it.
         gone = ~np.isin(keys, np.fromiter(ids, dtype=np.int64, count=len(ids)))
         order = np.argsort(gone, axis=1, kind="stable")
         keys = np.take_along_axis(keys, order, axis=1)
-        scores = np.take_along_axis(np.where(gone, -np.inf, scores).astype(scores.dtype), order, axis=1)
-    return Matches([[ids[key] for key in row if key in ids] for row in keys.tolist()], scores)
+        cosines = np.take_along_axis(np.where(gone, -np.inf, cosines).astype(cosines.dtype), order, axis=1)
+    return Matches([[ids[key] for key in row if key in ids] for row in keys.tolist()], cosines)
 
 
 def rank(
     state: AppState, terms: Sequence[Term], k: int = 20, where: Where | None = None, *, offset: int = 0
 ) -> list[Hit]:
-    """The best inputs by several terms at once: mean of the terms' scores, each in [0, 1]; all must be known."""
-    ranked, scores = _ranked(state, terms, k, where, offset)
-    ids = state.catalog.inputs.ids(ranked)
-    return [Hit(ids[key], score) for key, score in zip(ranked.tolist(), scores.tolist(), strict=True) if key in ids]
+    """The best inputs by several terms at once; scores are matches in [0, 1], see `ranking.rank`."""
+    keys, matches = _ranked(state, terms, k, where, offset)
+    ids = state.catalog.inputs.ids(keys)
+    return [Hit(ids[key], match) for key, match in zip(keys.tolist(), matches.tolist(), strict=True) if key in ids]
 
 
 def rank_inputs(
     state: AppState, terms: Sequence[Term], k: int = 20, where: Where | None = None, *, offset: int = 0
 ) -> list[tuple[Input, float]]:
     """As `rank`, with all that is known of the inputs."""
-    ranked, scores = _ranked(state, terms, k, where, offset)
-    return _scored(state.catalog.inputs.by_key(ranked), ranked.tolist(), scores.tolist())
+    keys, matches = _ranked(state, terms, k, where, offset)
+    return _matched(state.catalog.inputs.by_key(keys), keys.tolist(), matches.tolist())
 
 
 def nearest_inputs(state: AppState, vectors: FloatArray, k: int) -> list[list[tuple[Input, float]]]:
     """For each unit vector (n, dim) what `rank_inputs` gives for it alone."""
-    with stage("search"):
-        keys, cosines = state.collection.search(vectors, k)
+    keys, cosines = _nearest(state, vectors, k)
     inputs = state.catalog.inputs.by_key(np.unique(keys[keys >= 0]))
-    scores = _in_unit(cosines)
-    return [_scored(inputs, *row) for row in zip(keys.tolist(), scores.tolist(), strict=True)]
+    matches = match_of(cosines)
+    return [_matched(inputs, *row) for row in zip(keys.tolist(), matches.tolist(), strict=True)]
 
 
 def _ranked(
     state: AppState, terms: Sequence[Term], k: int, where: Where | None, offset: int
 ) -> tuple[KeyArray, NDArray[np.float64]]:
+    """Keys and matches (m,) of one page."""
     check_count(k, "k")
     check_count(offset, "offset", least=0)
+    ranking.check_terms(terms)
     if len(terms) == 1 and terms[0].vector is not None and not terms[0].negate:
-        # The collection finds the nearest without looking at all of them.
-        chosen = _matching(state, where)
-        # A page far past the end needs no room for what isn't there.
+        # The index finds the nearest without looking at all of them. Past the end no room is needed.
         end = max(min(offset + k, len(state.collection)), 1)
-        with stage("search"):
-            nearest, cosines = state.collection.search(terms[0].vector[None], end, chosen)
-        count = int(np.count_nonzero(nearest[0] >= 0))
-        return nearest[0, offset:count], _in_unit(cosines[0, offset:count])
-    keys = state.collection.keys() if where is None else state.catalog.inputs.where(state.id, where)
-    ranking = Ranking(state.collection, predictor_for(state, None, None), state.probabilities)
+        [keys], [cosines] = _nearest(state, terms[0].vector[None], end, where)
+        count = int(np.count_nonzero(keys >= 0))
+        return keys[offset:count], match_of(cosines[offset:count])
+    rows, predictor = state.collection.rows(_filter(where)), predictor_for(state, None, None)
     with stage("search"):
-        ranked, scores = rank_keys(ranking, terms, keys, offset + k)
-    return ranked[offset:], scores[offset:]
+        keys, matches = ranking.rank(rows, terms, predictor, state.probabilities, offset + k)
+    return keys[offset:], matches[offset:]
 
 
-def _matching(state: AppState, where: Where | None) -> KeyFilter | None:
-    return None if where is None else state.catalog.inputs.matching(state.id, where, state.collection.filter)
+def _nearest(state: AppState, vectors: FloatArray, k: int, where: Where | None = None) -> tuple[KeyArray, FloatArray]:
+    """Keys and cosines (n, k) of the nearest of unit vectors (n, dim), padded as by `VectorIndex.search`."""
+    filter = _filter(where)
+    with stage("search"):
+        return state.collection.search(vectors, k, filter)
 
 
-def _scored(inputs: Mapping[int, Input], keys: Sequence[int], scores: Sequence[float]) -> list[tuple[Input, float]]:
-    """Inputs with their scores; one that was deleted since it was ranked has no record any more."""
-    return [(inputs[key], score) for key, score in zip(keys, scores, strict=True) if key in inputs]
+def _filter(where: Where | None) -> Filter | None:
+    """Raises BadFilter."""
+    return None if where is None else parse(where)
 
 
-def _in_unit(cosines: FloatArray) -> NDArray[np.float64]:
-    """Scores in [0, 1], of the same shape."""
-    return np.minimum(np.maximum((1 + cosines.astype(np.float64)) / 2, 0), 1)
+def _matched(inputs: Mapping[int, Input], keys: Sequence[int], matches: Sequence[float]) -> list[tuple[Input, float]]:
+    """Inputs with their matches; one that was deleted since it was ranked has no record any more."""
+    return [(inputs[key], match) for key, match in zip(keys, matches, strict=True) if key in inputs]

@@ -22,7 +22,7 @@ from ..ingest.picture_embedder import PictureEmbedder, VectorCache
 from ..records import AppRecord, Input, InputStatus, WorkflowChange
 from ..scoring.predictor import Predictor
 from ..storage.blobs import Blobs
-from ..vectors.collection import Collection
+from ..vectors.protocol import VectorIndex
 from .concept_texts import Names
 from .ranking import Probabilities
 from .scorers import LabelChange, Teacher
@@ -37,7 +37,7 @@ class Resources:
 
     catalog: Catalog
     blobs: Blobs
-    collections: Callable[[AppRecord], Collection]
+    collections: Callable[[AppRecord], VectorIndex]
     """Opens what SQL holds of an app's vectors."""
     embedders: Callable[[Recipe], Batcher]
     """Opens a base workflow. Raises WorkflowError."""
@@ -54,7 +54,7 @@ class AppState:
     record: AppRecord
     recipe: Recipe
     resources: Resources
-    collection: Collection
+    collection: VectorIndex
     teacher: Teacher
     frozen: Callable[[str], Predictor]
     """The predictor of a frozen version, by its sha256."""
@@ -97,7 +97,7 @@ class AppState:
     def wait_until_found(self, inputs: Iterable[Input]) -> None:
         """SQL says that an input is ready a moment before searches find it: who reads that waits for the moment."""
         newest = max((record.seq for record in inputs if record.status is InputStatus.READY), default=0)
-        if newest > self.collection.applied_seq:
+        if newest > self.collection.applied:
             with self.writers:
                 pass
 
@@ -235,7 +235,7 @@ class Current:
         if state:
             state.collection.close()
 
-    def _taught(self, collection: Collection, recipe: Recipe, names: Names) -> Teacher:
+    def _taught(self, collection: VectorIndex, recipe: Recipe, names: Names) -> Teacher:
         power = None if recipe.nonnegative is None else 0.5 if recipe.nonnegative else 1.0
         return Teacher(collection, power, self.catalog.labels.all(self.id).by_concept(), names)
 

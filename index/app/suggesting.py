@@ -78,12 +78,12 @@ def _pool(
     """Unlabelled inputs to choose from: all, or a sample that changes with the labels, and with them those that
     are nearest to what the rare concepts look like.
     """
-    free = np.setdiff1d(state.collection.keys(), labelled, assume_unique=True)
     rng = np.random.default_rng(len(labelled))
     room = int(np.clip(_POOL_KERNEL // (len(predictor.keys) + BACKGROUND_SIZE), _POOL // 8, _POOL))
-    keys = rng.permutation(free)
-    if len(free) > room:
-        near = _nearest_to(state, rare, free)
+    drawn = state.collection.sample(room + len(labelled) + 1, seed=len(labelled))
+    keys = rng.permutation(np.setdiff1d(drawn, labelled, assume_unique=True))
+    if len(keys) > room:
+        near = _nearest_to(state, rare, labelled)
         keys = rng.permutation(np.union1d(keys[:room], near))
     keys, vectors = state.teacher.present(keys)
     _, taught = state.teacher.present(evenly(labelled, _TAUGHT))
@@ -98,8 +98,8 @@ def _pool(
     )
 
 
-def _nearest_to(state: AppState, concepts: Sequence[str], free: KeyArray) -> KeyArray:
-    """Of the free inputs, those nearest to the mean of each concept's positives."""
+def _nearest_to(state: AppState, concepts: Sequence[str], labelled: KeyArray) -> KeyArray:
+    """Of the inputs that are not labelled, those nearest to the mean of each concept's positives."""
     means = []
     for labels in state.teacher.labels_of(concepts).values():
         positives = np.array(sorted(key for key, value in labels.items() if value), dtype=np.int64)
@@ -108,9 +108,15 @@ def _nearest_to(state: AppState, concepts: Sequence[str], free: KeyArray) -> Key
             means.append(vectors.mean(axis=0))
     usable = [mean for mean in means if np.linalg.norm(mean) > _TINY]
     if not usable:
-        return free[:0]
-    found, _ = state.collection.search(np.stack(usable), _RARE_NEAREST, state.collection.filter(free))
-    return np.unique(found[found >= 0])
+        return labelled[:0]
+    # The labelled ones are among the nearest: as many more are asked for as it takes.
+    k, index = 2 * _RARE_NEAREST, state.collection
+    while True:
+        keys, _ = index.search(np.stack(usable), k)
+        free = [row[(row >= 0) & ~np.isin(row, labelled)][:_RARE_NEAREST] for row in keys]
+        if k >= len(index) or all(len(row) == _RARE_NEAREST for row in free):
+            return np.unique(np.concatenate(free))
+        k *= 2
 
 
 def _strategy(name: Strategy | str) -> Strategy:

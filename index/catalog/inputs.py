@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import InputExists, InputNotFound
-from ..filters import parse
+from ..filters import Filter
 from ..records import (
     Deleted,
     Failure,
@@ -39,7 +39,6 @@ from ..records import (
     NewInput,
     Patch,
     PendingInput,
-    Where,
 )
 from . import schema
 from .apps import HIDDEN, VISIBLE
@@ -308,20 +307,20 @@ class Inputs:
             counts = {row[0]: row[1] for row in connection.execute(query)}
         return {status: counts.get(status.value, 0) for status in InputStatus}
 
-    def where(self, app_id: str, where: Where) -> KeyArray:
-        """The keys of the ready inputs that a filter matches, ascending. Raises BadFilter."""
-        filters = condition(parse(where), app_id, self._database.dialect)
+    def where(self, app_id: str, where: Filter) -> KeyArray:
+        """The keys of the ready inputs that a filter matches, ascending."""
+        filters = condition(where, app_id, self._database.dialect)
         ready = _inputs.c.status == InputStatus.READY.value
         query = select(_inputs.c.key).where(_inputs.c.app_id == app_id, ready, filters).order_by(_inputs.c.key)
         with self._database.read() as connection:
             return np.fromiter(connection.scalars(query), dtype=np.int64)
 
-    def matching(self, app_id: str, where: Where, make: Callable[[KeyArray], T]) -> T:
+    def matching(self, app_id: str, where: Filter, make: Callable[[KeyArray], T]) -> T:
         """What `make` returns for the keys that a filter matches, cached while nothing is written.
 
         Asking SQL takes a hundred times as long as searching.
         """
-        return self._database.cached(("filter", app_id, repr(parse(where))), lambda: make(self.where(app_id, where)))
+        return self._database.cached(("filter", app_id, make, repr(where)), lambda: make(self.where(app_id, where)))
 
     def update(
         self, app_id: str, patches: Sequence[tuple[str, Patch]], source: LabelSource

@@ -1,58 +1,33 @@
-"""One app's vectors, searchable: the accelerator of what SQL holds.
+"""The engine `segments`: an app's vectors in memory, with snapshots on the disk.
 
-Everything that is asked goes by key, the int64 of `inputs`. A search sees every write that has returned. Up to some
-thousand rows every search looks at all of them; beyond, codes propose candidates (`segments/`), which are made and
-renewed in the background while the newest rows are still looked at one by one.
+Up to some thousand rows every search looks at all of them. Beyond, codes propose candidates (`segments/`), which are
+made and renewed in the background while the newest rows are still looked at one by one.
 """
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bounds import check_count
-from ..errors import BadRequest, BadVector, InputNotFound
+from ..errors import BadFilter, InputNotFound
+from ..filters import Filter
 from ..records import FloatArray, KeyArray
+from .protocol import CollectionFacts, RowView, Source, checked_rows, checked_search, sampled
 from .segments import merge_policy
-from .segments.bitmap import Slots
 from .segments.devices import Devices
-from .segments.maintenance import Current, Keeper, Source, filled, newer
-from .segments.merge_policy import Sizes
+from .segments.maintenance import Current, Keeper, filled, newer
 from .segments.planner import nearest
-from .segments.rows import unit_rows
 from .segments.scheduler import Gate
 from .segments.snapshot import Snapshots
 from .segments.state import KeyFilter, State
-
-_PADDED = 1000
-"""Neighbours that a query may ask for where there are fewer rows."""
-_MOST_SCORES = 1 << 26
-"""Neighbours of all queries of one search, of 12 bytes each."""
-
-
-@dataclass(frozen=True)
-class CollectionFacts:
-    """What a collection is made of."""
-
-    kind: str
-    place: str
-    """`gpu` or `cpu`: where most of a search happens."""
-    rows: int
-    dead: int
-    """Deleted, and not cleared away yet."""
-    tail: int
-    """New, and looked at one by one."""
-    mapped: int
-    """Read from the snapshot's file, by pages."""
-    code_bytes: int
-    gpu_bytes: int
+from .settings import Sizes
 
 
 class Collection:
-    """Rows (key, unit vector), each key once. One writer at a time; readers never wait."""
+    """A `VectorIndex`, whose docstrings hold here too."""
 
     def __init__(
         self,
@@ -94,12 +69,10 @@ class Collection:
 
     @property
     def tail(self) -> int:
-        """New rows that every search looks at one by one."""
         state = self._current.state
         return state.rows.size - state.sealed
 
     def facts(self) -> CollectionFacts:
-        """How it is doing, for who runs the service."""
         state = self._current.state
         resident = state.segments[0].resident if state.segments else None
         there = resident is not None and resident.there
@@ -115,23 +88,15 @@ class Collection:
         )
 
     @property
-    def applied_seq(self) -> int:
-        """The app's sequence number up to which this holds what SQL does."""
+    def applied(self) -> int:
         return self._current.state.seq
 
     def upsert(self, keys: KeyArray, vectors: FloatArray, seq: int | None = None) -> None:
-        """Stores a vector (n, dim) for each key (n,), in place of the one it had; of a key given twice the last counts.
-
-        Raises BadVector for a wrong shape and for a vector that is zero or not finite, and then stores none.
-        """
-        keys, unit = np.asarray(keys, dtype=np.int64), unit_rows(vectors, self.dim)
-        if keys.shape != (len(unit),):
-            raise BadVector(f"{keys.shape} keys were given for {len(unit)} vectors")
+        keys, unit = checked_rows(keys, vectors, self.dim)
         with self._current.lock:
             self._publish(self._current.state.upserted(keys, unit), seq)
 
     def delete(self, keys: KeyArray | Iterable[int], seq: int | None = None) -> int:
-        """Forgets these keys; unknown ones don't count. How many there were."""
         gone = np.array(keys if isinstance(keys, np.ndarray) else list(keys), dtype=np.int64)
         with self._current.lock:
             before = self._current.state
@@ -140,7 +105,6 @@ class Collection:
             return before.rows.count - after.rows.count
 
     def catch_up(self) -> None:
-        """Reads from SQL what was committed there, and didn't come here."""
         if self._source:
             seq = self._source.seq()
             with self._current.lock:
@@ -149,14 +113,12 @@ class Collection:
 
     def keys(self) -> KeyArray:
         """(n,) ascending."""
-        return self._current.state.keys
+        return self._current.state.ordered[0]
 
     def contains(self, keys: KeyArray) -> NDArray[np.bool_]:
-        """(n,): which of the keys have a row."""
         return self._current.state.slots_of(np.asarray(keys, dtype=np.int64)) >= 0
 
     def get(self, keys: KeyArray) -> FloatArray:
-        """(n, dim): a copy of the vectors of these keys. Raises InputNotFound."""
         state = self._current.state
         slots = state.slots_of(np.asarray(keys, dtype=np.int64))
         if len(slots) and slots.min() < 0:
@@ -164,38 +126,41 @@ class Collection:
         return state.rows.take(slots)
 
     def present(self, keys: KeyArray) -> tuple[KeyArray, FloatArray]:
-        """Those of the keys that have a row, and a copy of their vectors (n, dim), all of one moment."""
-        state, slots = self.located(keys)
+        state = self._current.state
+        slots = state.slots_of(np.asarray(keys, dtype=np.int64))
         there = slots >= 0
         return keys[there], state.rows.take(slots[there])
 
-    def located(self, keys: KeyArray) -> tuple[State, Slots]:
-        """This moment, which later writes leave as it is, and the slots (n,) of the keys in it: -1 for unknown ones."""
+    def sample(self, n: int, seed: int = 0) -> KeyArray:
+        rows = self._current.state.rows
+        return sampled(rows.keys[rows.live_mask()], n, seed)
+
+    def rows(self, where: Filter | None = None) -> RowView:
+        # SQL is asked before the state is taken, which holds what SQL said by then.
+        matching = self._matching(where)
         state = self._current.state
-        return state, state.slots_of(np.asarray(keys, dtype=np.int64))
+        if matching is None:
+            keys, slots = state.ordered
+        else:
+            slots = state.slots_of(matching.keys)
+            keys, slots = matching.keys[slots >= 0], slots[slots >= 0]
+        return RowView(keys, slots, state.generation, state.rows.take)
+
+    def iterate(self, size: int = 4096) -> Iterator[tuple[KeyArray, FloatArray]]:
+        return self.rows().batches(size)
 
     def filter(self, keys: KeyArray) -> KeyFilter:
         """Restricts searches to these keys; unknown ones don't matter, also if they come later."""
         return KeyFilter(np.unique(np.asarray(keys, dtype=np.int64)))
 
-    def search(self, queries: FloatArray, k: int, where: KeyFilter | None = None) -> tuple[KeyArray, FloatArray]:
-        """The k nearest rows of each query (q, dim): keys (q, k) padded with -1, cosines (q, k) padded with -inf.
-
-        Best first, equal scores by key. As many as match, up to k. A k of more than there are rows counts as that many,
-        or as 1,000: no memory is taken for what isn't there. Raises BadVector, BadRequest for k below 1 and for more
-        scores than fit into 768 MB.
-        """
-        k = min(check_count(k, "k"), max(len(self), _PADDED))
-        # Checked before, so that one wrong query fails nobody else's.
-        queries = unit_rows(queries, self.dim)
-        if len(queries) * k > _MOST_SCORES:
-            raise BadRequest(
-                f"{len(queries):,} queries with k = {k:,} are too many at once: ask for fewer, or a smaller k"
-            )
-        return self._gate.search(queries, k, where)
+    def search(
+        self, queries: FloatArray, k: int, where: Filter | KeyFilter | None = None
+    ) -> tuple[KeyArray, FloatArray]:
+        # Checked before others are asked with it, so that one wrong query fails nobody else's.
+        queries, k = checked_search(queries, k, self.dim, len(self))
+        return self._gate.search(queries, k, self._matching(where))
 
     def wait(self) -> None:
-        """Returns when nothing is left to do in the background."""
         self._keeper.wait()
 
     def close(self) -> None:
@@ -220,6 +185,13 @@ class Collection:
         with self._current.lock:
             self._publish(state, seq)
 
+    def _matching(self, where: Filter | KeyFilter | None) -> KeyFilter | None:
+        if where is None or isinstance(where, KeyFilter):
+            return where
+        if self._source is None:
+            raise BadFilter("these vectors are in memory alone, and nothing is known of them to filter by")
+        return self._source.matching(where, _key_filter)
+
     def _publish(self, state: State, seq: int | None) -> None:
         """The caller holds the write lock."""
         if seq is not None and seq > state.seq:
@@ -229,6 +201,10 @@ class Collection:
             state = merge_policy.compacted(state)
         self._current.state = state
         self._keeper.wake()
+
+
+def _key_filter(keys: KeyArray) -> KeyFilter:
+    return KeyFilter(keys)
 
 
 def _search(

@@ -15,7 +15,7 @@ from tenshot import Store
 from tenshot.index.app import App
 from tenshot.index.errors import AppNotFound
 from tenshot.index.store import open_catalog
-from tenshot.index.vectors.factory import CollectionSettings
+from tenshot.index.vectors.settings import CollectionSettings
 
 ROWS = np.eye(8)[:4]
 

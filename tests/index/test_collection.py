@@ -7,7 +7,7 @@ import pytest
 
 from tenshot.index.errors import BadRequest, BadVector, InputNotFound, TenshotError
 from tenshot.index.vectors.collection import Collection
-from tenshot.index.vectors.segments.faiss_compat import check_faiss
+from tenshot.index.vectors.faiss_compat import check_faiss
 
 DIM = 16
 

@@ -13,7 +13,7 @@ from tenshot.index.ops.backup import back_up, restore
 from tenshot.index.storage.blobs import Blobs
 from tenshot.index.storage.files import exposure
 from tenshot.index.store import open_catalog
-from tenshot.index.vectors.factory import CollectionSettings
+from tenshot.index.vectors.settings import CollectionSettings
 
 
 @pytest.fixture

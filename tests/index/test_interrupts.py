@@ -10,8 +10,8 @@ from interrupts import interrupted
 from shop import APP, EAGER, Shop
 
 from tenshot.index.store import Store
-from tenshot.index.vectors.factory import CollectionSettings
 from tenshot.index.vectors.segments.worker import Worker
+from tenshot.index.vectors.settings import CollectionSettings
 
 MEMORY = ("index/vectors/collection.py", "index/vectors/segments/")
 

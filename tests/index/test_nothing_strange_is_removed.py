@@ -14,7 +14,7 @@ from shop import EAGER
 
 from tenshot import Store
 from tenshot.index.errors import NotFound, StoreDamaged
-from tenshot.index.vectors.factory import CollectionSettings
+from tenshot.index.vectors.settings import CollectionSettings
 
 SNAPSHOTS = CollectionSettings(sizes=EAGER)
 

@@ -14,7 +14,7 @@ from shop import APP, EAGER, Shop
 
 from tenshot.index.store import Store
 from tenshot.index.vectors.collection import Collection
-from tenshot.index.vectors.factory import CollectionSettings
+from tenshot.index.vectors.settings import CollectionSettings
 
 ROOT = Path(__file__).parents[2]
 

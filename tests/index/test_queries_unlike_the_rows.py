@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tenshot.index.vectors.collection import Collection
-from tenshot.index.vectors.segments.merge_policy import Sizes
-from tenshot.index.vectors.segments.rows import unit_rows
+from tenshot.index.vectors.protocol import unit_rows
+from tenshot.index.vectors.settings import Sizes
 
 COUNT, DIM, QUERIES = 24_000, 64, 40
 Rng = np.random.Generator

@@ -105,7 +105,7 @@ def test_a_filter_judges_only_what_it_lets_through(large: App, monkeypatch: pyte
 
 def test_values_follow_a_vector_that_is_replaced_and_rows_that_are_moved_together(large: App) -> None:
     check(large)
-    keys = large.state().collection.keys()
+    keys = large.state().collection.rows().keys
     large.state().collection.upsert(keys[-1:], np.eye(8)[:1])
     check(large)
     large.delete([f"z{i}" for i in range(0, COUNT, 2)])

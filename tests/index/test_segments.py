@@ -8,7 +8,7 @@ import pytest
 from clouds import SMALL, Clouds, recall
 
 from tenshot.index.vectors.collection import Collection
-from tenshot.index.vectors.segments.rows import unit_rows
+from tenshot.index.vectors.protocol import unit_rows
 from tenshot.index.vectors.segments.segment import Segment
 
 

@@ -8,7 +8,8 @@ import pytest
 from clouds import SMALL, Clouds, recall
 
 from tenshot.index.vectors.collection import Collection
-from tenshot.index.vectors.segments.devices import Devices, DeviceSettings
+from tenshot.index.vectors.segments.devices import Devices
+from tenshot.index.vectors.settings import DeviceSettings
 
 ROW = 32 * 2
 

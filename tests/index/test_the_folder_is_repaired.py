@@ -8,7 +8,7 @@ from shop import EAGER
 
 from tenshot import Store
 from tenshot.index.storage.blobs import Blobs
-from tenshot.index.vectors.factory import CollectionSettings
+from tenshot.index.vectors.settings import CollectionSettings
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from patience import becomes
 from shop import APP, EAGER, Shop
 
 from tenshot.index.vectors.collection import Collection
-from tenshot.index.vectors.factory import Source
+from tenshot.index.vectors.factory import CatalogSource
 from tenshot.index.vectors.segments.segment import Segment
 from tenshot.index.vectors.segments.snapshot import Snapshots
 
@@ -108,7 +108,7 @@ def test_a_read_that_fails_while_a_snapshot_is_checked_or_rebuilt_is_tried_again
     def everything(after: object) -> bool:
         return after is None or not damaged
 
-    failing = Failing(monkeypatch, Source, "vectors" if damaged else "keys", 2, everything)
+    failing = Failing(monkeypatch, CatalogSource, "vectors" if damaged else "keys", 2, everything)
     with Shop(tmp_path) as shop:
         becomes(lambda: shop.collection._keeper._unchecked, False)
         assert failing.left == 0

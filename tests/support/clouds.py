@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tenshot.index.vectors.segments.merge_policy import Sizes
+from tenshot.index.vectors.settings import Sizes
 
 SMALL = Sizes(exact=600, lists=2400, flat_first=3500, tail=64, merge=256, dead=100, inline=200)
 """Every way of searching, at a size that a test can wait for."""

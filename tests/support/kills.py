@@ -25,7 +25,7 @@ import mixed_load as load
 
 from tenshot import Store
 from tenshot.index.errors import StorageFailed, StoreInUse
-from tenshot.index.vectors.factory import CollectionSettings
+from tenshot.index.vectors.settings import CollectionSettings
 
 _OPENING = 60.0
 _FULL_EVERY = 9

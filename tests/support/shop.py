@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from clouds import SMALL
@@ -11,7 +12,8 @@ from tenshot.embeddings.workflows import recipe_of
 from tenshot.index.catalog import Catalog
 from tenshot.index.records import NewInput
 from tenshot.index.vectors.collection import Collection
-from tenshot.index.vectors.factory import Collections, CollectionSettings
+from tenshot.index.vectors.factory import Collections
+from tenshot.index.vectors.settings import CollectionSettings
 
 APP = "a" * 32
 """The app's id, and the name of its folder."""
@@ -22,8 +24,8 @@ EAGER = replace(SMALL, save=200, save_at_end=0)
 class Shop:
     """Writes as the core does: SQL first, then the collection. A context manager."""
 
-    def __init__(self, folder: Path, dim: int = 32) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, dim: int = 32, engine: str = "segments") -> None:
+        self.folder, self.engine = folder, engine
         folder.mkdir(exist_ok=True)
         self.catalog = Catalog.open(f"sqlite:///{folder / 'tenshot.db'}")
         self.recipe = recipe_of("vectors", dim=dim)
@@ -33,7 +35,10 @@ class Shop:
 
     def open(self) -> Collection:
         self.record = self.catalog.apps.find("app")
-        return Collections(self.folder / "collections", self.catalog, CollectionSettings(sizes=EAGER)).open(self.record)
+        settings = CollectionSettings(engine=self.engine, sizes=EAGER)
+        index = Collections(self.folder / "collections", self.catalog, settings).open(self.record)
+        # Of whichever engine; most tests look into this one.
+        return cast(Collection, index)
 
     def __enter__(self) -> "Shop":
         return self
@@ -75,7 +80,7 @@ class Shop:
     def check(self) -> None:
         """The collection is what SQL says."""
         truth = self.in_sql()
-        keys = self.collection.keys()
+        keys = self.collection.rows().keys
         assert keys.tolist() == sorted(truth)
         if truth:
             np.testing.assert_allclose(self.collection.get(keys), [truth[key] for key in keys.tolist()], atol=1e-6)

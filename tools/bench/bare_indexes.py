@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...index.vectors.segments.faiss_compat import faiss_on
+from ...index.vectors.faiss_compat import faiss_on
 from .competitor import BUILD, EFS, GRAPH, Facts, NotOffered, Vectors
 
 

@@ -281,7 +281,7 @@ def _quantiles(name: str, waited: Iterator[float]) -> dict[str, float]:
 
 def _resident() -> int:
     """Resident memory of this process in bytes, after freed memory is returned to the system."""
-    from ...index.vectors.segments.faiss_compat import give_back_memory
+    from ...index.vectors.faiss_compat import give_back_memory
 
     gc.collect()
     give_back_memory()

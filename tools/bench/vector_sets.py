@@ -113,8 +113,8 @@ def random_crops(pictures: Sequence[PictureFile], count: int) -> list[PictureFil
 
 def app_vector_set(app: "App", queries: int) -> VectorSet:
     """An app's vectors; some of them become the queries."""
-    keys = app.state().collection.keys()
-    rows = np.random.default_rng(0).permutation(app.state().collection.get(keys))
+    rows = np.concatenate([vectors for _, vectors in app.state().collection.iterate()])
+    rows = np.random.default_rng(0).permutation(rows)
     count = len(rows) - queries
     near = rows[:count] @ rows[0]
     cluster = np.argsort(np.argsort(-near)) * 100 // max(count, 1)

@@ -231,7 +231,7 @@ def doctor(
     from ...embeddings.workflows import availability, catalogue
     from ...index.storage.files import exposure
     from ...index.store import Store
-    from ...index.vectors.segments.faiss_compat import check_faiss, gpu_count
+    from ...index.vectors.faiss_compat import check_faiss, gpu_count
 
     if force and not repair:
         raise typer.BadParameter("--force goes with --repair")
@@ -303,7 +303,7 @@ def _collection(facts: Any) -> str:
 
 
 def _on_gpu(facts: Any) -> bool:
-    from ...index.vectors.segments.faiss_compat import gpu_count
+    from ...index.vectors.faiss_compat import gpu_count
 
     return facts.kind != "exact" and gpu_count() > 0
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from ...records import FloatArray
+from ..faiss_compat import faiss_on, gpu_count
+from ..settings import DeviceSettings
 from .bitmap import Slots
-from .faiss_compat import faiss_on, gpu_count
 from .rows import Rows
 
 _MOST = 2048
@@ -30,18 +31,6 @@ _log = logging.getLogger("tenshot.index")
 
 Flat = Callable[[int, int], Any]
 """(dim, device) -> an empty flat index for inner products in half precision on that device."""
-
-
-@dataclass(frozen=True)
-class DeviceSettings:
-    """How much of the GPUs collections may take."""
-
-    count: int | None = None
-    """GPUs to use; None: all that FAISS finds."""
-    memory_bytes: int = 0
-    """For all collections together, over all GPUs; 0: 4 GiB of each. FAISS can't say in Python what is free."""
-    scratch_bytes: int = 256 << 20
-    """Working memory of each GPU."""
 
 
 class Devices:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from ...records import FloatArray
+from ..faiss_compat import faiss_on, selecting
 from .bitmap import Bits
 from .effort import Boost, Effort, Found, Sample
-from .faiss_compat import faiss_on, selecting
 from .selection import Selection
 
 _QUERY_BITS = 4

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...records import FloatArray
+from ..faiss_compat import faiss_on, probing
 from .bitmap import Bits, Slots
 from .effort import READ, Boost, Effort, Found, Sample
-from .faiss_compat import faiss_on, probing
 from .rows import Rows
 from .selection import Selection
 

@@ -12,16 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
-from ...records import FloatArray, KeyArray
+from ..faiss_compat import give_back_memory
+from ..protocol import Source, unit_rows
+from ..settings import Sizes
 from . import merge_policy
 from .devices import Devices
-from .faiss_compat import give_back_memory
-from .merge_policy import Sizes, Task
-from .rows import unit_rows
+from .merge_policy import Task
 from .segment import Segment
 from .snapshot import DamagedSnapshot, Snapshots
 from .state import State
@@ -35,17 +34,6 @@ _PATIENCE = 10
 """Seconds that closing waits for codes in the making; they are made again."""
 _LOOKS, _PAUSE = 5, 0.3
 _MAKING = (Task.CODE, Task.BUILD, Task.MERGE)
-
-
-class Source(Protocol):
-    """The truth that a collection is made of and held against; what each gives is told by `collections.Source`."""
-
-    def seq(self) -> int: ...
-    def vectors(self, after: int | None) -> Iterator[tuple[KeyArray, FloatArray]]: ...
-    def removed(self, after: int) -> KeyArray: ...
-    def forget_removed(self, until: int) -> None: ...
-    def keys(self) -> KeyArray: ...
-    def sample(self, keys: KeyArray) -> dict[int, FloatArray]: ...
 
 
 class Current:
@@ -302,7 +290,7 @@ class Keeper:
         # What is on its way from SQL into the collection differs for a moment.
         differ = None
         for _ in range(_LOOKS):
-            found = np.setxor1d(self._current.state.keys, self._source.keys(), assume_unique=True)
+            found = np.setxor1d(self._current.state.ordered[0], self._source.keys(), assume_unique=True)
             differ = found if differ is None else np.intersect1d(differ, found, assume_unique=True)
             if not len(differ):
                 break
@@ -312,7 +300,7 @@ class Keeper:
         state = self._current.state
         slots = state.rows.live_slots()
         slots = slots[np.linspace(0, len(slots) - 1, min(1000, len(slots))).astype(np.int64)]
-        known = self._source.sample(state.rows.keys[slots])
+        known = self._source.of(state.rows.keys[slots])
         rows = zip(state.rows.keys[slots].tolist(), state.rows.take(slots), strict=True)
         if any(key in known and not np.allclose(row, known[key], atol=1e-5) for key, row in rows):
             raise DamagedSnapshot("its vectors are not those of the database")

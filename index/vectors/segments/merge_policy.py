@@ -1,41 +1,15 @@
 """What a state of a collection is to become in the background: which segments, when, and compaction. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
+from ..settings import Sizes
 from .keymap import KeyMap
 from .planner import still_finds
 from .rows import Rows
 from .segment import Segment
 from .state import State
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Rows at which a collection changes its ways."""
-
-    exact: int = 10_000
-    """Up to so many nothing is built: every search looks at all of them."""
-    lists: int = 50_000
-    """From here on the first segment has inverted lists."""
-    flat_first: int = 200_000
-    """From here on flat codes are made before the lists are: until then all rows would be looked at."""
-    tail: int = 1024
-    """So many new rows are sealed, whatever else is being made; a scan of them takes a tenth of a millisecond."""
-    merge: int = 4096
-    """The other segments go into the first from so many rows on, and from a 32nd of the first's."""
-    dead: int = 1000
-    """So many dead rows are cleared away when they are a fifth of all."""
-    inline: int = 20_000
-    """Up to so many, dead ones go while the writer waits: milliseconds."""
-    save: int = 4096
-    """So many changes are written into a snapshot, and a 50th of the rows; reading them from SQL takes a moment."""
-    save_at_end: int = 1000
-    """So many changes are when the collection is closed."""
-    again_s: float = 60.0
-    """Seconds after which what failed is tried again, or earlier, after as many changes as a snapshot takes."""
-
 
 _MERGE = 32
 _DEAD_SHARE = 0.2

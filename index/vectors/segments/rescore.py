@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ....runtime.compiled import compiled
 from ...records import FloatArray, KeyArray
+from ..faiss_compat import inner_products
 from . import bitmap
 from .bitmap import Bits, Slots
-from .faiss_compat import inner_products
 
 TIE = 1e-5
 """Estimated or scanned scores that differ by less may be the other way round exactly."""

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...bounds import has_direction
-from ...errors import BadVector
 from ...records import FloatArray, KeyArray
 from . import bitmap
 from .bitmap import Bits, Slots
@@ -16,27 +14,6 @@ from .rescore import Proposal, Rescored, rescored
 
 _MIN_CAPACITY = 256
 _CHUNK = 65_536
-
-
-def unit_rows(vectors: FloatArray, dim: int) -> FloatArray:
-    """(n, dim) float32 of unit length. Raises BadVector for another shape, and for one that is zero or not finite.
-
-    The very array that was given, where there is nothing to change.
-    """
-    array = np.ascontiguousarray(vectors, dtype=np.float32)
-    if array.ndim != 2 or array.shape[1] != dim:
-        raise BadVector(f"vectors must have the shape (n, {dim}), not {array.shape}")
-    if len(array) == 1 and abs(float(array[0] @ array[0]) - 1) < 1e-6:
-        return array
-    norms = np.linalg.norm(array, axis=1)
-    # Unit vectors come back bit by bit, so that storing what was read changes nothing.
-    unit = np.abs(norms - 1) < 1e-6
-    if unit.all():
-        return array
-    bad = np.flatnonzero(~has_direction(norms))
-    if len(bad):
-        raise BadVector(f"vector {bad[0]} is zero or not finite")
-    return np.where(unit, 1, 1 / norms).astype(np.float32)[:, None] * array
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...records import FloatArray
+from ..faiss_compat import faiss_on
 from .bitmap import Bits
 from .devices import Resident
 from .effort import Boost, Effort, Sample
-from .faiss_compat import faiss_on
 from .flat import Flat
 from .lists import Lists
 from .rescore import Proposal

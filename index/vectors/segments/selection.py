@@ -8,9 +8,9 @@ from weakref import ReferenceType, ref
 
 import numpy as np
 
+from ..faiss_compat import probing
 from . import bitmap
 from .bitmap import Bits, Slots
-from .faiss_compat import probing
 
 T = TypeVar("T")
 

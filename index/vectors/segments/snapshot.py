@@ -25,8 +25,9 @@ import numpy as np
 
 from ...records import FloatArray
 from ...storage.files import FILE_MODE, FOLDER_MODE, make_file, make_folder, sync, write_new
+from ..faiss_compat import faiss_on, mapped_file
+from ..protocol import SavedFacts
 from .effort import Effort
-from .faiss_compat import faiss_on, mapped_file
 from .flat import Flat
 from .keymap import KeyMap
 from .lists import Lists
@@ -62,16 +63,6 @@ class _Rowfile:
     mapped: FloatArray
     digest: Any = None
     """SHA-256 of what is mapped, ready to go on; None while nobody has read all of it."""
-
-
-@dataclass(frozen=True)
-class SavedFacts:
-    """What a snapshot says of itself."""
-
-    kind: str
-    rows: int
-    """Dead ones included."""
-    seq: int
 
 
 def saved_facts(folder: Path) -> SavedFacts | None:

@@ -41,10 +41,13 @@ class State:
         return self.segments[-1].stop if self.segments else 0
 
     @cached_property
-    def keys(self) -> KeyArray:
-        """(n,) of the live rows, ascending."""
-        keys: KeyArray = np.sort(self.rows.keys[self.rows.live_mask()], kind="stable")
-        return keys
+    def ordered(self) -> tuple[KeyArray, Slots]:
+        """Keys (n,) of the live rows, ascending, and their slots (n,)."""
+        slots = self.rows.live_slots()
+        keys = self.rows.keys[slots]
+        # Inputs come with ascending keys: then nothing is to be moved.
+        order = np.argsort(keys, kind="stable")
+        return keys[order], slots[order]
 
     def slots_of(self, keys: KeyArray) -> Slots:
         """(n,): the live slot of each key (n,), -1 for unknown ones."""

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import TenshotError
-from ...records import FloatArray
+from ..errors import TenshotError
+from ..records import FloatArray
 
 _FAISS_PACKAGES = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs")
 _GEMM_FROM = 2048
