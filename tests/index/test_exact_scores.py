@@ -13,9 +13,9 @@ from tenshot.index.vectors.segments.rows import Rows
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "compiled":
         pytest.importorskip("numba")
-        assert rescore._kernel() is not None
+        assert rescore._kernels() is not None
     else:
-        monkeypatch.setattr(rescore, "_kernel", lambda: None)
+        monkeypatch.setattr(rescore, "_kernels", lambda: None)
 
 
 def held(rows: np.ndarray, border: int, keys: np.ndarray) -> Rows:

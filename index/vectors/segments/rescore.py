@@ -7,7 +7,7 @@ difference in the last bits, so one process uses one.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,7 @@ class Rescored:
 
 def prepare() -> None:
     """Has all compiled, which takes two seconds once on each machine, and a third of one in each process."""
-    _kernel()
+    _kernels()
 
 
 def rescored(
@@ -103,32 +103,38 @@ def rescored(
     allowed: Bits | None,
     k: int,
 ) -> tuple[KeyArray, FloatArray, FloatArray]:
-    """Keys and scores (q, k) of the best of slots (q, c), and exact scores (q, c) of all: inner products with queries.
+    """Keys and exact scores (q, k) of the best of slots (q, c), and the scores (q, c) of all; k at most c, or 0.
 
-    Best first, equal scores by key, then -1 and -inf; which is also the score where a slot is -1, or not in the bitmap
-    allowed. Rows lie in mapped (b, dim), those from slot b on in buffer; keys: of each slot; k: 0, or at most c.
+    Slots below len(mapped) are rows of it, the others of buffer; -1 is none, and those that are not in allowed don't
+    come. Best first, equal scores by key; -1 and -inf behind the last.
     """
-    kernel = _kernel()
-    inserted = k if kernel is not None and k <= _INSERTED else 0
-    found, values = (np.empty((len(slots), inserted), dtype=kind) for kind in (np.int64, np.float32))
-    if kernel is None:
+    exact = _exact(queries, mapped, buffer, slots, allowed)
+    kernels = _kernels()
+    if k and (kernels is None or k > _INSERTED):
+        return *_in_order(keys, exact, slots, k), exact
+    best, scores = np.empty((len(slots), k), dtype=np.int64), np.empty((len(slots), k), dtype=np.float32)
+    if kernels and k:
+        kernels.keep_best(exact, np.ascontiguousarray(slots), keys, best, scores)
+    return best, scores, exact
+
+
+def _exact(
+    queries: FloatArray, mapped: FloatArray, buffer: FloatArray, slots: Slots, allowed: Bits | None
+) -> FloatArray:
+    kernels = _kernels()
+    if kernels is None:
         if allowed is not None:
             slots = np.where((slots >= 0) & bitmap.has(allowed, np.maximum(slots, 0)), slots, -1)
-        exact = _scores(queries, mapped, buffer, slots)
-    else:
-        # Machine code checks no lengths.
-        assert queries.shape == (len(slots), mapped.shape[1])
-        assert buffer.shape[1] == mapped.shape[1]
-        exact, may = np.empty(slots.shape, dtype=np.float32), _ALL if allowed is None else allowed
-        queries, slots = np.ascontiguousarray(queries), np.ascontiguousarray(slots)
-        inside = kernel(queries, mapped, buffer, keys, slots, may, exact, found, values)
-        assert inside, "a slot is outside of the rows"
-    if k > inserted:
-        found, values = _in_order(keys, exact, slots, k)
-    return found, values, exact
+        return _products(queries, mapped, buffer, slots)
+    assert queries.shape == (len(slots), mapped.shape[1])
+    assert buffer.shape[1] == mapped.shape[1]
+    exact, may = np.empty(slots.shape, dtype=np.float32), _ALL if allowed is None else allowed
+    inside = kernels.score(np.ascontiguousarray(queries), mapped, buffer, np.ascontiguousarray(slots), may, exact)
+    assert inside, "a slot is outside of the rows"
+    return exact
 
 
-def _scores(queries: FloatArray, mapped: FloatArray, buffer: FloatArray, slots: Slots) -> FloatArray:
+def _products(queries: FloatArray, mapped: FloatArray, buffer: FloatArray, slots: Slots) -> FloatArray:
     border = len(mapped)
     if not border:
         return inner_products(queries, buffer, slots)
@@ -143,80 +149,89 @@ def _in_order(keys: KeyArray, exact: FloatArray, slots: Slots, k: int) -> tuple[
     some = k + _EQUALS
     if exact.shape[1] > 2 * some:
         # Ordering a few is cheaper, where none that are left out equal the last.
-        places = exact.argpartition(-some, axis=1)[:, -some:]
+        columns = exact.argpartition(-some, axis=1)[:, -some:]
         each = np.arange(len(exact))[:, None]
-        few = exact[each, places]
-        ordered, values = _ordered(keys, few, slots[each, places], k)
-        if (values[:, -1] > few[:, 0]).all():
-            return ordered, values
+        few = exact[each, columns]
+        ordered, scores = _ordered(keys, few, slots[each, columns], k)
+        if (scores[:, -1] > few[:, 0]).all():
+            return ordered, scores
     return _ordered(keys, exact, slots, k)
 
 
-def _ordered(keys: KeyArray, values: FloatArray, slots: Slots, k: int) -> tuple[KeyArray, FloatArray]:
-    named = np.where(values == -np.inf, -1, keys[slots])
-    order = np.lexsort((named, -values), axis=1)[:, :k]
+def _ordered(keys: KeyArray, exact: FloatArray, slots: Slots, k: int) -> tuple[KeyArray, FloatArray]:
+    named = np.where(exact == -np.inf, -1, keys[slots])
+    order = np.lexsort((named, -exact), axis=1)[:, :k]
     each = np.arange(len(slots))[:, None]
-    return named[each, order], values[each, order]
+    return named[each, order], exact[each, order]
+
+
+class _Kernels(NamedTuple):
+    """Machine code, which checks no lengths."""
+
+    score: Any
+    keep_best: Any
 
 
 @cache
-def _kernel() -> Any:
-    """`_rescore`, compiled; None where that can't be."""
+def _kernels() -> _Kernels | None:
+    """`_score` and `_keep_best`, compiled; None where that can't be."""
 
-    def signature(numba: Any) -> Any:
-        def read(kind: Any, axes: int) -> Any:
-            return numba.types.Array(kind, axes, "C", readonly=True)
+    def read(numba: Any, kind: str, axes: int) -> Any:
+        return numba.types.Array(getattr(numba, kind), axes, "C", readonly=True)
 
-        rows, keys, slots, allowed = read(numba.f4, 2), read(numba.i8, 1), read(numba.i8, 2), read(numba.u1, 1)
-        out = numba.f4[:, ::1], numba.i8[:, ::1], numba.f4[:, ::1]
-        return numba.b1(rows, rows, rows, keys, slots, allowed, *out)
+    def of_score(numba: Any) -> Any:
+        rows, slots, allowed = read(numba, "f4", 2), read(numba, "i8", 2), read(numba, "u1", 1)
+        return numba.b1(rows, rows, rows, slots, allowed, numba.f4[:, ::1])
 
-    return compiled(_rescore, signature, reorder=True)
+    def of_keep_best(numba: Any) -> Any:
+        exact, slots, keys = read(numba, "f4", 2), read(numba, "i8", 2), read(numba, "i8", 1)
+        return numba.void(exact, slots, keys, numba.i8[:, ::1], numba.f4[:, ::1])
+
+    score, keep_best = compiled(_score, of_score, reorder=True), compiled(_keep_best, of_keep_best)
+    return None if score is None or keep_best is None else _Kernels(score, keep_best)
 
 
-def _rescore(
-    queries: FloatArray,
-    mapped: FloatArray,
-    buffer: FloatArray,
-    keys: KeyArray,
-    slots: Slots,
-    allowed: Bits,
-    exact: FloatArray,
-    found: KeyArray,
-    values: FloatArray,
+def _score(
+    queries: FloatArray, mapped: FloatArray, buffer: FloatArray, slots: Slots, allowed: Bits, exact: FloatArray
 ) -> bool:
-    """Fills exact (q, c), found and values (q, k); k may be 0. False for a slot outside of the rows.
-
-    allowed: empty where all may come.
-    """
-    border, size, k = len(mapped), len(mapped) + len(buffer), found.shape[1]
+    """Fills exact (q, c): -inf where nothing may come. allowed: empty where all may. False: a slot outside the rows."""
+    border, size = len(mapped), len(mapped) + len(buffer)
     if len(allowed):
         size = min(size, 8 * len(allowed))
     for i in range(len(queries)):
-        query, full = queries[i], 0
-        for place in range(slots.shape[1]):
-            slot = slots[i, place]
+        query = queries[i]
+        for j in range(slots.shape[1]):
+            slot = slots[i, j]
             if slot < -1 or slot >= size:
                 return False
-            exact[i, place] = -np.inf
+            exact[i, j] = -np.inf
             if slot < 0 or (len(allowed) and not (allowed[slot >> 3] >> (slot & 7)) & 1):
                 continue
             row = mapped[slot] if slot < border else buffer[slot - border]
             score = np.float32(0)
             for x in range(len(query)):
                 score += query[x] * row[x]
-            exact[i, place] = score
-            if not k:
-                continue
-            key, end = keys[slot], k - 1
-            if full == k and not (score > values[i, end] or (score == values[i, end] and key < found[i, end])):
-                continue
-            to = min(full, end)
-            while to and (values[i, to - 1] < score or (values[i, to - 1] == score and found[i, to - 1] > key)):
-                values[i, to], found[i, to] = values[i, to - 1], found[i, to - 1]
-                to -= 1
-            values[i, to], found[i, to] = score, key
-            full = min(full + 1, k)
-        for to in range(full, k):
-            values[i, to], found[i, to] = -np.inf, -1
+            exact[i, j] = score
     return True
+
+
+def _keep_best(exact: FloatArray, slots: Slots, keys: KeyArray, best: KeyArray, scores: FloatArray) -> None:
+    """Fills best and scores (q, k), k at least 1, by exact (q, c): the best first, equal ones by key."""
+    k = best.shape[1]
+    for i in range(len(exact)):
+        count = 0
+        for j in range(exact.shape[1]):
+            score = exact[i, j]
+            if score == -np.inf or (count == k and score < scores[i, k - 1]):
+                continue
+            key = keys[slots[i, j]]
+            if count == k and score == scores[i, k - 1] and key > best[i, k - 1]:
+                continue
+            to = min(count, k - 1)
+            while to and (scores[i, to - 1] < score or (scores[i, to - 1] == score and best[i, to - 1] > key)):
+                scores[i, to], best[i, to] = scores[i, to - 1], best[i, to - 1]
+                to -= 1
+            scores[i, to], best[i, to] = score, key
+            count = min(count + 1, k)
+        for to in range(count, k):
+            scores[i, to], best[i, to] = -np.inf, -1
