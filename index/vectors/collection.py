@@ -18,9 +18,9 @@ from ..records import FloatArray, KeyArray
 from .protocol import CollectionFacts, RowView, Source, checked_rows, checked_search, sampled
 from .segments import merge_policy
 from .segments.devices import Devices
-from .segments.maintenance import Current, Keeper, filled, newer
+from .segments.maintenance import CurrentState, Maintenance, filled, newer
 from .segments.planner import nearest
-from .segments.scheduler import Gate
+from .segments.scheduler import SearchScheduler
 from .segments.snapshot import Snapshots
 from .segments.state import KeyFilter, State
 from .settings import Sizes
@@ -47,10 +47,12 @@ class Collection:
         self.dim = dim
         self._sizes = sizes or Sizes()
         self._source = source
-        self._current = Current(State.empty(dim))
-        self._keeper = Keeper(self._current, self._sizes, snapshots, source, devices)
+        self._current = CurrentState(State.empty(dim))
+        self._maintenance = Maintenance(self._current, self._sizes, snapshots, source, devices)
         # Not a method of its own: in a circle of references the rows would wait for the garbage collector.
-        self._gate = Gate(partial(_search, self._current, self._keeper), threads or os.cpu_count() or 1)
+        self._scheduler = SearchScheduler(
+            partial(_search, self._current, self._maintenance), threads or os.cpu_count() or 1
+        )
         if snapshots and source:
             self._open(snapshots, source)
 
@@ -158,24 +160,24 @@ class Collection:
     ) -> tuple[KeyArray, FloatArray]:
         # Checked before others are asked with it, so that one wrong query fails nobody else's.
         queries, k = checked_search(queries, k, self.dim, len(self))
-        return self._gate.search(queries, k, self._matching(where))
+        return self._scheduler.search(queries, k, self._matching(where))
 
     def wait(self) -> None:
-        self._keeper.wait()
+        self._maintenance.wait()
 
     def close(self) -> None:
         """Ends what is done in the background, with a snapshot; nothing may be written afterwards.
 
         Who still searches gets the rows of this moment: their memory goes with the last who holds the collection.
         """
-        self._keeper.close()
+        self._maintenance.close()
 
     def _open(self, snapshots: Snapshots, source: Source) -> None:
         # Asked first: what is committed meanwhile is read now, and once more by whoever opens next.
         seq = source.seq()
         state = snapshots.load(seq)
         if state is not None:
-            self._keeper.loaded(state)
+            self._maintenance.loaded(state)
             state = newer(state, source, state.seq)
         else:
             # Without a snapshot nobody asks for deletions any more.
@@ -200,7 +202,7 @@ class Collection:
         if state.rows.size <= self._sizes.inline and merge_policy.Task.COMPACT in merge_policy.due(state, self._sizes):
             state = merge_policy.compacted(state)
         self._current.state = state
-        self._keeper.wake()
+        self._maintenance.wake()
 
 
 def _key_filter(keys: KeyArray) -> KeyFilter:
@@ -208,11 +210,11 @@ def _key_filter(keys: KeyArray) -> KeyFilter:
 
 
 def _search(
-    current: Current, keeper: Keeper, unit: FloatArray, k: int, where: KeyFilter | None
+    current: CurrentState, maintenance: Maintenance, unit: FloatArray, k: int, where: KeyFilter | None
 ) -> tuple[KeyArray, FloatArray]:
     state = current.state
     answer = nearest(state, unit, k, None if where is None else where.selection(state))
     if state.segments and (resident := state.segments[0].resident) and resident.wanted:
         with current.lock:
-            keeper.wake()
+            maintenance.wake()
     return answer

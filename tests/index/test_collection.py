@@ -115,7 +115,7 @@ def test_a_filter_gives_k_results_whenever_k_match(matching: int, monkeypatch: p
     query = _unit(1, seed=8)
     best = wanted[np.argsort(-(vectors[wanted] @ query[0]))][:10]
     for gather in (3_000_000, 0):  # by gathering the matches, and by a scan with a mask
-        monkeypatch.setattr("tenshot.index.vectors.segments.planner._GATHER", gather)
+        monkeypatch.setattr("tenshot.index.vectors.segments.tuning.GATHER", gather)
         keys, _ = collection.search(query, 10, collection.filter(wanted))
         assert keys[0, : len(best)].tolist() == best.tolist()
         assert (keys[0, len(best) :] == -1).all()

@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tenshot.index.vectors.segments.effort import Effort, _first
+from tenshot.index.vectors.segments.search_parameters import SearchParameters, _first
 
 
 @given(
@@ -15,7 +15,7 @@ def test_effort_is_what_was_measured_and_never_less_for_more_neighbours(
     probes: tuple[int, int], candidates: tuple[int, int], k: int
 ) -> None:
     few, many = (probes[0], candidates[0]), (sum(probes), sum(candidates))
-    effort = Effort((few[0], many[0]), (few[1], many[1]), (0.5,) * 5, (2.0,) * 5, rows=10_000, seconds=0.001)
+    effort = SearchParameters((few[0], many[0]), (few[1], many[1]), (0.5,) * 5, (2.0,) * 5, rows=10_000, seconds=0.001)
     assert [effort.at(1), effort.at(10), effort.at(100)] == [few, few, many]
     now, then = effort.at(k), effort.at(k + 1)
     assert now is not None
@@ -25,7 +25,7 @@ def test_effort_is_what_was_measured_and_never_less_for_more_neighbours(
 
 
 def test_where_only_few_neighbours_could_be_measured_for_more_all_rows_are_looked_at() -> None:
-    effort = Effort((3,), (60,), (0.5,) * 5, (2.0,) * 5, rows=10_000, seconds=0.001)
+    effort = SearchParameters((3,), (60,), (0.5,) * 5, (2.0,) * 5, rows=10_000, seconds=0.001)
     assert effort.at(10) == (3, 60)
     assert effort.at(11) is None
 

@@ -24,7 +24,7 @@ def test_a_collection_works_on_after_interrupts_of_adds_deletes_seals_and_snapsh
     rng = clouds.rng
     with Shop(tmp_path) as shop:
         shop.add(clouds.draw(700)[0])
-        keeper = shop.collection._keeper
+        maintenance = shop.collection._maintenance
         call: Callable[[], object]
         while interrupts < (5000 if long else 60):
             seq = shop.catalog.vectors.seq(APP)
@@ -35,7 +35,7 @@ def test_a_collection_works_on_after_interrupts_of_adds_deletes_seals_and_snapsh
                 ids = [one.id for one in shop.catalog.inputs.page(APP, int(rng.integers(0, 400)), 3)]
                 call = partial(shop.delete, ids)
             else:
-                call = keeper._work if kind < 0.95 else keeper._seal
+                call = maintenance._work if kind < 0.95 else maintenance._seal
             interrupts += interrupted(call, MEMORY, int(rng.integers(0, 60 if kind < 0.75 else 400)))
             if shop.catalog.vectors.seq(APP) != seq:
                 shop.collection.catch_up()
@@ -44,9 +44,9 @@ def test_a_collection_works_on_after_interrupts_of_adds_deletes_seals_and_snapsh
         shop.check()
         queries = clouds.draw(100)[0]
         assert recall(*shop.collection.search(queries, 10), shop.in_sql(), queries) >= 0.95
-        while keeper._due():
-            keeper._work()
-            keeper._seal()
+        while maintenance._due():
+            maintenance._work()
+            maintenance._seal()
         shop.check()
         assert shop.snapshots
     with Shop(tmp_path) as again:

@@ -117,7 +117,7 @@ def test_a_collection_on_the_disk_is_right_through_random_operations_and_reopens
             if rng.random() < 0.5:
                 shop.collection.close()
             else:  # nothing is written at the end
-                shop.collection._keeper._stopped = True
+                shop.collection._maintenance._stopped = True
                 shop.collection.wait()
             shop.collection = shop.open()
             oracle.check(shop.collection)

@@ -9,7 +9,7 @@ from clouds import SMALL, Clouds
 from interrupts import Interrupted, interrupted
 
 from tenshot.index.vectors.collection import Collection
-from tenshot.index.vectors.segments.scheduler import Gate
+from tenshot.index.vectors.segments.scheduler import SearchScheduler
 from tenshot.index.vectors.segments.state import KeyFilter
 
 
@@ -63,7 +63,7 @@ class _Slow:
 
 def test_an_idle_gate_asks_at_once_and_a_busy_one_asks_together_for_those_that_wait() -> None:
     slow, answers = _Slow(), dict[int, int]()
-    gate = Gate(slow, 1)
+    gate = SearchScheduler(slow, 1)
 
     def ask(i: int) -> None:
         answers[i] = int(gate.search(np.full((1, 2), i, dtype=np.float32), 10, None)[0][0, 0])
@@ -86,7 +86,7 @@ def test_an_idle_gate_asks_at_once_and_a_busy_one_asks_together_for_those_that_w
 def test_what_fails_fails_for_all_who_asked_together_and_for_nobody_else() -> None:
     slow, failed = _Slow(), dict[int, bool]()
     slow.go.set()
-    gate = Gate(slow, 1)
+    gate = SearchScheduler(slow, 1)
 
     def ask(i: int) -> None:
         try:
@@ -100,14 +100,14 @@ def test_what_fails_fails_for_all_who_asked_together_and_for_nobody_else() -> No
     assert not gate._inside
 
 
-def _asked(gate: Gate, i: int) -> int:
+def _asked(gate: SearchScheduler, i: int) -> int:
     return int(gate.search(np.full((1, 2), i, dtype=np.float32), 10, None)[0][0, 0])
 
 
 def test_a_search_that_is_interrupted_at_any_line_leaves_its_place() -> None:
     slow = _Slow()
     slow.go.set()
-    gate, after = Gate(slow, 1), 0
+    gate, after = SearchScheduler(slow, 1), 0
     while interrupted(lambda: _asked(gate, 1), ("segments/scheduler.py",), after):
         after += 1
         assert not gate._inside
@@ -118,7 +118,7 @@ def test_a_search_that_is_interrupted_at_any_line_leaves_its_place() -> None:
 
 def test_one_who_is_interrupted_while_it_waits_is_let_in_by_nobody() -> None:
     slow, answers = _Slow(), list[int]()
-    gate = Gate(slow, 1)
+    gate = SearchScheduler(slow, 1)
     first = threading.Thread(target=lambda: answers.append(_asked(gate, 1)))
     first.start()
     slow.begun.wait()
@@ -147,7 +147,7 @@ def test_those_who_wait_together_are_answered_although_the_one_who_asks_for_them
             raise Interrupted
         return slow(queries, k, where)
 
-    gate = Gate(search, 1)
+    gate = SearchScheduler(search, 1)
 
     def ask(i: int) -> None:
         try:

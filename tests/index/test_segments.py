@@ -51,9 +51,7 @@ def test_the_kind_changes_by_itself_as_rows_come() -> None:
 def test_a_filter_leaves_the_neighbours_findable(
     count: int, share: float, correlated: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "tenshot.index.vectors.segments.planner._GATHER", 1000
-    )  # so few rows would all be read otherwise
+    monkeypatch.setattr("tenshot.index.vectors.segments.tuning.GATHER", 1000)  # so few rows would all be read otherwise
     clouds = Clouds()
     collection, rows, cloud = _sealed(count, clouds)
     chosen = cloud < share * clouds.number if correlated else np.random.default_rng(1).random(count) < share
@@ -130,7 +128,7 @@ def test_a_query_like_the_rows_is_hardly_ever_far_off_and_one_unlike_them_is() -
     clouds = Clouds(seed=4)
     collection, known, _ = _sealed(3000, clouds)
     rows = np.array(list(known.values()))
-    usual = collection._current.state.segments[0].effort.usual_at(10)[0]
+    usual = collection._current.state.segments[0].parameters.usual_at(10)[0]
 
     def share_of_far(queries: np.ndarray) -> float:
         return float((np.sort(queries @ rows.T, axis=1)[:, -10] < usual).mean())
@@ -185,7 +183,7 @@ def test_few_rows_are_scanned_however_many_come_while_all_is_trained_anew(
         collection.delete(gone)
         for key in gone.tolist():
             del rows[key]
-        collection._keeper.wait_sealed()
+        collection._maintenance.wait_sealed()
         assert collection.facts().tail <= SMALL.tail + 8
         recall(*collection.search(made[:3], 5), rows, made[:3])  # nothing that is gone, each once, exact scores
         assert collection.search(made[:50], 1)[0][:, 0].tolist() == list(range(next_key - 100, next_key - 50))

@@ -59,7 +59,7 @@ def test_what_was_written_after_the_snapshot_is_there(saved: Path) -> None:
     kept = [path.name for path in shop.snapshots]
     shop.add(clouds.draw(20)[0])
     shop.delete(["1-0", "1-1"])
-    shop.collection._keeper.wait()
+    shop.collection._maintenance.wait()
     shop.catalog.close()  # as a crash leaves it
     with Shop(saved) as again:
         assert [path.name for path in again.snapshots][-1] == kept[-1]

@@ -110,7 +110,7 @@ def test_a_read_that_fails_while_a_snapshot_is_checked_or_rebuilt_is_tried_again
 
     failing = Failing(monkeypatch, CatalogSource, "vectors" if damaged else "keys", 2, everything)
     with Shop(tmp_path) as shop:
-        becomes(lambda: shop.collection._keeper._unchecked, False)
+        becomes(lambda: shop.collection._maintenance._unchecked, False)
         assert failing.left == 0
         shop.collection.wait()
         shop.check()

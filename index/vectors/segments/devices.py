@@ -52,7 +52,7 @@ class Devices:
     def used_bytes(self) -> int:
         """By all collections."""
         with self._lock:
-            return sum(one.nbytes for one in self._residents.values())
+            return sum(resident.nbytes for resident in self._residents.values())
 
     def place(self, rows: Rows, start: int, stop: int, before: "Resident | None" = None) -> "Resident | None":
         """Slots start..stop-1 on the GPUs, in the place of an earlier resident; None: there is no GPU, or no room."""
@@ -64,7 +64,7 @@ class Devices:
                 self._evict(before)
             if needed > self._budget:
                 return None
-            while sum(one.nbytes for one in self._residents.values()) + needed > self._budget:
+            while sum(resident.nbytes for resident in self._residents.values()) + needed > self._budget:
                 self._evict(next(iter(self._residents.values())))
             resident = Resident(self, start, stop, needed)
             try:
@@ -77,15 +77,15 @@ class Devices:
             return resident
 
     def search(self, resident: "Resident", queries: FloatArray, count: int) -> tuple[FloatArray, Slots] | None:
-        """Scores and places (q, count); None where it is not there any more, or memory ran out."""
+        """Scores and positions (q, count); None where it is not there any more, or memory ran out."""
         with self._lock:
             if resident.index is None:
                 resident.missed += 1
                 return None
             self._residents[id(resident)] = self._residents.pop(id(resident))
             try:
-                scores, places = resident.index.search(queries, count)
-                return scores, places
+                scores, positions = resident.index.search(queries, count)
+                return scores, positions
             except RuntimeError as error:
                 _log.warning("a search failed on the GPU, going on on the processor: %s", str(error).splitlines()[0])
                 self._evict(resident)
@@ -110,7 +110,7 @@ class Devices:
         if len(parts) == 1:
             return parts[0]
         faiss = faiss_on()
-        # Threads that ask the shards at once, and places that count through them; it keeps the shards alive.
+        # Threads that ask the shards at once, and positions that count through them; it keeps the shards alive.
         shards = faiss.IndexShards(rows.dim, True, True)
         for part in parts:
             shards.add_shard(part)
@@ -139,28 +139,28 @@ class Resident:
         return self.missed >= _AGAIN
 
     def candidates(
-        self, queries: FloatArray, k: int, stop: int, share: float, boost: int
+        self, queries: FloatArray, k: int, stop: int, share: float, times: int
     ) -> tuple[Slots, FloatArray] | None:
         """Slots below stop and scores (q, c), best first; None: ask the processor's codes.
 
         share: of the rows that may come; where the others are many, too few of those would be among the candidates.
         """
-        count = int((k + _SPARE) * boost / share)
+        count = int((k + _SPARE) * times / share)
         if count > min(_MOST, self.stop - self.start) or share < 0.5:
             return None
-        found = self.devices.search(self, queries, count)
-        if found is None:
+        nearest = self.devices.search(self, queries, count)
+        if nearest is None:
             return None
-        scores, places = found
-        slots = np.where(places < 0, -1, places + self.start)
+        scores, positions = nearest
+        slots = np.where(positions < 0, -1, positions + self.start)
         return np.where(slots < stop, slots, -1), scores
 
 
 def _gpu_flat(settings: DeviceSettings, count: int) -> Flat:
     faiss = faiss_on()
     resources = [faiss.StandardGpuResources() for _ in range(count)]
-    for one in resources:
-        one.setTempMemory(settings.scratch_bytes)
+    for resource in resources:
+        resource.setTempMemory(settings.scratch_bytes)
 
     def flat(dim: int, device: int) -> Any:
         config = faiss.GpuIndexFlatConfig()

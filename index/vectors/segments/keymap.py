@@ -31,8 +31,8 @@ class Run:
 
     def find(self, keys: KeyArray) -> Slots:
         """(n,): -1 where a key is not in it."""
-        places = np.minimum(self.keys.searchsorted(keys), len(self.keys) - 1)
-        return np.where(self.keys[places] == keys, self.slots[places], -1)
+        nearest = np.minimum(self.keys.searchsorted(keys), len(self.keys) - 1)
+        return np.where(self.keys[nearest] == keys, self.slots[nearest], -1)
 
 
 @dataclass(frozen=True)
@@ -46,22 +46,22 @@ class KeyMap:
 
     def slot(self, rows: Rows, key: int) -> int:
         """The live slot of a key, -1 if it has none: as `slots`, in a tenth of the time."""
-        for place in (rows.keys[self.stop :] == key).nonzero()[0][::-1].tolist():
-            if rows.is_live(self.stop + place):
-                return self.stop + int(place)
+        for recent in (rows.keys[self.stop :] == key).nonzero()[0][::-1].tolist():
+            if rows.is_live(self.stop + recent):
+                return self.stop + int(recent)
         for run in self.runs:
-            place = int(run.keys.searchsorted(key))
-            if place < len(run.keys) and run.keys[place] == key and rows.is_live(int(run.slots[place])):
-                return int(run.slots[place])
+            index = int(run.keys.searchsorted(key))
+            if index < len(run.keys) and run.keys[index] == key and rows.is_live(int(run.slots[index])):
+                return int(run.slots[index])
         return -1
 
     def slots(self, rows: Rows, keys: KeyArray) -> Slots:
         """(n,): the live slot of each key (n,), -1 for unknown ones."""
-        found = np.full(len(keys), -1, dtype=np.int64)
+        live = np.full(len(keys), -1, dtype=np.int64)
         for run in (*self.runs, *self._recent(rows)):
             slots = run.find(keys)
-            found = np.where((slots >= 0) & rows.are_live(np.maximum(slots, 0)), slots, found)
-        return found
+            live = np.where((slots >= 0) & rows.are_live(np.maximum(slots, 0)), slots, live)
+        return live
 
     def grown(self, rows: Rows) -> "KeyMap":
         """For more rows; nothing is to be done for a few."""

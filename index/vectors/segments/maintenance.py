@@ -18,7 +18,7 @@ import numpy as np
 from ..faiss_compat import give_back_memory
 from ..protocol import Source, unit_rows
 from ..settings import Sizes
-from . import merge_policy
+from . import merge_policy, tuning
 from .devices import Devices
 from .merge_policy import Task
 from .segment import Segment
@@ -27,16 +27,14 @@ from .state import State
 from .worker import Worker
 
 _log = logging.getLogger("tenshot.index")
-_worker, _sealer = Worker("tenshot-keeper", patient=True), Worker("tenshot-sealer")
-_SHARE = 50
-"""A snapshot is written when so many-th of the rows have changed."""
+_worker, _sealer = Worker("tenshot-maintenance", patient=True), Worker("tenshot-sealer")
 _PATIENCE = 10
 """Seconds that closing waits for codes in the making; they are made again."""
 _LOOKS, _PAUSE = 5, 0.3
 _MAKING = (Task.CODE, Task.BUILD, Task.MERGE)
 
 
-class Current:
+class CurrentState:
     """The state of the moment. Readers take it, writers put another in its place while they hold the lock."""
 
     def __init__(self, state: State) -> None:
@@ -44,12 +42,12 @@ class Current:
         self.lock = threading.Lock()
 
 
-class Keeper:
-    """Looks after one collection."""
+class Maintenance:
+    """Of one collection."""
 
     def __init__(
         self,
-        current: Current,
+        current: CurrentState,
         sizes: Sizes,
         snapshots: Snapshots | None = None,
         source: Source | None = None,
@@ -135,7 +133,7 @@ class Keeper:
             return
         if self._to_place() is not None:
             yield Task.PLACE
-        much = max(self._sizes.save, self._saved_rows // _SHARE)
+        much = max(self._sizes.save, self._saved_rows // tuning.SAVE_SHARE)
         if self._snapshots and not self._damage and self._changes() > much:
             yield Task.SAVE
 
@@ -191,7 +189,7 @@ class Keeper:
             # Searches stay right without: they look at every row that no segment has.
             _log.warning("%s failed and is put off: %r", task.value, error)
             state = self._current.state
-            writes = state.writes + max(self._sizes.save, state.rows.size // _SHARE)
+            writes = state.writes + max(self._sizes.save, state.rows.size // tuning.SAVE_SHARE)
             self._put_off[task] = time.monotonic() + self._sizes.again_s, writes
 
     def _do(self, task: Task, state: State) -> None:
@@ -290,8 +288,8 @@ class Keeper:
         # What is on its way from SQL into the collection differs for a moment.
         differ = None
         for _ in range(_LOOKS):
-            found = np.setxor1d(self._current.state.ordered[0], self._source.keys(), assume_unique=True)
-            differ = found if differ is None else np.intersect1d(differ, found, assume_unique=True)
+            differ_now = np.setxor1d(self._current.state.ordered[0], self._source.keys(), assume_unique=True)
+            differ = differ_now if differ is None else np.intersect1d(differ, differ_now, assume_unique=True)
             if not len(differ):
                 break
             time.sleep(_PAUSE)
@@ -300,9 +298,9 @@ class Keeper:
         state = self._current.state
         slots = state.rows.live_slots()
         slots = slots[np.linspace(0, len(slots) - 1, min(1000, len(slots))).astype(np.int64)]
-        known = self._source.of(state.rows.keys[slots])
+        stored = self._source.of(state.rows.keys[slots])
         rows = zip(state.rows.keys[slots].tolist(), state.rows.take(slots), strict=True)
-        if any(key in known and not np.allclose(row, known[key], atol=1e-5) for key, row in rows):
+        if any(key in stored and not np.allclose(row, stored[key], atol=1e-5) for key, row in rows):
             raise DamagedSnapshot("its vectors are not those of the database")
         self._unchecked = False
 

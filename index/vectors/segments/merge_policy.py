@@ -5,14 +5,12 @@ from dataclasses import replace
 from enum import Enum
 
 from ..settings import Sizes
+from . import tuning
 from .keymap import KeyMap
 from .planner import still_finds
 from .rows import Rows
 from .segment import Segment
 from .state import State
-
-_MERGE = 32
-_DEAD_SHARE = 0.2
 
 
 class Task(Enum):
@@ -41,14 +39,14 @@ class Task(Enum):
 def due(state: State, sizes: Sizes) -> Iterator[Task]:
     """What makes searches faster, the most useful first."""
     rows, first = state.rows, state.segments[0] if state.segments else None
-    if rows.dead > sizes.dead and rows.dead > _DEAD_SHARE * rows.size:
+    if rows.dead > sizes.dead and rows.dead > tuning.DEAD_SHARE * rows.size:
         yield Task.COMPACT
     if first is None:
         if rows.size > max(sizes.exact, state.exact_until):
             yield Task.BUILD if rows.size < sizes.flat_first else Task.CODE
     elif state.sealed >= 2 * first.trained_on or first.stop < sizes.lists <= state.sealed:
         yield Task.BUILD
-    elif state.sealed - first.stop > max(first.stop // _MERGE, sizes.merge):
+    elif state.sealed - first.stop > max(first.stop // tuning.MERGE_SHARE, sizes.merge):
         yield Task.MERGE
 
 
@@ -74,39 +72,39 @@ def segments_after(state: State, task: Task, stop: int, sizes: Sizes, threads: i
             return (grown,)
     # Trained anew, also where the new rows are unlike those that the first segment was calibrated on.
     with_lists = task is not Task.CODE and stop >= sizes.lists
-    made = Segment.build(rows, 0, stop, with_lists=with_lists, threads=threads)
-    if made is None:
+    segment = Segment.build(rows, 0, stop, with_lists=with_lists, threads=threads)
+    if segment is None:
         return None
-    return (replace(made, trained_on=0) if task is Task.CODE else made,)
+    return (replace(segment, trained_on=0) if task is Task.CODE else segment,)
 
 
 def sealed(state: State, taken: int) -> Segment | None:
-    """A segment that ends with the last rows, by the first one's codes; None where its effort doesn't suit them.
+    """A segment that ends with the last rows, by the first one's codes; None where its parameters don't suit them.
 
     It is the last one grown, unless that is being taken in: what is below slot `taken` is.
     """
     rows, first, last = state.rows, state.segments[0], state.segments[-1]
     stop = rows.size // 8 * 8
-    # The effort is known to do for as many rows as the first one has.
+    # The parameters are known to do for as many rows as the first one has.
     grow = last is not first and last.start >= taken and stop - last.start <= first.stop
     start = last.start if grow else last.stop
-    grown = last.extended(rows, stop, 1) if grow else first.beside(rows, start, stop)
+    grown = last.extended(rows, stop, 1) if grow else first.encode(rows, start, stop)
     kept = state.segments[:-1] if grow else state.segments
     return grown if still_finds(replace(state, segments=(*kept, grown)), state.sealed, stop) else None
 
 
 def with_sealed(state: State, grown: Segment, taken: int) -> State:
     """With what `sealed` made of an earlier state; without, if its rows went elsewhere meanwhile."""
-    kept = tuple(one for one in state.segments if one.stop <= grown.start)
+    kept = tuple(segment for segment in state.segments if segment.stop <= grown.start)
     fits = kept and kept[-1].stop == grown.start and grown.stop > state.sealed
     # Nothing may lie across the border of what is being taken in.
     return replace(state, segments=(*kept, grown)) if fits and not grown.start < taken < grown.stop else state
 
 
-def with_first(state: State, made: tuple[Segment, ...]) -> State:
+def with_first(state: State, first: tuple[Segment, ...]) -> State:
     """With what CODE, BUILD or MERGE made; rows sealed since stay so."""
-    since = (one for one in state.segments if made and one.start >= made[0].stop)
-    return replace(state, segments=(*made, *since))
+    since = (segment for segment in state.segments if first and segment.start >= first[0].stop)
+    return replace(state, segments=(*first, *since))
 
 
 def compacted(state: State) -> State:

@@ -11,30 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...records import FloatArray, KeyArray
-from . import bitmap
+from . import bitmap, tuning
 from .bitmap import Bits, Slots
-from .effort import READ, Boost, spread
 from .rescore import TIE, Proposal, Rescored
+from .search_parameters import Escalation, spread
 from .selection import Selection
 from .state import State
 
-_SCORES = 1 << 23
-"""Scores held at once by a scan, 32 MB."""
-_GATHER = 4_000_000
-"""Up to this many components, matches are read one by one; beyond, where that is cheaper than to scan all codes."""
-_CHEAPER = 4
-"""Where codes would propose this part of the rows, looking at all rows is no more work."""
-_USUAL, _SURER, _THOROUGH = Boost(), Boost(4, 4), Boost(1 << 16, 16)
-"""Who is in doubt is asked again, and goes through all lists at last, before every row is looked at."""
-_ROOM = 3.0
-"""What was left out is to be so many typical errors of estimates below the k-th score: hardly any is larger."""
-_CODES, _CANDIDATE = 100, 2500
-"""All lists are worth it where a scan reads more: a row's codes take as long as so many components, and a candidate."""
-_AT_ONCE = 64
-"""Queries that go through all lists together, since their candidates take memory."""
-_CHECKED, _WIDTH, _LOST = 32, 10, 0.85
-"""Of rows that came later so many are asked for so many neighbours. Where they find less than this share of them, they
-are unlike those that the effort was measured on: that is not the sample's luck."""
+_USUAL, _SURER, _THOROUGH = Escalation(), Escalation(*tuning.SURER), Escalation(*tuning.THOROUGH)
+"""A query in doubt is asked again, and goes through all lists at last, before every row is looked at."""
 
 
 def nearest(
@@ -53,48 +38,50 @@ def nearest(
         if width:
             keys[:, :width], scores[:, :width] = nearest(state, queries, width, selection)
         return keys, scores
-    if state.segments and k < _WIDTH <= matching:
-        # It takes the same effort, and the tenth neighbour tells whether a query is unlike the rows.
-        keys, scores = nearest(state, queries, _WIDTH, selection)
+    if state.segments and k < tuning.TENTH <= matching:
+        # It takes as long, and the tenth neighbour tells whether a query is unlike the rows.
+        keys, scores = nearest(state, queries, tuning.TENTH, selection)
         return keys[:, :k], scores[:, :k]
-    few = selection is not None and matching * READ <= rows.size
-    if selection is not None and (matching * rows.dim <= _GATHER or (few and not _lie_evenly(state, selection))):
+    few = selection is not None and matching * tuning.READ <= rows.size
+    if selection is not None and (
+        matching * rows.dim <= tuning.GATHER or (few and not _spreads_evenly(state, selection))
+    ):
         return rows.best(queries, np.broadcast_to(selection.slots, (len(queries), matching)), k)
-    found = _found(state, queries, k, selection, matching, _USUAL)
-    if found is None:
-        every = np.arange(len(queries))
+    best = _proposed(state, queries, k, selection, matching, _USUAL)
+    if best is None:
+        unsure = np.arange(len(queries))
         keys, scores = np.empty((len(queries), k), dtype=np.int64), np.empty((len(queries), k), dtype=np.float32)
     else:
-        keys, scores = found.keys, found.scores
-        every = np.flatnonzero(found.doubt() | _unusual(state, scores, rows.size / matching))
-        if not len(every):
+        keys, scores = best.keys, best.scores
+        unsure = np.flatnonzero(best.doubt() | _unusual(state, scores, rows.size / matching))
+        if not len(unsure):
             return keys, scores
         if not few:
-            every = _asked_again(state, queries, k, selection, matching, every, keys, scores)
+            unsure = _asked_again(state, queries, k, selection, matching, unsure, keys, scores)
     if selection is not None and 2 * matching <= rows.size:
-        looked_at: Iterator[Slots] = repeat(selection.slots, len(every))
+        looked_at: Iterator[Slots] = repeat(selection.slots, len(unsure))
     else:
-        looked_at = _scanned(state, queries[every], k, selection)
-    for query, slots in zip(every.tolist(), looked_at, strict=True):
+        looked_at = _scanned(state, queries[unsure], k, selection)
+    for query, slots in zip(unsure.tolist(), looked_at, strict=True):
         keys[query], scores[query] = rows.best(queries[query : query + 1], slots[None], k)
     return keys, scores
 
 
 def still_finds(state: State, start: int, stop: int) -> bool:
-    """Whether rows start..stop-1, which came after the effort was measured, find their neighbours with it.
+    """Whether rows start..stop-1, which came after the search was calibrated, find their neighbours by its parameters.
 
     They are those that four times as much finds, in all of the state.
     """
-    k, every = _WIDTH, state.rows.count
-    queries = state.rows.take(spread(state.rows, start, stop, _CHECKED))
-    found = _found(state, queries, k, None, every, _USUAL)
-    surely = _found(state, queries, k, None, every, _SURER)
-    least = surely.scores if surely else nearest(replace(state, segments=()), queries, k)[1]
-    return found is not None and bool((found.scores >= least[:, -1:] - TIE).mean() >= _LOST)
+    k, count = tuning.TENTH, state.rows.count
+    queries = state.rows.take(spread(state.rows, start, stop, tuning.CHECKED))
+    usual = _proposed(state, queries, k, None, count, _USUAL)
+    surer = _proposed(state, queries, k, None, count, _SURER)
+    least = surer.scores if surer else nearest(replace(state, segments=()), queries, k)[1]
+    return usual is not None and bool((usual.scores >= least[:, -1:] - TIE).mean() >= tuning.LOST)
 
 
-def _lie_evenly(state: State, selection: Selection) -> bool:
-    return bool(state.segments) and state.segments[0].leaves_evenly(selection)
+def _spreads_evenly(state: State, selection: Selection) -> bool:
+    return bool(state.segments) and state.segments[0].spreads_evenly(selection)
 
 
 def _unusual(state: State, scores: FloatArray, thinned: float) -> NDArray[np.bool_]:
@@ -103,22 +90,23 @@ def _unusual(state: State, scores: FloatArray, thinned: float) -> NDArray[np.boo
     scores: (q, k) of the best rows; thinned: one of so many may come. Looked at as the tenth too: clusters are
     often smaller than a larger k, and beyond them all is far.
     """
-    effort, unusual = state.segments[0].effort, np.zeros(len(scores), dtype=np.bool_)
-    for place in {min(scores.shape[1], _WIDTH), scores.shape[1]}:
-        usual, crowded = effort.usual_at(place * thinned)
-        unusual |= (scores[:, place - 1] < usual) | (scores[:, place - 1] >= crowded)
+    parameters, unusual = state.segments[0].parameters, np.zeros(len(scores), dtype=np.bool_)
+    for rank in {min(scores.shape[1], tuning.TENTH), scores.shape[1]}:
+        usual, crowded = parameters.usual_at(rank * thinned)
+        unusual |= (scores[:, rank - 1] < usual) | (scores[:, rank - 1] >= crowded)
     return unusual
 
 
 def _lists_are_worth_it(state: State, k: int, selection: Selection | None, matching: int) -> bool:
     """Whether it takes less time to go through all lists than to look at every row that may come."""
     rows = state.rows
-    effort = state.segments[0].effort.at(int(k * rows.size / matching))
-    if effort is None:
+    breadth = state.segments[0].parameters.at(int(k * rows.size / matching))
+    if breadth is None:
         return False
     # A filter's rows don't lie together.
     scan = rows.size if selection is None else min(2 * matching, rows.size)
-    return scan * rows.dim > rows.size * _CODES + _THOROUGH.more(effort[1], rows.size) * _CANDIDATE
+    candidates = _THOROUGH.more(breadth.candidates, rows.size)
+    return scan * rows.dim > rows.size * tuning.SCAN_CODES + candidates * tuning.SCAN_CANDIDATE
 
 
 def _asked_again(
@@ -127,42 +115,42 @@ def _asked_again(
     k: int,
     selection: Selection | None,
     matching: int,
-    places: NDArray[np.intp],
+    unsure: NDArray[np.intp],
     keys: KeyArray,
     scores: FloatArray,
 ) -> NDArray[np.intp]:
-    """Puts better answers into keys and scores (q, k) of the queries at these places.
+    """Puts better answers into keys and scores (q, k) of the queries that are unsure, (m,) numbers.
 
-    Four times the effort is enough where it finds nothing better and little can be missing; else they go through all
-    lists. The places of those that every row has to be looked at for.
+    Four times as much is enough where it finds nothing better and little can be missing; else they go through all
+    lists. The numbers of those that every row has to be looked at for.
     """
-    for boost in (_SURER, _THOROUGH) if _lists_are_worth_it(state, k, selection, matching) else (_SURER,):
-        unsure = [np.empty(0, dtype=np.intp)]
-        for start in range(0, len(places), _AT_ONCE):
-            asked = places[start : start + _AT_ONCE]
-            found = _found(state, queries[asked], k, selection, matching, boost)
-            if found is None:
-                return places
-            better = (found.scores[:, -1] > scores[asked, -1]) & (boost is _SURER)
-            keys[asked], scores[asked] = found.keys, found.scores
-            unsure.append(asked[better | found.doubt() | (found.room() < _ROOM)])
-        places = np.concatenate(unsure)
-    return places
+    for escalation in (_SURER, _THOROUGH) if _lists_are_worth_it(state, k, selection, matching) else (_SURER,):
+        still_unsure = [np.empty(0, dtype=np.intp)]
+        for start in range(0, len(unsure), tuning.AT_ONCE):
+            asked = unsure[start : start + tuning.AT_ONCE]
+            best = _proposed(state, queries[asked], k, selection, matching, escalation)
+            if best is None:
+                return unsure
+            better = (best.scores[:, -1] > scores[asked, -1]) & (escalation is _SURER)
+            keys[asked], scores[asked] = best.keys, best.scores
+            still_unsure.append(asked[better | best.doubt() | (best.room() < tuning.ROOM)])
+        unsure = np.concatenate(still_unsure)
+    return unsure
 
 
-def _found(
-    state: State, queries: FloatArray, k: int, selection: Selection | None, matching: int, boost: Boost
+def _proposed(
+    state: State, queries: FloatArray, k: int, selection: Selection | None, matching: int, escalation: Escalation
 ) -> Rescored | None:
-    """The best of what every segment proposes with so many times the usual effort, and of the tail.
+    """The best of what every segment proposes when it looks so much farther than usual, and of the tail.
 
     None where looking at every row is no more work, or where no segment knows how to find so many.
     """
-    if not state.segments or k * boost.candidates * _CHEAPER > matching:
+    if not state.segments or k * escalation.candidates * tuning.CHEAPER > matching:
         return None
     rows, allowed = state.rows, _allowed(state, selection)
     proposals = list[Proposal]()
     for segment in state.segments:
-        proposal = segment.candidates(queries, k, allowed, selection, matching / rows.size, boost)
+        proposal = segment.candidates(queries, k, allowed, selection, matching / rows.size, escalation)
         if proposal is None:
             return None
         proposals.append(proposal)
@@ -192,7 +180,7 @@ def _scanned(state: State, queries: FloatArray, k: int, selection: Selection | N
     """For each query, slots with at least its k best rows, by looking at all."""
     allowed = _allowed(state, selection)
     hidden = None if allowed is None else ~bitmap.mask(allowed, state.rows.size)
-    step = max(_SCORES // state.rows.size, 1)
+    step = max(tuning.SCANNED_SCORES // state.rows.size, 1)
     for start in range(0, len(queries), step):
         for scores in _products(state, queries[start : start + step], 0):
             if hidden is not None:
@@ -207,7 +195,7 @@ def _products(state: State, queries: FloatArray, start: int) -> FloatArray:
 
 
 def _at_least_best(scores: FloatArray, k: int) -> Slots:
-    """Places of the k largest, and of all that might tie with the last of them: a scan's rounding depends on layout."""
+    """Slots of the k largest of scores (n,), and of all that might tie with the last: rounding depends on layout."""
     if k >= len(scores):
         return np.flatnonzero(np.isfinite(scores))
     least = np.partition(scores, len(scores) - k)[len(scores) - k] - TIE

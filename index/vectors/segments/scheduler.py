@@ -29,7 +29,7 @@ class _Request:
     error: Exception | None = None
 
 
-class Gate:
+class SearchScheduler:
     """While there is a free place, a search runs at once and alone: nobody ever waits for others to come.
 
     Those that find no place wait anyway; whoever leaves lets the first of them in, with all that ask alike, so that

@@ -8,11 +8,11 @@ from ...records import FloatArray
 from ..faiss_compat import faiss_on
 from .bitmap import Bits
 from .devices import Resident
-from .effort import Boost, Effort, Sample
 from .flat import Flat
 from .lists import Lists
 from .rescore import Proposal
 from .rows import Rows
+from .search_parameters import CalibrationSample, Escalation, SearchParameters
 from .selection import Selection
 
 
@@ -32,7 +32,7 @@ class Segment:
     @classmethod
     def build(cls, rows: Rows, start: int, stop: int, *, with_lists: bool, threads: int) -> "Segment | None":
         """Trained and calibrated on its own rows; None where codes would not be cheaper than looking at every row."""
-        sample = Sample.of(rows, start, stop)
+        sample = CalibrationSample.of(rows, start, stop)
         codes = (Lists.build(sample, threads) if with_lists else None) or Flat.build(sample, threads)
         return None if codes is None else cls(start, stop, stop - start, codes)
 
@@ -41,24 +41,24 @@ class Segment:
         index = faiss_on(threads).clone_index(self.codes.index)
         rows.add_to(index, self.stop, stop)
         before, after = (max(end - self.start, self.trained_on) for end in (self.stop, stop))
-        codes = replace(self.codes, index=index, effort=self.effort.for_more(after / before))
+        codes = replace(self.codes, index=index, parameters=self.parameters.for_more(after / before))
         return replace(self, stop=stop, codes=codes, resident=None)
 
-    def beside(self, rows: Rows, start: int, stop: int) -> "Segment":
-        """Another segment by this one's codes, searched with this one's effort."""
+    def encode(self, rows: Rows, start: int, stop: int) -> "Segment":
+        """Other slots, by this segment's centroids and code book, to be searched by its parameters."""
         index = faiss_on().clone_index(self.codes.index)
         index.reset()
         rows.add_to(index, start, stop)
         return replace(self, start=start, stop=stop, codes=replace(self.codes, index=index), resident=None)
 
     @property
-    def effort(self) -> Effort:
+    def parameters(self) -> SearchParameters:
         """How its codes are searched."""
-        return self.codes.effort
+        return self.codes.parameters
 
-    def leaves_evenly(self, selection: Selection) -> bool:
+    def spreads_evenly(self, selection: Selection) -> bool:
         """Whether few rows that a filter leaves are found without reading them all: as many lie in every list."""
-        return self.codes.leaves_evenly(selection, self.start)
+        return self.codes.spreads_evenly(selection, self.start)
 
     def candidates(
         self,
@@ -67,18 +67,20 @@ class Segment:
         allowed: Bits | None,
         selection: Selection | None,
         share: float,
-        boost: Boost,
+        escalation: Escalation,
     ) -> Proposal | None:
         """Most of the k best slots of each query.
 
         allowed: a bitmap over all slots, only these are worth proposing, a share of them all in (0, 1]; selection: the
-        same where a filter makes it. None where the effort for such a k isn't known.
+        same where a filter makes it. None where it isn't known how to find so many.
         """
-        if self.resident and (held := self.resident.candidates(queries, k, self.stop, share, boost.candidates)):
+        resident = self.resident
+        if resident and (held := resident.candidates(queries, k, self.stop, share, escalation.candidates)):
             return Proposal(*held)
         local = None if allowed is None else allowed[self.start // 8 : (self.stop + 7) // 8]
-        found = self.codes.search(queries, k, local, selection, share, self.start, boost)
-        if found is None:
+        candidates = self.codes.search(queries, k, local, selection, share, self.start, escalation)
+        if candidates is None:
             return None
-        slots = np.where(found.places < 0, -1, found.places + self.start) if self.start else found.places
-        return Proposal(slots, found.estimates, short=found.short)
+        positions = candidates.positions
+        slots = np.where(positions < 0, -1, positions + self.start) if self.start else positions
+        return Proposal(slots, candidates.estimates, short=candidates.short)

@@ -23,7 +23,7 @@ class Selection:
     """Live, ascending."""
     size: int
     """Of the state, live or dead."""
-    _known: dict[tuple[Hashable, int], tuple[ReferenceType[Any], object]] = field(
+    _memory: dict[tuple[Hashable, int], tuple[ReferenceType[Any], object]] = field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -44,17 +44,17 @@ class Selection:
         return self.slots[first:last]
 
     def probing(self, start: int, stop: int, lists: int) -> Any:
-        """FAISS's parameters of a search in so many lists that lets only these come, as places behind start.
+        """FAISS's parameters of a search in so many lists that lets only these come, counted from start.
 
         start: a multiple of 8. Kept, since to make them takes as long as a search; nobody changes them.
         """
         local = slice(start // 8, (stop + 7) // 8)
-        return self.known((start, stop, lists), self, lambda: probing(lists, self.allowed[local]))
+        return self.remembered((start, stop, lists), self, lambda: probing(lists, self.allowed[local]))
 
-    def known(self, name: Hashable, owner: object, find: Callable[[], T]) -> T:
+    def remembered(self, name: Hashable, owner: object, find: Callable[[], T]) -> T:
         """What find gives, worked out once for each owner."""
-        known = self._known.get((name, id(owner)))
+        entry = self._memory.get((name, id(owner)))
         # Another may have come to have the number of one that is gone.
-        if known is None or known[0]() is not owner:
-            known = self._known[name, id(owner)] = (ref(owner), find())
-        return cast(T, known[1])
+        if entry is None or entry[0]() is not owner:
+            entry = self._memory[name, id(owner)] = (ref(owner), find())
+        return cast(T, entry[1])

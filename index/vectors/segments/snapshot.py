@@ -27,11 +27,11 @@ from ...records import FloatArray
 from ...storage.files import FILE_MODE, FOLDER_MODE, make_file, make_folder, sync, write_new
 from ..faiss_compat import faiss_on, mapped_file
 from ..protocol import SavedFacts
-from .effort import Effort
 from .flat import Flat
 from .keymap import KeyMap
 from .lists import Lists
 from .rows import Rows
+from .search_parameters import SearchParameters
 from .segment import Segment
 from .state import State
 
@@ -264,23 +264,23 @@ class Snapshots:
 
     def _check_room(self, state: State, start: int) -> None:
         """Raises OSError where a snapshot, written from slot start on, would take the disk's last bytes."""
-        codes = sum(one.codes.nbytes for one in state.segments if all(one is not known for known in self._segments))
+        codes = sum(new.codes.nbytes for new in state.segments if all(new is not old for old in self._segments))
         needed = 4 * self._dim * (state.rows.size - start) + 9 * state.rows.size + codes
         if shutil.disk_usage(self.folder).free < needed + _SPARE:
             raise OSError(errno.ENOSPC, f"a snapshot of {needed} bytes would leave less than {_SPARE} on the disk")
 
     def _write_segment(self, draft: Path, number: int, segment: Segment, files: dict[str, Any]) -> dict[str, Any]:
         file = f"codes-{number}.faiss"
-        old = self.folder / self._name / file
-        if any(segment is known for known in self._segments) and file in self._meta["files"] and old.exists():
+        last = self.folder / self._name / file
+        if any(segment is old for old in self._segments) and file in self._meta["files"] and last.exists():
             # The same as in the last snapshot: no need to write it again.
-            os.link(old, draft / file)
+            os.link(last, draft / file)
             files[file] = self._meta["files"][file]
         else:
             faiss_on().write_index(segment.codes.index, str(draft / file))
             files[file] = {"bytes": (draft / file).stat().st_size, "sha256": _sha256(draft / file)}
         facts = {"start": segment.start, "stop": segment.stop, "trained_on": segment.trained_on}
-        return facts | {"kind": segment.codes.kind, "effort": asdict(segment.effort), "codes": file}
+        return facts | {"kind": segment.codes.kind, "effort": asdict(segment.parameters), "codes": file}
 
     def _read_segment(self, folder: Path, facts: dict[str, Any], size: int) -> Segment:
         faiss, start, stop = faiss_on(), int(facts["start"]), int(facts["stop"])
@@ -291,7 +291,8 @@ class Snapshots:
             raise DamagedSnapshot("codes and rows don't fit together")
         kind = Flat if facts["kind"] == "flat" else Lists
         lists = {name: tuple(value) for name, value in facts["effort"].items() if isinstance(value, list)}
-        return Segment(start, stop, int(facts["trained_on"]), kind.of_index(index, Effort(**facts["effort"] | lists)))
+        codes = kind.of_index(index, SearchParameters(**facts["effort"] | lists))
+        return Segment(start, stop, int(facts["trained_on"]), codes)
 
     def _point_to(self, name: str) -> None:
         draft = self.folder / ".draft-current"

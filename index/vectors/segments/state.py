@@ -64,14 +64,14 @@ class State:
         if len(keys) > 1:
             # The first of the reversed is the last.
             _, last = np.unique(keys[::-1], return_index=True)
-            places = np.sort(len(keys) - 1 - last)
-            keys, vectors = keys[places], vectors[places]
+            order = np.sort(len(keys) - 1 - last)
+            keys, vectors = keys[order], vectors[order]
         rows, old = self.rows, self.slots_of(keys)
-        known = old >= 0
-        if known.any():
+        stored = old >= 0
+        if stored.any():
             # The same vector again is no change.
-            same = known.copy()
-            same[known] = (rows.take(old[known]) == vectors[known]).all(axis=1)
+            same = stored.copy()
+            same[stored] = (rows.take(old[stored]) == vectors[stored]).all(axis=1)
             keys, vectors, old = keys[~same], vectors[~same], old[~same]
         rows = rows.append(keys, vectors)
         if (old >= 0).any():
