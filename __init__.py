@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     from .index.records import WorkflowChange as WorkflowChange
     from .index.records import WorkflowsCompared as WorkflowsCompared
     from .index.store import Store as Store
-    from .index.vectors.factory import CollectionSettings as CollectionSettings
+    from .index.vectors.settings import CollectionSettings as CollectionSettings
 
 __version__ = "0.1.0"
 
@@ -179,7 +179,7 @@ _FACE = {
         "WorkflowsCompared",
     ),
     ".index.store": ("Store",),
-    ".index.vectors.factory": ("CollectionSettings",),
+    ".index.vectors.settings": ("CollectionSettings",),
 }
 _MODULES = {name: module for module, names in _FACE.items() for name in names}
 __all__ = sorted(_MODULES)

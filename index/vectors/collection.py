@@ -113,10 +113,6 @@ class Collection:
                 state = self._current.state
                 self._publish(newer(state, self._source, state.seq), seq)
 
-    def keys(self) -> KeyArray:
-        """(n,) ascending."""
-        return self._current.state.ordered[0]
-
     def contains(self, keys: KeyArray) -> NDArray[np.bool_]:
         return self._current.state.slots_of(np.asarray(keys, dtype=np.int64)) >= 0
 

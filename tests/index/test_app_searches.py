@@ -7,6 +7,7 @@ from tenshot import Store
 from tenshot.index.app import App
 from tenshot.index.app.ranking import Term
 from tenshot.index.errors import BadRequest, InputNotFound, NotSupported
+from tenshot.index.records import Matches
 
 QUERY = np.eye(8)[:3]
 
@@ -107,3 +108,24 @@ def test_a_hit_keeps_its_own_score_while_others_are_deleted(store: Store, taught
         assert np.isneginf(after.scores[row, left:]).all()
         hits = taught.search(vector=QUERY[row], k=20)
         assert [(hit.input_id, hit.score) for hit in hits] == [(id, old[id]) for id in after.ids[row]]
+
+
+def test_likeness_is_a_cosine_by_search_and_a_match_between_0_and_1_wherever_terms_are_ranked(taught: App) -> None:
+    vector = (np.eye(8)[0] - np.eye(8)[1]).astype(np.float32)
+    vector /= np.linalg.norm(vector)
+    cosines = {hit.input_id: hit.score for hit in taught.search(vector=vector, k=60)}
+    assert cosines == dict(zip(*(part[0] for part in _lists(taught.search_vectors([vector], k=60))), strict=True))
+    assert min(cosines.values()) < -0.5
+    matches = {id: (1 + cosine) / 2 for id, cosine in cosines.items()}
+    near = Term(vector=vector)
+    assert {hit.input_id: hit.score for hit in taught.rank([near], k=60)} == pytest.approx(matches, abs=1e-6)
+    assert {one.id: score for one, score in taught.rank_inputs([near], k=60)} == pytest.approx(matches, abs=1e-6)
+    [alone] = taught.nearest_inputs(vector[None], 60)
+    assert {one.id: score for one, score in alone} == pytest.approx(matches, abs=1e-6)
+    likely = {hit.input_id: hit.score for hit in taught.search(concept="a", k=60)}
+    both = {hit.input_id: hit.score for hit in taught.rank([near, Term(concept="a")], k=60)}
+    assert both == pytest.approx({id: (matches[id] + likely[id]) / 2 for id in matches}, abs=1e-6)
+
+
+def _lists(matches: Matches) -> tuple[list[list[str]], list[list[float]]]:
+    return matches.ids, matches.scores.tolist()

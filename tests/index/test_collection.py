@@ -74,7 +74,7 @@ def test_an_empty_collection_and_one_whose_rows_are_all_deleted_find_nothing() -
         keys, scores = empty.search(_unit(2), 3)
         assert (keys == -1).all()
         assert np.isneginf(scores).all()
-        assert empty.keys().tolist() == []
+        assert empty.rows().keys.tolist() == []
 
 
 def test_get_gives_rows_in_the_order_asked_and_refuses_unknown_keys() -> None:
@@ -157,8 +157,8 @@ def test_it_equals_numpy_through_twenty_thousand_random_operations() -> None:
             np.testing.assert_allclose(scores[0, : len(known)], np.sort(wanted)[::-1][:5], atol=1e-5)
             assert set(found[0].tolist()) <= {-1, *known.tolist()}
     assert len(collection) == len(oracle)
-    np.testing.assert_array_equal(collection.keys(), sorted(oracle))
-    np.testing.assert_array_equal(collection.get(collection.keys()), [oracle[key] for key in sorted(oracle)])
+    np.testing.assert_array_equal(collection.rows().keys, sorted(oracle))
+    np.testing.assert_array_equal(collection.get(collection.rows().keys), [oracle[key] for key in sorted(oracle)])
 
 
 def test_readers_are_never_wrong_while_a_writer_adds_updates_deletes_and_compacts() -> None:

@@ -50,7 +50,7 @@ class Oracle:
     def check(self, collection: Collection) -> None:
         """Which rows there are, and what they are."""
         keys = np.array(sorted(self.rows), dtype=np.int64)
-        np.testing.assert_array_equal(collection.keys(), keys)
+        np.testing.assert_array_equal(collection.rows().keys, keys)
         assert len(collection) == len(keys)
         assert collection.contains(np.array([-1, 10**9])).tolist() == [False, False]
         if len(keys):
@@ -164,7 +164,7 @@ def test_what_a_killed_process_acknowledged_is_there_and_what_it_deleted_is_not(
             there = there | set(map(int, keys)) if what == "added" else there - set(map(int, keys))
         with Shop(tmp_path) as shop:
             shop.check()
-            left = set(shop.collection.keys().tolist())
+            left = set(shop.collection.rows().keys.tolist())
             # The last change may have been committed without anybody hearing of it.
             assert len(there - left) <= 40
             assert len(left - there) <= 60

@@ -206,7 +206,7 @@ def test_dead_rows_are_cleared_away_meanwhile_nobody_waits_and_nothing_changes()
     queries = clouds.draw(300)[0]
     assert recall(*collection.search(queries, 10), left, queries) >= 0.95
     np.testing.assert_array_equal(collection.get(np.arange(2000, 4000)), [rows[key] for key in range(2000, 4000)])
-    assert collection.keys().tolist() == list(range(2000, 4000))
+    assert collection.rows().keys.tolist() == list(range(2000, 4000))
 
 
 def test_readers_are_right_while_a_writer_makes_segments_merge_and_compact() -> None:

@@ -10,6 +10,7 @@ from tenshot import Store
 from tenshot.index.analysis.active_learning import quotas, representatives, uncertainty
 from tenshot.index.analysis.reports import Strategy
 from tenshot.index.app import App
+from tenshot.index.app.suggesting import _nearest_to
 from tenshot.index.errors import BadRequest, ConceptNotFound, ModelNotFound
 
 
@@ -126,6 +127,20 @@ def test_of_a_large_app_a_sample_is_looked_at_with_the_likely_ones_of_the_whole(
     found = app.suggest(n=10, strategy="rare")
     # A sample of 4,096 alone would hold about three of the twenty.
     assert sum(truth[int(one.input_id[1:])] == 2 for one in found) >= 8
+
+
+def test_the_likely_ones_are_the_nearest_without_a_label_however_many_labelled_are_nearer(app: App) -> None:
+    rng = np.random.default_rng(3)
+    rows = np.eye(8)[0] + 0.3 * rng.normal(size=(2200, 8))
+    rows[:900] = np.eye(8)[0] + 0.01 * rng.normal(size=(900, 8))
+    app.add_vectors(rows, [f"y{i}" for i in range(2200)], [{"a": True} if i < 900 else {} for i in range(2200)])
+    state = app.state()
+    labelled = state.teacher.labelled_keys(["a"])
+    found = _nearest_to(state, ["a"], labelled)
+    units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    nearest = 900 + np.argsort(-(units[900:] @ units[:900].mean(axis=0)))[:256]
+    keys = {record.id: record.key for record in app.inputs(per_page=2200)}
+    assert found.tolist() == sorted(keys[f"y{i}"] for i in nearest)
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.integers(0, 40))

@@ -151,7 +151,7 @@ def faults(store: Store, app: App) -> Iterator[str]:
     """What nothing may ever leave behind, wherever it was killed."""
     checked = examine(store.catalog, store._blobs, read_all=True)
     yield from checked.problems
-    keys = app.state().collection.keys()
+    keys = app.state().collection.rows().keys
     if keys.tolist() != store.catalog.vectors.keys(app.id, "vectors").tolist():
         yield "the collection is not what SQL holds"
     ids = app.state().catalog.inputs.ids(keys)
