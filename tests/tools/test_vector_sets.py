@@ -50,7 +50,7 @@ def test_the_index_bench_takes_crops_of_packaged_pictures(
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture_vectors, "_TOGETHER", 16)
+    monkeypatch.setattr(picture_vectors, "_FILE_VECTORS", 16)
     fewer = picture_vector_set(FAST, 24, 8, cache)
     kept = {file: file.stat().st_mtime_ns for file in (cache / "vectors").iterdir()}
     more = picture_vector_set(FAST, 40, 8, cache)
