@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import BadRequest
 from ..records import FloatArray, KeyArray
 from ..scoring.predictor import Predictor
-from ..vectors.protocol import RowView
+from ..vectors.protocol import RowView, match_of
 
 _CHUNK = 4096
 _MOST_CONCEPTS = 16
@@ -78,25 +78,17 @@ class Probabilities:
             return columns
 
 
-def check_terms(terms: Sequence[Term]) -> None:
-    """Raises BadRequest for a term that is neither a vector nor a concept, or both."""
-    if any((term.vector is None) == (term.concept is None) for term in terms):
-        raise BadRequest("a term is either a vector or a concept")
-
-
-def match_of(cosines: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Cosines of any shape as matches in [0, 1], `(1 + cosine) / 2`: the scale that concepts' probabilities have."""
-    return np.clip((1 + cosines.astype(np.float64)) / 2, 0, 1)
-
-
 def rank(
     rows: RowView, terms: Sequence[Term], predictor: Predictor, probabilities: Probabilities, k: int
 ) -> tuple[KeyArray, NDArray[np.float64]]:
     """The keys of the best k of the rows, and their matches in [0, 1]: the mean over the terms, equal ones by key.
 
     A vector's term gives `match_of` its cosine, a concept's its probability, a negated one what these lack of 1.
-    Without terms every row has 1. A concept that nobody has taught matches nothing.
+    Without terms every row has 1. A concept that nobody has taught matches nothing. Raises BadRequest for a term that
+    is neither a vector nor a concept, or both.
     """
+    if any((term.vector is None) == (term.concept is None) for term in terms):
+        raise BadRequest("a term is either a vector or a concept")
     if not terms:
         return rows.keys[:k], np.ones(len(rows.keys[:k]))
     concepts = list(dict.fromkeys(term.concept for term in terms if term.concept is not None))

@@ -1,7 +1,7 @@
 """Searching an app's inputs: by likeness, by concepts, by filters, and by all of them at once.
 
 The vector index speaks of cosines, and so do `search_vectors` and a `search` by likeness. All else has matches in
-[0, 1], as the HTTP API does: `ranking.match_of` is where the one becomes the other.
+[0, 1], as the HTTP API does: `match_of` is where the one becomes the other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,11 @@ from ..bounds import check_count
 from ..filters import Filter, parse
 from ..ingest.validation import check_vectors
 from ..records import Crop, FloatArray, Hit, Input, KeyArray, Matches, Picture, Where
+from ..vectors.protocol import match_of
 from . import embedding, ranking
 from .embedding import query_vector
 from .predictors import predictor_for
-from .ranking import Term, match_of
+from .ranking import Term
 from .state import AppState
 
 _ALL = 1_000_000
@@ -105,8 +106,7 @@ def _ranked(
     """Keys and matches (m,) of one page."""
     check_count(k, "k")
     check_count(offset, "offset", least=0)
-    ranking.check_terms(terms)
-    if len(terms) == 1 and terms[0].vector is not None and not terms[0].negate:
+    if len(terms) == 1 and terms[0].vector is not None and terms[0].concept is None and not terms[0].negate:
         # The index finds the nearest without looking at all of them. Past the end no room is needed.
         end = max(min(offset + k, len(state.collection)), 1)
         [keys], [cosines] = _nearest(state, terms[0].vector[None], end, where)

@@ -219,6 +219,11 @@ def checked_search(queries: FloatArray, k: int, dim: int, rows: int) -> tuple[Fl
     return queries, k
 
 
+def match_of(cosines: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Cosines of any shape as matches in [0, 1], `(1 + cosine) / 2`: the scale that concepts' probabilities have."""
+    return np.clip((1 + cosines.astype(np.float64)) / 2, 0, 1)
+
+
 def sampled(keys: KeyArray, n: int, seed: int = 0) -> KeyArray:
     """n of the keys, ascending: those whose hashes are least, so that one key more changes one of them at most."""
     if n < len(keys):
