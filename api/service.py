@@ -199,8 +199,8 @@ async def _http_error(request: Request, error: Exception) -> Json:
     assert isinstance(error, HTTPException)
     if error.status_code == BAD_METHOD.http:
         # Each route knows one method of its path; what is allowed is those of all.
-        routes = [one for one in request.app.routes if one.matches(request.scope)[0] is not Match.NONE]
-        methods = {method for one in routes for method in one.methods or ()}
+        routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+        methods = {method for route in routes for method in route.methods or ()}
         allowed = sorted(methods | ({"HEAD"} if "GET" in methods else set()))
         return refusal(BAD_METHOD, f"allowed: {', '.join(allowed)}", {"Allow": ", ".join(allowed)})
     status = _BY_HTTP.get(error.status_code, BAD_FORMAT if error.status_code < 500 else SERVER_FAULT)

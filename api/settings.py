@@ -72,7 +72,7 @@ class Settings(BaseSettings):
 
     @field_validator("rate_limit")
     @classmethod
-    def _limits(cls, given: str | None) -> str | None:
-        if given:
-            parse_many(given)
-        return given
+    def _limits(cls, limits: str | None) -> str | None:
+        if limits:
+            parse_many(limits)
+        return limits

@@ -122,18 +122,18 @@ def _parse(where: object, depth: int) -> Filter:
     if "value" in where and "label" not in where:
         raise BadFilter("'value' belongs beside 'label'")
     parts: list[Filter] = []
-    for key, given in where.items():
+    for key, value in where.items():
         if key == "value":
             continue
         if key == "label":
-            parts.append(_label(given, where.get("value", True)))
+            parts.append(_label(value, where.get("value", True)))
         elif key in ("and", "or"):
-            branches = tuple(_parse(part, depth - 1) for part in _list(given, key))
+            branches = tuple(_parse(part, depth - 1) for part in _list(value, key))
             parts.append(All(branches) if key == "and" else Either(branches))
         elif key == "not":
-            parts.append(Not(_parse(given, depth - 1)))
+            parts.append(Not(_parse(value, depth - 1)))
         elif key in _LEAVES:
-            parts.append(_LEAVES[key](given))
+            parts.append(_LEAVES[key](value))
         else:
             known = ", ".join(["and", "label", "not", "or", *sorted(_LEAVES)])
             raise BadFilter(f"unknown filter {_short(key)}; there are {known}")
@@ -146,11 +146,11 @@ def _label(concept: object, value: object) -> Labelled:
     return Labelled(_text(concept, "label"), value)
 
 
-def _metadata(given: object) -> HasMetadata:
-    if not isinstance(given, Mapping):
-        raise BadFilter(f"'metadata' is a mapping, not {_short(given)}")
-    _check_json(given, _MAX_METADATA_DEPTH)
-    return HasMetadata(given)
+def _metadata(value: object) -> HasMetadata:
+    if not isinstance(value, Mapping):
+        raise BadFilter(f"'metadata' is a mapping, not {_short(value)}")
+    _check_json(value, _MAX_METADATA_DEPTH)
+    return HasMetadata(value)
 
 
 def _check_json(value: object, depth: int) -> None:
@@ -173,59 +173,59 @@ def _check_json(value: object, depth: int) -> None:
         raise BadFilter(f"'metadata' is plain JSON, which {_short(value)} is not")
 
 
-def _geo(given: object) -> Near | InBox:
-    if not isinstance(given, Mapping):
-        raise BadFilter(f"'geo' is a mapping, not {_short(given)}")
-    if given.keys() == {"box"}:
-        corners = [_list(corner, "box corner") for corner in _list(given["box"], "box")]
+def _geo(value: object) -> Near | InBox:
+    if not isinstance(value, Mapping):
+        raise BadFilter(f"'geo' is a mapping, not {_short(value)}")
+    if value.keys() == {"box"}:
+        corners = [_list(corner, "box corner") for corner in _list(value["box"], "box")]
         if [len(corner) for corner in corners] != [2, 2]:
             raise BadFilter("a 'box' is two corners of (longitude, latitude)")
         (lon1, lat1), (lon2, lat2) = ((_number(lon, "longitude"), _number(lat, "latitude")) for lon, lat in corners)
         return InBox(min(lon1, lon2), min(lat1, lat2), max(lon1, lon2), max(lat1, lat2))
-    units = [unit for unit in _RADIANS if unit in given]
-    if len(units) != 1 or given.keys() != {"longitude", "latitude", units[0]}:
+    units = [unit for unit in _RADIANS if unit in value]
+    if len(units) != 1 or value.keys() != {"longitude", "latitude", units[0]}:
         raise BadFilter(f"'geo' is a box, or longitude, latitude and one of {', '.join(_RADIANS)}")
-    distance = _number(given[units[0]], units[0])
+    distance = _number(value[units[0]], units[0])
     if distance < 0:
         raise BadFilter(f"{units[0]!r} must not be negative")
     return Near(
-        _number(given["longitude"], "longitude"), _number(given["latitude"], "latitude"), distance * _RADIANS[units[0]]
+        _number(value["longitude"], "longitude"), _number(value["latitude"], "latitude"), distance * _RADIANS[units[0]]
     )
 
 
-def _created(given: object) -> Created:
-    if not isinstance(given, Mapping) or not given or given.keys() - {"after", "before"}:
+def _created(value: object) -> Created:
+    if not isinstance(value, Mapping) or not value or value.keys() - {"after", "before"}:
         raise BadFilter("'created' has 'after', 'before' or both")
-    return Created(*(None if given.get(side) is None else _moment(given[side], side) for side in ("after", "before")))
+    return Created(*(None if value.get(side) is None else _moment(value[side], side) for side in ("after", "before")))
 
 
-def _moment(given: object, name: str) -> datetime:
+def _moment(value: object, name: str) -> datetime:
     try:
-        moment = given if isinstance(given, datetime) else datetime.fromisoformat(_text(given, name))
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(_text(value, name))
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise BadFilter(f"{name!r} is a time in ISO 8601, not {_short(given)}") from error
+        raise BadFilter(f"{name!r} is a time in ISO 8601, not {_short(value)}") from error
 
 
-def _ids(given: object) -> HasId:
-    return HasId(tuple(_text(id, "id") for id in _list(given, "ids")))
+def _ids(value: object) -> HasId:
+    return HasId(tuple(_text(id, "id") for id in _list(value, "ids")))
 
 
-def _url(given: object) -> HasUrl:
-    return HasUrl(_text(given, "url"))
+def _url(value: object) -> HasUrl:
+    return HasUrl(_text(value, "url"))
 
 
-def _list(given: object, name: str) -> Sequence[Any]:
-    if not isinstance(given, list | tuple):
-        raise BadFilter(f"{name!r} is a list, not {_short(given)}")
-    return given
+def _list(value: object, name: str) -> Sequence[Any]:
+    if not isinstance(value, list | tuple):
+        raise BadFilter(f"{name!r} is a list, not {_short(value)}")
+    return value
 
 
-def _text(given: object, name: str) -> str:
-    if not isinstance(given, str) or "\0" in given:
-        raise BadFilter(f"{name!r} is a text, not {_short(given)}")
-    _check_encodable(given, name)
-    return given
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise BadFilter(f"{name!r} is a text, not {_short(value)}")
+    _check_encodable(value, name)
+    return value
 
 
 def _check_encodable(text: str, name: str) -> None:
@@ -235,22 +235,22 @@ def _check_encodable(text: str, name: str) -> None:
         raise BadFilter(f"{name!r} has half a surrogate pair: {error.reason}") from error
 
 
-def _number(given: object, name: str) -> float:
+def _number(value: object, name: str) -> float:
     try:
-        number = math.nan if isinstance(given, bool) or not isinstance(given, int | float) else float(given)
+        number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise BadFilter(f"{name!r} is a number, not {_short(given)}")
+        raise BadFilter(f"{name!r} is a number, not {_short(value)}")
     return number
 
 
-def _short(given: object) -> str:
+def _short(value: object) -> str:
     """For a message: never long, however large or deep it is."""
     try:
-        return reprlib.repr(given)[:100]
+        return reprlib.repr(value)[:100]
     except Exception:
-        return f"a {type(given).__name__}"
+        return f"a {type(value).__name__}"
 
 
 _RADIANS = {

@@ -262,11 +262,11 @@ class Store:
 
     def collections(self) -> dict[str, CollectionFacts | SavedFacts | None]:
         """App id -> how its collection is doing if it is open, else what its snapshot says; None: nothing is known."""
-        found: dict[str, CollectionFacts | SavedFacts | None] = {}
+        facts: dict[str, CollectionFacts | SavedFacts | None] = {}
         for record in self.apps():
             app = self.opened_app(record.id)
-            found[record.id] = app.collection_facts() if app else self._collections.saved(record.id)
-        return found
+            facts[record.id] = app.collection_facts() if app else self._collections.saved(record.id)
+        return facts
 
     def examine(self, *, repair: bool = False, force: bool = False) -> Findings:
         """What is wrong with the folder. repair: reads every picture, and puts right what can be; before apps open.

@@ -15,8 +15,8 @@ _log = logging.getLogger("tenshot.embeddings")
 
 def cache_folder() -> Path:
     """Where compiled models and functions are kept: TENSHOT_CACHE, else `tenshot` in the user's cache folder."""
-    given = os.environ.get("TENSHOT_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tenshot"
+    folder = os.environ.get("TENSHOT_CACHE")
+    return Path(folder) if folder else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tenshot"
 
 
 def keep(path: Path, content: bytes) -> None:

@@ -102,8 +102,8 @@ def _within(address: Address, blocks: Sequence[Network]) -> bool:
 
 def resolve(host: str) -> list[str]:
     """All addresses of a host as the machine's resolver knows them. Raises OSError."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in answers))
 
 
 def is_host(name: str) -> bool:

@@ -79,13 +79,13 @@ class Fetcher:
         Raises FetchError, or UnsupportedFormat as soon as the first bytes are no picture's.
         """
         within = min(deadline or float("inf"), time.monotonic() + self.seconds)
-        asked = self._read(url)
+        parsed = self._read(url)
         try:
             for _ in range(_REDIRECTS + 1):
-                found = self._answer(asked, within)
-                if isinstance(found, bytes):
-                    return found
-                asked = self._read(str(asked.join(found)))
+                location = self._answer(parsed, within)
+                if isinstance(location, bytes):
+                    return location
+                parsed = self._read(str(parsed.join(location)))
         except httpx2.InvalidURL as error:
             raise BadUrl(f"{_shown(url)} redirects to what is no URL") from error
         raise FetchError(f"{_shown(url)} redirects more than {_REDIRECTS} times")
@@ -93,28 +93,28 @@ class Fetcher:
     def _read(self, url: str) -> httpx2.URL:
         """The URL, taken apart. Raises BadUrl."""
         try:
-            found = httpx2.URL(url) if len(url) <= _MAX_URL else None
+            parsed = httpx2.URL(url) if len(url) <= _MAX_URL else None
         except (httpx2.InvalidURL, ValueError):
-            found = None
-        if found is None or found.scheme not in ("http", "https") or not found.host:
+            parsed = None
+        if parsed is None or parsed.scheme not in ("http", "https") or not parsed.host:
             raise BadUrl(f"{_shown(url)} is not an http or https URL")
-        if found.userinfo:
+        if parsed.userinfo:
             raise BadUrl("a URL with a user name or password is not fetched")
         # A final dot says that a name is complete; certificates don't have it.
-        host = found.raw_host.decode().removesuffix(".")
+        host = parsed.raw_host.decode().removesuffix(".")
         if not is_host(host):
             raise BadUrl(f"{_shown(url)} has no plain host name or IP address")
-        port = (443 if found.scheme == "https" else 80) if found.port is None else found.port
+        port = (443 if parsed.scheme == "https" else 80) if parsed.port is None else parsed.port
         usual = port in (80, 443) or port >= _LOWEST_FREE_PORT or self.allow_private
         if not (0 < port < 1 << 16 and usual):
             raise BadUrl(f"{_shown(url)} has a port that pictures don't come from")
-        return found.copy_with(host=host, fragment=None)
+        return parsed.copy_with(host=host, fragment=None)
 
     def _answer(self, url: httpx2.URL, deadline: float) -> bytes | str:
         """The picture, or where it redirects to."""
         network = GuardedNetwork(self.resolve, self.is_public, deadline, allow_private=self.allow_private)
         target = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-        shown = _shown(str(url))
+        address = _shown(str(url))
         try:
             with (
                 httpcore2.HTTPConnection(target.origin, ssl_context=self.tls, network_backend=network) as connection,
@@ -124,16 +124,16 @@ class Fetcher:
                 if response.status in (301, 302, 303, 307, 308) and b"location" in headers:
                     return headers[b"location"].decode("utf-8", "replace")
                 if response.status != 200:
-                    raise FetchError(f"{shown} answers {response.status} {_phrase(response.status)}".rstrip())
-                return self._picture(_unpacked(response.iter_stream(), headers, self.most_bytes), headers, shown)
+                    raise FetchError(f"{address} answers {response.status} {_phrase(response.status)}".rstrip())
+                return self._picture(_unpacked(response.iter_stream(), headers, self.most_bytes), headers, address)
         except Forbidden as error:
-            raise BadUrl(f"{shown} is not fetched: {error}") from error
+            raise BadUrl(f"{address} is not fetched: {error}") from error
         except httpcore2.TimeoutException as error:
             raise too_late(str(url)) from error
         except _FAILURES as error:
-            raise FetchError(f"{shown} can't be fetched: {' '.join(str(error).split()) or 'no answer'}") from error
+            raise FetchError(f"{address} can't be fetched: {' '.join(str(error).split()) or 'no answer'}") from error
 
-    def _picture(self, body: Iterable[bytes], headers: dict[bytes, bytes], shown: str) -> bytes:
+    def _picture(self, body: Iterable[bytes], headers: dict[bytes, bytes], address: str) -> bytes:
         length = headers.get(b"content-length", b"0")
         picture = bytearray()
         large = length.isdigit() and int(length[:20]) > self.most_bytes
@@ -145,7 +145,7 @@ class Fetcher:
             if large := len(picture) > self.most_bytes:
                 break
         if large:
-            raise TooLarge(f"{shown} is larger than {self.most_bytes >> 20} MB")
+            raise TooLarge(f"{address} is larger than {self.most_bytes >> 20} MB")
         sniffed_type(picture)
         return bytes(picture)
 

@@ -206,7 +206,7 @@ class Delivery:
             return
         loop = asyncio.get_running_loop()
         connection: Connection | None = scope.get(CONNECTION)
-        left, taken = self._seconds, 0
+        left, received = self._seconds, 0
 
         def until(moment: float | None) -> None:
             # One that has just passed ends the request when it next waits for anything.
@@ -214,18 +214,18 @@ class Delivery:
                 deadline.reschedule(moment)
 
         async def sent(message: Message) -> None:
-            nonlocal left, taken
+            nonlocal left, received
             for piece in _pieces(message):
                 # Timers cost more than small answers do.
                 if connection is None or connection.is_behind:
                     start = loop.time()
-                    until(start + min(self._seconds, left + taken / _SLOWEST))
+                    until(start + min(self._seconds, left + received / _SLOWEST))
                     await send(piece)
                     until(None)
                     left -= loop.time() - start
                 else:
                     await send(piece)
-                taken += len(piece.get("body", b""))
+                received += len(piece.get("body", b""))
 
         try:
             # Cancels what is working on the answer, wherever it waits for the other side.

@@ -116,22 +116,22 @@ class _StoreCollector(Collector):
         waiting |= {(name,): queue.depth for name, queue in self._queues.items()}
         yield _gauge("queue_depth", "Things under way or waiting.", ["queue"], waiting)
         hits, misses = catalog.cache_counts()
-        asked = CounterMetricFamily("tenshot_sql_reads", "Small reads: remembered or not.", labels=["remembered"])
-        asked.add_metric(["yes"], hits)
-        asked.add_metric(["no"], misses)
-        yield asked
+        reads = CounterMetricFamily("tenshot_sql_reads", "Small reads: remembered or not.", labels=["remembered"])
+        reads.add_metric(["yes"], hits)
+        reads.add_metric(["no"], misses)
+        yield reads
         disk = shutil.disk_usage(self._store.path)
         yield _gauge("disk_bytes", "Of the data folder.", ["kind"], {("free",): disk.free, ("total",): disk.total})
         yield from _devices()
 
     def _collections(self) -> Iterator[Metric]:
         """An app that is not open has its collection on the disk, in a snapshot or in SQL alone."""
-        found = {metrics_label(id): facts for id, facts in self._store.collections().items()}
-        opened = {app: facts for app, facts in found.items() if isinstance(facts, CollectionFacts)}
+        facts_by_app = {metrics_label(id): facts for id, facts in self._store.collections().items()}
+        opened = {app: facts for app, facts in facts_by_app.items() if isinstance(facts, CollectionFacts)}
         for name, meaning in _COLLECTION.items():
             rows = {(app, facts.kind, facts.place): asdict(facts)[name] for app, facts in opened.items()}
             if name == "rows":
-                saved = {app: facts for app, facts in found.items() if isinstance(facts, SavedFacts)}
+                saved = {app: facts for app, facts in facts_by_app.items() if isinstance(facts, SavedFacts)}
                 rows |= {(app, facts.kind, "disk"): facts.rows for app, facts in saved.items()}
             yield _gauge(f"collection_{name}", meaning, ["app", "kind", "place"], rows)
 
@@ -147,18 +147,18 @@ def _devices() -> Iterator[Metric]:
         from ...embeddings.engines.device import device_memory
 
         memory = device_memory()
-        taken = {(device, "taken"): used for device, (used, _) in memory.items()}
+        used_bytes = {(device, "taken"): used for device, (used, _) in memory.items()}
         yield _gauge(
             "device_memory_bytes",
             "Of GPUs that models lie on.",
             ["device", "kind"],
-            taken | {(device, "total"): total for device, (_, total) in memory.items()},
+            used_bytes | {(device, "total"): total for device, (_, total) in memory.items()},
         )
 
 
 def _gauge(name: str, meaning: str, labels: list[str], values: Mapping[Any, float]) -> Metric:
     """values: label values, in their order -> value."""
     gauge = GaugeMetricFamily(f"tenshot_{name}", meaning, labels=labels)
-    for given, value in values.items():
-        gauge.add_metric(given, value)
+    for labels, value in values.items():
+        gauge.add_metric(labels, value)
     return gauge

@@ -172,16 +172,16 @@ def _context_for(scope: str) -> Callable[..., Awaitable[RequestContext]]:
         key = _key(request)
         alias = request.scope.get(APP)
         # An admin key could make itself a key of any app, so it may as well name the app in the path.
-        wanted = key.app_id or alias
-        if wanted is None:
+        app_id = key.app_id or alias
+        if app_id is None:
             raise MissingScope("an admin key is for no app: use a key of the app, or /v2/users/me/apps/APP/...")
         require(key, scope)
         service = service_of(request.scope)
         store = service.store
         # Opening an app reads all its vectors: not in the event loop.
-        app = store.opened_app(wanted)
+        app = store.opened_app(app_id)
         if app is None:
-            app = await run_in_threadpool(store.app_by_id if key.app_id else store.app, wanted)
+            app = await run_in_threadpool(store.app_by_id if key.app_id else store.app, app_id)
         if alias is not None and alias not in (app.id, app.name):
             raise AppNotFound(f"this API key is not for the app {alias!r}")
         return RequestContext(app, service, request, is_admin=key.app_id is None)

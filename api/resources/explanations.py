@@ -84,7 +84,7 @@ def _explain(context: RequestContext, id: str, version_id: str | None, body: Exp
     model = _model(context, id, version_id)
     inputs = PredictionInputs(context, body.inputs, MOST_ITEMS)
     config = body.model.output_info.output_config
-    wanted = selected(config.select_concepts if config else [], model.concept_ids, context.names())
+    concepts = selected(config.select_concepts if config else [], model.concept_ids, context.names())
     most = (config and config.max_concepts) or _DEFAULT_CONCEPTS
     now = datetime.now(UTC)
 
@@ -92,7 +92,7 @@ def _explain(context: RequestContext, id: str, version_id: str | None, body: Exp
         return explain_vector(
             context.state,
             vector,
-            None if wanted is None else sorted(wanted),
+            None if concepts is None else sorted(concepts),
             model,
             version=version_id,
             neighbours=body.neighbours,

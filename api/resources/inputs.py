@@ -232,17 +232,17 @@ def _patch(item: InputIn, action: Action) -> Patch:
     data, taught = item.data, labels_of(item.data.concepts)
     regions = None if data.regions is None else [region.plain() for region in data.regions]
 
-    def change(there: Input) -> InputChange:
+    def change(stored: Input) -> InputChange:
         labels: dict[str, bool | None] = dict.fromkeys(taught) if action == "remove" else dict(taught)
         # An empty list replaces what is there, whatever the action.
         if data.concepts is not None and (action == "overwrite" or (action == "merge" and not taught)):
-            labels |= {concept: None for concept in there.concepts if concept not in taught}
+            labels |= {concept: None for concept in stored.concepts if concept not in taught}
         return InputChange(
-            there.id,
-            metadata=None if data.metadata is None else patched(there.metadata or {}, data.metadata, action),
+            stored.id,
+            metadata=None if data.metadata is None else patched(stored.metadata or {}, data.metadata, action),
             geo=data.geo.place() if data.geo and action != "remove" else None,
             no_geo=data.geo is not None and (action == "remove" or data.geo.place() is None),
-            regions=None if regions is None else patched_list(there.regions or [], regions, action),
+            regions=None if regions is None else patched_list(stored.regions or [], regions, action),
             concepts=labels,
         )
 

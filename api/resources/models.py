@@ -76,10 +76,10 @@ def delete_many(body: DeleteIn, context: Writer) -> Json:
 @router.post("/searches", response_model=ModelsAnswer)
 def search(body: ModelSearchIn, context: Reader) -> Json:
     """By name, where * stands for any run of characters, and by output type."""
-    wanted = body.model_query
+    query = body.model_query
     page = page_of(body.pagination.page, body.pagination.per_page)
     every: list[Model | PublicModel] = [*context.app.models(per_page=_ALL), *PUBLIC]
-    return ok(models=_page(context, [model for model in every if _matches(model, wanted.name, wanted.type)], page))
+    return ok(models=_page(context, [model for model in every if _matches(model, query.name, query.type)], page))
 
 
 @router.get("/{id}", response_model=ModelAnswer)

@@ -155,19 +155,19 @@ class Step:
         words = [concept.key for concept in self.config.select_concepts or () if concept.key]
         classes, values = prediction.classify_each(inputs, words)
         names = {name: name for name in classes}
-        wanted = self._selected(classes, names) if values else None
+        selected_ids = self._selected(classes, names) if values else None
         return {
-            position: {"concepts": self._concepts(classes, row, None, wanted, names, "main")}
+            position: {"concepts": self._concepts(classes, row, None, selected_ids, names, "main")}
             for position, row in values.items()
         }
 
     def _taught(self, context: RequestContext, inputs: ResolvedInputs, model: Model) -> Mapping[int, PredictedOut]:
         names = context.names()
-        wanted = self._selected(model.concept_ids, names)
+        selected_ids = self._selected(model.concept_ids, names)
         return {
             position: {
                 "concepts": self._concepts(
-                    scores.concept_ids, scores.values[0], scores.decisions[0], wanted, names, context.app.id
+                    scores.concept_ids, scores.values[0], scores.decisions[0], selected_ids, names, context.app.id
                 )
             }
             for position, scores in prediction.predict_each(inputs, model, self.version_id).items()
@@ -182,7 +182,7 @@ class Step:
         ids: Sequence[str],
         values: FloatArray,
         decided: NDArray[np.bool_] | None,
-        wanted: set[str] | None,
+        selected_ids: set[str] | None,
         names: Mapping[str, str],
         app_id: str,
     ) -> list[ConceptOut]:
@@ -195,7 +195,7 @@ class Step:
             if value < least or len(best) == most:
                 break
             id = ids[column]
-            if wanted is None or id in wanted:
+            if selected_ids is None or id in selected_ids:
                 concept: ConceptOut = {"id": id, "name": names.get(id, id), "value": value, "app_id": app_id}
                 if decision is not None:
                     concept["decision"] = decision

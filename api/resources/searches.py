@@ -49,8 +49,8 @@ def _is_near(term: TermIn) -> bool:
     output = term.output
     if term.negate or term.input is not None or output is None or output.input is None or output.data is not None:
         return False
-    given = output.input.data.model_fields_set
-    return output.input.is_at_hand and given <= ({"embeddings"} if "embeddings" in given else {"image"})
+    fields = output.input.data.model_fields_set
+    return output.input.is_at_hand and fields <= ({"embeddings"} if "embeddings" in fields else {"image"})
 
 
 async def _with_others(body: SearchIn, context: RequestContext) -> Json:
@@ -58,8 +58,8 @@ async def _with_others(body: SearchIn, context: RequestContext) -> Json:
     page, coalescer = _page(body), context.service.searches
     [term], _ = _asked(body, context)
     assert term.vector is not None  # or it would not be short
-    found = await coalescer.nearest(context.state, term.vector, page.end)
-    return _hits(context, found[page.start :])
+    hits = await coalescer.nearest(context.state, term.vector, page.end)
+    return _hits(context, hits[page.start :])
 
 
 @router.post("", response_model=HitsAnswer)
@@ -67,8 +67,8 @@ async def search(body: SearchIn, context: Reader) -> Json:
     """Filters alone give creation order and score 1; ranked terms the mean of their scores, in [0, 1]."""
     if _is_short(body, context):
         return await _with_others(body, context)
-    asked = [term.output.input.data for term in body.query.ands if term.output and term.output.input]
-    images = [data.image for data in asked if data.image and data.image.is_behind_url]
+    inputs = [term.output.input.data for term in body.query.ands if term.output and term.output.input]
+    images = [data.image for data in inputs if data.image and data.image.is_behind_url]
     if images:
         await context.fetch(images)
     return await run_in_threadpool(_search, body, context)
@@ -84,9 +84,9 @@ def _page(body: SearchIn) -> Page:
     return page_of(body.pagination.page, body.pagination.per_page)
 
 
-def _hits(context: RequestContext, found: Sequence[tuple[Input, float]]) -> Json:
+def _hits(context: RequestContext, hits: Sequence[tuple[Input, float]]) -> Json:
     names = context.names()
-    return ok(id=uuid4().hex, hits=[{"score": score, "input": context.show(one, names)} for one, score in found])
+    return ok(id=uuid4().hex, hits=[{"score": score, "input": context.show(input, names)} for input, score in hits])
 
 
 def _asked(body: SearchIn, context: RequestContext) -> tuple[list[Term], dict[str, Any] | None]:
@@ -105,10 +105,10 @@ def _read(context: RequestContext, term: TermIn) -> tuple[list[Term], list[dict[
     ranked: list[Term] = []
     filters: list[dict[str, Any]] = []
     if term.output is not None and term.output.input is not None:
-        asked = term.output.input
-        ranked.append(_near(context, asked.id, asked.data, negate=term.negate))
+        term_input = term.output.input
+        ranked.append(_near(context, term_input.id, term_input.data, negate=term.negate))
         # What is said beside the picture narrows.
-        filters += _filters(context, None, asked.data.model_copy(update={"image": None, "url": None}))
+        filters += _filters(context, None, term_input.data.model_copy(update={"image": None, "url": None}))
     if term.output is not None and term.output.data is not None:
         ranked += _predicted(context, term.output.data.concepts or [], negate=term.negate)
     if term.input is not None:
@@ -143,7 +143,7 @@ def _near(context: RequestContext, id: str | None, data: DataIn, *, negate: bool
 def _predicted(context: RequestContext, concepts: list[ConceptIn], *, negate: bool) -> list[Term]:
     if not concepts:
         raise WireError(INVALID_SEARCH, "a search by predicted concepts needs one")
-    return [_term(context, one, negate=negate is one.value) for one in concepts]
+    return [_term(context, concept, negate=negate is concept.value) for concept in concepts]
 
 
 def _term(context: RequestContext, concept: ConceptIn, *, negate: bool) -> Term:
@@ -152,7 +152,7 @@ def _term(context: RequestContext, concept: ConceptIn, *, negate: bool) -> Term:
     if id not in context.names():
         word = (concept.name or id).casefold()
         embedder = state.embedder
-        if embedder.has_text and (not embedder.classes or word in {one.casefold() for one in embedder.classes}):
+        if embedder.has_text and (not embedder.classes or word in {name.casefold() for name in embedder.classes}):
             return Term(vector=embedding.embed_text(state, word), negate=negate)
     return Term(concept=id, negate=negate)
 

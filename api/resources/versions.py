@@ -35,7 +35,7 @@ class FieldsIn(Body):
     test_set: bool = Field(False, alias="fields.test_set")
 
     def wanted(self) -> list[str]:
-        return [part for part, wanted in self if wanted]
+        return [part for part, is_asked in self if is_asked]
 
 
 @router.post("", response_model=ModelAnswer)
@@ -119,6 +119,6 @@ def _with_metrics(
     def url_of(ids: Sequence[str]) -> Mapping[str, str]:
         return {id: context.url(record) for id, record in context.app.inputs_by_id(ids).items()}
 
-    wanted = len(version.concept_ids if version.frozen else model.concept_ids)
-    metrics = metrics_out(stored, wanted, context.names(), context.app.id, url_of, parts)
+    count = len(version.concept_ids if version.frozen else model.concept_ids)
+    metrics = metrics_out(stored, count, context.names(), context.app.id, url_of, parts)
     return {**version_out(version, model), "metrics": metrics}

@@ -120,7 +120,7 @@ class MetricsOut(TypedDict):
 
 def metrics_out(
     stored: StoredEvaluation | None,
-    wanted: int,
+    concept_count: int,
     names: Mapping[str, str],
     app_id: str,
     url_of: UrlOf,
@@ -130,7 +130,7 @@ def metrics_out(
 
     wanted: how many concepts the version has; names: concept id -> name; url_of: input ids -> where their pictures are.
     """
-    status = _status(stored, wanted)
+    status = _status(stored, concept_count)
     if status is not EVALUATED or stored is None or stored.result is None:
         reason = stored.result.get("reason") if stored and stored.result else None
         return {"status": status.body(reason)}
@@ -189,19 +189,21 @@ def _cells(result: Any, matrix: str) -> Iterator[tuple[int, int, int]]:
 
 
 def _tested(result: Any, concepts: Sequence[JudgedConceptOut], url_of: UrlOf) -> list[TestedOut]:
-    urls = url_of([one["input_id"] for one in result["judged"]])
+    urls = url_of([judged["input_id"] for judged in result["judged"]])
     return [
         {
-            "id": one["input_id"],
-            "url": urls.get(one["input_id"], "deleted"),
+            "id": judged["input_id"],
+            "url": urls.get(judged["input_id"], "deleted"),
             "predicted_concepts": [
-                {**concept, "value": value} for concept, value in zip(concepts, one["values"], strict=True)
+                {**concept, "value": value} for concept, value in zip(concepts, judged["values"], strict=True)
             ],
             "ground_truth_concepts": [
-                {**concept, "value": 1.0} for concept, label in zip(concepts, one["labels"], strict=True) if label == 1
+                {**concept, "value": 1.0}
+                for concept, label in zip(concepts, judged["labels"], strict=True)
+                if label == 1
             ],
         }
-        for one in result["judged"]
+        for judged in result["judged"]
     ]
 
 
@@ -227,11 +229,11 @@ def _concept(id: str, names: Mapping[str, str], app_id: str) -> JudgedConceptOut
     return {"id": id, "name": names.get(id, id), "app_id": app_id}
 
 
-def _status(stored: StoredEvaluation | None, wanted: int) -> Status:
+def _status(stored: StoredEvaluation | None, concept_count: int) -> Status:
     if stored is None:
         return NOT_EVALUATED
     if stored.state is EvaluationState.DONE and stored.result is not None:
-        if wanted < 2:
+        if concept_count < 2:
             return TOO_FEW_CONCEPTS
         return EVALUATED if len(stored.result["concepts"]) >= 2 else TOO_FEW_LABELS
     return EVALUATION_QUEUED if stored.state is EvaluationState.QUEUED else EVALUATION_FAILED
@@ -239,10 +241,10 @@ def _status(stored: StoredEvaluation | None, wanted: int) -> Status:
 
 def _mean(concepts: Sequence[Mapping[str, Any]], key: str) -> float:
     """Over the concepts for which it is defined."""
-    known = [concept[key] for concept in concepts if concept[key] is not None]
-    return float(np.mean(known)) if known else 0.0
+    values = [concept[key] for concept in concepts if concept[key] is not None]
+    return float(np.mean(values)) if values else 0.0
 
 
 def _spread(concepts: Sequence[Mapping[str, Any]], key: str) -> float:
-    known = [concept[key] for concept in concepts if concept[key] is not None]
-    return float(np.std(known)) if known else 0.0
+    values = [concept[key] for concept in concepts if concept[key] is not None]
+    return float(np.std(values)) if values else 0.0

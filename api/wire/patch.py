@@ -47,8 +47,8 @@ def patched(old: Mapping[str, Any], new: Mapping[str, Any], action: Action) -> d
 def patched_list(old: Sequence[Any], new: Sequence[Any], action: Action) -> list[Any]:
     """A list after the same; items with an `id` are known by it, others by what they are."""
     if action == "remove":
-        gone = {id for item in new if (id := _id(item)) is not None}
-        return [item for item in old if not (item in new if _id(item) is None else _id(item) in gone)]
+        removed = {id for item in new if (id := _id(item)) is not None}
+        return [item for item in old if not (item in new if _id(item) is None else _id(item) in removed)]
     if action == "overwrite" or not new:
         return list(new)
     better = {id: item for item in new if (id := _id(item)) is not None}
@@ -59,13 +59,13 @@ def patched_list(old: Sequence[Any], new: Sequence[Any], action: Action) -> list
 def _without(old: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
     left = {}
     for key, value in old.items():
-        gone = named.get(key, named)
+        removed = named.get(key, named)
         if key not in named:
             left[key] = value
-        elif isinstance(gone, Mapping) and gone and isinstance(value, Mapping):
-            left[key] = _without(value, gone)
-        elif isinstance(gone, list) and gone and isinstance(value, list):
-            left[key] = patched_list(value, gone, "remove")
+        elif isinstance(removed, Mapping) and removed and isinstance(value, Mapping):
+            left[key] = _without(value, removed)
+        elif isinstance(removed, list) and removed and isinstance(value, list):
+            left[key] = patched_list(value, removed, "remove")
     return left
 
 

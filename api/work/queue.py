@@ -161,16 +161,16 @@ class Queue(Generic[K]):
 def pictures_queue(store: Store, fetch: Callable[[str], bytes]) -> Queue[PendingInput]:
     """Fetches the pictures of pending inputs: each becomes ready or failed as soon as it is there."""
 
-    def settle(one: PendingInput) -> None:
-        app = store.app_by_id(one.app_id)
+    def settle(request: PendingInput) -> None:
+        app = store.app_by_id(request.app_id)
         try:
-            picture = fetch(one.url)
+            picture = fetch(request.url)
         except FetchError as error:
-            app.never_arrived(one.id, _FAILURES.get(type(error), Failure.FETCH), str(error), key=one.key)
+            app.never_arrived(request.id, _FAILURES.get(type(error), Failure.FETCH), str(error), key=request.key)
         except ImageError as error:
-            app.never_arrived(one.id, failure_of(error), str(error), key=one.key)
+            app.never_arrived(request.id, failure_of(error), str(error), key=request.key)
         else:
-            _when_there_is_room(lambda: app.arrived(one.id, picture, key=one.key))
+            _when_there_is_room(lambda: app.arrived(request.id, picture, key=request.key))
 
     # Slow servers that one app names keep no other app waiting.
     return Queue(store.catalog.inputs, settle, threads=8, name="fetch", most_per_app=6)
@@ -189,7 +189,7 @@ def _when_there_is_room(work: Callable[[], None]) -> None:
 def evaluations_queue(store: Store) -> Queue[EvaluationRequest]:
     """Evaluates the versions that somebody asked to."""
 
-    def evaluate(one: EvaluationRequest) -> None:
-        store.app_by_id(one.app_id).evaluate_requested(one.model_id, one.version_id, one.asked_at)
+    def evaluate(request: EvaluationRequest) -> None:
+        store.app_by_id(request.app_id).evaluate_requested(request.model_id, request.version_id, request.asked_at)
 
     return Queue(store.catalog.evaluations, evaluate, threads=1, name="evaluate")

@@ -85,9 +85,9 @@ def add_vectors(
     ids, concepts, metadata: n each. Raises BadVector, InputExists or BadRequest.
     """
     rows = check_vectors(vectors, app.recipe.dim, ids)
-    for name, given in (("ids", ids), ("concepts", concepts), ("metadata", metadata)):
-        if given is not None and len(given) != len(rows):
-            raise BadRequest(f"{len(given)} {name} were given for {len(rows)} vectors")
+    for name, values in (("ids", ids), ("concepts", concepts), ("metadata", metadata)):
+        if values is not None and len(values) != len(rows):
+            raise BadRequest(f"{len(values)} {name} were given for {len(rows)} vectors")
     new = []
     for i, row in enumerate(rows):
         labels = check_concepts(concepts[i] if concepts else {})
@@ -204,7 +204,9 @@ def _store(state: AppState, new: Sequence[NewInput]) -> list[Input]:
 
 def _remember(state: AppState, inputs: Sequence[Input], new: Sequence[NewInput]) -> None:
     """Those that are ready can be found, and their labels teach."""
-    vectors = {record.key: made.vector for record, made in zip(inputs, new, strict=True) if made.vector is not None}
+    vectors = {
+        record.key: prepared.vector for record, prepared in zip(inputs, new, strict=True) if prepared.vector is not None
+    }
     if vectors:
         seq = max(record.seq for record in inputs)
         state.collection.upsert(np.fromiter(vectors, dtype=np.int64), np.stack(list(vectors.values())), seq)

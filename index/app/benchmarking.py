@@ -103,14 +103,14 @@ def _compared(
         rows |= embed_stored(state, recipe, batch := pictures[first : first + _BATCH], keep=True)[0]
         embedded(len(batch))
     # What can't be embedded, as a lost picture, says nothing.
-    there = [number for number, (key, _, _) in enumerate(pictures) if key in rows]
-    pictures, labels = [pictures[number] for number in there], labels[there]
+    present = [number for number, (key, _, _) in enumerate(pictures) if key in rows]
+    pictures, labels = [pictures[number] for number in present], labels[present]
     if not _can_be_judged(labels):
         raise NothingToLearn(f"too few of the pictures can be embedded with {recipe.workflow!r} to compare it")
     vectors = np.stack([rows[key] for key, _, _ in pictures])
     power = 0.5 if (vectors.min() >= 0 if recipe.nonnegative is None else recipe.nonnegative) else 1.0
     accuracy, interval = accuracies(vectors, labels, power, shots, draws)
-    known = [value for value in accuracy if value is not None]
+    values = [value for value in accuracy if value is not None]
     return WorkflowComparison(
         workflow=recipe.workflow,
         dim=recipe.dim,
@@ -119,6 +119,6 @@ def _compared(
         shots=tuple(shots),
         accuracy=accuracy,
         interval=interval,
-        mean_accuracy=float(np.mean(known)) if known else None,
+        mean_accuracy=float(np.mean(values)) if values else None,
         ms_per_image=1000 * seconds,
     )

@@ -65,16 +65,16 @@ def _judged_today(state: AppState, model: Model, version: ModelVersion | None) -
     check_cancelled()
     judge = state.teacher.leave_one_out_with(labels_of(state, model, version))
     today = state.teacher.labels_of(model.concept_ids)
-    shown = tuple(concept for concept, labels in today.items() if any(labels.values()))
+    concepts = tuple(concept for concept, labels in today.items() if any(labels.values()))
 
     def of_all(model: Model, keys: KeyArray) -> tuple[tuple[str, ...], Array]:
         """The same concepts for every version: one that it doesn't know counts as a no."""
-        known, found = judge(model, keys)
-        values = np.zeros((len(keys), len(shown)))
-        for column, concept in enumerate(shown):
-            if concept in known:
-                values[:, column] = found[:, known.index(concept)]
-        return shown, values
+        concept_ids, probabilities = judge(model, keys)
+        values = np.zeros((len(keys), len(concepts)))
+        for column, concept in enumerate(concepts):
+            if concept in concept_ids:
+                values[:, column] = probabilities[:, concept_ids.index(concept)]
+        return concepts, values
 
     if version is None or version.follows_labels:
         return evaluated(state, model, today, of_all, state.thresholds.get(model.id, {}))
@@ -88,5 +88,5 @@ def _compared(state: AppState, inputs: Sequence[str] | None) -> tuple[list[str],
     keys, vectors = state.collection.present(state.collection.sample(_COMPARED))
     names = state.catalog.inputs.ids(keys)
     # One that is being deleted has no name any more.
-    there = [place for place, key in enumerate(keys.tolist()) if key in names]
-    return [names[key] for key in keys[there].tolist()], vectors[there]
+    present = [place for place, key in enumerate(keys.tolist()) if key in names]
+    return [names[key] for key in keys[present].tolist()], vectors[present]

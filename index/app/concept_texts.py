@@ -52,8 +52,8 @@ class Names:
                 # Else one of them may have another name by now.
                 if renames == self._renames:
                     self._said = {**self._said, **read}
-        said = self._said
-        return {id: said[id] for id in concept_ids if id in said}
+        directions = self._said
+        return {id: directions[id] for id in concept_ids if id in directions}
 
     def are_read(self, concept_ids: Iterable[str]) -> bool:
         """Whether `said` has nothing to embed."""
@@ -61,15 +61,15 @@ class Names:
 
     def renamed(self, concept_ids: Iterable[str]) -> None:
         """These have other names, which SQL knows already; they will be read again."""
-        gone = set(concept_ids)
+        removed = set(concept_ids)
         with self._lock:
             self._renames += 1
-            self._said = {id: said for id, said in self._said.items() if id not in gone}
+            self._said = {id: direction for id, direction in self._said.items() if id not in removed}
 
     def _unread(self, concept_ids: Iterable[str]) -> list[str]:
         """Those that `said` would have read now."""
-        said = self._said
-        new = [] if self._silent else [id for id in concept_ids if id not in said]
+        directions = self._said
+        new = [] if self._silent else [id for id in concept_ids if id not in directions]
         return new if new and time.monotonic() >= self._retry_at else []
 
     def _read(self, names: Mapping[str, str]) -> Texts:

@@ -47,8 +47,8 @@ def patch_many(
     Returns the inputs as they are after all of it. Raises InputNotFound or BadRequest.
     """
 
-    def checked(patch: Patch, there: Input) -> InputChange:
-        change = patch(there)
+    def checked(patch: Patch, stored: Input) -> InputChange:
+        change = patch(stored)
         change = replace(change, concepts=check_concepts(change.concepts))
         check_metadata(change.metadata)
         check_geo(change.geo)

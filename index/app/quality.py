@@ -192,9 +192,9 @@ def _judged(
     Of concepts with a positive label: what is known by its name alone has nothing to be held against.
     """
     keys = _keys_of(labels)
-    known, probabilities = judge(model, keys)
-    taught = [column for column, concept in enumerate(known) if any(labels.get(concept, {}).values())]
-    concepts = tuple(known[column] for column in taught)
+    concept_ids, probabilities = judge(model, keys)
+    taught = [column for column, concept in enumerate(concept_ids) if any(labels.get(concept, {}).values())]
+    concepts = tuple(concept_ids[column] for column in taught)
     return keys, concepts, probabilities[:, taught], _truth(concepts, keys, labels)
 
 
@@ -208,9 +208,9 @@ def _truth(concepts: Sequence[str], keys: KeyArray, labels: Mapping[str, Mapping
     """(n, C): 1 labelled yes, -1 no, 0 not labelled; keys are ascending, and hold all that have a label."""
     truth = np.zeros((len(keys), len(concepts)), dtype=np.int8)
     for column, concept in enumerate(concepts):
-        given = labels.get(concept, {})
-        rows = np.searchsorted(keys, np.fromiter(given, dtype=np.int64, count=len(given)))
-        truth[rows, column] = np.where(np.fromiter(given.values(), dtype=np.bool_, count=len(given)), 1, -1)
+        values = labels.get(concept, {})
+        rows = np.searchsorted(keys, np.fromiter(values, dtype=np.int64, count=len(values)))
+        truth[rows, column] = np.where(np.fromiter(values.values(), dtype=np.bool_, count=len(values)), 1, -1)
     return truth
 
 

@@ -61,8 +61,8 @@ class Probabilities:
         """The columns of these concepts, each with room for all positions."""
         size = int(rows.positions.max(initial=-1)) + 1
         with self._lock:
-            known = self._predictor() if self._predictor else None
-            if known is not predictor or self._numbering != rows.numbering:
+            last = self._predictor() if self._predictor else None
+            if last is not predictor or self._numbering != rows.numbering:
                 self._columns.clear()
                 self._predictor, self._numbering = ref(predictor), rows.numbering
             for concept in concepts:

@@ -73,7 +73,7 @@ class Teacher:
         self.names = names
         self._collection = collection
         self._power = power
-        self._labels: dict[str, dict[int, bool]] = {concept: dict(given) for concept, given in labels.items()}
+        self._labels: dict[str, dict[int, bool]] = {concept: dict(values) for concept, values in labels.items()}
         self._mutex = threading.Lock()
         self._renewing = threading.Lock()
         self._epoch: _Epoch | None = None
@@ -124,15 +124,15 @@ class Teacher:
 
     def forget(self, keys: Iterable[int]) -> None:
         """These inputs are gone, and with them their labels."""
-        gone = set(keys)
+        removed = set(keys)
         with self._mutex:
             changes = [
                 LabelChange(key, concept, None)
                 for concept, labels in self._labels.items()
-                for key in gone & labels.keys()
+                for key in removed & labels.keys()
             ]
         self.apply(changes)
-        if self._epoch and not gone.isdisjoint(self._epoch.examples.background.position):
+        if self._epoch and not removed.isdisjoint(self._epoch.examples.background.position):
             self._background_lost = True
 
     def drop(self, model_id: str) -> None:
@@ -327,11 +327,11 @@ def _rounded(probabilities: Array) -> Array:
 
 
 def _same(texts: Texts, others: Texts) -> bool:
-    return texts.keys() == others.keys() and all(said is others[concept] for concept, said in texts.items())
+    return texts.keys() == others.keys() and all(direction is others[concept] for concept, direction in texts.items())
 
 
 def _any_taught(labels: Mapping[str, Mapping[int, bool]], keys: KeyArray) -> bool:
-    return any(not given.keys().isdisjoint(keys.tolist()) for given in labels.values())
+    return any(not values.keys().isdisjoint(keys.tolist()) for values in labels.values())
 
 
 def evenly(keys: KeyArray, most: int) -> KeyArray:

@@ -64,14 +64,14 @@ def concept_for(state: AppState, text: str) -> str | None:
 def search_vectors(state: AppState, vectors: object, k: int = 10, where: Where | None = None) -> Matches:
     """The k nearest inputs of many vectors (n, dim), padded; a k beyond all inputs, and beyond 1,000, is less."""
     keys, cosines = _nearest(state, check_vectors(vectors, state.dim), k, where)
-    wanted = np.unique(keys[keys >= 0])
-    ids = state.catalog.inputs.ids(wanted)
-    if len(ids) < len(wanted):
+    unique = np.unique(keys[keys >= 0])
+    ids = state.catalog.inputs.ids(unique)
+    if len(ids) < len(unique):
         # An input deleted since the index was asked has no id any more: its score goes with it.
-        gone = ~np.isin(keys, np.fromiter(ids, dtype=np.int64, count=len(ids)))
-        order = np.argsort(gone, axis=1, kind="stable")
+        deleted = ~np.isin(keys, np.fromiter(ids, dtype=np.int64, count=len(ids)))
+        order = np.argsort(deleted, axis=1, kind="stable")
         keys = np.take_along_axis(keys, order, axis=1)
-        cosines = np.take_along_axis(np.where(gone, -np.inf, cosines).astype(cosines.dtype), order, axis=1)
+        cosines = np.take_along_axis(np.where(deleted, -np.inf, cosines).astype(cosines.dtype), order, axis=1)
     return Matches([[ids[key] for key in row if key in ids] for row in keys.tolist()], cosines)
 
 

@@ -40,26 +40,26 @@ def suggest(
     concept: about this one alone. Raises ConceptNotFound or BadRequest.
     """
     model = model_of(state, model)
-    wanted = _strategy(strategy)
+    chosen = _strategy(strategy)
     check_count(n, "n", active_learning.MOST)
     if concept is not None and concept not in model.concept_ids:
         raise ConceptNotFound(f"model {model.id!r} has no concept {concept!r}")
     labelled = state.teacher.labelled_keys(model.concept_ids)
     predictor = predictor_of(state, model)
-    known = predictor.concept_ids
-    if concept is not None and concept not in known:
+    concept_ids = predictor.concept_ids
+    if concept is not None and concept not in concept_ids:
         # Nothing is known of it yet but its name.
-        wanted, concept = Strategy.DIVERSE, None
+        chosen, concept = Strategy.DIVERSE, None
     positives = np.asarray((predictor.positive > 0).sum(axis=0), dtype=np.int64).ravel()
-    rare = [known[column] for column in np.argsort(positives, kind="stable")[:_RARE]]
+    rare = [concept_ids[column] for column in np.argsort(positives, kind="stable")[:_RARE]]
     keys, pool = _pool(state, model, predictor, positives, labelled, rare if concept is None else [concept])
-    picks = active_learning.suggest(pool, n, wanted, None if concept is None else known.index(concept))
+    picks = active_learning.suggest(pool, n, chosen, None if concept is None else concept_ids.index(concept))
     names = state.catalog.inputs.ids(keys[[pick.row for pick in picks]])
     return [
         Suggestion(
             input_id=names[key],
             strategy=pick.strategy,
-            concept_id=None if pick.column is None else known[pick.column],
+            concept_id=None if pick.column is None else concept_ids[pick.column],
             value=None if pick.column is None else float(pool.values[pick.row, pick.column]),
         )
         for pick in picks
@@ -123,5 +123,5 @@ def _strategy(name: Strategy | str) -> Strategy:
     try:
         return Strategy(name)
     except ValueError:
-        known = ", ".join(Strategy)
-        raise BadRequest(f"a strategy is one of {known}, not {name!r}") from None
+        strategies = ", ".join(Strategy)
+        raise BadRequest(f"a strategy is one of {strategies}, not {name!r}") from None

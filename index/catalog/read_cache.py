@@ -198,8 +198,8 @@ def read_only(value: T) -> T:
     elif type(fixed) is list:
         fixed = ReadOnlyList([read_only(inner) for inner in fixed])
     elif is_dataclass(fixed) and not isinstance(fixed, type):
-        known = {field.name: getattr(fixed, field.name) for field in fields(fixed)}
-        changed = {name: inner for name, old in known.items() if (inner := read_only(old)) is not old}
+        values = {field.name: getattr(fixed, field.name) for field in fields(fixed)}
+        changed = {name: inner for name, old in values.items() if (inner := read_only(old)) is not old}
         fixed = replace(fixed, **changed) if changed else fixed
     result: T = fixed
     return result

@@ -39,8 +39,8 @@ class Batch:
 
         with stage("decode"):
             outcomes = dict(enumerate(side_by_side(prepared, requests)))
-        self._prepared = {place: one for place, one in outcomes.items() if isinstance(one, Prepared)}
-        self._errors = {place: one for place, one in outcomes.items() if isinstance(one, Exception)}
+        self._prepared = {place: outcome for place, outcome in outcomes.items() if isinstance(outcome, Prepared)}
+        self._errors = {place: outcome for place, outcome in outcomes.items() if isinstance(outcome, Exception)}
 
     @property
     def errors(self) -> Sequence[Exception]:
@@ -50,31 +50,33 @@ class Batch:
     def ids_and_urls(self) -> tuple[list[str], list[str]]:
         """Of what is still in."""
         prepared = self._prepared.values()
-        return [one.id for one in prepared], [one.request.url for one in prepared if one.request.url]
+        return [outcome.id for outcome in prepared], [
+            outcome.request.url for outcome in prepared if outcome.request.url
+        ]
 
     def refuse_taken(self, ids: set[str], urls: set[str]) -> None:
         """What has a taken id or URL, or that of an earlier request, is out."""
         ids, urls = set(ids), set(urls)
-        for place, one in list(self._prepared.items()):
-            url = one.request.url
-            if one.id in ids:
-                self._fail(place, InputExists(f"an input {one.id!r} exists already"))
-            elif url in urls and not one.request.allow_duplicate_url:
+        for place, outcome in list(self._prepared.items()):
+            url = outcome.request.url
+            if outcome.id in ids:
+                self._fail(place, InputExists(f"an input {outcome.id!r} exists already"))
+            elif url in urls and not outcome.request.allow_duplicate_url:
                 self._fail(place, DuplicateUrl(f"an input with the URL {url} exists already"))
             else:
-                ids.add(one.id)
+                ids.add(outcome.id)
                 urls |= {url} if url else set()
 
     def embed(self) -> None:
         """Runs the pictures through the base workflow, all at once, each once, but for those embedded before."""
         keys: dict[int, PictureKey] = {}
         pixels: dict[PictureKey, Pixels] = {}
-        for place, one in self._prepared.items():
-            if one.vector is not None:
-                self._vectors[place] = one.vector
-            elif one.pixels is not None and one.sha256 is not None:
-                keys[place] = key = one.sha256, one.request.crop
-                pixels[key] = one.pixels
+        for place, outcome in self._prepared.items():
+            if outcome.vector is not None:
+                self._vectors[place] = outcome.vector
+            elif outcome.pixels is not None and outcome.sha256 is not None:
+                keys[place] = key = outcome.sha256, outcome.request.crop
+                pixels[key] = outcome.pixels
         if not pixels:
             return
         vectors = self.picture_embedder.known_vectors(pixels)
@@ -102,25 +104,25 @@ class Batch:
 
     def pictures(self) -> Iterator[bytes]:
         """The files to keep."""
-        return (one.data for one in self._prepared.values() if one.data is not None)
+        return (outcome.data for outcome in self._prepared.values() if outcome.data is not None)
 
     def new_inputs(self) -> list[NewInput]:
         """What to store, in order."""
         return [
             NewInput(
-                id=one.id,
+                id=outcome.id,
                 vector=self._vectors.get(place),
-                url=one.request.url,
-                sha256=one.sha256,
-                media_type=one.media_type,
-                crop=one.request.crop,
-                metadata=one.request.metadata,
-                geo=one.request.geo,
-                regions=one.request.regions,
-                concepts=one.request.concepts,
-                source=one.request.source,
+                url=outcome.request.url,
+                sha256=outcome.sha256,
+                media_type=outcome.media_type,
+                crop=outcome.request.crop,
+                metadata=outcome.request.metadata,
+                geo=outcome.request.geo,
+                regions=outcome.request.regions,
+                concepts=outcome.request.concepts,
+                source=outcome.request.source,
             )
-            for place, one in self._prepared.items()
+            for place, outcome in self._prepared.items()
         ]
 
     def results(self, stored: Sequence[Input]) -> list[AddResult]:

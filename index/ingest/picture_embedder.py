@@ -43,13 +43,13 @@ class VectorCache:
 
     def get(self, recipe: Recipe, pictures: Iterable[PictureKey]) -> dict[PictureKey, FloatArray]:
         """(dim + len(classes),) of those of the pictures that are here."""
-        found = {}
+        rows = {}
         with self._lock:
             for picture in pictures:
                 if (recipe, picture) in self._vectors:
                     self._vectors.move_to_end((recipe, picture))
-                    found[picture] = self._vectors[recipe, picture]
-        return found
+                    rows[picture] = self._vectors[recipe, picture]
+        return rows
 
     def put(self, recipe: Recipe, picture: PictureKey, vector: FloatArray) -> None:
         """A copy is kept, which is read-only: a row would keep the whole batch that it was made in."""

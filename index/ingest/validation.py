@@ -132,8 +132,8 @@ def _check_json(value: object, what: str) -> None:
         depth += 1
         if depth > _MOST_LEVELS:
             raise BadRequest(f"{what} must be plain JSON of at most {_MOST_LEVELS} levels")
-        inner = (one.values() if isinstance(one, Mapping) else one for one in level if _holds(one))
-        level = [one for values in inner for one in values if _holds(one)]
+        inner = (item.values() if isinstance(item, Mapping) else item for item in level if _holds(item))
+        level = [item for values in inner for item in values if _holds(item)]
 
 
 def _holds(value: object) -> bool:

@@ -130,7 +130,7 @@ def fit_logistic(
     none = np.zeros_like(background)
     pseudo = _PSEUDO_POSITIVES * len(background) / (len(background) + _PSEUDO_BACKGROUND) if rare else 0.0
     fits = [_fitted(positives, negatives, background, said, share, none, pseudo) for share in shares]
-    fit = min(fits, key=lambda one: one.loss + _TEXT_PRIOR * (one.text_share - TEXT_SHARE) ** 2)
+    fit = min(fits, key=lambda candidate: candidate.loss + _TEXT_PRIOR * (candidate.text_share - TEXT_SHARE) ** 2)
     if not len(background):
         return Logistic(fit.slope, fit.offset, fit.text_share)
     believed = np.minimum(min(len(positives) / _BELIEVED, 1) * fit.of(background, said[2]), _MOST_HIDDEN)

@@ -246,9 +246,9 @@ class ConceptScorer:
         vector = self._examples.matrix[row]
         near = similarity_kernel(self._background.rows @ vector)
         projection = self._solve_background(near)
-        taken = np.flatnonzero(self._rows >= 0)
+        slots = np.flatnonzero(self._rows >= 0)
         column = -(near @ self._projection)
-        column[taken] += similarity_kernel(self._examples.matrix[self._rows[taken]] @ vector)
+        column[slots] += similarity_kernel(self._examples.matrix[self._rows[slots]] @ vector)
         self_kernel = float(similarity_kernel(vector @ vector) - near @ projection)
         slot = self._ridge.add(column, self_kernel, np.array([float(value)]))
         grown = self._ridge.capacity - len(self._rows)
@@ -285,11 +285,11 @@ class ConceptScorer:
 
     def _join_background(self, place: int) -> None:
         """The same, back: the image there has lost its label."""
-        self._set_own([one for one in self._own if one != place])
+        self._set_own([slot for slot in self._own if slot != place])
         column = self._resolvent_column(place)
-        taken = np.flatnonzero(self._rows >= 0)
+        slots = np.flatnonzero(self._rows >= 0)
         near = -(self._background.kernel[place] @ self._projection)
-        near[taken] += similarity_kernel(self._examples.matrix[self._rows[taken]] @ self._background.rows[place])
+        near[slots] += similarity_kernel(self._examples.matrix[self._rows[slots]] @ self._background.rows[place])
         near *= column[place]
         self._projection += np.outer(column / column[place], near)
         self._ridge.shift(-1 / column[place], near)

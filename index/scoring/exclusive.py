@@ -189,9 +189,9 @@ class KernelFit:
     def _add(self, key: int, target: Array) -> int:
         row = self._examples.rows([key])[0]
         vector = self._examples.matrix[row]
-        taken = np.flatnonzero(self._rows >= 0)
+        slots = np.flatnonzero(self._rows >= 0)
         column = np.zeros(self._ridge.capacity)
-        column[taken] = similarity_kernel(self._examples.matrix[self._rows[taken]] @ vector, self._sharpness)
+        column[slots] = similarity_kernel(self._examples.matrix[self._rows[slots]] @ vector, self._sharpness)
         slot = self._ridge.add(column, float(similarity_kernel(vector @ vector, self._sharpness)), target)
         if grown := self._ridge.capacity - len(self._rows):
             self._rows = np.pad(self._rows, (0, grown), constant_values=-1)

@@ -99,10 +99,10 @@ class Collection:
             self._publish(self._current.state.upserted(keys, unit), seq)
 
     def delete(self, keys: KeyArray | Iterable[int], seq: int | None = None) -> int:
-        gone = np.array(keys if isinstance(keys, np.ndarray) else list(keys), dtype=np.int64)
+        removed = np.array(keys if isinstance(keys, np.ndarray) else list(keys), dtype=np.int64)
         with self._current.lock:
             before = self._current.state
-            after = before.deleted(gone)
+            after = before.deleted(removed)
             self._publish(after, seq)
             return before.rows.count - after.rows.count
 

@@ -115,10 +115,10 @@ class ExactIndex:
             self._rows = self._rows.with_rows(keys, unit).at(seq)
 
     def delete(self, keys: KeyArray | Iterable[int], seq: int | None = None) -> int:
-        gone = np.array(keys if isinstance(keys, np.ndarray) else list(keys), dtype=np.int64)
+        removed = np.array(keys if isinstance(keys, np.ndarray) else list(keys), dtype=np.int64)
         with self._lock:
             before = self._rows
-            self._rows = before.without(gone).at(seq)
+            self._rows = before.without(removed).at(seq)
             return len(before.keys) - len(self._rows.keys)
 
     def catch_up(self) -> None:
@@ -129,9 +129,9 @@ class ExactIndex:
         return self._rows.positions(np.asarray(keys, dtype=np.int64)) >= 0
 
     def get(self, keys: KeyArray) -> FloatArray:
-        found, vectors = self.present(np.asarray(keys, dtype=np.int64))
-        if len(found) < len(keys):
-            raise InputNotFound(f"no vector for key {int(np.setdiff1d(keys, found)[0])}")
+        present, vectors = self.present(np.asarray(keys, dtype=np.int64))
+        if len(present) < len(keys):
+            raise InputNotFound(f"no vector for key {int(np.setdiff1d(keys, present)[0])}")
         return vectors
 
     def present(self, keys: KeyArray) -> tuple[KeyArray, FloatArray]:

@@ -32,15 +32,15 @@ def installed_faiss() -> list[str]:
 
 def check_faiss(installed: Iterable[str] | None = None) -> str:
     """The one package that provides FAISS. Raises TenshotError if there are none or several."""
-    found = installed_faiss() if installed is None else list(installed)
-    if not found:
+    packages = installed_faiss() if installed is None else list(installed)
+    if not packages:
         raise TenshotError("FAISS is missing: pip install 'tenshot[cpu]', or 'tenshot[gpu]' with an NVIDIA GPU")
-    if len(found) > 1:
+    if len(packages) > 1:
         raise TenshotError(
-            f"{' and '.join(found)} are installed, and each brings a module `faiss`: keep one of them "
-            f"(pip uninstall {found[0]})"
+            f"{' and '.join(packages)} are installed, and each brings a module `faiss`: keep one of them "
+            f"(pip uninstall {packages[0]})"
         )
-    return found[0]
+    return packages[0]
 
 
 def gpu_count() -> int:

@@ -127,13 +127,13 @@ def _asked_again(
     for escalation in (_SURER, _THOROUGH) if _lists_are_worth_it(state, k, selection, matching) else (_SURER,):
         still_unsure = [np.empty(0, dtype=np.intp)]
         for start in range(0, len(unsure), tuning.AT_ONCE):
-            asked = unsure[start : start + tuning.AT_ONCE]
-            best = _proposed(state, queries[asked], k, selection, matching, escalation)
+            rows_asked = unsure[start : start + tuning.AT_ONCE]
+            best = _proposed(state, queries[rows_asked], k, selection, matching, escalation)
             if best is None:
                 return unsure
-            better = (best.scores[:, -1] > scores[asked, -1]) & (escalation is _SURER)
-            keys[asked], scores[asked] = best.keys, best.scores
-            still_unsure.append(asked[better | best.doubt() | (best.room() < tuning.ROOM)])
+            better = (best.scores[:, -1] > scores[rows_asked, -1]) & (escalation is _SURER)
+            keys[rows_asked], scores[rows_asked] = best.keys, best.scores
+            still_unsure.append(rows_asked[better | best.doubt() | (best.room() < tuning.ROOM)])
         unsure = np.concatenate(still_unsure)
     return unsure
 
