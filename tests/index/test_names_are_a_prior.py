@@ -168,7 +168,7 @@ def test_a_name_that_can_not_be_kept_is_read_all_the_same(app: App, monkeypatch:
     def full(*_: object) -> None:
         raise StorageFailed("the disk is full")
 
-    monkeypatch.setattr("tenshot.index.catalog.concept_texts.Names.save", full)
+    monkeypatch.setattr("tenshot.index.catalog.concept_texts.ConceptTexts.save", full)
     app.create_model("unkept", ["tabby", "space shuttle"], mutually_exclusive=True, closed_environment=True)
     assert app.predict_input(app.inputs()[0].id, "unkept")[0].concept_id == "tabby"
 

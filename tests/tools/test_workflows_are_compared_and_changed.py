@@ -75,8 +75,8 @@ def test_interrupted_it_says_what_becomes_of_the_change(
     changing.send_signal(signal.SIGINT)
     _, err = changing.communicate()
     assert changing.returncode == 1
-    assert err.strip().splitlines()[-1].startswith("tenshot: interrupted; the change goes on")
-    assert "`tenshot apps change a --cancel` ends it" in err
+    assert err.strip().splitlines()[-1].startswith("tenshot: interrupted; the change continues")
+    assert "`tenshot apps change a --cancel` cancels it" in err
     catalog.close()
     assert tenshot("apps", "change", "a", "general", "--json").json["state"] == "done"  # gone on with
 

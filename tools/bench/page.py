@@ -95,7 +95,8 @@ def _measure(opened: "Page", url: str, key: str, screen: str, repeats: int) -> W
     opened.locator(".bar-said").nth(3).wait_for()
     opened.wait_for_load_state("networkidle")
     opened.evaluate(_WATCH)
-    opened.get_by_role("gridcell").first.focus()
+    # A key says nothing about a cell whose picture has not come yet.
+    opened.locator('[role="gridcell"][aria-busy="false"]').first.focus()
     ids = opened.evaluate("[...document.querySelectorAll('.cell')].map((one) => one.dataset.id).filter(Boolean)")
     keys, bare = [], []
     for turn in range(repeats):
