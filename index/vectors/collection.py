@@ -12,10 +12,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BadFilter, InputNotFound
+from ..errors import InputNotFound
 from ..filters import Filter
 from ..records import FloatArray, KeyArray
-from .protocol import CollectionFacts, RowView, Source, checked_rows, checked_search, sampled
+from .protocol import CollectionFacts, RowView, Source, checked_rows, checked_search, filterable, sampled
 from .segments import merge_policy
 from .segments.devices import Devices
 from .segments.maintenance import CurrentState, Maintenance, filled, newer
@@ -186,9 +186,7 @@ class Collection:
     def _matching(self, where: Filter | KeyFilter | None) -> KeyFilter | None:
         if where is None or isinstance(where, KeyFilter):
             return where
-        if self._source is None:
-            raise BadFilter("these vectors are in memory alone, and nothing is known of them to filter by")
-        return self._source.matching(where, _key_filter)
+        return filterable(self._source).matching(where, _key_filter)
 
     def _publish(self, state: State, seq: int | None) -> None:
         """The caller holds the write lock."""

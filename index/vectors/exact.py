@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BadFilter, InputNotFound
+from ..errors import InputNotFound
 from ..filters import Filter
 from ..records import FloatArray, KeyArray
-from .protocol import CollectionFacts, Positions, RowView, Source, checked_rows, checked_search, sampled
+from .protocol import CollectionFacts, Positions, RowView, Source, checked_rows, checked_search, filterable, sampled
 
 _SCORES = 1 << 23
 """Scores held at once, 32 MB."""
@@ -176,9 +176,7 @@ class ExactIndex:
     def _matching(self, where: Filter | None) -> _Rows:
         if where is None:
             return self._rows
-        if self._source is None:
-            raise BadFilter("these vectors are in memory alone, and nothing is known of them to filter by")
-        keys, rows = self._source.matching(where, _keys), self._rows
+        keys, rows = filterable(self._source).matching(where, _keys), self._rows
         positions = rows.positions(keys)
         chosen = positions[positions >= 0]
         return replace(rows, keys=rows.keys[chosen], vectors=rows.vectors[chosen], numbers=rows.numbers[chosen])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bounds import check_count, has_direction
-from ..errors import BadRequest, BadVector
+from ..errors import BadFilter, BadRequest, BadVector
 from ..filters import Filter
 from ..records import FloatArray, KeyArray
 
@@ -222,6 +222,13 @@ def checked_search(queries: FloatArray, k: int, dim: int, rows: int) -> tuple[Fl
 def match_of(cosines: NDArray[np.floating]) -> NDArray[np.float64]:
     """Cosines of any shape as matches in [0, 1], `(1 + cosine) / 2`: the scale that concepts' probabilities have."""
     return np.clip((1 + cosines.astype(np.float64)) / 2, 0, 1)
+
+
+def filterable(source: Source | None) -> Source:
+    """The source, which knows what filters ask about. Raises BadFilter where there is none."""
+    if source is None:
+        raise BadFilter("these vectors are in memory alone, and nothing is known of them to filter by")
+    return source
 
 
 def sampled(keys: KeyArray, n: int, seed: int = 0) -> KeyArray:
